@@ -1,0 +1,58 @@
+"""What every initialization does: fill the weights and biases of a network, from an explicit generator."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from nnlab.validation import check
+
+WEIGHT_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+
+def weight_layers(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Names and modules of the linear and convolutional layers, in the order in which they were registered."""
+    return ((name, module) for name, module in network.named_modules() if isinstance(module, WEIGHT_LAYERS))
+
+
+def fans(weight: Tensor) -> tuple[int, int]:
+    """(fan_in, fan_out): inputs and outputs of one unit, for weights (out, in) or (out, in, *kernel)."""
+    receptive = weight[0, 0].numel() if weight.ndim > 2 else 1
+    return weight.shape[1] * receptive, weight.shape[0] * receptive
+
+
+class Initialization(ABC):
+    """Fills weights layer by layer; biases are set to a constant.
+
+    `network` is one network on the CPU, its linear and convolutional layers as torch's own (or subclasses). Other
+    modules (batch norm, PReLU) keep the values that their constructors set. The gain of the hidden layers is that of
+    the network's activation; the last layer is linear, so its gain is 1.
+
+    Args:
+        scale: multiplies the standard deviation (or the constant), (0, inf).
+        bias: the value of all biases.
+    """
+
+    per_member = ("scale", "bias")
+
+    def __init__(self, scale: float = 1.0, bias: float = 0.0) -> None:
+        self.scale = check("scale", scale, "(0, inf)")
+        self.bias = check("bias", bias, "(-inf, inf)")
+
+    def __call__(self, network: nn.Module, gain: float, generator: torch.Generator) -> None:
+        """Initialize `network` in place; `gain` is that of its hidden activation."""
+        layers = [module for _, module in weight_layers(network)]
+        with torch.no_grad():
+            for position, layer in enumerate(layers):
+                last = position == len(layers) - 1
+                self.fill(layer.weight, 1.0 if last else gain, generator)  # type: ignore[arg-type]
+                layer.weight.mul_(self.scale)  # type: ignore[operator, union-attr]
+                if layer.bias is not None:
+                    layer.bias.fill_(self.bias)  # type: ignore[operator, union-attr]
+
+    @abstractmethod
+    def fill(self, weight: Tensor, gain: float, generator: torch.Generator) -> None:
+        """Fill `weight` (out, in) or (out, in, *kernel) in place, before `scale` is applied."""

@@ -1,0 +1,82 @@
+"""The plain types that the whole project shares: what a task is, what a data set holds, what a member is.
+
+Dimension letters used everywhere: `M` members of a population, `N` examples in a batch, `D` input features, `C`
+classes or regression targets, `O` outputs of a network, `K` channels, `H` and `W` height and width, `P` parameters.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import math
+
+import torch
+from torch import Tensor
+
+
+class Task(enum.StrEnum):
+    """What the targets are, and so which losses fit them."""
+
+    REGRESSION = "regression"  # targets (n, C), floating point
+    BINARY = "binary"  # targets (n,), int64, 0 or 1
+    MULTICLASS = "multiclass"  # targets (n,), int64, 0 ... C - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Examples of one split: `inputs` (n, *input_shape), floating point; `targets` (n,) int64 or (n, C) floats."""
+
+    inputs: Tensor
+    targets: Tensor
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Split:
+        """The split on a device, floating-point tensors in `dtype`; labels stay int64."""
+        targets = self.targets.to(device, dtype if self.targets.is_floating_point() else None)
+        return Split(self.inputs.to(device, dtype), targets)
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """A prepared data set: preprocessing is fitted on `train` and applied to all three splits.
+
+    Attributes:
+        train, validation, test: the splits.
+        task: what the targets are.
+        target_names: names of the C classes, or of the C regression targets.
+        target_mean, target_std: (C,) statistics that `standardize_targets` divided out (regression), else None;
+            `prediction * target_std + target_mean` is in the target's own units.
+    """
+
+    train: Split
+    validation: Split
+    test: Split
+    task: Task
+    target_names: tuple[str, ...]
+    target_mean: Tensor | None = None
+    target_std: Tensor | None = None
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one example: (D,) for vectors, (K, H, W) for images."""
+        return tuple(self.train.inputs.shape[1:])
+
+    @property
+    def input_size(self) -> int:
+        """D, the number of numbers in one example."""
+        return math.prod(self.input_shape)
+
+    @property
+    def target_size(self) -> int:
+        """C, the number of classes or regression targets."""
+        return len(self.target_names)
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Dataset:
+        """The data set on a device, floating-point tensors in `dtype`."""
+        moved = {name: getattr(self, name).to(device, dtype) for name in ("train", "validation", "test")}
+        for name in ("target_mean", "target_std"):
+            value = getattr(self, name)
+            moved[name] = None if value is None else value.to(device, dtype)
+        return dataclasses.replace(self, **moved)

@@ -1,0 +1,48 @@
+"""Range checks that a constructor states in the notation of a textbook, as in `check("momentum", 1.2, "[0, 1)")`."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection
+from typing import TypeVar
+
+from nnlab.errors import UserError, did_you_mean
+
+Number = TypeVar("Number", int, float)
+
+_INTERVAL = re.compile(r"([\[(])\s*([^,]+?)\s*,\s*([^,]+?)\s*([\])])")
+
+
+def check(name: str, value: Number, interval: str) -> Number:
+    """Return `value` if it lies in `interval`, such as "[0, 1)" or "(0, inf)"; infinite ends are never included.
+
+    >>> check("momentum", 0.9, "[0, 1)")
+    0.9
+    >>> check("momentum", 1.2, "[0, 1)")
+    Traceback (most recent call last):
+    nnlab.errors.UserError: `momentum` must be in [0, 1), got 1.2
+
+    Raises:
+        UserError: the value is outside the interval, or is not a number (NaN).
+    """
+    match = _INTERVAL.fullmatch(interval)
+    if match is None:
+        raise ValueError(f"not an interval: {interval!r}")
+    left, low, high, right = match.groups()
+    above = value >= float(low) if left == "[" else value > float(low)
+    below = value <= float(high) if right == "]" else value < float(high)
+    if not (above and below) or math.isnan(value):
+        raise UserError(f"`{name}` must be in {interval}, got {value}")
+    return value
+
+
+def check_choice(name: str, value: str, choices: Collection[str]) -> str:
+    """Return `value` if it is one of `choices`.
+
+    Raises:
+        UserError: it is not; the sentence suggests the nearest choice.
+    """
+    if value not in choices:
+        raise UserError(f"`{name}` has no option {value!r}; {did_you_mean(value, choices)}")
+    return value

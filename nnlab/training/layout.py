@@ -1,0 +1,66 @@
+"""Where each parameter of a network lives in the row of P numbers that the engine and the optimizers see."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One parameter tensor: its name in the network, its shape, and its first position in the row."""
+
+    name: str
+    shape: tuple[int, ...]
+    start: int
+
+    @property
+    def size(self) -> int:
+        """Number of entries."""
+        return math.prod(self.shape)
+
+    @property
+    def is_weight(self) -> bool:
+        """Whether penalties apply: matrices and kernels do, biases, norm parameters and slopes do not."""
+        return len(self.shape) >= 2
+
+
+class Layout:
+    """The trainable parameters of a network side by side in a row of P numbers.
+
+    Parameters with `requires_grad=False` stay outside: they are treated like buffers.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self.slots: list[Slot] = []
+        start = 0
+        for name, parameter in network.named_parameters():
+            if parameter.requires_grad:
+                self.slots.append(Slot(name, tuple(parameter.shape), start))
+                start += parameter.numel()
+        self.size = start
+
+    def views(self, rows: Tensor) -> dict[str, Tensor]:
+        """Parameters (M, *shape) by name, as views into `rows` (M, P)."""
+        return {
+            slot.name: rows[:, slot.start : slot.start + slot.size].view(len(rows), *slot.shape) for slot in self.slots
+        }
+
+    def weights(self, rows: Tensor) -> dict[str, Tensor]:
+        """The views of the weights only."""
+        views = self.views(rows)
+        return {slot.name: views[slot.name] for slot in self.slots if slot.is_weight}
+
+    def row(self, network: nn.Module, dtype: torch.dtype) -> Tensor:
+        """The parameters of `network` as one row (P,)."""
+        parameters = dict(network.named_parameters())
+        parts = [parameters[slot.name].detach().reshape(-1).to(dtype) for slot in self.slots]
+        return torch.cat(parts) if parts else torch.zeros(0, dtype=dtype)
+
+    def weight_mask(self, device: torch.device, dtype: torch.dtype) -> Tensor:
+        """(P,): 1 where a weight stands, 0 elsewhere."""
+        parts = [torch.full((slot.size,), float(slot.is_weight), dtype=dtype) for slot in self.slots]
+        return torch.cat(parts).to(device) if parts else torch.zeros(0, dtype=dtype, device=device)

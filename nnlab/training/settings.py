@@ -1,0 +1,62 @@
+"""How a run is trained, apart from its components: the section `trainer` of every config."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from nnlab.device import PRECISIONS
+from nnlab.errors import UserError
+from nnlab.validation import check, check_choice
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerSettings:
+    """Length, batches, device and safety of a run.
+
+    Args:
+        epochs: passes over the training data; a fraction stops within an epoch. (0, inf)
+        steps: number of updates instead of `epochs` (which must then be null).
+        batch_size: examples in a minibatch: 1 is stochastic gradient descent, `full` the whole training split.
+        device: `auto` (cuda, then mps, then cpu) or a name such as `cuda:1`.
+        precision: `float32`, `tf32` (CUDA matrix products), `bf16` (autocast) or `float64`.
+        deterministic: only deterministic kernels (CUDA); on the CPU runs repeat bit for bit anyway.
+        clip_norm: upper bound of the gradient's L2 norm, over all parameters of a network.
+        clip_value: upper bound of every gradient entry's absolute value.
+        accumulate: minibatches whose gradients are averaged before one update.
+        validate_every: evaluate on the validation split every so many `validate_unit`s, and at the end.
+        validate_unit: `epoch` or `step`.
+        time_limit: seconds after which training stops at the next step.
+        on_nonfinite: a non-finite loss or gradient ends the run as diverged (`stop`), leaves that update out
+            (`skip`), or returns to the last validated weights and halves the rate (`restore`).
+    """
+
+    epochs: float | None = 30
+    steps: int | None = None
+    batch_size: int | Literal["full"] = 32
+    device: str = "auto"
+    precision: Literal["float32", "tf32", "bf16", "float64"] = "float32"
+    deterministic: bool = False
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    accumulate: int = 1
+    validate_every: int = 1
+    validate_unit: Literal["epoch", "step"] = "epoch"
+    time_limit: float | None = None
+    on_nonfinite: Literal["stop", "skip", "restore"] = "stop"
+
+    def __post_init__(self) -> None:
+        if (self.epochs is None) == (self.steps is None):
+            raise UserError("give either `trainer.epochs` or `trainer.steps`, and set the other to null")
+        if self.batch_size != "full":
+            check("trainer.batch_size", self.batch_size, "[1, inf)")
+        for name in ("epochs", "clip_norm", "clip_value", "time_limit"):
+            if getattr(self, name) is not None:
+                check(f"trainer.{name}", getattr(self, name), "(0, inf)")
+        for name in ("accumulate", "validate_every"):
+            check(f"trainer.{name}", getattr(self, name), "[1, inf)")
+        if self.steps is not None:
+            check("trainer.steps", self.steps, "[1, inf)")
+        check_choice("trainer.precision", self.precision, PRECISIONS)
+        check_choice("trainer.validate_unit", self.validate_unit, ("epoch", "step"))
+        check_choice("trainer.on_nonfinite", self.on_nonfinite, ("stop", "skip", "restore"))

@@ -1,0 +1,209 @@
+"""M networks of one architecture as one: stacked parameters, one forward pass, one backward pass.
+
+The members' parameters are the rows of `theta` (M, P). The backward pass runs on the sum of the members' losses, whose
+gradients are independent, so the rows of `gradient` are the members' own. This module serves any network: one by
+calling it, several through `torch.func.vmap`. `nnlab.training.chain` does the same for plain chains of layers, by the
+lecture's hand-derived equations, without autograd.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from nnlab.errors import UserError
+from nnlab.loss.base import Loss
+from nnlab.regularizer.base import NoiseModule
+from nnlab.training.layout import Layout
+
+
+class Stack:
+    """Stacked networks, with the gradient of their losses.
+
+    Attributes:
+        network: the network of one member, the template that the rows of `theta` fill in.
+        theta: parameters (M, P).
+        gradient: gradient of each member's mean loss by its parameters (M, P), filled by `backward`.
+        buffers: the networks' buffers and frozen parameters, (M, ...) by name.
+    """
+
+    def __init__(
+        self, networks: Sequence[nn.Module], loss: Loss, device: torch.device, dtype: torch.dtype, autocast: bool = False
+    ) -> None:
+        self.network = networks[0]
+        self.loss = loss
+        self.autocast = autocast
+        self.layout = Layout(self.network)
+        self.theta = torch.stack([self.layout.row(network, dtype) for network in networks]).to(device)
+        states = [_frozen(network) for network in networks]
+        self.buffers = {
+            name: torch.stack([state[name] for state in states]).to(device, dtype if value.is_floating_point() else None)
+            for name, value in states[0].items()
+        }
+        self.network.to(device, dtype)
+        self.noise = [name for name, module in self.network.named_modules() if isinstance(module, NoiseModule)]
+        self.bind()
+
+    def __len__(self) -> int:
+        return len(self.theta)
+
+    def bind(self) -> None:
+        """Point everything that looks into the rows at the present `theta` and `buffers`."""
+        self.gradient = torch.zeros_like(self.theta)
+        self.views = self.layout.views(self.theta)
+        self.leaves = {name: view.detach().requires_grad_() for name, view in self.views.items()}
+        if len(self) == 1:
+            for name, parameter in self.network.named_parameters():
+                if name in self.leaves:
+                    parameter.data = self.views[name][0]
+            for name, value in self.buffers.items():
+                owner, leaf = self._owner(name)
+                if leaf in owner._buffers:
+                    owner._buffers[leaf] = value[0]
+                else:
+                    owner._parameters[leaf].data = value[0]  # type: ignore[union-attr]
+
+    def _owner(self, name: str) -> tuple[nn.Module, str]:
+        path, _, leaf = name.rpartition(".")
+        return self.network.get_submodule(path), leaf
+
+    def select(self, rows: Tensor) -> None:
+        """Keep only the members in `rows`, in that order."""
+        self.theta = self.theta[rows].clone()
+        self.buffers = {name: value[rows].clone() for name, value in self.buffers.items()}
+        self.bind()
+
+    def set_keys(self, keys: Tensor) -> None:
+        """Give the noise modules their keys for this step, `keys` (number of noise modules, M) int64."""
+        for name, key in zip(self.noise, keys, strict=True):
+            self.buffers[f"{name}.key" if name else "key"].copy_(key)
+
+    def set_sampling(self, sampling: bool) -> None:
+        """Switch Monte-Carlo sampling in evaluation on or off in every noise module."""
+        for name in self.noise:
+            self.network.get_submodule(name).sampling = sampling  # type: ignore[assignment]
+
+    def _precision(self) -> AbstractContextManager[object]:
+        return torch.autocast(self.theta.device.type, torch.bfloat16) if self.autocast else nullcontext()
+
+    def _forward(self, inputs: Tensor, parameters: dict[str, Tensor]) -> Tensor:
+        with self._precision():
+            if len(self) == 1:
+                outputs: Tensor = self.network(inputs[0]).unsqueeze(0)
+            else:
+                outputs = self.map_members(lambda network, x: network(x), inputs, parameters)
+        return outputs.to(self.theta.dtype)
+
+    def map_members(
+        self, function: Callable[[nn.Module, Tensor], Tensor], inputs: Tensor, parameters: dict[str, Tensor]
+    ) -> Tensor:
+        """`function(network, inputs)` for every member at once; results gain a leading axis M."""
+
+        def one(parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor) -> Tensor:
+            wrapped = _Call(self.network, function)
+            state = {f"network.{name}": value for name, value in (parameters | buffers).items()}
+            result: Tensor = functional_call(wrapped, state, (x,))
+            return result
+
+        # Noise draws from explicit keys; "same" only lets torch's own random layers pass inside foreign networks.
+        mapped: Tensor = vmap(one, randomness="different")(parameters, self.buffers, inputs)
+        return mapped
+
+    def backward(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Mean loss of each member (M,) on inputs (M, N, ...) and targets (M, N, ...); fills `gradient`."""
+        self.network.train()
+        leaves = self.leaves
+        if len(self) == 1:
+            leaves = {n: p for n, p in self.network.named_parameters() if p.requires_grad}
+        with torch.enable_grad():
+            outputs = self._forward(inputs, leaves)
+            losses = self.loss.losses(outputs, targets).mean(1)
+        parts = torch.autograd.grad(losses.sum(), list(leaves.values()), allow_unused=True)
+        for view, part in zip(self.layout.views(self.gradient).values(), parts, strict=True):
+            if part is None:
+                view.zero_()
+            else:
+                view.copy_(part.view_as(view))
+        return losses.detach()
+
+    @torch.no_grad()
+    def outputs(self, inputs: Tensor) -> Tensor:
+        """Outputs (M, N, O) in evaluation mode, from inputs (M, N, ...)."""
+        self.network.eval()
+        return self._forward(inputs, self.views)
+
+    @torch.no_grad()
+    def capture(self, inputs: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+        """What the named submodules give out, (M, N, ...) by name, in a training-mode pass that leaves no trace."""
+        kept = {name: value.clone() for name, value in self.buffers.items()}
+        self.network.train()
+        captured: dict[str, Tensor] = {}
+
+        def run(network: nn.Module, x: Tensor) -> dict[str, Tensor]:
+            seen: dict[str, Tensor] = {}
+
+            def keep(name: str) -> Callable[[nn.Module, object, Tensor], None]:
+                return lambda _module, _inputs, output: seen.__setitem__(name, output)
+
+            hooks = [self.network.get_submodule(name).register_forward_hook(keep(name)) for name in names]
+            try:
+                network(x)
+            finally:
+                for hook in hooks:
+                    hook.remove()
+            return seen
+
+        captured = self.map_members(run, inputs, self.views)  # type: ignore[arg-type, assignment]
+        for name, value in kept.items():
+            self.buffers[name].copy_(value)
+        return captured
+
+    def member(self, row: int) -> nn.Module:
+        """A copy of one member's network, on its own storage, in evaluation mode."""
+        import copy
+
+        network = copy.deepcopy(self.network)
+        values = {name: view[row].clone() for name, view in self.views.items()}
+        network.load_state_dict(values | {n: b[row].clone() for n, b in self.buffers.items()}, strict=False, assign=True)
+        return network.eval()
+
+
+class _Call(nn.Module):
+    """Lets `functional_call` run a function of a network rather than its forward method."""
+
+    def __init__(self, network: nn.Module, function: Callable[[nn.Module, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.network = network
+        self.function = function
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.function(self.network, inputs)
+
+
+def _frozen(network: nn.Module) -> dict[str, Tensor]:
+    """Buffers and frozen parameters by name."""
+    frozen = {name: p.detach() for name, p in network.named_parameters() if not p.requires_grad}
+    return frozen | {name: buffer.detach() for name, buffer in network.named_buffers()}
+
+
+def check_outputs(network: nn.Module, input_shape: tuple[int, ...], expected: int) -> None:
+    """Run two examples of zeros through `network` and compare its number of outputs with what the loss needs.
+
+    Raises:
+        UserError: the network cannot take the data's shape, or gives another number of outputs.
+    """
+    parameter = next(network.parameters(), torch.zeros(0))
+    network.eval()
+    try:
+        with torch.no_grad():
+            outputs = network(torch.zeros(2, *input_shape, dtype=parameter.dtype, device=parameter.device))
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"the architecture cannot take inputs of shape {tuple(input_shape)}: {reason}") from error
+    if not isinstance(outputs, Tensor) or outputs.shape != (2, expected):
+        got = tuple(outputs.shape[1:]) if isinstance(outputs, Tensor) else type(outputs).__name__
+        raise UserError(f"the architecture gives outputs of shape {got} an example, but the loss needs ({expected},)")

@@ -20,6 +20,10 @@ class Activation(nn.Module, ABC):
     gain: float = 1.0
     saturation: tuple[float | None, float | None] = (None, None)
 
+    def __init__(self) -> None:
+        # Stated although it only calls torch's: the signature is the schema of the config, and torch's takes anything.
+        super().__init__()
+
     @abstractmethod
     def forward(self, z: Tensor) -> Tensor:
         """phi(z), of z's shape (any)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -29,14 +30,15 @@ class Initialization(ABC):
 
     `network` is one network on the CPU, its linear and convolutional layers as torch's own (or subclasses). Other
     modules (batch norm, PReLU) keep the values that their constructors set. The gain of the hidden layers is that of
-    the network's activation; the last layer is linear, so its gain is 1.
+    the network's activation; the last layer is linear, so its gain is 1. Everything is drawn in float32, so that
+    runs in float32 and in float64 start from the same weights.
 
     Args:
         scale: multiplies the standard deviation (or the constant), (0, inf).
         bias: the value of all biases.
     """
 
-    per_member = ("scale", "bias")
+    per_member: ClassVar[tuple[str, ...]] = ("scale", "bias")
 
     def __init__(self, scale: float = 1.0, bias: float = 0.0) -> None:
         self.scale = check("scale", scale, "(0, inf)")
@@ -48,11 +50,12 @@ class Initialization(ABC):
         with torch.no_grad():
             for position, layer in enumerate(layers):
                 last = position == len(layers) - 1
-                self.fill(layer.weight, 1.0 if last else gain, generator)  # type: ignore[arg-type]
-                layer.weight.mul_(self.scale)  # type: ignore[operator, union-attr]
+                weight = torch.empty(layer.weight.shape, dtype=torch.float32)  # type: ignore[arg-type]
+                self.fill(weight, 1.0 if last else gain, generator)
+                layer.weight.copy_(weight.mul_(self.scale))  # type: ignore[operator]
                 if layer.bias is not None:
                     layer.bias.fill_(self.bias)  # type: ignore[operator, union-attr]
 
     @abstractmethod
     def fill(self, weight: Tensor, gain: float, generator: torch.Generator) -> None:
-        """Fill `weight` (out, in) or (out, in, *kernel) in place, before `scale` is applied."""
+        """Fill `weight` (out, in) or (out, in, *kernel), float32, in place, before `scale` is applied."""

@@ -77,6 +77,12 @@ class Stack:
         self.buffers = {name: value[rows].clone() for name, value in self.buffers.items()}
         self.bind()
 
+    def replace(self, theta: Tensor, buffers: dict[str, Tensor]) -> None:
+        """Take other rows and buffers, of any number of members."""
+        self.theta = theta.clone()
+        self.buffers = {name: value.clone() for name, value in buffers.items()}
+        self.bind()
+
     def set_keys(self, keys: Tensor) -> None:
         """Give the noise modules their keys for this step, `keys` (number of noise modules, M) int64."""
         for name, key in zip(self.noise, keys, strict=True):

@@ -1,0 +1,214 @@
+"""From configs to objects: components, members of a population, and the trainer that runs them.
+
+The sections of a config name what they build with `_target_`, as Hydra does; everything below this floor receives
+ordinary Python objects.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import json
+import os
+import weakref
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from nnlab.callbacks import HistoryFile
+from nnlab.device import resolve_dtype
+from nnlab.errors import UserError
+from nnlab.initialization.base import Initialization
+from nnlab.loss.base import Loss
+from nnlab.optimizer.base import Optimizer, SecondOrder
+from nnlab.randomness import derive_seed, generator
+from nnlab.regularizer import Constraint, Ensemble, Noise, Penalty
+from nnlab.training import Callback, Member, Run, Trainer, TrainerSettings
+from nnlab.training.stack import check_outputs
+from nnlab.types import Dataset
+
+Config = Mapping[str, Any]
+
+
+def locate(target: str) -> Any:
+    """The class or function with the dotted name `target`.
+
+    Raises:
+        UserError: there is no such module or name.
+    """
+    parts = target.split(".")
+    for position in range(len(parts) - 1, 0, -1):
+        try:
+            found: Any = importlib.import_module(".".join(parts[:position]))
+        except ModuleNotFoundError as error:
+            if error.name and ".".join(parts[:position]).startswith(error.name):
+                continue
+            raise UserError(f"`_target_: {target}` needs the module `{error.name}`, which is not installed") from error
+        try:
+            return functools.reduce(getattr, parts[position:], found)
+        except AttributeError as error:
+            raise UserError(f"`_target_: {target}`: {error}") from error
+    raise UserError(f"`_target_: {target}`: there is no module `{parts[0]}`")
+
+
+def construct(section: Any, **supplied: Any) -> Any:
+    """Build what a section describes; sections inside it are built first. `_partial_: true` gives a factory.
+
+    Raises:
+        UserError: a value is out of its range, or does not fit the constructor.
+    """
+    if isinstance(section, Mapping) and "_target_" in section:
+        arguments = {k: construct(v) for k, v in section.items() if k not in ("_target_", "_partial_")}
+        target = locate(section["_target_"])
+        if section.get("_partial_"):
+            return functools.partial(target, **arguments, **supplied)
+        try:
+            return target(**arguments, **supplied)
+        except TypeError as error:
+            raise UserError(f"`{section['_target_']}` does not take these values: {error}") from error
+    if isinstance(section, Mapping):
+        return {key: construct(value) for key, value in section.items()}
+    return [construct(value) for value in section] if isinstance(section, list) else section
+
+
+def data_root(config: Config) -> Path:
+    """Where downloaded data lives."""
+    root = config.get("data_root")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nnlab"
+    return Path(root).expanduser() if root else cache
+
+
+_datasets: weakref.WeakValueDictionary[str, Dataset] = weakref.WeakValueDictionary()
+
+
+def load_dataset(config: Config) -> Dataset:
+    """The prepared data set; runs of one process that ask for the same one share it."""
+    section = {name: value for name, value in config["data"].items() if name != "augmentation"}
+    key = json.dumps([section, config["seed"], str(data_root(config))], sort_keys=True)
+    dataset = _datasets.get(key)
+    if dataset is None:
+        dataset = construct(section).load(config["seed"], data_root(config))
+        _datasets[key] = dataset
+    return dataset
+
+
+def build_network(config: Config, dataset: Dataset, loss: Loss, seed: int) -> nn.Module:
+    """One initialized network for a data set, with its noise modules, as `seed` determines it.
+
+    Raises:
+        UserError: the architecture does not fit the data or the loss.
+    """
+    activation = functools.partial(construct, config["activation"])
+    head = functools.partial(loss.head, target_size=dataset.target_size)
+    parameters = inspect.signature(locate(config["architecture"]["_target_"])).parameters
+    supplied = {"input_shape": dataset.input_shape, "head": head, "activation": activation}
+    with torch.random.fork_rng(devices=[]):
+        # Foreign networks draw from torch's global generator in their constructors.
+        torch.manual_seed(derive_seed(seed, "constructor"))
+        network = construct(config["architecture"], **{k: v for k, v in supplied.items() if k in parameters})
+    check_outputs(network, dataset.input_shape, loss.output_size(dataset.target_size))
+    initialization: Initialization = construct(config["initialization"])
+    initialization(network, getattr(activation(), "gain", 1.0), generator(seed, "initialization"))
+    for regularizer in construct(config["regularizer"]).values():
+        if isinstance(regularizer, Noise):
+            network = regularizer.apply(network)
+    network.train()
+    return network  # type: ignore[no-any-return]
+
+
+def build_optimizer(section: Config) -> Optimizer:
+    """nnlab's optimizer, or a class of `torch.optim` behind the same interface."""
+    if not section["_target_"].startswith("nnlab."):
+        target = locate(section["_target_"])
+        if isinstance(target, type) and not issubclass(target, Optimizer):
+            from nnlab.optimizer.torch_optimizer import TorchOptimizer
+
+            return TorchOptimizer(target, **{k: construct(v) for k, v in section.items() if k != "_target_"})
+    optimizer: Optimizer = construct(section)
+    return optimizer
+
+
+def build_loss(config: Config, dataset: Dataset) -> Loss:
+    """The loss, which must fit the data's task."""
+    loss: Loss = construct(config["loss"])
+    loss.check_fits(dataset.task)
+    return loss
+
+
+def build_members(config: Config) -> list[Member]:
+    """The members that one config describes: one, or those of an ensemble."""
+    dataset = load_dataset(config)
+    check_batch_size(config, dataset)
+    loss = build_loss(config, dataset)
+    ensembles = [r for r in construct(config["regularizer"]).values() if isinstance(r, Ensemble)]
+    count = ensembles[0].members if ensembles else 1
+    members = [build_member(config, dataset, loss, member_seed(config["seed"], i)) for i in range(count)]
+    for member in members:
+        member.order_seed = config["seed"] if ensembles and ensembles[0].share_batches else None
+    return members
+
+
+def member_seed(seed: int, position: int) -> int:
+    """Seed of the ensemble's member at `position`; the first is the run's own."""
+    return seed if position == 0 else derive_seed(seed, "member", position)
+
+
+def build_member(config: Config, dataset: Dataset, loss: Loss, seed: int) -> Member:
+    """One network with its rules."""
+    regularizers = construct(config["regularizer"]).values()
+    augmentation = construct(config["data"].get("augmentation") or {})
+    settings = config["trainer"]
+    return Member(
+        network=build_network(config, dataset, loss, seed),
+        dataset=dataset,
+        seed=seed,
+        optimizer=build_optimizer(config["optimizer"]),
+        scheduler=construct(config["scheduler"]),
+        penalties=[r for r in regularizers if isinstance(r, Penalty)],
+        constraints=[r for r in regularizers if isinstance(r, Constraint)],
+        augmentations=list(augmentation.values()),
+        clip_norm=settings["clip_norm"],
+        clip_value=settings["clip_value"],
+    )
+
+
+def check_batch_size(config: Config, dataset: Dataset) -> None:
+    """Refuse a batch that is larger than the training split."""
+    size = config["trainer"]["batch_size"]
+    if size != "full" and size > len(dataset.train):
+        raise UserError(
+            f"`trainer.batch_size={size}` is more than the {len(dataset.train)} training examples; "
+            "use `trainer.batch_size=full` for all of them"
+        )
+
+
+def build_callbacks(config: Config) -> list[Callback]:
+    """The callbacks: those that regularizers bring first, then the configured ones; checkpoints come last."""
+    regularizers = [r for r in construct(config["regularizer"]).values() if isinstance(r, Callback)]
+    configured = construct(config["callbacks"] or {})
+    observers = [callback for name, callback in configured.items() if name != "checkpoint"]
+    return [*regularizers, HistoryFile(), *observers, *(configured[n] for n in ("checkpoint",) if n in configured)]
+
+
+def build_trainer(configs: Sequence[Config], runs: Sequence[Run] = ()) -> Trainer:
+    """One trainer for runs whose configs differ only in what the members of a population may differ in."""
+    settings: TrainerSettings = construct(configs[0]["trainer"])
+    resolve_dtype(settings.precision)
+    groups = [build_members(config) for config in configs]
+    members = [member for group in groups for member in group]
+    start = 0
+    for run, group in zip(runs, groups, strict=True) if runs else ():
+        run.members = range(start, start + len(group))
+        start += len(group)
+    loss = build_loss(configs[0], members[0].dataset)
+    return Trainer(members, loss, settings, build_callbacks(configs[0]), runs)
+
+
+def stackable(config: Config) -> bool:
+    """Whether networks with this config can be trained together: rules that evaluate the loss themselves cannot."""
+    optimizer = build_optimizer(config["optimizer"])
+    return not isinstance(optimizer, SecondOrder) and type(optimizer).__name__ != "TorchOptimizer"

@@ -1,0 +1,91 @@
+"""Activation, gradient and update statistics of every layer, on a schedule.
+
+Hooks on every step would cost a quarter of the training time; on the schedule they cost next to nothing. After steps
+1, 2, 4, 8, ... up to `every`, and then every `every` steps, the minibatch passes once more through the network, and of
+every activation layer are recorded: mean, standard deviation, saturated fraction, dead fraction; of every parameter
+the L2 norm of its gradient and the ratio of its update to itself (healthy near 1e-3).
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from nnlab.activation.base import Activation
+from nnlab.statistics import activations
+from nnlab.training import Callback, Trainer
+from nnlab.validation import check
+
+
+def scheduled(step: int, every: int) -> bool:
+    """Whether `step` = 1, 2, ... is one at which statistics are taken."""
+    return step % every == 0 if step >= every else step & (step - 1) == 0
+
+
+class Statistics(Callback):
+    """Records the statistics.
+
+    Args:
+        every: steps between two measurements, after the denser start. [1, inf)
+        tolerance: distance from the saturation value, in units of the activation's range, that counts as saturated.
+    """
+
+    def __init__(self, every: int = 200, tolerance: float = 0.05) -> None:
+        self.every = check("every", every, "[1, inf)")
+        self.tolerance = check("tolerance", tolerance, "(0, 1)")
+
+    def fit_start(self, trainer: Trainer) -> None:
+        self.layers = activation_layers(trainer.stack.network)
+        self._before: Tensor | None = None
+
+    def after_backward(self, trainer: Trainer) -> None:
+        if not scheduled(trainer.step + 1, self.every):
+            return
+        layout = trainer.stack.layout
+        gradients = layout.views(trainer.stack.gradient)
+        self._values = {f"gradient_norm/{name}": value.flatten(1).norm(dim=1) for name, value in gradients.items()}
+        self._values["gradient_norm/all"] = trainer.stack.gradient.norm(dim=1)
+        self._values |= self.activations(trainer)
+        self._before = trainer.stack.theta.clone()
+        self._members = list(trainer.active)
+
+    def step_end(self, trainer: Trainer) -> None:
+        if self._before is None:
+            return
+        if self._members == trainer.active:
+            old = trainer.stack.layout.views(self._before)
+            for name, value in trainer.stack.layout.views(trainer.stack.theta).items():
+                change = (value - old[name]).flatten(1).norm(dim=1)
+                size = old[name].flatten(1).norm(dim=1).clamp_min(1e-12)
+                self._values[f"update_ratio/{name}"] = change / size
+            columns = {name: value.tolist() for name, value in self._values.items()}
+            for row, member in enumerate(trainer.active):
+                trainer.history.record(trainer.step, member, {name: column[row] for name, column in columns.items()})
+        self._before = None
+
+    def activations(self, trainer: Trainer) -> dict[str, Tensor]:
+        """Statistics (M,) of every activation layer on the present minibatch."""
+        if not self.layers:
+            return {}
+        captured = trainer.stack.capture(trainer.inputs, list(self.layers))
+        values = {}
+        for name, (low, high) in self.layers.items():
+            y = captured[name]
+            values[f"activation_mean/{name}"] = activations.mean(y)
+            values[f"activation_std/{name}"] = activations.std(y)
+            values[f"activation_dead/{name}"] = activations.dead_fraction(y)
+            if low is not None or high is not None:
+                values[f"activation_saturated/{name}"] = activations.saturated_fraction(y, low, high, self.tolerance)
+        return values
+
+
+def activation_layers(network: nn.Module) -> dict[str, tuple[float | None, float | None]]:
+    """Names of the activation layers with their saturation values; foreign networks: torch's own activations."""
+    foreign = {nn.Sigmoid: (0.0, 1.0), nn.Tanh: (-1.0, 1.0), nn.ReLU: (None, None), nn.GELU: (None, None),
+               nn.SiLU: (None, None), nn.ELU: (-1.0, None), nn.LeakyReLU: (None, None), nn.PReLU: (None, None)}
+    layers: dict[str, tuple[float | None, float | None]] = {}
+    for name, module in network.named_modules():
+        if isinstance(module, Activation):
+            layers[name] = module.saturation
+        elif type(module) in foreign:
+            layers[name] = foreign[type(module)]
+    return layers

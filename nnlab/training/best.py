@@ -1,0 +1,68 @@
+"""The best weights that each member has had, by its validation metric."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from nnlab.training.stack import Stack
+
+HIGHER_IS_BETTER = ("accuracy", "r2")
+
+
+def better(metric: str, value: float, than: float, by: float = 0.0) -> bool:
+    """Whether `value` improves on `than` by more than `by`, for a metric such as `loss` or `accuracy`."""
+    return value > than + by if metric in HIGHER_IS_BETTER else value < than - by
+
+
+class Best:
+    """Best weights, step and metrics of M members.
+
+    Attributes:
+        theta: (M, P), at first the initial weights.
+        buffers: (M, ...) by name.
+        steps: the step after which each member was best.
+        metrics: its validation metrics then.
+    """
+
+    def __init__(self, stack: Stack) -> None:
+        self.theta: Tensor = stack.theta.clone()
+        self.buffers = {name: value.clone() for name, value in stack.buffers.items()}
+        members = len(stack)
+        self.steps = [0] * members
+        self.metrics: list[dict[str, float]] = [{} for _ in range(members)]
+
+    def offer(
+        self, stack: Stack, row: int, member: int, step: int, metrics: dict[str, float], primary: str
+    ) -> bool:
+        """Keep the stack's `row` if its metrics are better than the member's best: the primary metric, then the loss."""
+        if not _key(metrics, primary) < _key(self.metrics[member], primary):
+            return False
+        self.theta[member].copy_(stack.theta[row])
+        for name, value in stack.buffers.items():
+            self.buffers[name][member].copy_(value[row])
+        self.steps[member], self.metrics[member] = step, metrics
+        return True
+
+    def restore(self, stack: Stack, row: int, member: int) -> None:
+        """Write the member's best weights into the stack's `row`."""
+        stack.theta[row].copy_(self.theta[member])
+        for name, value in stack.buffers.items():
+            value[row].copy_(self.buffers[name][member])
+
+    def keep_final(self, stack: Stack, active: Sequence[int], rows: Sequence[int]) -> None:
+        """Members that leave before their first validation keep their last weights."""
+        for row in rows:
+            if not self.metrics[active[row]] and bool(torch.isfinite(stack.theta[row]).all()):
+                self.theta[active[row]].copy_(stack.theta[row])
+
+
+def _key(metrics: dict[str, float], primary: str) -> tuple[float, float]:
+    """Smaller is better; nothing yet, or not a number, is worst."""
+    value = metrics.get(primary, math.inf)
+    value = -value if primary in HIGHER_IS_BETTER and math.isfinite(value) else value
+    loss = metrics.get("loss", math.inf)
+    return (math.inf if math.isnan(value) else value, math.inf if math.isnan(loss) else loss)

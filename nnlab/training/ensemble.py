@@ -1,0 +1,47 @@
+"""What an ensemble gains: metrics of the average of 1, 2, ..., M members, of the members themselves, and of the vote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nnlab.loss.base import Loss
+from nnlab.training.evaluation import Evaluation
+
+
+def ensemble_report(
+    loss: Loss, evaluation: Evaluation, targets: Tensor, rows: Sequence[int], scale: Tensor | None = None
+) -> dict[str, Any]:
+    """Report on one split, from the members' predictions (M, N, *) and targets (N, ...).
+
+    Returns:
+        `members`: metrics of each; `mean`, `std`: over the members; `by_size`: metrics of the averaged prediction of
+        the first 1, ..., M; `vote`: accuracy of the majority (classification; ties go to the smaller class).
+    """
+    members = [{name: float(value[row]) for name, value in evaluation.metrics.items()} for row in rows]
+    losses = torch.tensor([member["loss"] for member in members])
+    predictions = evaluation.prediction[list(rows)]
+    by_size = []
+    for size in range(1, len(rows) + 1):
+        combined = loss.combine(predictions[:size])
+        metrics = {name: float(value) for name, value in loss.metrics(combined, targets, scale).items()}
+        by_size.append({"loss": metrics.get("nll", float(losses[:size].mean())), **metrics})
+    table = {name: torch.tensor([member[name] for member in members], dtype=torch.float64) for name in members[0]}
+    report: dict[str, Any] = {
+        "members": members,
+        "mean": {name: float(values.mean()) for name, values in table.items()},
+        "std": {name: float(values.std()) if len(values) > 1 else 0.0 for name, values in table.items()},
+        "by_size": by_size,
+    }
+    if not targets.is_floating_point():
+        report["vote"] = vote_accuracy(predictions, targets)
+    return report
+
+
+def vote_accuracy(predictions: Tensor, targets: Tensor) -> float:
+    """Accuracy of the majority vote of members' class scores (M, N, C)."""
+    votes = torch.nn.functional.one_hot(predictions.argmax(-1), predictions.shape[-1]).sum(0)
+    return float((votes.argmax(-1) == targets).double().mean())

@@ -1,0 +1,113 @@
+"""What a training run has seen: losses of every step, and the sparse scalars of validations and statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+BLOCK = 256  # steps whose losses wait on the device before they are fetched together
+
+
+@dataclass(frozen=True)
+class Record:
+    """Scalars of one member after `step` updates, by tag such as `loss/validation`."""
+
+    step: int
+    member: int
+    values: dict[str, float]
+
+
+class History:
+    """Losses and learning rates of every step, and records, of M members.
+
+    Losses stay on the device until `flush`, so that training never waits for the device.
+
+    Attributes:
+        losses: (steps, M) float64, the mean loss of the minibatch of step 0, 1, ...; NaN where a member had ended.
+        rates: (steps, M) float64, the learning rates of those steps.
+        records: in the order in which they came.
+    """
+
+    def __init__(self, members: int) -> None:
+        self.members = members
+        self._losses = np.empty((0, members))
+        self._rates = np.empty((0, members))
+        self._count = 0
+        self._pending: list[Tensor] = []
+        self._pending_rates: list[float | Tensor] = []
+        self._columns: list[int] = list(range(members))
+        self.records: list[Record] = []
+
+    @property
+    def losses(self) -> np.ndarray:
+        return self._losses[: self._count]
+
+    @property
+    def rates(self) -> np.ndarray:
+        return self._rates[: self._count]
+
+    def add(self, losses: Tensor, rates: float | Tensor) -> None:
+        """Append one step: losses (m,) of the members still in the stack, and their rates (number or (m, 1))."""
+        self._pending.append(losses)
+        self._pending_rates.append(rates)
+        if len(self._pending) >= BLOCK:
+            self.flush()
+
+    def record(self, step: int, member: int, values: dict[str, float]) -> None:
+        """Append sparse scalars."""
+        self.records.append(Record(step, member, values))
+
+    def flush(self) -> None:
+        """Fetch what waits on the device."""
+        if not self._pending:
+            return
+        block = torch.stack(self._pending).to("cpu", torch.float64).numpy()
+        first = self._pending_rates[0]
+        if isinstance(first, Tensor):
+            stacked = torch.stack([rate.reshape(-1) for rate in self._pending_rates if isinstance(rate, Tensor)])
+            rates = stacked.to("cpu", torch.float64).numpy()
+        else:
+            rates = np.asarray(self._pending_rates, dtype=np.float64)[:, None]
+        self._append(block, np.broadcast_to(rates, block.shape))
+        self._pending, self._pending_rates = [], []
+
+    def _append(self, losses: np.ndarray, rates: np.ndarray) -> None:
+        end = self._count + len(losses)
+        if end > len(self._losses):
+            room = np.full((max(end, 2 * len(self._losses)) - len(self._losses), self.members), np.nan)
+            self._losses = np.concatenate([self._losses, room])
+            self._rates = np.concatenate([self._rates, room.copy()])
+        self._losses[self._count : end, self._columns] = losses
+        self._rates[self._count : end, self._columns] = rates
+        self._count = end
+
+    def select(self, columns: Sequence[int]) -> None:
+        """From now on only the members `columns` are in the stack."""
+        self.flush()
+        self._columns = list(columns)
+
+    def latest(self, tag: str, member: int) -> float | None:
+        """The newest value of `tag` for a member."""
+        for record in reversed(self.records):
+            if record.member == member and tag in record.values:
+                return record.values[tag]
+        return None
+
+    def series(self, tag: str, member: int) -> tuple[list[int], list[float]]:
+        """Steps and values of `tag` for a member."""
+        rows = [(r.step, r.values[tag]) for r in self.records if r.member == member and tag in r.values]
+        return [step for step, _ in rows], [value for _, value in rows]
+
+    def load(self, member: int, losses: np.ndarray, rates: np.ndarray, records: Sequence[Record]) -> None:
+        """Take up what a member's log file holds, when a run continues."""
+        steps = len(losses)
+        if steps > self._count:
+            self._append(np.full((steps - self._count, len(self._columns)), np.nan),
+                         np.full((steps - self._count, len(self._columns)), np.nan))
+        self._losses[:steps, member] = losses
+        self._rates[:steps, member] = rates
+        self.records.extend(records)

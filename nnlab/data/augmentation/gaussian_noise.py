@@ -1,0 +1,34 @@
+"""Gaussian noise on the inputs, x' = x + std * e with e ~ N(0, 1).
+
+Source: Bishop 1995, "Training with noise is equivalent to Tikhonov regularization".
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from nnlab.data.augmentation.base import Augmentation, broadcast
+from nnlab.members import Hyper
+from nnlab.randomness import normal
+from nnlab.validation import check
+
+
+class GaussianNoise(Augmentation):
+    """Adds noise to inputs of any shape.
+
+    Args:
+        std: standard deviation in units of the preprocessed inputs (1 is that of standardized ones), [0, inf).
+    """
+
+    per_member: ClassVar[tuple[str, ...]] = ("std",)
+    needs_images: ClassVar[bool] = False
+
+    def __init__(self, std: float = 0.1) -> None:
+        self.std: Hyper = check("std", std, "[0, inf)")
+
+    def __call__(self, inputs: Tensor, key: Tensor) -> Tensor:
+        """Noisy inputs (M, N, ...)."""
+        noise = normal(key, *inputs.shape[1:], dtype=inputs.dtype)
+        return inputs + broadcast(self.std, inputs.ndim) * noise

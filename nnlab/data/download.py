@@ -1,0 +1,63 @@
+"""Downloads by torchvision that either arrive whole or leave nothing behind, and fail in one sentence."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import pickle
+import socket
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from nnlab.errors import UserError
+
+TIMEOUT = 30  # seconds without a byte; torchvision itself would wait for ever
+
+_FAILURES = (OSError, RuntimeError, EOFError, http.client.HTTPException, tarfile.TarError, zlib.error, ImportError,
+             ValueError, pickle.UnpicklingError)  # fmt: skip
+
+
+def download(dataset: str, folder: str, files: Sequence[str], root: Path) -> None:
+    """Fetch a torchvision data set into `root`, showing its progress bar.
+
+    The files appear one by one, each complete, because they are moved from a temporary folder on the same disk.
+
+    Args:
+        dataset: class in `torchvision.datasets`, such as `MNIST`.
+        folder: where that class puts its files, below its root, such as `MNIST/raw`.
+        files: names of the files to keep.
+        root: the data folder; created if need be.
+
+    Raises:
+        UserError: no network, a damaged download, or a folder that cannot be written.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=root, prefix=".download-") as temporary, _timeout():
+            import torchvision.datasets
+
+            getattr(torchvision.datasets, dataset)(temporary, download=True)
+            (root / folder).mkdir(parents=True, exist_ok=True)
+            for file in files:
+                os.replace(Path(temporary) / folder / file, root / folder / file)
+    except _FAILURES as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(
+            f"{dataset} is not in {root / folder} and could not be downloaded ({reason[:200]}); connect to the "
+            "network, or set `data_root` (environment variable NNLAB_DATA) to a folder that has it"
+        ) from error
+
+
+@contextmanager
+def _timeout() -> Iterator[None]:
+    """Limit how long sockets wait; a global default is the only way into torchvision's own calls."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(TIMEOUT)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

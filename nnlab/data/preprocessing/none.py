@@ -1,0 +1,15 @@
+"""No preprocessing: the inputs as they were read, x -> x; the lecture's counterexample to preprocessing."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from nnlab.data.preprocessing.base import Identity, Preprocessing, Transform
+
+
+class NoPreprocessing(Preprocessing):
+    """Leaves inputs alone."""
+
+    def fit(self, inputs: Tensor) -> Transform:
+        """The identity."""
+        return Identity()

@@ -1,15 +1,20 @@
 """What every loss provides: output layer, loss and its gradient, prediction, metrics, and the loss to expect at first.
 
-Tensors carry any leading axes, so that the same code serves one network, `(N, O)`, and a population, `(M, N, O)`.
+Tensors carry any leading axes, so that the same code serves one network, `(N, O)`, and a population, `(M, N, O)`;
+targets without the leading axes are shared by all members. Nothing branches on the values of a tensor. Outputs in
+half precision are widened: losses are then float32, and gradients return in the type of the outputs.
 """
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from torch import Tensor, nn
 
+from nnlab.errors import UserError
+from nnlab.loss.metrics import classification_metrics, regression_metrics
 from nnlab.types import Task
 
 
@@ -18,13 +23,15 @@ class Loss(ABC):
 
     Attributes:
         tasks: the tasks whose targets this loss fits.
+        probabilistic: predictions are distributions (class probabilities, or moments), so that `nll` is a metric.
     """
 
     tasks: ClassVar[frozenset[Task]]
+    probabilistic: ClassVar[bool] = False
 
-    @abstractmethod
     def output_size(self, target_size: int) -> int:
-        """O, the number of outputs for C = `target_size` classes or regression targets."""
+        """O, the number of outputs for C = `target_size` classes or regression targets; C unless said otherwise."""
+        return target_size
 
     def head(self, features: int, target_size: int) -> nn.Module:
         """The output layer, from the (N, features) of the last hidden layer to (N, O); linear unless said otherwise."""
@@ -39,7 +46,8 @@ class Loss(ABC):
         """Derivative of each example's loss by its outputs, (..., N, O), written by hand as in the lecture."""
 
     def losses_and_gradient(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Both at once; a loss overrides it where they share work (as the softmax does)."""
+        """Both at once, as fresh tensors outside of autograd's graph; a loss overrides it where they share work."""
+        outputs = outputs.detach()
         return self.losses(outputs, targets), self.gradient(outputs, targets)
 
     @abstractmethod
@@ -50,17 +58,60 @@ class Loss(ABC):
         """The ensemble's prediction (N, *) from the members' (M, N, *): their mean unless said otherwise."""
         return predictions.mean(0)
 
-    @abstractmethod
-    def metrics(self, prediction: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Metrics by name, each of shape (...), from a prediction (..., N, *) and targets."""
+    def metrics(self, prediction: Tensor, targets: Tensor, scale: Tensor | None = None) -> dict[str, Tensor]:
+        """Metrics by name, each of shape (...), from a prediction (..., N, *) and targets.
 
-    @abstractmethod
-    def initial_loss(self, targets: Tensor, outputs: Tensor | None = None) -> float:
+        `scale` (C,), the standard deviation that standardising divided out of regression targets, gives errors in
+        the target's own units.
+        """
+        if targets.is_floating_point():
+            return regression_metrics(prediction, targets, scale)
+        return classification_metrics(prediction, targets, self.probabilistic)
+
+    def initial_loss(self, targets: Tensor, target_size: int, outputs: Tensor | None = None) -> float:
         """The mean loss that theory gives for a network whose outputs are near zero, over targets (N,) or (N, C).
 
-        `outputs` (N, O), where given, are a constant output to assume instead of zero (the output layer's bias).
+        `target_size` is C, which a sample of labels does not tell. `outputs`, (O,) or (N, O), where given, are a
+        constant output to assume instead of zero (the output layer's bias).
         """
+        if outputs is None:
+            return self.loss_at_zero(targets, target_size)
+        return float(self.losses(outputs.expand(len(targets), -1), targets).mean())
 
-    def primary_metric(self) -> str:
+    @abstractmethod
+    def loss_at_zero(self, targets: Tensor, target_size: int) -> float:
+        """The mean loss of zero outputs over targets (N,) or (N, C), in closed form; C = `target_size`."""
+
+    def floor(self, targets: Tensor, target_size: int) -> float | None:
+        """The mean loss of a perfect fit to targets (N,) or (N, C), or None where it has no lower bound."""
+        return 0.0
+
+    def primary_metric(self, task: Task) -> str:
         """Name of the metric that a table shows first: `accuracy` or `rmse`."""
-        return "rmse" if self.tasks == frozenset({Task.REGRESSION}) else "accuracy"
+        return "rmse" if task is Task.REGRESSION else "accuracy"
+
+    @classmethod
+    def option(cls) -> str:
+        """The name under which configs select this loss: that of its module."""
+        return cls.__module__.rpartition(".")[2]
+
+    def check_fits(self, task: Task) -> None:
+        """Accept a data set's task, or say which losses fit it.
+
+        Raises:
+            UserError: this loss cannot be computed from targets of this kind.
+        """
+        if task not in self.tasks:
+            needs = " or ".join(kind for kind in Task if kind in self.tasks)
+            fitting = ", ".join(sorted(loss.option() for loss in concrete_losses() if task in loss.tasks))
+            raise UserError(
+                f"loss `{self.option()}` needs {needs} targets, but this data set is {task}; losses that fit: {fitting}"
+            )
+
+
+def concrete_losses(parent: type[Loss] = Loss) -> list[type[Loss]]:
+    """All losses that are defined, found as the subclasses of `Loss`, so that a new one is known by itself."""
+    found = []
+    for child in parent.__subclasses__():
+        found += ([] if inspect.isabstract(child) else [child]) + concrete_losses(child)
+    return found

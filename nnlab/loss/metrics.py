@@ -1,0 +1,72 @@
+"""Metrics of predictions (..., N, C), vectorised over leading axes: every result has shape (...).
+
+Classes: accuracy; `nll`, -log p_t; Brier score, sum_c (p_c - [c = t])^2 (Brier 1950: between 0 and 2, so twice the
+usual binary score); expected calibration error over 15 bins of equal width, sum_b |B_b|/N |acc(B_b) - conf(B_b)| (Guo
+et al. 2017, arXiv 1706.04599, equation 3). Regression: root mean squared and mean absolute error over all targets;
+R^2 averaged over targets.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from nnlab.loss.targets import class_index, residual, widen
+
+ECE_BINS = 15
+
+
+def classification_metrics(prediction: Tensor, targets: Tensor, probabilistic: bool) -> dict[str, Tensor]:
+    """`accuracy` of probabilities or scores (..., N, C) for targets (..., N), and for probabilities also the rest."""
+    prediction = widen(prediction)
+    metrics = {"accuracy": (prediction.argmax(-1) == targets).to(prediction.dtype).mean(-1)}
+    if probabilistic:
+        metrics["nll"] = negative_log_likelihood(prediction, targets)
+        metrics["brier"] = residual(prediction, targets).square_().sum(-1).mean(-1)
+        metrics["ece"] = expected_calibration_error(prediction, targets)
+    return metrics
+
+
+def negative_log_likelihood(probabilities: Tensor, targets: Tensor) -> Tensor:
+    """Mean -log p_t; a probability that underflowed to 0 counts as the smallest normal number."""
+    likelihood = probabilities.gather(-1, class_index(probabilities, targets)).squeeze(-1)
+    return -likelihood.clamp_min(torch.finfo(likelihood.dtype).tiny).log().mean(-1)
+
+
+def expected_calibration_error(probabilities: Tensor, targets: Tensor, bins: int = ECE_BINS) -> Tensor:
+    """Mean gap between confidence and accuracy, in `bins` bins ((b - 1)/bins, b/bins] of the confidence."""
+    confidence, guess = probabilities.max(-1)
+    gap = (guess == targets).to(confidence.dtype) - confidence
+    edges = torch.linspace(0, 1, bins + 1, dtype=gap.dtype, device=gap.device)
+    position = torch.bucketize(confidence, edges[1:-1])
+    # Bin by bin, because a scattered addition on CUDA has no fixed order and so no fixed last digits.
+    sums = torch.stack([(gap * (position == number)).sum(-1) for number in range(bins)], -1)
+    return sums.abs().sum(-1) / gap.shape[-1]
+
+
+def regression_metrics(prediction: Tensor, targets: Tensor, scale: Tensor | None = None) -> dict[str, Tensor]:
+    """`rmse`, `mae` and `r2` of (..., N, C); errors are multiplied by `scale` (C,), R^2 does not depend on it.
+
+    A target that is constant has R^2 = 1 where it is met exactly and 0 otherwise, as in scikit-learn.
+    """
+    error = residual(prediction, targets)
+    unexplained = error.square().sum(-2)
+    total = (targets - targets.mean(-2, keepdim=True)).square().sum(-2)
+    constant = total == 0
+    ratio = torch.where(constant, (unexplained > 0).to(error.dtype), unexplained / total.masked_fill(constant, 1))
+    if scale is not None:
+        error = error * scale
+    return {
+        "rmse": error.square().mean((-2, -1)).sqrt(),
+        "mae": error.abs().mean((-2, -1)),
+        "r2": 1 - ratio.mean(-1),
+    }
+
+
+def gaussian_nll(mean: Tensor, variance: Tensor, targets: Tensor, scale: Tensor | None = None) -> Tensor:
+    """Mean over examples of -log N(targets; mean, variance), summed over targets (..., N, C), densities per `scale`."""
+    terms = math.log(2 * math.pi) + variance.log() + residual(mean, targets).square() / variance
+    nll = 0.5 * terms.sum(-1).mean(-1)
+    return nll if scale is None else nll + scale.log().sum()

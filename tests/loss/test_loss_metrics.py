@@ -1,0 +1,163 @@
+"""Predictions, their combination in an ensemble, and metrics against scikit-learn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from loss_cases import SIZES, draw_outputs, draw_targets, every_case, load
+from sklearn import metrics as sk
+from torch import Tensor
+from torch.distributions import Normal
+
+from nnlab.loss import GaussianNLL, Loss
+from nnlab.loss.metrics import expected_calibration_error, negative_log_likelihood, regression_metrics
+from nnlab.types import Task
+
+Case = tuple[Loss, Task]
+
+
+@pytest.fixture(params=every_case())
+def case(request: pytest.FixtureRequest) -> Case:
+    return request.param
+
+
+def classification_reference(prediction: np.ndarray, targets: np.ndarray, probabilistic: bool) -> dict[str, float]:
+    size = prediction.shape[1]
+    if not probabilistic:
+        return {"accuracy": sk.accuracy_score(targets, prediction.argmax(1))}
+    confidence, right = prediction.max(1), prediction.argmax(1) == targets
+    gaps = []
+    for low in range(15):
+        inside = (confidence > low / 15) & (confidence <= (low + 1) / 15)
+        gaps.append(inside.sum() * abs(right[inside].mean() - confidence[inside].mean()) if inside.any() else 0)
+    return {
+        "accuracy": sk.accuracy_score(targets, prediction.argmax(1)),
+        "nll": sk.log_loss(targets, prediction, labels=range(size)),
+        "brier": sum(np.mean((prediction[:, c] - (targets == c)) ** 2) for c in range(size)),
+        "ece": sum(gaps) / len(targets),
+    }
+
+
+def regression_reference(prediction: np.ndarray, targets: np.ndarray, scale: np.ndarray) -> dict[str, float]:
+    prediction, targets = prediction * scale, targets * scale
+    return {
+        "rmse": sk.mean_squared_error(targets, prediction) ** 0.5,
+        "mae": sk.mean_absolute_error(targets, prediction),
+        "r2": sk.r2_score(targets, prediction),
+    }
+
+
+def test_metrics_are_those_of_scikit_learn_for_each_member(case: Case) -> None:
+    loss, task = case
+    targets = draw_targets(task, 3, 40)
+    prediction = loss.prediction(2 * draw_outputs(loss, task, 3, 40))
+    scale = torch.tensor([0.1, 2.0, 30.0], dtype=torch.float64) if task is Task.REGRESSION else None
+    measured = loss.metrics(prediction, targets, scale)
+    assert all(value.shape == (3,) for value in measured.values())
+    for member in range(3):
+        if scale is not None:
+            mean = prediction[member, :, :3].numpy()
+            expected = regression_reference(mean, targets[member].numpy(), scale.numpy())
+            if isinstance(loss, GaussianNLL):
+                std = prediction[member, :, 3:].sqrt() * scale
+                density = Normal(torch.as_tensor(mean) * scale, std).log_prob(targets[member] * scale)
+                expected["nll"] = -density.sum(-1).mean().item()
+        else:
+            expected = classification_reference(prediction[member].numpy(), targets[member].numpy(), loss.probabilistic)
+        assert {name: value[member].item() for name, value in measured.items()} == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_primary_metric_is_among_the_metrics(case: Case) -> None:
+    loss, task = case
+    measured = loss.metrics(loss.prediction(draw_outputs(loss, task, 5)), draw_targets(task, 5))
+    assert loss.primary_metric(task) in measured
+    assert loss.primary_metric(task) == ("rmse" if task is Task.REGRESSION else "accuracy")
+    assert ("nll" in measured) == loss.probabilistic
+
+
+def test_class_predictions_have_a_column_for_each_class_and_probabilities_sum_to_one(case: Case) -> None:
+    loss, task = case
+    prediction = loss.prediction(draw_outputs(loss, task, 2, 5))
+    if task is Task.REGRESSION:
+        assert prediction.shape == (2, 5, 6 if loss.probabilistic else 3)
+        return
+    assert prediction.shape == (2, 5, SIZES[task])
+    if loss.probabilistic:
+        torch.testing.assert_close(prediction.sum(-1), torch.ones(2, 5).double())
+        assert (prediction >= 0).all()
+
+
+def test_lower_loss_means_the_right_class_is_predicted(case: Case) -> None:
+    """Descending on the loss of an example makes its class the argmax of the prediction."""
+    loss, task = case
+    if task is Task.REGRESSION:
+        pytest.skip("no classes")
+    targets = torch.arange(SIZES[task])
+    outputs = draw_outputs(loss, task, SIZES[task])
+    for _ in range(200):
+        outputs -= 0.2 * loss.gradient(outputs, targets)
+    assert loss.metrics(loss.prediction(outputs), targets)["accuracy"] == 1
+
+
+@pytest.mark.parametrize("name", ["binary_cross_entropy", "hinge"])
+def test_one_positive_output_means_class_one(name: str) -> None:
+    prediction = load(name).prediction(torch.tensor([[2.0], [-2.0]]))
+    assert prediction.argmax(-1).tolist() == [1, 0]
+    assert prediction[0].tolist() == prediction[1].flip(0).tolist()
+
+
+def test_an_ensemble_averages_probabilities() -> None:
+    loss = load("softmax_cross_entropy")
+    outputs = draw_outputs(loss, Task.MULTICLASS, 4, 5)
+    torch.testing.assert_close(loss.combine(loss.prediction(outputs)), outputs.softmax(-1).sum(0) / 4)
+
+
+@pytest.mark.parametrize("variance", ["predicted", "fixed", "covariance"])
+def test_an_ensemble_of_gaussians_has_the_moments_of_samples_from_the_mixture(variance: str) -> None:
+    loss = GaussianNLL(variance, 0.5)
+    predictions = loss.prediction(draw_outputs(loss, Task.REGRESSION, 4, 2))
+    mean, std = predictions[..., :3], predictions[..., 3:].sqrt()
+    torch.manual_seed(0)
+    samples = Normal(mean, std).sample((50_000,)).flatten(0, 1)
+    combined = loss.combine(predictions)
+    standard_error = (samples.var(0) / len(samples)).sqrt()
+    assert ((combined[:, :3] - samples.mean(0)).abs() < 4 * standard_error).all()
+    torch.testing.assert_close(combined[:, 3:], samples.var(0), rtol=0.03, atol=0)
+
+
+def test_an_ensemble_of_one_gaussian_is_that_gaussian() -> None:
+    loss = GaussianNLL()
+    prediction = loss.prediction(draw_outputs(loss, Task.REGRESSION, 1, 5))
+    torch.testing.assert_close(loss.combine(prediction), prediction[0], rtol=0, atol=0)
+
+
+def test_calibration_error_is_zero_where_confidence_equals_accuracy_and_the_gap_where_not() -> None:
+    probabilities = torch.tensor([[0.75, 0.25]] * 4).double()
+    assert expected_calibration_error(probabilities, torch.tensor([0, 0, 0, 1])).item() == pytest.approx(0)
+    assert expected_calibration_error(probabilities, torch.tensor([1, 1, 1, 1])).item() == pytest.approx(0.75)
+    sure = torch.tensor([[1.0, 0.0]] * 4)
+    assert expected_calibration_error(sure, torch.tensor([0, 0, 1, 1])).item() == pytest.approx(0.5)
+
+
+def test_a_probability_of_zero_costs_a_finite_amount() -> None:
+    nll = negative_log_likelihood(torch.tensor([[1.0, 0.0]]), torch.tensor([1]))
+    assert nll.item() == pytest.approx(-np.log(np.finfo(np.float32).tiny), rel=1e-6)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1.0])
+def test_r2_of_a_constant_target_is_that_of_scikit_learn(offset: float) -> None:
+    targets = torch.stack([torch.ones(6), torch.arange(6.0)], -1).double()
+    prediction = targets + offset
+    measured = regression_metrics(prediction, targets)["r2"].item()
+    assert measured == pytest.approx(sk.r2_score(targets, prediction))
+
+
+def shuffled(values: Tensor) -> Tensor:
+    return values[torch.randperm(len(values), generator=torch.Generator().manual_seed(0))]
+
+
+def test_metrics_do_not_depend_on_the_order_of_examples(case: Case) -> None:
+    loss, task = case
+    prediction, targets = loss.prediction(draw_outputs(loss, task, 30)), draw_targets(task, 30)
+    torch.testing.assert_close(loss.metrics(prediction, targets), loss.metrics(shuffled(prediction), shuffled(targets)))

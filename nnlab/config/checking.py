@@ -1,0 +1,196 @@
+"""Refuse a config with unknown, missing, wrongly typed or out-of-range values, before anything runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nnlab.config import folder
+from nnlab.config.folder import Primary, primary
+from nnlab.config.schema import Mistake, component_mistakes, range_mistakes, suggestion
+from nnlab.config.values import matches, shown, words
+from nnlab.errors import UserError
+
+# Arguments that whoever builds a component of the group supplies, because they follow from the data or the network.
+SUPPLIED: Mapping[str, frozenset[str]] = {
+    "architecture": frozenset({"input_shape", "head", "activation"}),
+    "optimizer": frozenset({"params"}),  # torch's own optimizers
+    "scheduler": frozenset({"optimizer"}),  # torch's own schedulers
+}
+
+# Groups whose constructors are cheap and need nothing but their section, so that they check their ranges at once.
+LIGHT = frozenset({"trainer", "activation", "initialization", "loss", "optimizer", "scheduler", "regularizer"})
+
+
+def check(
+    config: Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    *,
+    config_name: str = "train",
+    choices: Mapping[str, Any] | None = None,
+    folders: Sequence[Path] = (),
+    file: Path | None = None,
+) -> None:
+    """Compare a resolved config with the constructors that it names and with its primary config.
+
+    Args:
+        config: plain, resolved config.
+        overrides: what the user wrote on the command line, in order; named in the sentences.
+        config_name: the primary config whose keys are valid.
+        choices: the option chosen in each group, where it is known; else the primary config's defaults.
+        folders: folders with options of the user's own, searched before nnlab's.
+        file: the file that the whole config was read from, if it was not composed from options.
+
+    Raises:
+        UserError: one sentence for each mistake, with the override or the file that it comes from.
+    """
+    ours = folder.config_folder()
+    known = primary(config_name, ours)
+    mistakes = [*_top_level(config, known), *_ranges(config)]
+    if mistakes:
+        origin = Origin(overrides, {**known.choices, **(choices or {})}, [*folders, ours], config_name, file)
+        lines = dict.fromkeys(f"{sentence}{origin.of(path)}" for path, sentence in mistakes)
+        raise UserError("\n".join(lines))
+
+
+def _top_level(config: Mapping[str, Any], known: Primary) -> Iterator[Mistake]:
+    """Mistakes in types and names, in every section."""
+    sections = known.sections()
+    for key, value in config.items():
+        if key in sections:
+            yield from _section(value, key, key, known)
+        elif key in known.values:
+            yield from _plain(value, known.values[key], key)
+        else:
+            yield Mistake(key, f"unknown key `{key}`; {suggestion(key, {*sections, *known.values})}")
+    for key in known.values:
+        if key not in config:
+            yield Mistake(key, f"`{key}` is missing")
+    for key in known.required():
+        if config.get(key) is None:
+            yield Mistake(key, f"no `{key}` is chosen; `nnlab list {key}` shows the options")
+
+
+def _plain(value: Any, default: Any, path: str) -> Iterator[Mistake]:
+    """Mistakes in what the primary config itself states; its defaults say which keys and types are valid."""
+    if isinstance(default, Mapping) and isinstance(value, Mapping):
+        if "_target_" in value:
+            yield from component_mistakes(value, path)
+            return
+        for key in value:
+            if key in default:
+                yield from _plain(value[key], default[key], f"{path}.{key}")
+            else:
+                clause = suggestion(str(key), default, f"{path}.")
+                yield Mistake(f"{path}.{key}", f"unknown key `{path}.{key}`; {clause}")
+        for key in default:
+            if key not in value:
+                yield Mistake(f"{path}.{key}", f"`{path}.{key}` is missing")
+    elif isinstance(default, Mapping):
+        yield Mistake(path, f"`{path}` is a section with the keys {', '.join(default)}, got {shown(value)}")
+    else:
+        hint: Any = type(default)
+        if isinstance(default, str) and "${" in default:
+            hint = str | None
+        if default is not None and not matches(value, hint):
+            yield Mistake(path, f"`{path}` must be {words(hint)}, got {shown(value)}")
+
+
+def _section(value: Any, path: str, group: str, known: Primary) -> Iterator[Mistake]:
+    """Mistakes in the section of a group: one component, or one for each of the options that were combined."""
+    if value is None:
+        return
+    if not isinstance(value, Mapping):
+        option = value if isinstance(value, str) and re.fullmatch(r"[\w-]+", value) else "OPTION"
+        clause = f"choose an option with `{group}={option}`"
+        yield Mistake(path, f"`{path}` must be a section with `_target_`, got {shown(value)}; {clause}")
+        return
+    inner = known.subgroups(group)
+    if "_target_" in value:
+        yield from component_mistakes(value, path, SUPPLIED.get(group.split("/")[0], ()), inner)
+    elif value and group in known.required():
+        yield Mistake(f"{path}._target_", f"`{path}._target_` is missing")
+    for key, each in value.items():
+        if key in inner:
+            yield from _section(each, f"{path}.{key}", f"{group}/{key}", known)
+        elif "_target_" not in value and isinstance(each, Mapping) and "_target_" in each:
+            yield from component_mistakes(each, f"{path}.{key}", SUPPLIED.get(group.split("/")[0], ()))
+        elif "_target_" not in value and each is not None:
+            clause = suggestion(str(key), [name for name in value if name != key], f"{path}.")
+            yield Mistake(f"{path}.{key}", f"unknown key `{path}.{key}`; {clause}")
+
+
+def _ranges(config: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Values that a constructor refuses, in the groups where calling it costs nothing."""
+    for group, section in config.items():
+        if group not in LIGHT or not isinstance(section, Mapping):
+            continue
+        named = {group: section} if "_target_" in section else {f"{group}.{key}": section[key] for key in section}
+        for path, component in named.items():
+            if isinstance(component, Mapping) and "_target_" in component:
+                supplied = SUPPLIED.get(group, ())
+                if not any(component_mistakes(component, path, supplied)):
+                    yield from range_mistakes(component, path)
+
+
+class Origin:
+    """Where the keys of a config come from: an override, or a file; the arguments are those of `check`."""
+
+    def __init__(
+        self,
+        overrides: Sequence[str],
+        choices: Mapping[str, Any],
+        folders: Sequence[Path],
+        config_name: str,
+        file: Path | None,
+    ) -> None:
+        self.overrides, self.choices, self.folders = overrides, choices, folders
+        self.config_name, self.file = config_name, file
+
+    def of(self, path: str) -> str:
+        """The clause for the key at a dotted path, such as " (override `seed=x`)"; empty if nothing is known."""
+        for override in reversed(self.overrides):
+            key = override.lstrip("+~").split("=")[0].split("@")[0]
+            nested = key.startswith(f"{path}.") or path.startswith(f"{key}.")
+            if key == path or (nested and key not in self.choices):
+                return f" (override `{override}`)"
+        file = self.file or self._experiment(path) or self._option(path) or self._found(self.config_name)
+        return f" (in {_short(file)})" if file else ""
+
+    def _found(self, name: str) -> Path | None:
+        """The file of an option such as `optimizer/adam`, in the first folder that has it."""
+        files = (place / f"{name}.yaml" for place in self.folders)
+        return next((file for file in files if file.is_file()), None)
+
+    def _experiment(self, path: str) -> Path | None:
+        """The file of the chosen experiment, if it sets the key."""
+        import yaml
+
+        file = self._found(f"experiment/{self.choices.get('experiment')}")
+        node = yaml.safe_load(file.read_text(encoding="utf-8")) if file else None
+        for key in path.split("."):
+            if not isinstance(node, Mapping) or key not in node:
+                return None
+            node = node[key]
+        return file
+
+    def _option(self, path: str) -> Path | None:
+        """The file of the option that the section at a dotted path comes from."""
+        slashed = path.replace(".", "/")
+        inside = [group for group in self.choices if slashed == group or slashed.startswith(f"{group}/")]
+        if not inside:
+            return None
+        group = max(inside, key=len)
+        choice = self.choices[group]
+        named = slashed.removeprefix(group).split("/")[1:2]
+        option = choice if isinstance(choice, str) else named[0] if named else None
+        return self._found(f"{group}/{option}")
+
+
+def _short(file: Path) -> str:
+    """A file's path as a user would write it: nnlab's own configs from `configs/` on, others from here if inside."""
+    if file.is_relative_to(folder.config_folder()):
+        return str(Path("configs") / file.relative_to(folder.config_folder()))
+    return str(file.relative_to(Path.cwd())) if file.is_relative_to(Path.cwd()) else str(file)

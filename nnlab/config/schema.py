@@ -1,0 +1,229 @@
+"""The constructor's signature is the schema: a component's section is compared with it before anything is built.
+
+A component is a mapping with `_target_`, the dotted path of a class or function; its other keys are that one's
+arguments. Nothing here knows Hydra: configs are plain dictionaries, lists, numbers, text and null.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib
+import inspect
+import pkgutil
+import re
+import typing
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from nnlab.config.values import matches, shown, words
+from nnlab.errors import UserError, did_you_mean
+
+# Keys of a component that say how to build it; they are no arguments of the constructor.
+DIRECTIVES = frozenset({"_target_", "_partial_", "_convert_", "_recursive_", "_args_"})
+
+
+class Mistake(NamedTuple):
+    """What is wrong at one place of a config: the dotted path of the key, and a sentence that names it."""
+
+    path: str
+    sentence: str
+
+
+class Argument(NamedTuple):
+    """An argument of a constructor: its type (`Any` where it has none), and whether it has no default."""
+
+    hint: Any
+    required: bool
+
+
+class Signature(NamedTuple):
+    """The arguments of a constructor by name; `open` where it takes any further ones (`**kwargs`)."""
+
+    arguments: Mapping[str, Argument]
+    open: bool
+
+
+def suggestion(wrong: str, valid: Collection[str], prefix: str = "") -> str:
+    """The clause that ends a sentence about an unknown key, with the near miss written as a whole path.
+
+    >>> suggestion("epoch", ["epochs", "steps"], "trainer.")
+    'did you mean `trainer.epochs`?'
+    """
+    near = difflib.get_close_matches(wrong, sorted(valid), n=1, cutoff=0.6)
+    if near:
+        return f"did you mean `{prefix}{near[0]}`?"
+    return "valid: " + ", ".join(sorted(valid)) if valid else "no keys are valid here"
+
+
+def _module(target: str) -> tuple[Any, list[str]]:
+    """The longest importable module at the start of a dotted path, and the names that follow it.
+
+    Raises:
+        UserError: no module is there, or it needs a package that is not installed.
+    """
+    parts = target.split(".")
+    module: Any = None
+    for count in range(1, len(parts) + 1):
+        name = ".".join(parts[:count])
+        try:
+            module = importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name != name:
+                raise UserError(f"`{target}` needs the package `{error.name}`, which is not installed") from error
+            return module, parts[count - 1 :]
+    return module, []
+
+
+@functools.cache
+def locate(target: str) -> Callable[..., Any]:
+    """The class or function at a dotted path such as `nnlab.optimizer.Adam`.
+
+    Raises:
+        UserError: there is none; the sentence suggests the nearest name.
+    """
+    if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", target):
+        raise UserError(f"`{target}` is not the dotted path of a class, such as `nnlab.optimizer.Adam`")
+    found, names = _module(target)
+    if found is None:
+        raise UserError(f"there is no module `{names[0]}` for `{target}`; is it installed?")
+    place = target.split(".")[: -len(names)] if names else []
+    for name in names:
+        if not hasattr(found, name):
+            valid = {each for each in dir(found) if not each.startswith("_")}
+            valid |= {module.name for module in pkgutil.iter_modules(getattr(found, "__path__", []))}
+            near = difflib.get_close_matches(name, sorted(valid), n=1, cutoff=0.6)
+            hint = f"; did you mean `{'.'.join([*place, near[0]])}`?" if near else ""
+            raise UserError(f"`{'.'.join(place)}` has no `{name}`{hint}")
+        found, place = getattr(found, name), [*place, name]
+    if not callable(found):
+        raise UserError(f"`{target}` is neither a class nor a function")
+    return typing.cast(Callable[..., Any], found)
+
+
+@functools.cache
+def signature(target: str) -> Signature:
+    """The arguments that the class or function at a dotted path takes.
+
+    Raises:
+        UserError: there is no such class.
+    """
+    found = locate(target)
+    try:
+        parameters = inspect.signature(found).parameters.values()
+    except ValueError:  # built-in classes without a signature
+        return Signature({}, open=True)
+    try:
+        hints = typing.get_type_hints(found.__init__ if inspect.isclass(found) else found)  # type: ignore[misc]
+    except (NameError, TypeError):  # annotations that exist for the type checker only, or none at all
+        hints = {}
+    named = {
+        parameter.name: Argument(hints.get(parameter.name, Any), parameter.default is parameter.empty)
+        for parameter in parameters
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    }
+    return Signature(named, open=any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters))
+
+
+def component_mistakes(
+    component: Mapping[str, Any],
+    path: str,
+    supplied: Collection[str] = (),
+    consumed: Collection[str] = (),
+) -> Iterator[Mistake]:
+    """Mistakes in a mapping with `_target_`: unknown and missing keys, and values of a wrong type, nested ones too.
+
+    Args:
+        component: the section.
+        path: its dotted path in the config.
+        supplied: arguments that whoever builds it supplies, and that the config therefore may not.
+        consumed: keys that whoever builds it takes for itself.
+    """
+    target = component["_target_"]
+    try:
+        arguments, is_open = signature(str(target))
+    except UserError as error:
+        yield Mistake(f"{path}._target_", f"`{path}._target_`: {error}")
+        return
+    given = [key for key in component if key not in DIRECTIVES and key not in consumed]
+    valid = [name for name in arguments if name not in supplied]
+    for key in given:
+        if key in valid:
+            yield from value_mistakes(component[key], arguments[key].hint, f"{path}.{key}")
+        elif not is_open or key in supplied:
+            clause = suggestion(str(key), {*valid, *consumed}, f"{path}.")
+            yield Mistake(f"{path}.{key}", f"unknown key `{path}.{key}`; {clause}")
+    if not component.get("_partial_") and not component.get("_args_"):
+        for name in valid:
+            if arguments[name].required and name not in component:
+                yield Mistake(f"{path}.{name}", f"`{path}.{name}` is missing; `{target}` needs it")
+
+
+def value_mistakes(value: Any, hint: Any, path: str) -> Iterator[Mistake]:
+    """Mistakes in one argument: its type, and what is inside if it is a component or holds some."""
+    if not matches(value, hint):
+        yield Mistake(path, _wrong_type(value, hint, path))
+        return
+    if isinstance(value, Mapping) and "_target_" in value:
+        mistakes = list(component_mistakes(value, path))
+        yield from mistakes
+        if not mistakes and not value.get("_partial_"):
+            yield from _wrong_kind(value, hint, path)
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from value_mistakes(each, Any, f"{path}.{key}")
+    elif isinstance(value, list):
+        for position, each in enumerate(value):
+            yield from value_mistakes(each, Any, f"{path}.{position}")
+
+
+def _wrong_type(value: Any, hint: Any, path: str) -> str:
+    """The sentence about a value of a wrong type; a near miss among named options is suggested."""
+    if isinstance(value, str) and typing.get_origin(hint) is typing.Literal:
+        return f"`{path}` has no option {value!r}; {did_you_mean(value, map(str, typing.get_args(hint)))}"
+    return f"`{path}` must be {words(hint)}, got {shown(value)}"
+
+
+def _wrong_kind(value: Mapping[str, Any], hint: Any, path: str) -> Iterator[Mistake]:
+    """A nested component that is no instance of the class that the argument asks for."""
+    built = locate(str(value["_target_"]))
+    kinds = typing.get_args(hint) or (hint,)
+    if not inspect.isclass(built) or not all(inspect.isclass(kind) and kind is not Any for kind in kinds):
+        return
+    if not issubclass(built, kinds):
+        wanted = " or ".join(kind.__name__ for kind in kinds if kind is not type(None))
+        yield Mistake(f"{path}._target_", f"`{path}` must be of the kind {wanted}, got `{value['_target_']}`")
+
+
+def construct(component: Mapping[str, Any]) -> Any:
+    """The object that a section describes, components inside built first.
+
+    Raises:
+        UserError: its constructor refuses a value.
+    """
+
+    def built(value: Any) -> Any:
+        if isinstance(value, Mapping) and "_target_" in value:
+            return construct(value)
+        return [built(each) for each in value] if isinstance(value, list) else value
+
+    arguments = {key: built(value) for key, value in component.items() if key not in DIRECTIVES}
+    found = locate(str(component["_target_"]))
+    return functools.partial(found, **arguments) if component.get("_partial_") else found(**arguments)
+
+
+def range_mistakes(component: Mapping[str, Any], path: str) -> Iterator[Mistake]:
+    """The mistake that the constructor itself finds, such as a value out of range, by calling it."""
+    required = signature(str(component["_target_"])).arguments
+    if any(argument.required and name not in component for name, argument in required.items()):
+        return
+    try:
+        construct(component)
+    except UserError as error:
+        sentence = str(error)
+        quoted = re.search(r"`([\w.]+)`", sentence)
+        name = quoted.group(1).removeprefix(f"{path}.") if quoted else ""
+        if name not in component:
+            yield Mistake(path, f"`{path}`: {sentence}")
+        else:
+            yield Mistake(f"{path}.{name}", sentence.replace(quoted.group(), f"`{path}.{name}`", 1))  # type: ignore

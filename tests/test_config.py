@@ -1,0 +1,226 @@
+"""Configs: composed, checked against the constructors, and every mistake answered with one useful sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from toy_configs import Base, toy_configs, write_configs  # noqa: F401
+
+from nnlab.config import check, compose, difference, identity
+from nnlab.config.values import matches, words
+from nnlab.errors import UserError
+
+
+def mistake(*overrides: str, **options: Any) -> str:
+    """The sentence with which composing is refused."""
+    with pytest.raises(UserError) as caught:
+        compose(*overrides, **options)
+    return str(caught.value)
+
+
+def test_a_composed_config_is_plain_and_resolved(toy: Path) -> None:
+    config = compose("optimizer=sgd", "optimizer.momentum=0.5", "output_dir=${name}", "experiment=quick")
+    assert config["optimizer"] == {"_target_": "toy.Sgd", "learning_rate": 0.1, "momentum": 0.5}
+    assert config["trainer"]["epochs"] == 2
+    assert config["output_dir"] == "train"
+    assert config["data"]["preprocessing"]["_target_"] == "toy.Standardize"
+    assert {type(config), type(config["optimizer"])} == {dict}
+    assert type(config["sweep"]["zip"]) is list
+    assert "hydra" not in config
+    assert config["data_root"] is None
+
+
+SENTENCES = {
+    # groups and options
+    "optimzer=adam": "unknown key `optimzer`; did you mean `optimizer`?",
+    "optimizer=adm": "`optimizer` has no option `adm`; did you mean `adam`? (options: adam, broken,",
+    "optimizer=3": "`optimizer` has no option `3` (options: adam,",
+    "optimizer.Adam=adam": "unknown key `optimizer.Adam`",
+    "regularizer=[weight_decay,dropot]": "`regularizer` has no option `dropot`; did you mean `dropout`?",
+    "data/preprocesing=standardize": "there is no group `data/preprocesing`; did you mean `data/preprocessing`?",
+    "preprocessing=standardize": "unknown key `preprocessing`; did you mean `data/preprocessing`?",
+    "data.preprocessing=pca": "`data.preprocessing` must be a section with `_target_`, got 'pca'; "
+    "choose an option with `data/preprocessing=pca` (override `data.preprocessing=pca`)",
+    "experiment=quik": "`experiment` has no option `quik`; did you mean `quick`?",
+    "experiment=astray": "`optimizer` has no option `adm` (in configs/experiment/astray.yaml); did you mean `adam`?",
+    "+optimizer=sgd": "`+optimizer=sgd`: leave out the `+`",
+    "hydra/launcher=joblib": "`hydra/launcher` has no option `joblib`; install it with `pip install 'nnlab[joblib]'`",
+    "~optimizer": "no `optimizer` is chosen; `nnlab list optimizer` shows the options",
+    # keys
+    "trainr.epochs=3": "unknown key `trainr.epochs`; did you mean `trainer.epochs`?",
+    "trainr.epoch=3": "unknown key `trainr.epoch`; did you mean `trainer.epochs`?",
+    "trainer.epoch=3": "unknown key `trainer.epoch`; did you mean `trainer.epochs`?",
+    "optimizer.learning_rat=0.1": "unknown key `optimizer.learning_rat`; did you mean `optimizer.learning_rate`?",
+    "learning_rate=0.1": "unknown key `learning_rate`; did you mean `optimizer.learning_rate`?",
+    "optimizer.zzz=0.1": "unknown key `optimizer.zzz`; valid: _target_, amsgrad, betas, clip,",
+    "seed.x=1": "unknown key `seed.x`; `seed` is a value without keys of its own",
+    "~seed": "`seed` is missing (override `~seed`)",
+    "~trainer.epochs": None,
+    "+trainr.epochs=3": "unknown key `trainr`; did you mean `trainer`? (override `+trainr.epochs=3`)",
+    "+optimizer.learning_rat=3": "unknown key `optimizer.learning_rat`; did you mean `optimizer.learning_rate`? "
+    "(override `+optimizer.learning_rat=3`)",
+    "+optimizer.device=cpu": None,
+    "+architecture.input_shape=[3]": "unknown key `architecture.input_shape`; valid: widths",
+    "+sweep.retry=3": "unknown key `sweep.retry`; did you mean `sweep.retries`? (override `+sweep.retry=3`)",
+    "+regularizer.weight_decai.strength=3": "unknown key `regularizer.weight_decai`; did you mean "
+    "`regularizer.weight_decay`? (override `+regularizer.weight_decai.strength=3`)",
+    "+seed=3": "`+seed=3`: leave out the `+`, for the key is there already",
+    "hydra.jobb.name=x": "unknown key `hydra.jobb.name`; did you mean `hydra.job.name`?",
+    # values
+    "trainer.epochs=many": "`trainer.epochs` must be a number or null, got 'many' (override `trainer.epochs=many`)",
+    "trainer.batch_size=full": None,
+    "trainer.batch_size=1.5": "`trainer.batch_size` must be a whole number or `full`, got 1.5",
+    "trainer.batch_size=true": "`trainer.batch_size` must be a whole number or `full`, got true",
+    "seed=x": "`seed` must be a whole number, got 'x' (override `seed=x`)",
+    "name=${seed}": "`name` must be text, got 0 (override `name=${seed}`)",
+    "seed=1.5": "`seed` must be a whole number, got 1.5",
+    "sweep.dry_run=1": "`sweep.dry_run` must be true or false, got 1",
+    "sweep=3": "`sweep` is a section with the keys retries, zip, dry_run, got 3",
+    "optimizer.amsgrad=1": "`optimizer.amsgrad` must be true or false, got 1",
+    "optimizer.learning_rate=null": "`optimizer.learning_rate` must be a number, got null",
+    "optimizer.learning_rate=true": "`optimizer.learning_rate` must be a number, got true",
+    "optimizer.betas=[0.9]": "`optimizer.betas` must be a list with 2 entries: a number, a number, got [0.9]",
+    "optimizer.betas=[0.9,x]": "`optimizer.betas` must be a list with 2 entries: a number, a number, got [0.9, 'x']",
+    "optimizer.mode=nestrov": "`optimizer.mode` has no option 'nestrov'; did you mean `nesterov`?",
+    "architecture.widths=[8,x]": "`architecture.widths` must be a list, each entry a whole number, got [8, 'x']",
+    "architecture.widths=8": "`architecture.widths` must be a list, each entry a whole number, got 8",
+    "optimizer.inner={_target_:toy.Sgd}": "`optimizer.inner.learning_rate` is missing; `toy.Sgd` needs it",
+    "optimizer.inner={_target_:toy.Mlp,_partial_:true}": None,
+    "optimizer.inner={_target_:toy.Standardize}": "`optimizer.inner` must be of the kind Base, got `toy.Standardize`",
+    "optimizer.inner={_target_:toy.Sgd,learning_rate:1,momentum:no-number}": "`optimizer.inner.momentum` must be a",
+    # ranges, by the cheap constructors
+    "optimizer.learning_rate=-1": "`optimizer.learning_rate` must be in (0, inf), got -1 "
+    "(override `optimizer.learning_rate=-1`)",
+    "regularizer.weight_decay.strength=-1": "`regularizer.weight_decay.strength` must be in [0, inf), got -1",
+    # syntax
+    "foo": "`foo` is not an override; write `key=value`",
+    "optimizer.betas=[0.9,0.99": "cannot read the override `optimizer.betas=[0.9,0.99`",
+    "optimizer=adam,sgd": "`optimizer=adam,sgd` gives several values; add `-m` to run each of them",
+    "architecture.widths=8,9": "or write `architecture.widths=[8,9]` for a list",
+    "=3": "`=3` is not an override",
+    "seed=range(3)": "`seed=range(3)` gives several values; add `-m`",
+    # files
+    "optimizer=misspelt": "`optimizer._target_`: `toy` has no `Adm`; did you mean `toy.Adam`? "
+    "(in configs/optimizer/misspelt.yaml)",
+    "optimizer=elsewhere": "`optimizer._target_`: there is no module `toyy`",
+    "optimizer=incomplete": "`optimizer.learning_rate` is missing; `toy.Sgd` needs it (in configs/optimizer/",
+    "optimizer=wrong": "unknown key `optimizer.momentun`; did you mean `optimizer.momentum`? "
+    "(in configs/optimizer/wrong.yaml)",
+    "optimizer=broken": "configs/optimizer/broken.yaml, line 3: ",
+    "optimizer=dangling": "`optimizer.learning_rate` cannot be resolved: Interpolation key 'optimizer.rate' not found",
+    "experiment=typo": "unknown key `trainer.epoch`; did you mean `trainer.epochs`? (in configs/experiment/typo.yaml)",
+    "seed=${nothing}": "`seed` cannot be resolved: Interpolation key 'nothing' not found",
+    "seed=???": "`seed` has no value; add `seed=...`",
+}
+
+
+@pytest.mark.parametrize("override", [key for key, sentence in SENTENCES.items() if sentence])
+def test_a_mistake_is_answered_with_one_sentence_that_names_the_way_out(toy: Path, override: str) -> None:
+    sentence = mistake(override)
+    assert str(SENTENCES[override]) in sentence
+    assert "\n" not in sentence
+
+
+@pytest.mark.parametrize("override", [key for key, sentence in SENTENCES.items() if not sentence])
+def test_what_is_valid_is_accepted(toy: Path, override: str) -> None:
+    compose(override)
+
+
+def test_every_mistake_is_reported_with_its_own_origin(toy: Path) -> None:
+    lines = mistake("optimizer=wrong", "seed=x").splitlines()
+    assert len(lines) == 2
+    assert any("wrong.yaml" in line for line in lines)
+    assert any("override `seed=x`" in line for line in lines)
+
+
+def test_a_constructor_with_kwargs_accepts_any_key(toy: Path) -> None:
+    assert compose("optimizer=open", "+optimizer.anything=1")["optimizer"]["anything"] == 1
+
+
+def test_options_of_ones_own_are_added_checked_and_named(toy: Path, tmp_path: Path) -> None:
+    own = write_configs(tmp_path / "own", {"optimizer/mine.yaml": "# Mine.\n_target_: toy.Sgd\nlearning_rate: 2"})
+    assert compose("optimizer=mine", config_dir=own)["optimizer"]["learning_rate"] == 2
+    assert compose("optimizer=sgd", config_dir=own)["optimizer"]["learning_rate"] == 0.1
+    (own / "optimizer/mine.yaml").write_text("_target_: toy.Sgd\nlearning_rate: x\n")
+    assert str(own / "optimizer/mine.yaml") in mistake("optimizer=mine", config_dir=own)
+    assert "does not exist" in mistake(config_dir=own / "nowhere")
+
+
+def test_composing_leaves_the_hydra_of_others_alone(toy: Path) -> None:
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.hydra_config import HydraConfig
+
+    with initialize_config_dir(str(toy), version_base="1.3"):
+        theirs = GlobalHydra.instance().hydra
+        compose("optimizer=sgd")
+        with pytest.raises(UserError):
+            compose("optimizer=adm")
+        assert GlobalHydra.instance().hydra is theirs
+        assert not HydraConfig.initialized()
+
+
+def test_a_missing_section_of_the_primary_config_is_refused(toy: Path) -> None:
+    config = compose()
+    check(config)
+    del config["sweep"]["zip"]
+    config["foo"] = 1
+    with pytest.raises(UserError, match=r"unknown key `foo`.*\n?.*`sweep.zip` is missing|`sweep.zip` is missing"):
+        check(config)
+
+
+CHANGES: dict[str, tuple[tuple[str, ...], bool]] = {
+    "place": (("name=b", "output_dir=/tmp", "data_root=/data", "sweep.retries=7"), True),
+    "machine": (("trainer.device=cuda", "trainer.time_limit=3"), True),
+    "notation": (("trainer.epochs=30.0", "optimizer.learning_rate=1e-3"), True),
+    "seed": (("seed=1",), False),
+    "rate": (("optimizer.learning_rate=0.002",), False),
+    "option": (("optimizer=sgd",), False),
+    "length": (("trainer.epochs=31",), False),
+    "an empty list": (("regularizer=[]",), False),
+    "a component's own device": (("+optimizer.device=cpu",), False),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_identity_is_what_decides_the_result_and_difference_shows_it(toy: Path, change: str) -> None:
+    overrides, same = CHANGES[change]
+    before, after = compose(), compose(*overrides)
+    assert (identity(before) == identity(after)) is same
+    assert (difference(before, after) == []) is same
+    assert len(identity(before)) == 12
+    assert int(identity(before), 16) >= 0
+
+
+def test_difference_names_values_that_changed_came_and_went(toy: Path) -> None:
+    assert difference(compose(), compose("optimizer=sgd", "trainer.epochs=null")) == [
+        "`optimizer._target_`: 'toy.Adam' -> 'toy.Sgd'",
+        "`optimizer.amsgrad`: false -> nothing",
+        "`optimizer.betas`: [0.9, 0.999] -> nothing",
+        "`optimizer.clip`: null -> nothing",
+        "`optimizer.inner`: null -> nothing",
+        "`optimizer.learning_rate`: 0.001 -> 0.1",
+        "`optimizer.mode`: 'plain' -> nothing",
+        "`optimizer.momentum`: nothing -> 0",
+        "`trainer.epochs`: 30 -> null",
+    ]
+
+
+FITS: list[tuple[Any, Any, bool]] = [
+    (1, int, True), (1.0, int, False), (True, int, False), ("1", int, False),
+    (1, float, True), (True, float, False), ("inf", float, False), (float("inf"), float, True),
+    (None, float | None, True), (None, float, False), (0, bool, False), (False, bool, True),
+    ("a", Literal["a", "b"], True), ("c", Literal["a", "b"], False), (True, Literal[1], False),
+    ([1, 2], list[int], True), ([1, 2.5], list[int], False), ([], list[int], True), ("ab", list[str], False),
+    ([1, 2], tuple[int, int], True), ([1], tuple[int, int], False), ([1, 2, 3], tuple[int, ...], True),
+    ({"_target_": "x"}, Base, True), ({"x": 1}, Base, False), ("x", Base, False), ({"x": 1}, dict[str, int], True),
+    ("anything", Any, True), ("path", Path, True), (3, Path, False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "hint", "fits"), FITS)
+def test_values_match_their_annotations(value: Any, hint: Any, fits: bool) -> None:
+    assert matches(value, hint) is fits
+    assert words(hint)

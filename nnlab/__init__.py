@@ -1,3 +1,41 @@
-"""nnlab: train neural networks the way a good lecture teaches it."""
+"""nnlab: train neural networks the way a good lecture teaches it.
+
+    import nnlab
+
+    result = nnlab.train("data=digits", "optimizer.learning_rate=0.003", "trainer.epochs=10")
+    print(result.metrics["test"]["accuracy"], result.directory)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nnlab.evaluate import Measurement
+    from nnlab.launch import Result
 
 __version__ = "0.1.0"
+
+
+def train(*overrides: str, config_dir: str | Path | None = None) -> Result:
+    """Train what `nnlab train <overrides>` would, and return the result with its trainer.
+
+    Args:
+        overrides: as on the command line, such as `"optimizer=sgd"`.
+        config_dir: a folder with options of your own.
+
+    Raises:
+        UserError: something in the overrides, the data or the output folder is not as it must be.
+    """
+    from nnlab.config import compose
+    from nnlab.launch import train as launch
+
+    return launch(compose(*overrides, config_dir=config_dir), overrides)
+
+
+def evaluate(run: str | Path, split: str = "test") -> Measurement:
+    """Measure a finished run again, at its best weights, on `train`, `validation` or `test`."""
+    from nnlab.evaluate import evaluate as measure
+
+    return measure(run, split)

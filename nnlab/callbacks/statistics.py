@@ -2,8 +2,8 @@
 
 Hooks on every step would cost a quarter of the training time; on the schedule they cost next to nothing. After steps
 1, 2, 4, 8, ... up to `every`, and then every `every` steps, the minibatch passes once more through the network, and of
-every activation layer are recorded: mean, standard deviation, saturated fraction, dead fraction; of every parameter
-the L2 norm of its gradient and the ratio of its update to itself (healthy near 1e-3).
+every activation layer are recorded: mean, standard deviation, saturated fraction, dead fraction; of every
+parameter the L2 norm of its gradient, and of every weight the ratio of its update to itself (healthy near 1e-3).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from nnlab.activation.base import Activation
-from nnlab.statistics import activations
+from nnlab.statistics import activations, updates
 from nnlab.training import Callback, Trainer
 from nnlab.validation import check
 
@@ -52,11 +52,9 @@ class Statistics(Callback):
         if self._before is None:
             return
         if self._members == trainer.active:
-            old = trainer.stack.layout.views(self._before)
-            for name, value in trainer.stack.layout.views(trainer.stack.theta).items():
-                change = (value - old[name]).flatten(1).norm(dim=1)
-                size = old[name].flatten(1).norm(dim=1).clamp_min(1e-12)
-                self._values[f"update_ratio/{name}"] = change / size
+            old = trainer.stack.layout.weights(self._before)
+            for name, value in trainer.stack.layout.weights(trainer.stack.theta).items():
+                self._values[f"update_ratio/{name}"] = updates.update_to_weight(value - old[name], old[name])
             columns = {name: value.tolist() for name, value in self._values.items()}
             for row, member in enumerate(trainer.active):
                 trainer.history.record(trainer.step, member, {name: column[row] for name, column in columns.items()})

@@ -78,7 +78,7 @@ class Linear(Layer):
         if self.single:
             torch.mm(error[0].t(), self.x[0], out=out[0])
         else:
-            torch.bmm(error.transpose(1, 2), self.x, out=out)
+            out.copy_(torch.bmm(error.transpose(1, 2), self.x))
         if self.bias_bar is not None:
             torch.sum(error, 1, out=self.bias_bar)
 

@@ -40,7 +40,8 @@ def evaluate(stack: Stack, split: Split, scale: Tensor | None = None) -> Evaluat
     size = max(1, CHUNK // max(members * split.inputs[0, 0].numel(), 1))
     passes = sampling_passes(stack)
     stack.set_sampling(passes > 0)
-    total, predictions = 0.0 * stack.theta.sum(1), 0.0 * stack.theta[:, :0].sum(1)
+    total: Tensor | float = 0.0
+    predictions = []
     for sample in range(max(passes, 1)):
         if passes:
             keys = torch.arange(len(stack.noise) * members, device=stack.theta.device).view(-1, members)
@@ -51,9 +52,8 @@ def evaluate(stack: Stack, split: Split, scale: Tensor | None = None) -> Evaluat
             losses.append(stack.loss.losses(outputs, split.targets[:, start : start + size]))
             pieces.append(stack.loss.prediction(outputs))
         total = total + torch.cat(losses, 1).mean(1) / max(passes, 1)
-        part = torch.cat(pieces, 1)
-        predictions = part if sample == 0 else predictions + part
-    predictions = predictions / max(passes, 1)
+        predictions.append(torch.cat(pieces, 1))
     stack.set_sampling(False)
-    metrics = {"loss": total} | stack.loss.metrics(predictions, split.targets, scale)
-    return Evaluation(metrics, predictions)
+    prediction = stack.loss.combine(torch.stack(predictions)) if passes else predictions[0]
+    metrics = {"loss": torch.as_tensor(total), **stack.loss.metrics(prediction, split.targets, scale)}
+    return Evaluation(metrics, prediction)

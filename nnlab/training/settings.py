@@ -19,6 +19,8 @@ class TrainerSettings:
         steps: number of updates instead of `epochs` (which must then be null).
         batch_size: examples in a minibatch: 1 is stochastic gradient descent, `full` the whole training split.
         device: `auto` (cuda, then mps, then cpu) or a name such as `cuda:1`.
+        threads: processor threads; null takes one where a step is too small to be worth sharing, else torch's own
+            number.
         precision: `float32`, `tf32` (CUDA matrix products), `bf16` (autocast) or `float64`.
         deterministic: only deterministic kernels (CUDA); on the CPU runs repeat bit for bit anyway.
         clip_norm: upper bound of the gradient's L2 norm, over all parameters of a network.
@@ -35,6 +37,7 @@ class TrainerSettings:
     steps: int | None = None
     batch_size: int | Literal["full"] = 32
     device: str = "auto"
+    threads: int | None = None
     precision: Literal["float32", "tf32", "bf16", "float64"] = "float32"
     deterministic: bool = False
     clip_norm: float | None = None
@@ -55,6 +58,8 @@ class TrainerSettings:
                 check(f"trainer.{name}", getattr(self, name), "(0, inf)")
         for name in ("accumulate", "validate_every"):
             check(f"trainer.{name}", getattr(self, name), "[1, inf)")
+        if self.threads is not None:
+            check("trainer.threads", self.threads, "[1, inf)")
         if self.steps is not None:
             check("trainer.steps", self.steps, "[1, inf)")
         check_choice("trainer.precision", self.precision, PRECISIONS)

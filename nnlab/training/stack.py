@@ -127,14 +127,15 @@ class Stack:
             leaves = {n: p for n, p in self.network.named_parameters() if p.requires_grad}
         with torch.enable_grad():
             outputs = self._forward(inputs, leaves)
-            losses = self.loss.losses(outputs, targets).mean(1)
-        parts = torch.autograd.grad(losses.sum(), list(leaves.values()), allow_unused=True)
+        losses, error = self.loss.losses_and_gradient(outputs.detach(), targets)
+        error = error / error.shape[1]
+        parts = torch.autograd.grad(outputs, list(leaves.values()), error, allow_unused=True)
         for view, part in zip(self.layout.views(self.gradient).values(), parts, strict=True):
             if part is None:
                 view.zero_()
             else:
                 view.copy_(part.view_as(view))
-        return losses.detach()
+        return losses.mean(1)
 
     @torch.no_grad()
     def outputs(self, inputs: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import datetime
 import fcntl
 import os
 import platform
+import shlex
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from nnlab.training import Run, Trainer, checkpoint
 from nnlab.training.run import read_result
 from nnlab.training.signals import EXIT_CODES, graceful
 
+_THREADS = torch.get_num_threads()
 DIVERGED = 3  # exit code of a single run that diverged
 
 
@@ -77,6 +79,32 @@ def train(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> Result:
         return train_runs([config], [directory], [list(overrides)])[0]
 
 
+def train_command(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> Result:
+    """`nnlab train`: train, then print what came out and how to look at it."""
+    result = train(config, overrides)
+    if result.status == "interrupted":
+        print(f"interrupted; the same command continues it, or: nnlab train resume={shlex.quote(str(result.directory))}")
+    else:
+        print_summary(result)
+    return result
+
+
+def print_summary(result: Result) -> None:
+    """A short table: metrics at the best weights, time, where the run is, and the command to look at it."""
+    from rich.console import Console
+    from rich.table import Table
+
+    names = [name for name in result.metrics["test"] if name in result.metrics["train"]]
+    table = Table("", *names, title=f"best weights (step {result.best_step} of {result.steps})", title_justify="left")
+    for split, metrics in result.metrics.items():
+        table.add_row(split, *(f"{metrics[name]:.4f}" for name in names))
+    console = Console()
+    console.print(table)
+    print(f"{result.status} in {result.seconds:.1f} s" + (f": {result.reason}" if result.reason else ""))
+    print(f"run:  {result.directory}")
+    print(f"look: tensorboard --logdir {shlex.quote(str(result.directory.parent))}")
+
+
 def train_runs(
     configs: Sequence[Mapping[str, Any]], directories: Sequence[Path], overrides: Sequence[Sequence[str]]
 ) -> list[Result]:
@@ -92,6 +120,7 @@ def train_runs(
     for run, state in zip(runs, states, strict=True):
         run.offsets = state["files"] if state else {}
     trainer = build_trainer(configs, runs)
+    torch.set_num_threads(configs[0]["trainer"]["threads"] or suitable_threads(trainer))
     for run, config in zip(runs, configs, strict=True):
         run.create(environment(config, trainer, run.identity))
     known = [state for state in states if state is not None]
@@ -139,6 +168,21 @@ def _status(statuses: Sequence[str]) -> str:
         if status in statuses:
             return status
     return statuses[0]
+
+
+SMALL_STEP = 3e7  # multiply-adds below which a second thread costs more than it gives
+
+
+def suitable_threads(trainer: Trainer) -> int:
+    """One thread for small steps, otherwise the number that torch was started with.
+
+    A step takes about three multiply-adds for every parameter and example (convolutions more). On a machine whose
+    cores are busy, threads that wait for each other make small steps many times slower.
+    """
+    population = trainer.population
+    convolutional = any(len(slot.shape) > 2 for slot in trainer.stack.layout.slots)
+    cost = 3 * population.stack.theta.numel() * population.batches.batch_size
+    return 1 if cost < SMALL_STEP and not convolutional else _THREADS
 
 
 def environment(config: Mapping[str, Any], trainer: Trainer, key: str) -> dict[str, Any]:

@@ -11,10 +11,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
+from nnlab.errors import UserError
 from nnlab.members import Hyper
+from nnlab.optimizer.memory import lanes
 from nnlab.validation import check
 
 State = dict[str, Tensor]
@@ -23,22 +24,36 @@ State = dict[str, Tensor]
 class Optimizer(ABC):
     """Base of all optimizers.
 
+    All of a run's memory is in `State`; an optimizer itself keeps only hyper-parameters and scratch space, so that a
+    checkpoint of theta, state and k continues exactly. The caller turns autograd off around `update` and `step`.
+
     Args:
         learning_rate: the rate eta, (0, inf).
     """
 
     per_member: ClassVar[tuple[str, ...]] = ("learning_rate",)
+    stackable: ClassVar[bool] = True  # whether one call can move M > 1 members
 
     def __init__(self, learning_rate: float) -> None:
         self.learning_rate = check("learning_rate", learning_rate, "(0, inf)")
 
     @abstractmethod
     def initial_state(self, theta: Tensor) -> State:
-        """State before the first step: tensors whose first axis is M (rows follow their member), by name."""
+        """State for theta (M, P) before the first step, by name: tensors whose first axis is M (rows follow members).
+
+        Only adapters of foreign optimizers, with M = 1, may add names in later steps.
+        """
 
 
 class FirstOrder(Optimizer):
-    """A rule that needs the gradient only."""
+    """A rule that needs the gradient only.
+
+    Attributes:
+        weight_decay: rate lambda of the rule's own decoupled decay. The caller, who knows which parameters are
+            weights, multiplies those by 1 - learning_rate * weight_decay before `update`; 0 for all but `AdamW`.
+    """
+
+    weight_decay: Hyper = 0.0
 
     @abstractmethod
     def update(self, theta: Tensor, gradient: Tensor, state: State, learning_rate: Hyper, k: int) -> None:
@@ -55,10 +70,15 @@ Closure = Callable[[Tensor], tuple[Tensor, Tensor]]
 class SecondOrder(Optimizer):
     """A rule that evaluates the loss itself; it moves one network at a time (M = 1), best in full batch."""
 
+    per_member: ClassVar[tuple[str, ...]] = ()
+    stackable: ClassVar[bool] = False
+    full_batch: ClassVar[bool] = True  # wants the full batch and no noise (dropout, augmentation) in the closure
+
     @abstractmethod
     def step(self, theta: Tensor, closure: Closure, state: State, learning_rate: float, k: int) -> Tensor:
         """Step k = 1, 2, ... in place on `theta` (P,); returns the loss at the start of the step, a scalar.
 
+        `state` holds the network's row of every tensor, without the axis M, and changes in place.
         `closure(theta)` returns (loss, gradient); it is differentiable no further. `hessian` in Newton's method comes
         from `HessianClosure` instead.
         """
@@ -78,4 +98,17 @@ class HessianClosure(ABC):
 
 def zeros(theta: Tensor, *names: str) -> State:
     """A state of zero tensors of theta's shape (M, P), by name."""
-    return {name: torch.zeros_like(theta) for name in names}
+    return dict(zip(names, lanes(theta, len(names), first=2), strict=True))
+
+
+def check_matrix_size(method: str, parameters: int, max_parameters: int) -> None:
+    """Refuse a method that keeps a (P, P) matrix when the network is too large for it.
+
+    Raises:
+        UserError: there are more than `max_parameters` parameters.
+    """
+    if parameters > max_parameters:
+        raise UserError(
+            f"{method} keeps a matrix of {parameters} x {parameters} numbers, one row per parameter; "
+            f"`max_parameters` allows {max_parameters}: choose a smaller network, `optimizer=lbfgs`, or raise it"
+        )

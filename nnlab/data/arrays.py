@@ -142,8 +142,9 @@ def load(path: Path) -> Any:
         UserError: the file is missing, damaged, or holds Python objects.
     """
     try:
-        content = np.load(path, allow_pickle=False)
-        return {key: content[key] for key in content.files} if path.suffix == ".npz" else content
+        with path.open("rb") as file:
+            content = np.load(file, allow_pickle=False)
+            return {key: content[key] for key in content.files} if path.suffix == ".npz" else content
     except OSError as error:
         raise UserError(f"cannot read {path} ({error.strerror or error})") from error
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError, MemoryError) as error:

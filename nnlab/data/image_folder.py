@@ -61,6 +61,10 @@ class ImageFolder(Source):
         split = (folder / "train").is_dir()
         train = folder / "train" if split else folder
         classes = class_folders(train)
+        if len(classes) < 2:
+            raise UserError(
+                f"{train} has {len(classes)} class folders; it needs one folder for each of at least two classes"
+            )
         task = Task.BINARY if len(classes) == 2 else Task.MULTICLASS
         images, labels = self._read_classes(train, classes)
         test = None
@@ -100,17 +104,8 @@ class ImageFolder(Source):
 
 
 def class_folders(folder: Path) -> list[str]:
-    """Names of the class folders, sorted.
-
-    Raises:
-        UserError: there are fewer than two.
-    """
-    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    if len(names) < 2:
-        raise UserError(
-            f"{folder} has {len(names)} class folders; it needs one folder for each of at least two classes"
-        )
-    return names
+    """Names of the class folders, sorted; hidden ones do not count."""
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
 
 def image_files(folder: Path) -> list[Path]:

@@ -14,7 +14,6 @@ from nnlab.data.preprocessing.base import Preprocessing, Rescale, Transform
 from nnlab.errors import UserError
 from nnlab.validation import check_choice
 
-
 _CHUNK = 512  # examples whose deviations are held at a time: they stay in the processor's cache
 
 

@@ -1,0 +1,345 @@
+"""Data sets in files of images: MNIST's idx, CIFAR-10's batches, folders; damage and failed downloads are named."""
+
+import gzip
+import hashlib
+import os
+import pickle
+import struct
+import sys
+import urllib.error
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from nnlab.data import CIFAR10, MNIST, FashionMNIST, ImageFolder, cifar10
+from nnlab.data.mnist import FILES
+from nnlab.errors import UserError
+from nnlab.types import Task
+
+
+def idx(array):
+    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.astype(np.uint8).tobytes()
+
+
+def mnist_arrays():
+    draw = np.random.default_rng(0)
+    for count in (240, 60):
+        yield draw.integers(0, 256, (count, 28, 28))
+        yield np.arange(count) % 10
+
+
+def write_mnist(root, folder="MNIST", compress=False):
+    raw = root / folder / "raw"
+    raw.mkdir(parents=True, exist_ok=True)
+    for name, array in zip(FILES, mnist_arrays(), strict=True):
+        content = idx(array)
+        (raw / (name + ".gz" if compress else name)).write_bytes(gzip.compress(content) if compress else content)
+    return raw
+
+
+@pytest.mark.parametrize("kind", [MNIST, FashionMNIST])
+@pytest.mark.parametrize("compress", [False, True])
+def test_idx_files_are_read_plain_and_compressed(tmp_path, kind, compress):
+    write_mnist(tmp_path, kind.__name__, compress)
+    raw = kind().read(0, tmp_path)
+    train_images, train_labels, test_images, test_labels = mnist_arrays()
+    assert (raw.inputs.squeeze(1).numpy() == train_images).all()
+    assert (raw.targets.numpy() == train_labels).all()
+    assert (raw.test[0].squeeze(1).numpy() == test_images).all()
+    assert (raw.test[1].numpy() == test_labels).all()
+    data = kind(validation=0.1).load(0, tmp_path)
+    assert (len(data.train), len(data.validation), len(data.test)) == (216, 24, 60)
+    assert data.input_shape == (1, 28, 28)
+
+
+def truncated(raw):
+    path = raw / FILES[0]
+    path.write_bytes(path.read_bytes()[:-5])
+
+
+def replaced(name, content):
+    return lambda raw: (raw / name).write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (truncated, "holds 188155 bytes of data where its header says 240 x 28 x 28"),
+        (truncated, "expected 6bbc9ace898e44ae57da46a324031adb"),
+        (replaced(FILES[1], b"<html>"), "does not begin like an idx file of bytes with 1 axes"),
+        (replaced(FILES[1], b""), "does not begin like an idx file"),
+        (replaced(FILES[1], idx(np.zeros((240, 1)))), "does not begin like an idx file of bytes with 1 axes"),
+        (replaced(FILES[1], idx(np.zeros(239))), "where each label needs an image of 28 x 28"),
+        (replaced(FILES[0], idx(np.zeros((240, 28, 27)))), "where each label needs an image of 28 x 28"),
+        (replaced(FILES[1], idx(np.full(240, 10))), "it holds the label 10, but the classes are 0 to 9"),
+    ],
+)
+def test_damaged_idx_files_are_named(tmp_path, damage, message):
+    damage(write_mnist(tmp_path))
+    with pytest.raises(UserError) as error:
+        MNIST().load(0, tmp_path)
+    assert message in str(error.value)
+    assert "is damaged" in str(error.value)
+    assert "delete" in str(error.value)
+    assert str(tmp_path) in str(error.value)
+
+
+def test_a_damaged_gz_file_is_named(tmp_path):
+    raw = write_mnist(tmp_path, compress=True)
+    path = raw / f"{FILES[0]}.gz"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(
+        UserError, match=r"cannot read .*train-images-idx3-ubyte\.gz .*; delete it to download it again"
+    ):
+        MNIST().load(0, tmp_path)
+
+
+@pytest.fixture
+def torchvision(monkeypatch):
+    """A stand-in for torchvision.datasets, because tests have no network."""
+    datasets = SimpleNamespace()
+    monkeypatch.setitem(sys.modules, "torchvision", SimpleNamespace(datasets=datasets))
+    monkeypatch.setitem(sys.modules, "torchvision.datasets", datasets)
+    return datasets
+
+
+def test_a_missing_data_set_is_downloaded_once_and_leaves_no_other_files(tmp_path, torchvision):
+    calls = []
+    torchvision.MNIST = lambda root, download: calls.append(write_mnist(Path(root)))
+    for _ in range(2):
+        assert len(MNIST().read(0, tmp_path / "data").inputs) == 240
+    assert len(calls) == 1
+    found = sorted(path.name for path in (tmp_path / "data").rglob("*") if path.is_file())
+    assert found == sorted(FILES)
+    assert not list((tmp_path / "data").glob(".download*"))
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        urllib.error.URLError("no route to host"),
+        TimeoutError("timed out"),
+        RuntimeError("File not found or\ncorrupted."),
+        ConnectionResetError(104, "Connection reset by peer"),
+        EOFError(),
+        PermissionError(13, "Permission denied"),
+    ],
+    ids=lambda failure: type(failure).__name__,
+)
+@pytest.mark.parametrize("kind", [MNIST, CIFAR10])
+def test_every_failed_download_is_one_sentence_and_leaves_nothing(tmp_path, torchvision, failure, kind):
+    def fail(root, download):
+        (Path(root) / "half.gz").write_bytes(b"half")
+        raise failure
+
+    setattr(torchvision, kind.__name__, fail)
+    with pytest.raises(UserError) as error:
+        kind().load(0, tmp_path)
+    message = str(error.value)
+    assert message.startswith(f"{kind.__name__} is not in {tmp_path}")
+    assert "could not be downloaded" in message
+    assert "connect to the network, or set `data_root`" in message
+    assert "\n" not in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def cifar_arrays():
+    draw = np.random.default_rng(0)
+    return {name: (draw.integers(0, 256, (40, 3072), dtype=np.uint8), np.arange(40) % 10) for name in cifar10.PICKLES}
+
+
+def write_cifar(root, monkeypatch, protocol=2):
+    if protocol is None:
+        folder = root / "cifar-10-batches-bin"
+        folder.mkdir()
+        for name, (pixels, labels) in cifar_arrays().items():
+            (folder / f"{name}.bin").write_bytes(np.c_[labels.astype(np.uint8), pixels].tobytes())
+        return folder
+    folder = root / "cifar-10-batches-py"
+    folder.mkdir()
+    sums = {}
+    for name, (pixels, labels) in cifar_arrays().items():
+        content = pickle.dumps({"data": pixels, "labels": labels.tolist(), "batch_label": name}, protocol)
+        sums[name] = hashlib.md5(content).hexdigest()
+        (folder / name).write_bytes(content)
+    monkeypatch.setattr(cifar10, "PICKLES", sums)
+    return folder
+
+
+@pytest.mark.parametrize("protocol", [3, 4, None])
+def test_cifar_batches_are_read_from_binary_files_and_pickles(tmp_path, monkeypatch, protocol):
+    write_cifar(tmp_path, monkeypatch, protocol)
+    raw = CIFAR10().read(0, tmp_path)
+    arrays = cifar_arrays()
+    expected = np.concatenate([arrays[name][0] for name in list(arrays)[:5]])
+    assert (raw.inputs.flatten(1).numpy() == expected).all()
+    assert raw.inputs.shape == (200, 3, 32, 32)
+    assert raw.targets.tolist() == list(range(10)) * 20
+    assert (raw.test[0].flatten(1).numpy() == arrays["test_batch"][0]).all()
+    assert len(CIFAR10().load(0, tmp_path).validation) == 20
+
+
+def test_a_changed_cifar_pickle_is_not_opened(tmp_path, monkeypatch):
+    folder = write_cifar(tmp_path, monkeypatch, 3)
+    path = folder / "data_batch_2"
+    path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(UserError, match=r"data_batch_2 is damaged \(MD5 \w+, expected \w+\); delete it"):
+        CIFAR10().load(0, tmp_path)
+
+
+def test_pickles_may_only_hold_arrays(tmp_path):
+    path = tmp_path / "evil"
+    path.write_bytes(pickle.dumps({"data": os.system, "labels": []}))
+    with pytest.raises(pickle.UnpicklingError, match=r"posix\.system is not allowed"):
+        cifar10.read_pickle(path, hashlib.md5(path.read_bytes()).hexdigest())
+
+
+def test_damaged_cifar_binaries_are_named(tmp_path, monkeypatch):
+    path = write_cifar(tmp_path, monkeypatch, None) / "data_batch_1.bin"
+    content = path.read_bytes()
+    path.write_bytes(content[:-1])
+    with pytest.raises(UserError, match=r"data_batch_1\.bin is damaged: its 122919 bytes are no multiple of 3073"):
+        CIFAR10().load(0, tmp_path)
+    path.write_bytes(b"\x0a" + content[1:])
+    with pytest.raises(UserError, match=r"data_batch_1\.bin is damaged: it holds the label 10"):
+        CIFAR10().load(0, tmp_path)
+
+
+COLOURS = {"ant": (255, 0, 0), "bee": (0, 255, 0), "cow": (0, 0, 255)}
+
+
+def write_images(folder, classes=COLOURS, count=6, size=(8, 8), suffix=".png"):
+    from PIL import Image
+
+    for name, colour in classes.items():
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for i in range(count):
+            Image.new("RGB", size, colour).save(folder / name / f"{i}{suffix}")
+    return folder
+
+
+def images(path, **options):
+    return ImageFolder(path=str(path), **options).read(0, Path("nowhere"))
+
+
+def test_folders_are_classes_and_files_images(tmp_path):
+    raw = images(write_images(tmp_path))
+    assert raw.target_names == ("ant", "bee", "cow")
+    assert raw.targets.tolist() == [0] * 6 + [1] * 6 + [2] * 6
+    assert raw.inputs.shape == (18, 3, 8, 8)
+    assert (raw.inputs.argmax(1) == raw.targets[:, None, None]).all()
+    assert raw.test is None
+    assert images(tmp_path, grayscale=True).inputs.shape == (18, 1, 8, 8)
+    assert len(ImageFolder(path=tmp_path.name).load(0, tmp_path.parent).test) == 4
+
+
+def test_two_folders_are_a_binary_task(tmp_path):
+    assert images(write_images(tmp_path, {"no": (0, 0, 0), "yes": (9, 9, 9)})).task is Task.BINARY
+
+
+def test_train_and_test_folders_are_published_splits(tmp_path):
+    write_images(tmp_path / "train")
+    write_images(tmp_path / "test", {"bee": COLOURS["bee"]}, count=3)
+    raw = images(tmp_path)
+    assert len(raw.inputs) == 18
+    assert raw.test[0].shape == (3, 3, 8, 8)
+    assert raw.test[1].tolist() == [1, 1, 1]
+
+
+def test_images_are_scaled_and_cut_to_a_square(tmp_path):
+    write_images(tmp_path, count=3, size=(20, 10))
+    write_images(tmp_path, count=6, size=(7, 9), suffix=".bmp")
+    raw = images(tmp_path, size=5)
+    assert raw.inputs.shape == (27, 3, 5, 5)
+    assert (raw.inputs.argmax(1) == raw.targets[:, None, None]).all()
+
+
+def test_gray_alpha_and_palette_images_become_colours(tmp_path):
+    from PIL import Image
+
+    write_images(tmp_path)
+    for i, mode in enumerate(("L", "RGBA", "P", "1")):
+        Image.new("RGB", (8, 8), (255, 255, 255)).convert(mode).save(tmp_path / "ant" / f"white{i}.png")
+    assert images(tmp_path).inputs.shape == (22, 3, 8, 8)
+
+
+def cut_off(folder):
+    path = folder / "bee" / "1.png"
+    path.write_bytes(path.read_bytes()[:40])
+
+
+def larger(folder):
+    write_images(folder, {"cow": (1, 1, 1)}, count=1, size=(9, 8))
+
+
+def odd_test(folder):
+    write_images(folder / "train")
+    write_images(folder / "test", {"ant": (0, 0, 0), "dog": (1, 1, 1)})
+
+
+def large_test(folder):
+    write_images(folder / "train")
+    write_images(folder / "test", size=(9, 9))
+
+
+def empty(folder):
+    for path in folder.rglob("*.png"):
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (cut_off, "bee/1.png ("),
+        (lambda folder: (folder / "ant" / "0.png").write_text("text"), "cannot read the image "),
+        (larger, "0.png has 8 x 8 and "),
+        (larger, "0.png 9 x 8 pixels; set `data.size`, such as `data.size=32`"),
+        (empty, "has no images; it needs files"),
+        (odd_test, "test has the class `dog`, which"),
+        (large_test, "set `data.size` to bring them to one size"),
+    ],
+)
+def test_unusable_image_folders_are_named(tmp_path, change, message):
+    if change not in (odd_test, large_test):
+        write_images(tmp_path)
+    change(tmp_path)
+    with pytest.raises(UserError) as error:
+        images(tmp_path)
+    assert message in str(error.value)
+
+
+def test_folders_without_classes_and_missing_folders_are_named(tmp_path):
+    with pytest.raises(UserError, match="has 0 class folders; it needs one folder for each of at least two classes"):
+        images(tmp_path)
+    with pytest.raises(UserError, match=r"`data\.path` must be a folder with one folder for each class, got .*nothing"):
+        images(tmp_path / "nothing")
+    with pytest.raises(UserError, match=r"`size` must be in \[1, inf\), got 0"):
+        ImageFolder(path=".", size=0)
+
+
+def data_root():
+    root = os.environ.get("NNLAB_DATA", "")
+    if not (Path(root) / "MNIST" / "raw" / FILES[0]).is_file() or not root:
+        pytest.skip("needs the environment variable NNLAB_DATA to point to a folder with MNIST/raw")
+    return Path(root)
+
+
+def test_the_real_mnist_splits_into_55000_5000_and_10000():
+    data = MNIST().load(0, data_root())
+    assert (len(data.train), len(data.validation), len(data.test)) == (55000, 5000, 10000)
+    assert abs(data.train.inputs.mean().item()) < 1e-4
+    assert data.train.inputs.std().item() == pytest.approx(1, abs=1e-3)
+    share = torch.bincount(data.validation.targets) / torch.bincount(data.train.targets)
+    assert share == pytest.approx(1 / 11, rel=0.01)
+
+
+def test_the_real_mnist_is_that_of_torchvision():
+    datasets = pytest.importorskip("torchvision.datasets")
+    raw = MNIST().read(0, data_root())
+    for ours, train in (((raw.inputs, raw.targets), True), (raw.test, False)):
+        theirs = datasets.MNIST(data_root(), train=train)
+        assert torch.equal(ours[0].squeeze(1), theirs.data)
+        assert torch.equal(ours[1], theirs.targets)

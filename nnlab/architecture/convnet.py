@@ -40,7 +40,7 @@ class ConvNet(nn.Sequential):
         head: Head,
         activation: MakeActivation,
         variant: Literal["lenet", "all_convolutional"] = "lenet",
-        channels: list[int] = [32, 64],  # noqa: B006 (only read)
+        channels: list[int] = [16, 32],  # noqa: B006 (only read)
         kernel_size: int = 3,
         hidden: int = 128,
         batch_norm: bool = False,

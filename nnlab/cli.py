@@ -28,10 +28,12 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "train": Command("train one network, an ensemble, or with -m a grid of them", "nnlab.build:train", hydra=True),
-    "evaluate": Command("measure a finished run again: nnlab evaluate RUN", "nnlab.build:evaluate_command"),
+    "train": Command(
+        "train one network, an ensemble, or with -m a grid of them", "nnlab.launch:train_command", hydra=True
+    ),
+    "evaluate": Command("measure a finished run again: nnlab evaluate RUN", "nnlab.evaluate:main"),
     "list": Command("show the config groups and their options: nnlab list [GROUP]", "nnlab.cli:list_options"),
-    "graph": Command("draw a computation graph with values and error signals", "nnlab.backprop.command:main"),
+    "graph": Command("draw a computation graph with values and error signals", "nnlab.cli:graph"),
 }
 
 HELP = """\
@@ -144,3 +146,15 @@ def list_options(arguments: list[str]) -> None:
         print(f"{chr(10) if position else ''}{name}")
         for file in files[name]:
             print(f"  {file.stem:{width}}  {description(file)}".rstrip())
+
+
+def graph(arguments: list[str]) -> int:
+    """Show a computation graph; `--out` draws it."""
+    from nnlab.backprop.command import main as show
+
+    def draw(*drawing: Any) -> None:
+        from nnlab.report.graph import draw_graph
+
+        draw_graph(*drawing)
+
+    return show(arguments, draw)

@@ -45,9 +45,10 @@ def jobs(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tup
             raise raised[config["name"]]
         return Result(config["name"] if config["name"] in EXIT_CODES else "completed")
 
-    build = types.ModuleType("nnlab.build")
-    build.train = train  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "nnlab.build", build)
+    module, _, function = COMMANDS["train"].target.partition(":")
+    fake = types.ModuleType(module)
+    setattr(fake, function, train)
+    monkeypatch.setitem(sys.modules, module, fake)
     monkeypatch.chdir(tmp_path)
     return seen
 
@@ -264,12 +265,19 @@ def test_the_help_of_an_application_shows_groups_and_keys(jobs: list[Any], capsy
     assert jobs == []
 
 
+def test_graph_draws_what_it_shows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["graph", "e=(a+b)*(b+1)", "a=2", "b=1", "--out", str(tmp_path / "graph.svg")]) == 0
+    assert "e" in capsys.readouterr().out
+    assert (tmp_path / "graph.svg").read_text().count("<svg") == 1
+    assert main(["graph", "e=(a+"]) == 2
+
+
 def test_a_task_reaches_other_processes() -> None:
     from nnlab.cli import Task
     from nnlab.config.application import Job
 
-    job = pickle.loads(pickle.dumps(Job("train", Task("nnlab.build:train"))))
-    assert (job.command, job.task.target) == ("train", "nnlab.build:train")
+    job = pickle.loads(pickle.dumps(Job("train", Task("module:train"))))
+    assert (job.command, job.task.target) == ("train", "module:train")
 
 
 COMPLETIONS = {

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+import yaml
 from toy_configs import Base, toy_configs, write_configs  # noqa: F401
 
 from nnlab.config import check, compose, difference, identity
+from nnlab.config.checking import SUPPLIED
+from nnlab.config.folder import config_folder, description, groups, options
+from nnlab.config.schema import locate, signature
 from nnlab.config.values import matches, words
 from nnlab.errors import UserError
 
@@ -128,6 +133,10 @@ def test_what_is_valid_is_accepted(toy: Path, override: str) -> None:
     compose(override)
 
 
+def test_an_empty_list_of_options_is_an_empty_section(toy: Path) -> None:
+    assert compose("regularizer=[]")["regularizer"] == {}
+
+
 def test_every_mistake_is_reported_with_its_own_origin(toy: Path) -> None:
     lines = mistake("optimizer=wrong", "seed=x").splitlines()
     assert len(lines) == 2
@@ -180,6 +189,7 @@ CHANGES: dict[str, tuple[tuple[str, ...], bool]] = {
     "option": (("optimizer=sgd",), False),
     "length": (("trainer.epochs=31",), False),
     "an empty list": (("regularizer=[]",), False),
+    "threads": (("trainer.threads=2",), True),
     "a component's own device": (("+optimizer.device=cpu",), False),
 }
 
@@ -224,3 +234,43 @@ FITS: list[tuple[Any, Any, bool]] = [
 def test_values_match_their_annotations(value: Any, hint: Any, fits: bool) -> None:
     assert matches(value, hint) is fits
     assert words(hint)
+
+
+OPTIONS = [
+    (group, file)
+    for group in groups(config_folder())
+    if not group.startswith(("experiment", "hydra"))
+    for file in options(config_folder(), group)
+]
+LISTS = ("regularizer", "callbacks", "data/augmentation")
+
+
+def test_every_option_passes_the_check() -> None:
+    by_group: dict[str, list[str]] = {}
+    for group, file in OPTIONS:
+        by_group.setdefault(group, []).append(f"[{file.stem}]" if group in LISTS else file.stem)
+    for position in range(max(map(len, by_group.values()))):
+        choices = {group: names[position % len(names)] for group, names in by_group.items()}
+        needed = ["data.path=somewhere"] if choices["data"] in ("arrays", "image_folder") else []
+        compose(*(f"{group}={option}" for group, option in choices.items()), *needed)
+
+
+@pytest.mark.parametrize(("group", "file"), OPTIONS, ids=lambda part: part if isinstance(part, str) else part.stem)
+def test_an_option_describes_itself_and_states_every_argument_with_its_default(group: str, file: Path) -> None:
+    assert description(file)
+    content = yaml.safe_load(file.read_text())
+    arguments = signature(content["_target_"]).arguments
+    defaults = inspect.signature(locate(content["_target_"])).parameters
+    inner = {"preprocessing", "augmentation"}  # groups of their own
+    stated = {key: value for key, value in content.items() if key not in {"_target_", *inner}}
+    assert set(stated) == set(arguments) - SUPPLIED.get(group, set()) - inner
+    for key, value in stated.items():
+        default = defaults[key].default
+        if default is not inspect.Parameter.empty and value != "???":
+            assert value == (list(default) if isinstance(default, tuple) else default)
+
+
+@pytest.mark.parametrize("file", options(config_folder(), "experiment"), ids=lambda file: file.stem)
+def test_every_experiment_composes(file: Path) -> None:
+    assert description(file)
+    assert compose(f"experiment={file.stem}") != compose()

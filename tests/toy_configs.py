@@ -65,6 +65,7 @@ class Settings:
     epochs: float | None = 30
     batch_size: int | Literal["full"] = 32
     device: str = "auto"
+    threads: int | None = None
     time_limit: float | None = None
 
 
@@ -85,7 +86,7 @@ CONFIGS = {
         resume: null
         seed: 0
         data_root: ${oc.env:NNLAB_DATA,null}
-        trainer: {_target_: toy.Settings, epochs: 30, batch_size: 32, device: auto, time_limit: null}
+        trainer: {_target_: toy.Settings, epochs: 30, batch_size: 32, device: auto, threads: null, time_limit: null}
         sweep: {retries: 1, zip: [], dry_run: false}
         hydra:
           output_subdir: null

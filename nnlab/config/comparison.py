@@ -10,7 +10,17 @@ from typing import Any
 from nnlab.config.values import shown
 
 # Keys that say where, on what and for how long a run happens, but not what is computed.
-IRRELEVANT = ("name", "output_dir", "data_root", "resume", "sweep", "callbacks", "trainer.device", "trainer.time_limit")
+IRRELEVANT = (
+    "name",
+    "output_dir",
+    "data_root",
+    "resume",
+    "sweep",
+    "callbacks",
+    "trainer.device",
+    "trainer.threads",
+    "trainer.time_limit",
+)
 
 
 def identity(config: Mapping[str, Any]) -> str:

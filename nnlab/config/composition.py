@@ -153,6 +153,9 @@ def checked(config: DictConfig, hydra: Any, schema: str) -> dict[str, Any]:
         UserError: a value is wrong, missing, or refers to a key that does not exist.
     """
     content = plain(OmegaConf.masked_copy(config, [key for key in config if key != "hydra"]))
+    known = primary(schema, folder.config_folder())
+    for section in known.sections().difference(known.required()):
+        content.setdefault(section, {})  # Hydra leaves out the section of an empty list of options
     folders = [Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"]
     choices = OmegaConf.to_container(hydra.runtime.choices)
     check(content, task_overrides(hydra), config_name=schema, choices=choices, folders=folders)

@@ -24,7 +24,7 @@ from nnlab.device import resolve_dtype
 from nnlab.errors import UserError
 from nnlab.initialization.base import Initialization
 from nnlab.loss.base import Loss
-from nnlab.optimizer.base import Optimizer, SecondOrder
+from nnlab.optimizer.base import Optimizer
 from nnlab.randomness import derive_seed, generator
 from nnlab.regularizer import Constraint, Ensemble, Noise, Penalty
 from nnlab.training import Callback, Member, Run, Trainer, TrainerSettings
@@ -125,9 +125,9 @@ def build_optimizer(section: Config) -> Optimizer:
     if not section["_target_"].startswith("nnlab."):
         target = locate(section["_target_"])
         if isinstance(target, type) and not issubclass(target, Optimizer):
-            from nnlab.optimizer.torch_optimizer import TorchOptimizer
+            from nnlab.optimizer.torch_optimizer import from_torch
 
-            return TorchOptimizer(target, **{k: construct(v) for k, v in section.items() if k != "_target_"})
+            return from_torch(target, {k: construct(v) for k, v in section.items() if k != "_target_"})
     optimizer: Optimizer = construct(section)
     return optimizer
 
@@ -210,5 +210,4 @@ def build_trainer(configs: Sequence[Config], runs: Sequence[Run] = ()) -> Traine
 
 def stackable(config: Config) -> bool:
     """Whether networks with this config can be trained together: rules that evaluate the loss themselves cannot."""
-    optimizer = build_optimizer(config["optimizer"])
-    return not isinstance(optimizer, SecondOrder) and type(optimizer).__name__ != "TorchOptimizer"
+    return build_optimizer(config["optimizer"]).stackable

@@ -82,9 +82,11 @@ def uniform(key: Tensor, *shape: int, dtype: torch.dtype = torch.float32) -> Ten
 
 def bernoulli(key: Tensor, probability: Tensor | float, *shape: int) -> Tensor:
     """A mask, bool of shape (*key.shape, *shape), true with `probability` (a number, or a tensor of key's shape)."""
-    threshold = torch.as_tensor(probability, dtype=torch.float64, device=key.device) * 2.0**31
-    threshold = threshold.to(torch.int64).reshape(threshold.shape + (1,) * len(shape))
-    return (random_bits(key, *shape) & 0x7FFFFFFF) < threshold
+    bits = random_bits(key, *shape) & 0x7FFFFFFF
+    if not isinstance(probability, Tensor):
+        return bits < min(int(probability * 2.0**31), 0x7FFFFFFF)
+    threshold = (probability * 2.0**31).to(torch.int64)
+    return bits < threshold.reshape(threshold.shape + (1,) * len(shape))
 
 
 def normal(key: Tensor, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -42,5 +42,9 @@ class ELU(Activation):
     def derivative(self, z: Tensor, y: Tensor) -> Tensor:
         return torch.where(z > 0, torch.ones_like(z), y + self.alpha)
 
+    def backward(self, error: Tensor, z: Tensor, y: Tensor) -> Tensor:
+        fused: Tensor = torch.ops.aten.elu_backward(error, self.alpha, 1.0, 1.0, False, z)
+        return fused
+
     def extra_repr(self) -> str:
         return f"alpha={self.alpha}"

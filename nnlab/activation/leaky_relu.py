@@ -34,5 +34,9 @@ class LeakyReLU(Activation):
     def derivative(self, z: Tensor, y: Tensor) -> Tensor:
         return torch.ones_like(z).masked_fill(z <= 0, self.slope)
 
+    def backward(self, error: Tensor, z: Tensor, y: Tensor) -> Tensor:
+        fused: Tensor = torch.ops.aten.leaky_relu_backward(error, z, self.slope, False)
+        return fused
+
     def extra_repr(self) -> str:
         return f"slope={self.slope}"

@@ -25,3 +25,7 @@ class ReLU(Activation):
 
     def derivative(self, z: Tensor, y: Tensor) -> Tensor:
         return (y > 0).to(y.dtype)
+
+    def backward(self, error: Tensor, z: Tensor, y: Tensor) -> Tensor:
+        fused: Tensor = torch.ops.aten.threshold_backward(error, y, 0)
+        return fused

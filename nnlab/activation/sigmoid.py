@@ -23,3 +23,7 @@ class Sigmoid(Activation):
 
     def derivative(self, z: Tensor, y: Tensor) -> Tensor:
         return y * (1 - y)
+
+    def backward(self, error: Tensor, z: Tensor, y: Tensor) -> Tensor:
+        fused: Tensor = torch.ops.aten.sigmoid_backward(error, y)
+        return fused

@@ -22,3 +22,7 @@ class Tanh(Activation):
 
     def derivative(self, z: Tensor, y: Tensor) -> Tensor:
         return 1 - y * y
+
+    def backward(self, error: Tensor, z: Tensor, y: Tensor) -> Tensor:
+        fused: Tensor = torch.ops.aten.tanh_backward(error, y)
+        return fused

@@ -133,7 +133,11 @@ def load_member_state(trainer: Trainer, member: int, state: dict[str, Any]) -> b
     for name, value in state["buffers"].items():
         trainer.stack.buffers[name][row].copy_(value)
     for name, value in state["optimizer"].items():
-        trainer.population.state[name][row].copy_(value)
+        present = trainer.population.state.get(name)
+        if present is not None and present.shape[1:] == value.shape:
+            present[row].copy_(value)
+        else:  # torch's optimizers name their state in the first step; they move one member only
+            trainer.population.state[name] = value.unsqueeze(0)
     return True
 
 

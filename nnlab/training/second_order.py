@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.func import functional_call, grad, jacfwd
+from torch.func import functional_call, grad, jacrev
 
 from nnlab.optimizer.base import HessianClosure
 from nnlab.training.population import Population
 
-CHUNK = 64  # columns of the Hessian that are computed together
+CHUNK = 64  # rows of the Hessian that are computed together
 
 
 class BatchClosure(HessianClosure):
@@ -39,5 +39,5 @@ class BatchClosure(HessianClosure):
             return torch.stack([value, *penalties]).sum()
 
         stack.network.train()
-        hessian: Tensor = jacfwd(grad(objective), chunk_size=CHUNK)(theta)
+        hessian: Tensor = jacrev(grad(objective), chunk_size=CHUNK)(theta)
         return hessian

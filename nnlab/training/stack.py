@@ -17,6 +17,7 @@ from torch.func import functional_call, vmap
 
 from nnlab.errors import UserError
 from nnlab.loss.base import Loss
+from nnlab.optimizer.memory import lanes
 from nnlab.regularizer.base import NoiseModule
 from nnlab.training.layout import Layout
 
@@ -53,7 +54,7 @@ class Stack:
 
     def bind(self) -> None:
         """Point everything that looks into the rows at the present `theta` and `buffers`."""
-        self.gradient = torch.zeros_like(self.theta)
+        self.gradient = lanes(self.theta, 1)[0]
         self.views = self.layout.views(self.theta)
         self.leaves = {name: view.detach().requires_grad_() for name, view in self.views.items()}
         if len(self) == 1:
@@ -89,9 +90,10 @@ class Stack:
             self.buffers[f"{name}.key" if name else "key"].copy_(key)
 
     def set_sampling(self, sampling: bool) -> None:
-        """Switch Monte-Carlo sampling in evaluation on or off in every noise module."""
+        """Switch Monte-Carlo sampling in evaluation on or off, in the noise modules that ask for it."""
         for name in self.noise:
-            self.network.get_submodule(name).sampling = sampling  # type: ignore[assignment]
+            module = self.network.get_submodule(name)
+            module.sampling = sampling and bool(module.samples)  # type: ignore[assignment]
 
     def _precision(self) -> AbstractContextManager[object]:
         return torch.autocast(self.theta.device.type, torch.bfloat16) if self.autocast else nullcontext()

@@ -248,8 +248,6 @@ class Trainer:
         for row in rows:
             member = self.active[row]
             self.best.restore(self.stack, row, member)
-            for value in self.population.state.values():
-                value[row].zero_()
             self.members[member].optimizer.learning_rate *= 0.5
         self.population.merge()
         self.schedule()

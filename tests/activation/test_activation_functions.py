@@ -212,3 +212,10 @@ def test_prelu_takes_stacked_slopes_of_members() -> None:
 def test_values_out_of_range_are_refused(make: object, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         make()
+
+
+def test_backward_multiplies_the_error_by_the_derivative(phi: Activation) -> None:
+    z = grid()
+    error = torch.sin(z) + 2
+    y = phi(z).detach()
+    torch.testing.assert_close(phi.backward(error, z, y), error * phi.derivative(z, y), rtol=1e-12, atol=1e-14)

@@ -73,9 +73,9 @@ def _sum(left: ast.expr, op: ast.operator, right: ast.expr) -> ast.expr:
 
 
 def _product(tree: ast.expr) -> ast.expr:
-    """Rebuild a product as number * factor * factor ... / divisor."""
+    """Rebuild a product as number * factor * factor ... / divisor; zero too keeps its factors, for their shape."""
     number, factors = _factors(tree)
-    if number == 0 or not factors:
+    if not factors:
         return _literal(number)
     if number == -1:
         factors[0] = ast.UnaryOp(ast.USub(), factors[0])

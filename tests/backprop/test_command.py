@@ -132,10 +132,13 @@ def test_a_syntax_error_points_at_its_column():
     assert str(caught.value).splitlines()[1:] == ["    e = a + * b", "    " + " " * 8 + "^"]
 
 
-def test_the_figure_holds_every_node_and_is_written_in_its_format(tmp_path):
+def test_the_figure_holds_every_node_and_arrow_and_is_written_in_its_format(tmp_path):
     assert main(["logistic_least_squares", "--out", str(tmp_path / "graph.svg")], draw_graph) == 0
     assert main(["mlp_vector", "--out", str(tmp_path / "graph.png")], draw_graph) == 0
-    assert "<svg" in (tmp_path / "graph.svg").read_text()[:1000]
+    drawing = (tmp_path / "graph.svg").read_text()
+    # the background; 7 boxes; 6 arrows, each with the patch behind its label. Texts: 3 a box, 1 an arrow, 2 below
+    assert drawing.count('id="patch_') == 1 + 7 + 2 * 6
+    assert drawing.count('id="text_') == 3 * 7 + 6 + 2
     assert (tmp_path / "graph.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -112,6 +112,7 @@ OPERATIONS = [
     "L = sum((W.transpose() @ v) ** 2) ** a",
     "L = sum(2 ** v) + a ** 0 * a ** a",
     "L = sum(sign(W) * W + step(W) * W + greater(W, a) * W) + onehot(1, 2).T @ v",
+    "L = v.T @ (0 * v) + norm2(v)",
     "L = pi * a - norm2(v) * (a / 3 - 1 / 2) - -a",
 ]
 VALUES = ["a = 1.5", "v = [0.5, -1]", "u = [0.2, 2, -0.7]", "W = [[1, -2, 0.4], [0.6, 3, -1.2]]"]

@@ -18,6 +18,7 @@ from toy_configs import toy_configs, write_configs  # noqa: F401
 
 from nnlab import __version__
 from nnlab.cli import COMMANDS, main
+from nnlab.config import compose
 from nnlab.errors import UserError
 
 ROOT = Path(__file__).parent.parent
@@ -180,6 +181,14 @@ def test_a_key_may_exist_in_the_swept_options_only(jobs: list[Any], toy: Path) -
     assert main(["train", "-m", "optimizer=sgd,heavy", "optimizer.momentum=0.9", "hydra/launcher=basic"]) == 0
     assert [config["optimizer"]["momentum"] for config, _ in jobs] == [0.9, 0.9]
     assert [overrides[0] for _, overrides in jobs] == ["optimizer=sgd", "optimizer=heavy"]
+
+
+def test_jobs_that_share_a_composition_are_those_composed_alone(jobs: list[Any]) -> None:
+    swept = ["optimizer=sgd,adam", "optimizer.learning_rate=1,2", "regularizer=[],[dropout]", "sweep.zip=[a,b]"]
+    assert main(["train", "-m", *swept, "hydra/launcher=basic"]) == 0
+    assert len(jobs) == 8
+    for config, overrides in jobs:
+        assert config == compose(*overrides)
 
 
 def test_an_experiment_may_be_a_sweep_of_its_own(jobs: list[Any], toy: Path) -> None:

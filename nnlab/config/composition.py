@@ -7,12 +7,13 @@ Hydra's own compose loads its plugins and keeps one global state; `hydra_for` se
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra import version
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
@@ -44,6 +45,7 @@ class Loader(ConfigLoaderImpl):  # type: ignore[misc]
     def __init__(self, search_path: Any, schema: str) -> None:
         super().__init__(search_path)
         self.schema = schema
+        self._compositions: dict[tuple[str, ...], DictConfig] = {}
 
     def load_configuration(
         self,
@@ -76,19 +78,40 @@ class Loader(ConfigLoaderImpl):  # type: ignore[misc]
         entries = messages.parsed(overrides)
         swept = [entry.is_discrete_sweep() and bool(self.options(entry.key_or_group)) for entry in entries]
         return [
-            f"{entry.key_or_group}={next(entry.sweep_string_iterator())}" if several else line
+            f"{entry.get_key_element()}={next(entry.sweep_string_iterator())}" if several else line
             for entry, several, line in zip(entries, swept, overrides, strict=True)
         ]
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
-        """Compose and check one job of a sweep.
+        """Compose and check one job of a sweep; jobs with the same options share the composition, the costly part.
 
         Raises:
             UserError: an override, an option or a file is wrong.
         """
-        config = super().load_sweep_config(master_config, sweep_overrides)
+        entries = messages.parsed(sweep_overrides)
+        values = [each for each in entries if not self.repository.group_exists(each.key_or_group)]
+        options = [each.input_line for each in entries if each not in values]
+        key = (master_config.hydra.job.config_name, *master_config.hydra.overrides.hydra, *options)
+        if key not in self._compositions:
+            self._compositions[key] = super().load_sweep_config(master_config, options)
+        config = copy.deepcopy(self._compositions[key])
+        try:
+            self._apply_overrides_to_config(values, config)
+        except HYDRA_ERRORS as error:
+            sentence = messages.explain(error, sweep_overrides, self.options, self.skeleton, RunMode.RUN)
+            raise UserError(sentence) from error
+        config.hydra.overrides.task = sweep_overrides
+        names = config.hydra.job.config.override_dirname
+        config.hydra.job.override_dirname = get_overrides_dirname(
+            entries, names.exclude_keys, names.item_sep, names.kv_sep
+        )
+        OmegaConf.copy_cache(master_config, config)
         checked_job(config, self.schema)
         return config
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What other processes need; they compose for themselves."""
+        return {**vars(self), "_compositions": {}}
 
     def options(self, group: str) -> list[str]:
         """Names of a group's options, empty if there is no such group."""

@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from hydra._internal.callbacks import Callbacks
@@ -151,8 +152,6 @@ def _continue(command: str, task: Task, run: str, flags: argparse.Namespace) -> 
         return 0
     content = plain(config)
     overrides = list(flags.overrides)
-    from pathlib import Path
-
     check(content, overrides, config_name=command, file=Path(content["resume"]) / "config.yaml")
     return int(task(content, overrides).exit_code)
 

@@ -124,7 +124,7 @@ def build_optimizer(section: Config) -> Optimizer:
     """nnlab's optimizer, or a class of `torch.optim` behind the same interface."""
     if not section["_target_"].startswith("nnlab."):
         target = locate(section["_target_"])
-        if isinstance(target, type) and not issubclass(target, Optimizer):
+        if not (isinstance(target, type) and issubclass(target, Optimizer)):
             from nnlab.optimizer.torch_optimizer import from_torch
 
             return from_torch(target, {k: construct(v) for k, v in section.items() if k != "_target_"})

@@ -107,8 +107,12 @@ def _print_calibration(found: Measurement) -> None:
     for position, count in enumerate(bins.count.tolist()):
         if count:
             low = position / len(bins.count)
-            table.add_row(f"{low:.1f} - {low + 0.1:.1f}", f"{float(bins.confidence[position]):.3f}",
-                          f"{float(bins.accuracy[position]):.3f}", str(int(count)))
+            table.add_row(
+                f"{low:.1f} - {low + 0.1:.1f}",
+                f"{float(bins.confidence[position]):.3f}",
+                f"{float(bins.accuracy[position]):.3f}",
+                str(int(count)),
+            )
     Console().print(table)
 
 

@@ -83,7 +83,9 @@ def train_command(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> R
     """`nnlab train`: train, then print what came out and how to look at it."""
     result = train(config, overrides)
     if result.status == "interrupted":
-        print(f"interrupted; the same command continues it, or: nnlab train resume={shlex.quote(str(result.directory))}")
+        print(
+            f"interrupted; the same command continues it, or: nnlab train resume={shlex.quote(str(result.directory))}"
+        )
     else:
         print_summary(result)
     return result
@@ -193,7 +195,9 @@ def environment(config: Mapping[str, Any], trainer: Trainer, key: str) -> dict[s
         "python": platform.python_version(),
         "torch": torch.__version__,
         "device": str(trainer.device),
-        "device_name": torch.cuda.get_device_name(trainer.device) if trainer.device.type == "cuda" else platform.machine(),
+        "device_name": torch.cuda.get_device_name(trainer.device)
+        if trainer.device.type == "cuda"
+        else platform.machine(),
         "threads": torch.get_num_threads(),
         "seed": config["seed"],
         "identity": key,

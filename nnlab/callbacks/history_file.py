@@ -68,8 +68,11 @@ class HistoryFile(Callback):
                     if record.member == run.members[0]:
                         wide.setdefault(record.step, {}).update(inside)
                     suffix = f"/{run.members.index(record.member)}" if len(members) > 1 else ""
-                    lines += [f"{record.step},{tag}{suffix},{value!r}\n" for tag, value in record.values.items()
-                              if tag not in inside or suffix]
+                    lines += [
+                        f"{record.step},{tag}{suffix},{value!r}\n"
+                        for tag, value in record.values.items()
+                        if tag not in inside or suffix
+                    ]
             run.open("statistics.csv").write("".join(lines).encode())
             run.open("history.csv").write(self._rows(trainer, run, start, wide))
 
@@ -87,8 +90,11 @@ class HistoryFile(Callback):
                 continue
             step = start + i + 1
             values = wide.get(step)
-            tail = empty if values is None else "," + ",".join(
-                repr(values[name]) if name in values else "" for name in sparse)
+            tail = (
+                empty
+                if values is None
+                else "," + ",".join(repr(values[name]) if name in values else "" for name in sparse)
+            )
             extra = "" if single else "," + ",".join(map(repr, losses[i].tolist()))
             rows.append(f"{step},{step / per_epoch!r},{rate!r},{loss!r}{tail}{extra}\n")
         return "".join(rows).encode()

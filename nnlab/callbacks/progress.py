@@ -26,8 +26,13 @@ class Progress(Callback):
         if sys.stdout.isatty():
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-            self._bar = Progress(TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-                                 TextColumn("{task.description}"))
+            self._bar = Progress(
+                TextColumn("training"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.description}"),
+            )
             self._task = self._bar.add_task("", total=trainer.total_steps, completed=trainer.step)
             self._bar.start()
 
@@ -62,7 +67,9 @@ class Progress(Callback):
         words = [f"epoch {trainer.epoch:.4g}", f"step {trainer.step}"]
         losses = trainer.history.losses[-trainer.steps_per_epoch :, shown]
         if len(losses):
-            words.append(f"train loss {losses[losses == losses].mean() if (losses == losses).any() else losses[-1]:.4f}")
+            words.append(
+                f"train loss {losses[losses == losses].mean() if (losses == losses).any() else losses[-1]:.4f}"
+            )
         for name in ("loss", trainer.primary_metric):
             value = trainer.history.latest(f"{name}/validation", shown)
             if value is not None:

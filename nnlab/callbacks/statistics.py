@@ -78,8 +78,16 @@ class Statistics(Callback):
 
 def activation_layers(network: nn.Module) -> dict[str, tuple[float | None, float | None]]:
     """Names of the activation layers with their saturation values; foreign networks: torch's own activations."""
-    foreign = {nn.Sigmoid: (0.0, 1.0), nn.Tanh: (-1.0, 1.0), nn.ReLU: (None, None), nn.GELU: (None, None),
-               nn.SiLU: (None, None), nn.ELU: (-1.0, None), nn.LeakyReLU: (None, None), nn.PReLU: (None, None)}
+    foreign = {
+        nn.Sigmoid: (0.0, 1.0),
+        nn.Tanh: (-1.0, 1.0),
+        nn.ReLU: (None, None),
+        nn.GELU: (None, None),
+        nn.SiLU: (None, None),
+        nn.ELU: (-1.0, None),
+        nn.LeakyReLU: (None, None),
+        nn.PReLU: (None, None),
+    }
     layers: dict[str, tuple[float | None, float | None]] = {}
     for name, module in network.named_modules():
         if isinstance(module, Activation):

@@ -33,7 +33,9 @@ class EventFile:
 
         self._event = Event
         names = [name for name in run.offsets if name.startswith("events.out.tfevents.")]
-        name = names[0] if names else f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}"
+        name = (
+            names[0] if names else f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}"
+        )
         self._file = run.open(name)
         self._writer = RecordWriter(self._file)
         if not self._file.offset:

@@ -35,11 +35,9 @@ class Best:
         self.steps = [0] * members
         self.metrics: list[dict[str, float]] = [{} for _ in range(members)]
 
-    def offer(
-        self, stack: Stack, row: int, member: int, step: int, metrics: dict[str, float], primary: str
-    ) -> bool:
+    def offer(self, stack: Stack, row: int, member: int, step: int, metrics: dict[str, float], primary: str) -> bool:
         """Keep the stack's `row` if its metrics are better than the member's best: the primary metric, then the loss."""
-        if not _key(metrics, primary) < _key(self.metrics[member], primary):
+        if _key(metrics, primary) >= _key(self.metrics[member], primary):
             return False
         self.theta[member].copy_(stack.theta[row])
         for name, value in stack.buffers.items():

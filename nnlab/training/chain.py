@@ -114,8 +114,9 @@ class Elementwise(Layer):
 
     def forward(self, x: Tensor, training: bool) -> Tensor:
         self.z = x
-        self.y: Tensor = self.activation(x)
-        return self.y
+        y: Tensor = self.activation(x)
+        self.y = y
+        return y
 
     def backward(self, error: Tensor, first: bool) -> Tensor:
         return self.activation.backward(error, self.z, self.y)
@@ -144,7 +145,8 @@ class Dropout(Layer):
 
     def forward(self, x: Tensor, training: bool) -> Tensor:
         if not training:
-            return self.module(x)  # type: ignore[no-any-return]
+            y: Tensor = self.module(x)
+            return y
         self.mask = self.module.mask(tuple(x.shape[1:]))
         return x * self.mask
 
@@ -153,7 +155,7 @@ class Dropout(Layer):
 
 
 class BatchNorm(Layer):
-    """y = weight * (x - mean) / sqrt(variance + eps) + bias, over the examples of the batch (Ioffe and Szegedy 2015)."""
+    """y = weight * (x - mean) / sqrt(variance + eps) + bias, over the batch (Ioffe and Szegedy 2015)."""
 
     def __init__(self, module: nn.BatchNorm1d, buffers: dict[str, Tensor]) -> None:
         self.eps, self.momentum = module.eps, module.momentum
@@ -203,7 +205,12 @@ class Chain(Stack):
     """A stack of chains; see the module's docstring. The attributes are those of `Stack`."""
 
     def __init__(
-        self, networks: Sequence[nn.Module], loss: Loss, device: torch.device, dtype: torch.dtype, autocast: bool = False
+        self,
+        networks: Sequence[nn.Module],
+        loss: Loss,
+        device: torch.device,
+        dtype: torch.dtype,
+        autocast: bool = False,
     ) -> None:
         super().__init__(networks, loss, device, dtype, autocast)
 
@@ -215,8 +222,12 @@ class Chain(Stack):
             prefix = f"{name}."
             buffers = {key.removeprefix(prefix): b for key, b in self.buffers.items() if key.startswith(prefix)}
             layer = self._layer(module, buffers)
-            layer.bind(*({k.removeprefix(prefix): v for k, v in d.items() if k.startswith(prefix)}
-                         for d in (self.views, gradients)))
+            layer.bind(
+                *(
+                    {k.removeprefix(prefix): v for k, v in d.items() if k.startswith(prefix)}
+                    for d in (self.views, gradients)
+                )
+            )
             self.layers.append(layer)
         trained = [i for i, layer in enumerate(self.layers) if isinstance(layer, Linear | LearnedSlope | BatchNorm)]
         self.first = min(trained, default=0)

@@ -53,8 +53,10 @@ def load(path: Path) -> dict[str, Any]:
     if words[:2] != [b"nnlab", b"checkpoint"] or len(words) != 4:
         raise UserError(f"`{path}` is not a checkpoint of nnlab, or its beginning is damaged")
     if not words[2].isdigit() or int(words[2]) > VERSION:
-        raise UserError(f"`{path}` has checkpoint format {words[2].decode(errors='replace')}; this nnlab reads "
-                        f"formats up to {VERSION}: a newer nnlab can read it")
+        raise UserError(
+            f"`{path}` has checkpoint format {words[2].decode(errors='replace')}; this nnlab reads "
+            f"formats up to {VERSION}: a newer nnlab can read it"
+        )
     if hashlib.sha256(payload).hexdigest().encode() != words[3]:
         raise UserError(f"`{path}` is damaged: its checksum does not match")
     state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)

@@ -1,4 +1,4 @@
-"""What an ensemble gains: metrics of the average of 1, 2, ..., M members, of the members themselves, and of the vote."""
+"""What an ensemble gains: metrics of the average of 1, 2, ..., M members, of each member, and of the vote."""
 
 from __future__ import annotations
 

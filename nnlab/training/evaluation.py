@@ -29,7 +29,7 @@ class Evaluation:
 
 
 def sampling_passes(stack: Stack) -> int:
-    """Random passes that an evaluation averages: the most `samples` of any noise module; 0 is one pass without noise."""
+    """Random passes that an evaluation averages: the most `samples` of any noise module; 0: one without noise."""
     modules = [stack.network.get_submodule(name) for name in stack.noise]
     return max((m.samples for m in modules if isinstance(m, NoiseModule)), default=0)
 

@@ -106,8 +106,10 @@ class History:
         """Take up what a member's log file holds, when a run continues."""
         steps = len(losses)
         if steps > self._count:
-            self._append(np.full((steps - self._count, len(self._columns)), np.nan),
-                         np.full((steps - self._count, len(self._columns)), np.nan))
+            self._append(
+                np.full((steps - self._count, len(self._columns)), np.nan),
+                np.full((steps - self._count, len(self._columns)), np.nan),
+            )
         self._losses[:steps, member] = losses
         self._rates[:steps, member] = rates
         self.records.extend(records)

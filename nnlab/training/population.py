@@ -31,14 +31,23 @@ class Population:
     """
 
     def __init__(
-        self, members: Sequence[Member], loss: Loss, batch_size: int | None, device: torch.device, dtype: torch.dtype,
+        self,
+        members: Sequence[Member],
+        loss: Loss,
+        batch_size: int | None,
+        device: torch.device,
+        dtype: torch.dtype,
         autocast: bool = False,
     ) -> None:
         self.members = list(members)
         self.active = list(range(len(members)))
         self.device, self.dtype = device, dtype
         self.stack = make_stack([member.network for member in members], loss, device, dtype, autocast)
-        self.batches = Batches([m.dataset for m in members], [m.seed if m.order_seed is None else m.order_seed for m in members], batch_size)
+        self.batches = Batches(
+            [m.dataset for m in members],
+            [m.seed if m.order_seed is None else m.order_seed for m in members],
+            batch_size,
+        )
         self.mask = self.stack.layout.weight_mask(device, dtype)
         self.state = members[0].optimizer.initial_state(self.stack.theta)
         self.merge()
@@ -48,7 +57,10 @@ class Population:
         members = [self.members[i] for i in self.active]
 
         def merged(name: str) -> list[object]:
-            return [merge(group, self.device, self.dtype) for group in zip(*(getattr(m, name) for m in members), strict=True)]
+            return [
+                merge(group, self.device, self.dtype)
+                for group in zip(*(getattr(m, name) for m in members), strict=True)
+            ]
 
         self.optimizer: Optimizer = merge([m.optimizer for m in members], self.device, self.dtype)
         self.penalties: list[Penalty] = [p for p in merged("penalties") if not _is_zero(p)]  # type: ignore[misc]

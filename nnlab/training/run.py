@@ -1,14 +1,16 @@
 """The folder of a run: what it is made of, what grows in it, and how it ended.
 
-    config.yaml       the resolved config          history.csv      one row a step
-    overrides.yaml    what the command line gave   statistics.csv   step, tag, value
-    environment.json  versions, device, seed       checkpoints/     last, previous, best
-    result.json       how it ended                 log.txt          what was said
+config.yaml       the resolved config          history.csv      one row a step
+overrides.yaml    what the command line gave   statistics.csv   step, tag, value
+environment.json  versions, device, seed       checkpoints/     last, previous, best
+result.json       how it ended                 log.txt          what was said
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +19,7 @@ from typing import Any
 import yaml
 
 from nnlab.errors import UserError
-from nnlab.files import GrowingFile, make_folder, write_whole
+from nnlab.files import GrowingFile, explained, make_folder, remove_parts, write_whole
 
 
 @dataclass
@@ -30,6 +32,7 @@ class Run:
         config: the resolved config as a plain dict.
         identity: hash of what determines the result.
         offsets: lengths to which growing files are cut back when the run continues.
+        disposable: files that are of no use once the result is written.
     """
 
     directory: Path
@@ -40,18 +43,33 @@ class Run:
     offsets: dict[str, int] = field(default_factory=dict)
     files: dict[str, GrowingFile] = field(default_factory=dict)
     result: dict[str, Any] = field(default_factory=dict)
+    disposable: list[Path] = field(default_factory=list)
 
     def create(self, environment: Mapping[str, Any]) -> None:
-        """Make the folder and write what is known before training."""
+        """Make the folder, without what an earlier attempt left and `offsets` does not name; write what is known."""
         make_folder(self.directory / "checkpoints")
+        for folder in (self.directory, self.directory / "checkpoints"):
+            remove_parts(folder)
+        for path in self.directory.glob("events.out.tfevents.*"):
+            if path.name not in self.offsets:
+                with explained(path):
+                    path.unlink()
         write_whole(self.directory / "config.yaml", yaml.safe_dump(dict(self.config), sort_keys=False))
         write_whole(self.directory / "overrides.yaml", yaml.safe_dump(list(self.overrides)))
         write_whole(self.directory / "environment.json", json.dumps(environment, indent=2) + "\n")
 
     def open(self, name: str) -> GrowingFile:
-        """A growing file of this run, cut back to where the last checkpoint saw it."""
+        """A growing file of this run, cut back to where the last checkpoint saw it.
+
+        One that is shorter than that was damaged from outside: it is cut back to whole lines, with a warning.
+        """
         if name not in self.files:
-            self.files[name] = GrowingFile(self.directory / name, self.offsets.get(name))
+            file = self.files[name] = GrowingFile(self.directory / name, self.offsets.get(name))
+            if file.missing:
+                print(f"warning: `{file.path}` is damaged: its last {file.missing} bytes are missing, and with them "
+                      "a part of the curves; the weights are not affected", file=sys.stderr, flush=True)
+                if name.endswith((".csv", ".txt")):
+                    file.cut(file.read().rfind(b"\n") + 1)
         return self.files[name]
 
     def flush(self) -> dict[str, int]:
@@ -60,25 +78,38 @@ class Run:
             file.flush()
         return {name: file.offset for name, file in self.files.items()}
 
+    def sync(self) -> dict[str, int]:
+        """Flush the growing files until the disk has them; returns their lengths by name."""
+        for file in self.files.values():
+            file.sync()
+        return self.flush()
+
     def close(self) -> None:
         """Close the growing files."""
-        for file in self.files.values():
-            file.close()
-        self.files.clear()
+        files, self.files = list(self.files.values()), {}
+        with contextlib.ExitStack() as stack:
+            for file in files:
+                stack.callback(file.close)
 
     def say(self, line: str) -> None:
         """Append a line to the run's log."""
-        self.open("log.txt").write(f"{line}\n".encode())
+        file = self.open("log.txt")
+        file.write(f"{line}\n".encode())
+        file.flush()
 
     def finish(self, result: dict[str, Any]) -> None:
-        """Write `result.json`."""
+        """Write `result.json`; then remove what is disposable."""
         self.result = result
         write_whole(self.directory / "result.json", json.dumps(result, indent=2) + "\n", sync=True)
+        for path in self.disposable:
+            with explained(path):
+                path.unlink(missing_ok=True)
 
 
 def read_result(directory: Path) -> dict[str, Any] | None:
     """The result of a run, or None where it has not ended."""
-    return _read(directory / "result.json", json.loads)
+    result: dict[str, Any] | None = _read(directory / "result.json", json.loads)
+    return result
 
 
 def read_config(directory: Path) -> dict[str, Any]:
@@ -95,8 +126,13 @@ def read_config(directory: Path) -> dict[str, Any]:
 
 def _read(path: Path, parse: Any) -> Any:
     try:
-        return parse(path.read_text())
+        content = parse(path.read_text())
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise UserError(f"cannot read `{path}`: {error.strerror}") from error
     except (ValueError, yaml.YAMLError) as error:
         raise UserError(f"`{path}` is damaged: {str(error).splitlines()[0]}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"`{path}` is damaged: it holds no keys and values")
+    return content

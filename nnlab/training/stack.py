@@ -33,7 +33,12 @@ class Stack:
     """
 
     def __init__(
-        self, networks: Sequence[nn.Module], loss: Loss, device: torch.device, dtype: torch.dtype, autocast: bool = False
+        self,
+        networks: Sequence[nn.Module],
+        loss: Loss,
+        device: torch.device,
+        dtype: torch.dtype,
+        autocast: bool = False,
     ) -> None:
         self.network = networks[0]
         self.loss = loss
@@ -42,7 +47,9 @@ class Stack:
         self.theta = torch.stack([self.layout.row(network, dtype) for network in networks]).to(device)
         states = [_frozen(network) for network in networks]
         self.buffers = {
-            name: torch.stack([state[name] for state in states]).to(device, dtype if value.is_floating_point() else None)
+            name: torch.stack([state[name] for state in states]).to(
+                device, dtype if value.is_floating_point() else None
+            )
             for name, value in states[0].items()
         }
         self.network.to(device, dtype)
@@ -177,7 +184,9 @@ class Stack:
 
         network = copy.deepcopy(self.network)
         values = {name: view[row].clone() for name, view in self.views.items()}
-        network.load_state_dict(values | {n: b[row].clone() for n, b in self.buffers.items()}, strict=False, assign=True)
+        network.load_state_dict(
+            values | {n: b[row].clone() for n, b in self.buffers.items()}, strict=False, assign=True
+        )
         return network.eval()
 
 

@@ -113,8 +113,9 @@ class Trainer:
         one = Split(split.inputs[:, :1], split.targets[:, :1])
         with torch.no_grad():
             members = len(self.active)
-            wide = Split(one.inputs.expand(members, *one.inputs.shape[1:]),
-                         one.targets.expand(members, *one.targets.shape[1:]))
+            wide = Split(
+                one.inputs.expand(members, *one.inputs.shape[1:]), one.targets.expand(members, *one.targets.shape[1:])
+            )
             return list(evaluate(self.stack, wide).metrics)
 
     @property
@@ -125,8 +126,12 @@ class Trainer:
     def fit(self) -> Trainer:
         """Train until the end, or until every member has ended; then evaluate the best weights on all splits."""
         started = time.perf_counter() - self.seconds
-        self._listeners = {event: [getattr(c, event) for c in self.callbacks
-                                   if getattr(type(c), event) is not getattr(Callback, event)] for event in EVENTS}
+        self._listeners = {
+            event: [
+                getattr(c, event) for c in self.callbacks if getattr(type(c), event) is not getattr(Callback, event)
+            ]
+            for event in EVENTS
+        }
         self.schedule()
         self._notify("fit_start")
         while self.active and self.step < self.total_steps:
@@ -170,8 +175,12 @@ class Trainer:
                 before = population.stack.theta.clone() if self.device.type != "cpu" else None
                 population.update(rate, self.step + 1)
                 if before is not None:
-                    torch.where(self._alive[population.active].unsqueeze(1), population.stack.theta, before,
-                                out=population.stack.theta)
+                    torch.where(
+                        self._alive[population.active].unsqueeze(1),
+                        population.stack.theta,
+                        before,
+                        out=population.stack.theta,
+                    )
                 self.history.add(self.losses, rate)
         self.step += 1
 

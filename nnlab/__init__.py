@@ -1,9 +1,9 @@
 """nnlab: train neural networks the way a good lecture teaches it.
 
-    import nnlab
+import nnlab
 
-    result = nnlab.train("data=digits", "optimizer.learning_rate=0.003", "trainer.epochs=10")
-    print(result.metrics["test"]["accuracy"], result.directory)
+result = nnlab.train("data=digits", "optimizer.learning_rate=0.003", "trainer.epochs=10")
+print(result.metrics["test"]["accuracy"], result.directory)
 """
 
 from __future__ import annotations

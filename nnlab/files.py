@@ -10,6 +10,8 @@ from pathlib import Path
 
 from nnlab.errors import UserError
 
+PART = ".part"  # the ending of temporary files
+
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again",
     errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
@@ -58,20 +60,38 @@ def write_whole(path: Path, content: bytes | str, sync: bool = False) -> None:
     Raises:
         WriteError: the disk did not take it; an old file at `path` is intact.
     """
+    with replacing(path, content, sync):
+        pass
+
+
+@contextlib.contextmanager
+def replacing(path: Path, content: bytes | str, sync: bool = False) -> Iterator[None]:
+    """As `write_whole`; the block runs when the new content is safe in a temporary file, directly before the rename."""
     data = content.encode() if isinstance(content, str) else content
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{PART}")
     with explained(path):
         try:
-            with open(temporary, "wb") as file:
-                file.write(data)
+            with open(temporary, "wb", buffering=0) as file:
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[file.write(rest) :]
                 if sync:
-                    file.flush()
                     os.fsync(file.fileno())
+            yield
             os.replace(temporary, path)
             if sync:
                 _sync_folder(path.parent)
-        finally:
-            temporary.unlink(missing_ok=True)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove the temporary files that a killed process left in a folder."""
+    for path in folder.glob(f".*{PART}"):
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def _sync_folder(folder: Path) -> None:
@@ -85,37 +105,90 @@ def _sync_folder(folder: Path) -> None:
 class GrowingFile:
     """A file that is only appended to, from a known length on.
 
+    What is written waits in memory until `flush`, or until there is a block of it. Where the disk refuses, the file is
+    cut back to its last flushed length, so that it remains readable, and later writes do nothing.
+
     Args:
         path: the file.
         length: bytes to keep of what is there; anything behind them is cut off. `None` keeps nothing.
+
+    Attributes:
+        offset: length of the file with all that was written.
+        missing: bytes by which the file was found shorter than `length`: something else has damaged it.
     """
+
+    BLOCK = 1 << 16
 
     def __init__(self, path: Path, length: int | None = None) -> None:
         self.path = path
+        self._waiting = bytearray()
+        self._broken = False
         with explained(path):
-            self._file = open(path, "r+b" if path.exists() else "w+b")  # noqa: SIM115 (it stays open for the run)
-            self._file.truncate(length or 0)
-            self._file.seek(0, os.SEEK_END)
-        self.offset = self._file.tell()
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            present = os.fstat(self._descriptor).st_size
+            self._flushed = min(length or 0, present)
+            self.missing = (length or 0) - self._flushed
+            os.ftruncate(self._descriptor, self._flushed)
+
+    @property
+    def offset(self) -> int:
+        return self._flushed + len(self._waiting)
 
     def read(self) -> bytes:
         """All that is there."""
         self.flush()
         return self.path.read_bytes()
 
+    def cut(self, length: int) -> None:
+        """Keep only the first `length` bytes."""
+        self.flush()
+        with explained(self.path):
+            os.ftruncate(self._descriptor, length)
+        self._flushed = length
+
     def write(self, data: bytes) -> int:
         """Append."""
-        with explained(self.path):
-            self._file.write(data)
-        self.offset += len(data)
+        if not self._broken:
+            self._waiting += data
+            if len(self._waiting) >= self.BLOCK:
+                self.flush()
         return len(data)
 
     def flush(self) -> None:
-        """Hand everything to the operating system."""
+        """Hand everything to the operating system.
+
+        Raises:
+            WriteError: the disk did not take it; what was flushed before is there.
+        """
+        if not self._waiting:
+            return
+        try:
+            with explained(self.path):
+                written = 0
+                while written < len(self._waiting):
+                    written += os.pwrite(self._descriptor, self._waiting[written:], self._flushed + written)
+        except WriteError:
+            self._broken = True
+            self._waiting.clear()
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, self._flushed)
+            raise
+        self._flushed += written
+        self._waiting.clear()
+
+    def sync(self) -> None:
+        """Flush, and wait until the disk has it."""
+        self.flush()
         with explained(self.path):
-            self._file.flush()
+            os.fsync(self._descriptor)
 
     def close(self) -> None:
         """Flush and close."""
-        with explained(self.path):
-            self._file.close()
+        if self._descriptor < 0:
+            return
+        try:
+            self.flush()
+        finally:
+            descriptor, self._descriptor = self._descriptor, -1
+            with explained(self.path):
+                os.close(descriptor)

@@ -26,8 +26,9 @@ def differing(components: Sequence[Any]) -> list[str]:
     return [name for name in first if any(vars(other)[name] != first[name] for other in components[1:])]
 
 
-def merge(components: Sequence[Component], device: torch.device | None = None,
-          dtype: torch.dtype = torch.float32) -> Component:
+def merge(
+    components: Sequence[Component], device: torch.device | None = None, dtype: torch.dtype = torch.float32
+) -> Component:
     """One component for M members; equal attributes stay numbers, differing ones become columns (M, 1).
 
     Raises:

@@ -25,21 +25,29 @@ SCHEDULERS = ["constant", "step", "cosine", "linear", "inverse_sqrt", "cyclic", 
 # Overrides shared by all members, and for each key the values in which the members differ.
 CASES: dict[str, tuple[list[str], dict[str, list[Any]]]] = {
     **{f"activation={name}": ([*TINY, f"activation={name}"], {}) for name in ACTIVATIONS},
-    **{f"initialization={name}": ([*TINY, f"initialization={name}"], {"initialization.scale": [1.0, 0.5, 2.0]})
-       for name in INITIALIZATIONS},
-    **{f"optimizer={name}": ([*TINY, f"optimizer={name}"], {"optimizer.learning_rate": [0.01, 0.003, 0.001]})
-       for name in OPTIMIZERS},
+    **{
+        f"initialization={name}": ([*TINY, f"initialization={name}"], {"initialization.scale": [1.0, 0.5, 2.0]})
+        for name in INITIALIZATIONS
+    },
+    **{
+        f"optimizer={name}": ([*TINY, f"optimizer={name}"], {"optimizer.learning_rate": [0.01, 0.003, 0.001]})
+        for name in OPTIMIZERS
+    },
     **{f"scheduler={name}": ([*TINY, f"scheduler={name}", "scheduler.warmup=1"], {}) for name in SCHEDULERS},
     "adam betas": ([*TINY], {"optimizer.betas": [[0.9, 0.999], [0.8, 0.99], [0.5, 0.9]]}),
     "heavy_ball momentum": ([*TINY, "optimizer=heavy_ball"], {"optimizer.momentum": [0.9, 0.5, 0.0]}),
     "schedules that differ": ([*TINY], {"scheduler.warmup": [0, 1, 2]}),
     "weight_decay": ([*TINY], {"regularizer.weight_decay.strength": [0.0, 1e-4, 1e-2]}),
-    "decoupled": ([*TINY, "regularizer.weight_decay.decoupled=true"],
-                  {"regularizer.weight_decay.strength": [0.0, 1e-2, 1e-1]}),
+    "decoupled": (
+        [*TINY, "regularizer.weight_decay.decoupled=true"],
+        {"regularizer.weight_decay.strength": [0.0, 1e-2, 1e-1]},
+    ),
     "l1": ([*TINY, "regularizer=[l1]"], {"regularizer.l1.strength": [1e-3, 1e-4, 1e-2]}),
     "max_norm": ([*TINY, "regularizer=[max_norm]"], {"regularizer.max_norm.max_norm": [0.5, 1.0, 2.0]}),
-    "dropout": ([*TINY, "regularizer=[dropout]", "regularizer.dropout.input_p=0.2"],
-                {"regularizer.dropout.p": [0.5, 0.25, 0.1]}),
+    "dropout": (
+        [*TINY, "regularizer=[dropout]", "regularizer.dropout.input_p=0.2"],
+        {"regularizer.dropout.p": [0.5, 0.25, 0.1]},
+    ),
     "dropconnect": ([*TINY, "regularizer=[dropconnect]"], {"regularizer.dropconnect.p": [0.5, 0.25, 0.1]}),
     "dropconnect per example": ([*TINY, "regularizer=[dropconnect]", "regularizer.dropconnect.per=example"], {}),
     "clip_norm": ([*TINY], {"trainer.clip_norm": [0.5, 1.0, None]}),
@@ -52,8 +60,10 @@ CASES: dict[str, tuple[list[str], dict[str, list[Any]]]] = {
     "convnet dropout": ([*CONV, "regularizer=[dropout]"], {"regularizer.dropout.p": [0.5, 0.25, 0.1]}),
     "convnet batch norm": ([*CONV, "architecture.batch_norm=true"], {}),
     "all convolutional": ([*CONV, "architecture.variant=all_convolutional"], {}),
-    "resnet": (["architecture=resnet", "architecture.blocks=1", "architecture.width=4", "data.limit=200",
-                "trainer.steps=30"], {}),
+    "resnet": (
+        ["architecture=resnet", "architecture.blocks=1", "architecture.width=4", "data.limit=200", "trainer.steps=30"],
+        {},
+    ),
     "shift": ([*CONV, "data/augmentation=[shift]"], {}),
     "affine and noise": ([*CONV, "data/augmentation=[affine,gaussian_noise]"], {}),
     "elastic": ([*CONV, "data/augmentation=[elastic]", "trainer.steps=50"], {}),
@@ -160,8 +170,13 @@ def test_every_combination_of_member_count_and_order_is_the_same_member() -> Non
     rates = [0.01, 0.003, 0.001]
     losses = {}
     for order in itertools.permutations(range(3)):
-        chosen = configs(TINY, {"optimizer.learning_rate": [rates[i] for i in order]}, list(order),
-                         "trainer.precision=float64", "trainer.steps=40")
+        chosen = configs(
+            TINY,
+            {"optimizer.learning_rate": [rates[i] for i in order]},
+            list(order),
+            "trainer.precision=float64",
+            "trainer.steps=40",
+        )
         trainer = build_trainer(chosen).fit()
         for row, member in enumerate(order):
             reference = losses.setdefault(member, trainer.history.losses[:, row])

@@ -88,10 +88,11 @@ _datasets: weakref.WeakValueDictionary[str, Dataset] = weakref.WeakValueDictiona
 def load_dataset(config: Config) -> Dataset:
     """The prepared data set; runs of one process that ask for the same one share it."""
     section = {name: value for name, value in config["data"].items() if name != "augmentation"}
-    key = json.dumps([section, config["seed"], str(data_root(config))], sort_keys=True)
+    seed = config["seed"] if config.get("data_seed") is None else config["data_seed"]
+    key = json.dumps([section, seed, str(data_root(config))], sort_keys=True)
     dataset = _datasets.get(key)
     if dataset is None:
-        dataset = construct(section).load(config["seed"], data_root(config))
+        dataset = construct(section).load(seed, data_root(config))
         _datasets[key] = dataset
     return dataset
 

@@ -208,11 +208,16 @@ def _frozen(network: nn.Module) -> dict[str, Tensor]:
     return frozen | {name: buffer.detach() for name, buffer in network.named_buffers()}
 
 
+class OutputError(UserError):
+    """The network's outputs are not those that the loss needs."""
+
+
 def check_outputs(network: nn.Module, input_shape: tuple[int, ...], expected: int) -> None:
     """Run two examples of zeros through `network` and compare its number of outputs with what the loss needs.
 
     Raises:
-        UserError: the network cannot take the data's shape, or gives another number of outputs.
+        UserError: the network cannot take the data's shape.
+        OutputError: it gives another number of outputs.
     """
     parameter = next(network.parameters(), torch.zeros(0))
     network.eval()
@@ -224,4 +229,4 @@ def check_outputs(network: nn.Module, input_shape: tuple[int, ...], expected: in
         raise UserError(f"the architecture cannot take inputs of shape {tuple(input_shape)}: {reason}") from error
     if not isinstance(outputs, Tensor) or outputs.shape != (2, expected):
         got = tuple(outputs.shape[1:]) if isinstance(outputs, Tensor) else type(outputs).__name__
-        raise UserError(f"the architecture gives outputs of shape {got} an example, but the loss needs ({expected},)")
+        raise OutputError(f"the architecture gives outputs of shape {got} an example, but the loss needs ({expected},)")

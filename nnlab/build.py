@@ -7,7 +7,6 @@ ordinary Python objects.
 from __future__ import annotations
 
 import functools
-import importlib
 import inspect
 import json
 import os
@@ -20,6 +19,7 @@ import torch
 from torch import nn
 
 from nnlab.callbacks import HistoryFile
+from nnlab.config.schema import locate
 from nnlab.device import resolve_dtype
 from nnlab.errors import UserError
 from nnlab.initialization.base import Initialization
@@ -32,27 +32,6 @@ from nnlab.training.stack import check_outputs
 from nnlab.types import Dataset
 
 Config = Mapping[str, Any]
-
-
-def locate(target: str) -> Any:
-    """The class or function with the dotted name `target`.
-
-    Raises:
-        UserError: there is no such module or name.
-    """
-    parts = target.split(".")
-    for position in range(len(parts) - 1, 0, -1):
-        try:
-            found: Any = importlib.import_module(".".join(parts[:position]))
-        except ModuleNotFoundError as error:
-            if error.name and ".".join(parts[:position]).startswith(error.name):
-                continue
-            raise UserError(f"`_target_: {target}` needs the module `{error.name}`, which is not installed") from error
-        try:
-            return functools.reduce(getattr, parts[position:], found)
-        except AttributeError as error:
-            raise UserError(f"`_target_: {target}`: {error}") from error
-    raise UserError(f"`_target_: {target}`: there is no module `{parts[0]}`")
 
 
 def construct(section: Any, **supplied: Any) -> Any:

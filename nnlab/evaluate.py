@@ -11,10 +11,20 @@ from torch import Tensor
 
 from nnlab.build import build_trainer
 from nnlab.errors import UserError, did_you_mean
-from nnlab.statistics import calibration
+from nnlab.files import write_whole
+from nnlab.statistics import calibration, uncertainty
 from nnlab.training import Run, Trainer, checkpoint
+from nnlab.training.monte_carlo import masked_predictions
 from nnlab.training.run import read_config
+from nnlab.validation import check
 
+USAGE = """\
+usage: nnlab evaluate RUN [train|validation|test] [samples=K]
+
+Metrics, confusion matrix and calibration at the best weights. With samples=K, networks with dropout or DropConnect are
+averaged over K random masks, compared with weight scaling, and the uncertainty of every example is written to
+RUN/uncertainty-<split>.csv.
+"""
 SPLITS = ("train", "validation", "test")
 
 
@@ -44,10 +54,7 @@ def load_run(directory: Path) -> Trainer:
     config = read_config(directory)
     run = Run(directory, [0], config)
     trainer = build_trainer([{**config, "callbacks": {}}], [run])
-    state = checkpoint.load_newest(directory / "checkpoints")
-    if state is None:
-        raise UserError(f"`{directory}` has no checkpoint to evaluate")
-    checkpoint.resume(trainer, [state])
+    checkpoint.restore_best(trainer, [checkpoint.load_best(directory / "checkpoints")])
     return trainer
 
 
@@ -68,23 +75,108 @@ def evaluate(directory: str | Path, split: str = "test") -> Measurement:
     return Measurement(metrics[split], combined.cpu(), getattr(data, split).targets.cpu(), data.target_names)
 
 
+@dataclass
+class Uncertainty:
+    """What Monte-Carlo averaging over `samples` masks says about each example of a split.
+
+    Attributes:
+        mean: predictive probabilities (N, C).
+        entropy: of the mean, in nats (N,); the total uncertainty.
+        mutual_information: between class and mask, in nats (N,); the part that is due to the weights.
+        scaling: metrics of the ordinary pass with scaled weights.
+        by_samples: metrics of the average over the first 1, 2, 5, ... masks, by their number.
+    """
+
+    mean: Tensor
+    entropy: Tensor
+    mutual_information: Tensor
+    scaling: dict[str, float]
+    by_samples: dict[int, dict[str, float]]
+
+
+def monte_carlo(directory: str | Path, split: str = "test", samples: int = 50) -> Uncertainty:
+    """Average a run's best network over random masks of its dropout or DropConnect layers.
+
+    Raises:
+        UserError: the run has no such layers, predicts no probabilities, or is an ensemble.
+    """
+    check("samples", samples, "[1, inf)")
+    trainer = load_run(Path(directory))
+    stack, loss = trainer.stack, trainer.loss
+    data = getattr(trainer.members[0].dataset, split)
+    if not stack.noise or len(trainer.members) > 1:
+        raise UserError(f"`{directory}` has no dropout or DropConnect layers of a single network to average over")
+    if data.targets.is_floating_point() or not loss.probabilistic:
+        raise UserError(f"loss `{loss.option()}` predicts no class probabilities whose uncertainty could be measured")
+    for name in stack.noise:
+        stack.network.get_submodule(name).samples = 0  # the ordinary pass, for comparison
+    buffers = {name: value[0] for name, value in trainer.best.buffers.items()}
+    predictions = masked_predictions(stack, trainer.best.theta[0], buffers, data.inputs, samples)
+    counts = sorted({count for count in (1, 2, 5, 10, 20, 50, 100, 200, 500) if count < samples} | {samples})
+    mean = predictions.mean(0)
+    return Uncertainty(
+        mean=mean.cpu(),
+        entropy=uncertainty.predictive_entropy(predictions).cpu(),
+        mutual_information=uncertainty.mutual_information(predictions).cpu(),
+        scaling={n: float(v[0]) for n, v in trainer.final_evaluations()[split].metrics.items() if n != "loss"},
+        by_samples={k: _numbers(loss.metrics(predictions[:k].mean(0), data.targets)) for k in counts},
+    )
+
+
+def _numbers(metrics: dict[str, Tensor]) -> dict[str, float]:
+    return {name: float(value) for name, value in metrics.items()}
+
+
 def main(arguments: Sequence[str]) -> int:
     """Print metrics, confusion matrix and calibration.
 
     Raises:
-        UserError: the arguments are not `RUN [SPLIT]`.
+        UserError: the arguments are not `RUN [SPLIT] [samples=K]`.
     """
-    if not 1 <= len(arguments) <= 2 or arguments[0] in ("-h", "--help"):
-        print("usage: nnlab evaluate RUN [train|validation|test]")
-        return 0 if arguments and arguments[0] in ("-h", "--help") else 2
-    split = arguments[1] if len(arguments) > 1 else "test"
-    found = evaluate(arguments[0], split)
+    words = [word for word in arguments if not word.startswith("samples=")]
+    samples = [word.removeprefix("samples=") for word in arguments if word.startswith("samples=")]
+    if not 1 <= len(words) <= 2 or words[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0 if words and words[0] in ("-h", "--help") else 2
+    split = words[1] if len(words) > 1 else "test"
+    found = evaluate(words[0], split)
+    if samples:
+        if not samples[-1].isdecimal():
+            raise UserError(f"`samples` must be a whole number, got `{samples[-1]}`")
+        _print_uncertainty(Path(words[0]), split, monte_carlo(words[0], split, int(samples[-1])))
+        return 0
     print(f"{split}: " + "  ".join(f"{name} {value:.4f}" for name, value in found.metrics.items()))
     if not found.targets.is_floating_point():
         _print_confusion(found)
         if "ece" in found.metrics:
             _print_calibration(found)
     return 0
+
+
+def _print_uncertainty(directory: Path, split: str, found: Uncertainty) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("masks", *found.scaling, title=f"Monte-Carlo averaging, {split} split", title_justify="left")
+    for count, metrics in found.by_samples.items():
+        table.add_row(f"average of {count}", *(f"{metrics[name]:.4f}" for name in found.scaling))
+    table.add_row("weight scaling", *(f"{value:.4f}" for value in found.scaling.values()))
+    Console().print(table)
+    predicted = found.mean.argmax(-1).tolist()
+    columns = zip(
+        predicted,
+        found.mean.max(-1).values.tolist(),
+        found.entropy.tolist(),
+        found.mutual_information.tolist(),
+        strict=True,
+    )
+    lines = [f"{i},{label},{p!r},{h!r},{mi!r}" for i, (label, p, h, mi) in enumerate(columns)]
+    path = directory / f"uncertainty-{split}.csv"
+    write_whole(path, "\n".join(["example,predicted,probability,entropy,mutual_information", *lines]) + "\n")
+    print(
+        f"mean predictive entropy {float(found.entropy.mean()):.4f} nats, "
+        f"mean mutual information {float(found.mutual_information.mean()):.4f} nats; each example: {path}"
+    )
 
 
 def _print_confusion(found: Measurement) -> None:

@@ -94,7 +94,7 @@ class DropConnect(Linear):
 
     def forward(self, x: Tensor, training: bool) -> Tensor:
         self.x = x
-        if not training:
+        if not (training or self.module.sampling):
             return self.product(x, self.weight)
         self.mask = self.module.mask(tuple(self.weight.shape[1:]))
         self.masked = self.weight * self.mask
@@ -144,7 +144,7 @@ class Dropout(Layer):
         self.module = module
 
     def forward(self, x: Tensor, training: bool) -> Tensor:
-        if not training:
+        if not training:  # the module knows whether it samples at test time
             y: Tensor = self.module(x)
             return y
         self.mask = self.module.mask(tuple(x.shape[1:]))

@@ -1,0 +1,71 @@
+"""Snapshot ensemble: one run, one network per cycle of the learning rate; their predictions are averaged.
+
+At the end of every cycle the rate is near zero and the network near a minimum; the restart throws it out towards
+another one. Source: Huang et al. 2017, arXiv:1704.00109, section 3.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nnlab.errors import UserError
+from nnlab.training import Callback, Trainer
+from nnlab.validation import check
+
+
+class SnapshotEnsemble(Callback):
+    """Keeps the weights at the end of every cycle, and evaluates the average over the last of them.
+
+    Args:
+        last: snapshots m that are averaged; null takes all. [1, inf)
+    """
+
+    def __init__(self, last: int | None = None) -> None:
+        self.last = None if last is None else check("last", last, "[1, inf)")
+        self._kept: dict[int, list[dict[str, Any]]] = {}
+
+    def fit_start(self, trainer: Trainer) -> None:
+        self._ends: dict[int, set[int]] = {}
+        for number, member in enumerate(trainer.members):
+            find = getattr(member.scheduler, "cycle_ends", None)
+            if find is None:
+                raise UserError("a snapshot ensemble needs a schedule with cycles: add `scheduler=cyclic`")
+            self._ends[number] = {end + 1 for end in find(trainer.total_steps, trainer.steps_per_epoch)}
+            cycles = len(self._ends[number])
+            if self.last is not None and self.last > cycles:
+                raise UserError(
+                    f"`regularizer.snapshot_ensemble.last={self.last}` is more than the {cycles} cycles of the run; "
+                    "ask for fewer, or raise `scheduler.cycles`"
+                )
+
+    def step_end(self, trainer: Trainer) -> None:
+        for row, member in enumerate(trainer.active):
+            if trainer.step in self._ends[member]:
+                self._kept.setdefault(member, []).append(
+                    {
+                        "theta": trainer.stack.theta[row].clone(),
+                        "buffers": {name: value[row].clone() for name, value in trainer.stack.buffers.items()},
+                    }
+                )
+
+    def fit_end(self, trainer: Trainer) -> None:
+        if trainer.stop_requested == "interrupted":
+            return
+        for member, kept in self._kept.items():
+            latest = kept[::-1][: self.last]  # the average of the last 1, 2, ..., m
+            theta = torch.stack([snapshot["theta"].to(trainer.device) for snapshot in latest])
+            names = latest[0]["buffers"]
+            buffers: dict[str, Tensor] = {
+                name: torch.stack([snapshot["buffers"][name].to(trainer.device) for snapshot in latest])
+                for name in names
+            }
+            trainer.ensembles[member] = trainer.ensemble_of(theta, buffers, member)
+
+    def state(self, member: int) -> dict[str, Any]:
+        return {"kept": self._kept.get(member, [])}
+
+    def load_state(self, member: int, state: dict[str, Any]) -> None:
+        self._kept[member] = list(state["kept"])

@@ -1,0 +1,39 @@
+"""Monte-Carlo averaging at test time: the k random masks of dropout or DropConnect as a population of k networks.
+
+The mean over masks is the prediction. Its entropy is the total uncertainty; the mutual information between the class
+and the mask, H(mean p) - mean H(p), is the part that more knowledge of the weights would remove.
+Sources: Srivastava et al. 2014, section 7.5; Gal and Ghahramani 2016, arXiv:1506.02142; Houlsby et al. 2011,
+arXiv:1112.5745 (mutual information).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nnlab.randomness import derive_seed, fold
+from nnlab.training.evaluation import CHUNK
+from nnlab.training.stack import Stack
+
+
+def masked_predictions(stack: Stack, theta: Tensor, buffers: dict[str, Tensor], inputs: Tensor, samples: int) -> Tensor:
+    """Predictions (k, N, *) of one network, parameters (P,), under k = `samples` masks, for inputs (N, ...).
+
+    The same k masks serve all examples of the call, and the first masks do not depend on k.
+    """
+    present = stack.theta, stack.buffers
+    noise: list[Any] = [stack.network.get_submodule(name) for name in stack.noise]
+    stack.replace(theta.expand(samples, -1), {n: value.expand(samples, *value.shape) for n, value in buffers.items()})
+    masks = torch.arange(samples, device=theta.device) + derive_seed(0, "monte_carlo")
+    layers = torch.arange(len(noise), device=theta.device)
+    stack.set_keys(fold(masks[None, :] ^ fold(layers, 1)[:, None], 2))
+    for module in noise:
+        module.sampling = True
+    size = max(1, CHUNK // max(samples * inputs[0].numel(), 1))
+    pieces = [stack.loss.prediction(stack.outputs(part.expand(samples, *part.shape))) for part in inputs.split(size)]
+    for module in noise:
+        module.sampling = False
+    stack.replace(*present)
+    return torch.cat(pieces, 1)

@@ -34,6 +34,7 @@ COMMANDS = {
     "evaluate": Command("measure a finished run again: nnlab evaluate RUN", "nnlab.evaluate:main"),
     "list": Command("show the config groups and their options: nnlab list [GROUP]", "nnlab.cli:list_options"),
     "graph": Command("draw a computation graph with values and error signals", "nnlab.cli:graph"),
+    "experiment": Command("run a claim of the lecture: nnlab experiment list | CLAIM", "nnlab.experiment:main"),
 }
 
 HELP = """\
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         name = words[0] if words and words[0] in COMMANDS else ""
         print("\n".join(f"nnlab {name}".rstrip() + f": {line}" for line in str(error).splitlines()), file=sys.stderr)
-        return 2
+        return int(getattr(error, "exit_code", 2))
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone

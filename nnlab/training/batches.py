@@ -12,7 +12,7 @@ from nnlab.types import Dataset, Split
 
 
 class Batches:
-    """The training split of every member, in an order drawn anew each epoch from (seed, epoch).
+    """The training split of every member, in an order drawn anew each epoch from (seed, epoch); full batches in one.
 
     Members whose data set is the same object share its memory; members that share their seed too read each batch
     once. Nothing here has a state: any batch can be asked for at any time.
@@ -43,19 +43,22 @@ class Batches:
 
     def _start(self, epoch: int) -> None:
         """Draw the order of `epoch`: indices (M, n), or (1, n) where all members share them."""
-        distinct = list(dict.fromkeys(self.sources))
+        sources = self.sources
+        if self.steps_per_epoch == 1:  # the order within a full batch does not matter
+            sources = [(offset, 0) for offset, _ in sources]
+        distinct = list(dict.fromkeys(sources))
         self.shared = len(distinct) == 1
         orders = {
             source: torch.randperm(self.examples, generator=generator(source[1], "order", epoch)) + source[0]
             for source in distinct
         }
-        rows = distinct if self.shared else self.sources
+        rows = distinct if self.shared else sources
         self._order = torch.stack([orders[source] for source in rows]).to(self.inputs.device)
         self._epoch = epoch
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
         """Inputs (M, n, ...) and targets (M, n, ...) of step 0, 1, ...; the last batch of an epoch may be smaller."""
-        epoch, position = divmod(step, self.steps_per_epoch)
+        epoch, position = divmod(step, self.steps_per_epoch) if self.steps_per_epoch > 1 else (0, 0)
         if epoch != self._epoch:
             self._start(epoch)
         start = position * self.batch_size

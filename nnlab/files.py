@@ -25,7 +25,13 @@ _REASONS = {
 
 
 class WriteError(UserError):
-    """A file could not be written; what was there before is intact."""
+    """A file could not be written; what was there before is intact.
+
+    Attributes:
+        exit_code: 1 where the disk failed, 2 where the place was not one to write to.
+    """
+
+    exit_code = 2
 
 
 @contextlib.contextmanager
@@ -39,7 +45,9 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
-        raise WriteError(f"cannot write `{path}`: {reason}") from error
+        failure = WriteError(f"cannot write `{path}`: {reason}")
+        failure.exit_code = 1 if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS) else 2
+        raise failure from error
 
 
 def make_folder(path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import fcntl
+import json
 import os
 import platform
 import shlex
@@ -12,20 +13,24 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import torch
 
 import nnlab
+from nnlab import continuation
 from nnlab.build import build_trainer
 from nnlab.config import identity
 from nnlab.errors import UserError
-from nnlab.files import explained, make_folder
+from nnlab.files import WriteError, explained, make_folder
 from nnlab.training import Run, Trainer, checkpoint
-from nnlab.training.run import read_result
-from nnlab.training.signals import EXIT_CODES, graceful
+from nnlab.training.run import read_config
+from nnlab.training.signals import EXIT_CODES, Signals, graceful
 
 _THREADS = torch.get_num_threads()
+if TYPE_CHECKING:
+    from rich.table import Table
+
 DIVERGED = 3  # exit code of a single run that diverged
 
 
@@ -57,7 +62,7 @@ class Result:
     @property
     def exit_code(self) -> int:
         """0 done, 3 diverged, 75, 130 or 143 after a signal."""
-        if self.signals:
+        if self.signals and self.status == "interrupted":
             return EXIT_CODES[self.signals[0]]  # type: ignore[index]
         return {"completed": 0, "diverged": DIVERGED}.get(self.status, 1)
 
@@ -74,6 +79,9 @@ def train(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> Result:
         if config.get("resume"):
             directory = Path(config["resume"])
             stack.enter_context(claimed(directory))
+            print(f"continuing {directory}", flush=True)
+            config = {**config, "resume": None}
+            overrides = list(dict.fromkeys([*continuation.overrides_of(directory), *overrides]))
         else:
             directory = stack.enter_context(_unfinished_or_new(folder, key))
         return train_runs([config], [directory], [list(overrides)])[0]
@@ -102,39 +110,82 @@ def print_summary(result: Result) -> None:
         table.add_row(split, *(f"{metrics[name]:.4f}" for name in names))
     console = Console()
     console.print(table)
+    if result.ensemble:
+        console.print(ensemble_table(result.ensemble["test"]))
     print(f"{result.status} in {result.seconds:.1f} s" + (f": {result.reason}" if result.reason else ""))
     print(f"run:  {result.directory}")
     print(f"look: tensorboard --logdir {shlex.quote(str(result.directory.parent))}")
 
 
+def ensemble_table(report: Mapping[str, Any]) -> Table:
+    """Test metrics of the average of 1, 2, ..., M members, beside those of the members alone."""
+    from rich.table import Table
+
+    names = list(report["mean"])
+    title = "ensemble, on the test split" + (f" (majority vote: {report['vote']:.4f})" if "vote" in report else "")
+    table = Table("networks", *names, title=title, title_justify="left")
+    for size, metrics in enumerate(report["by_size"], start=1):
+        table.add_row(f"average of {size}", *(f"{metrics[name]:.4f}" for name in names))
+    spread = (f"{report['mean'][name]:.4f} ± {report['std'][name]:.4f}" for name in names)
+    table.add_row("one alone", *spread, end_section=True)
+    gain = ((report["by_size"][-1][name] - report["mean"][name]) for name in names)
+    table.add_row("gain", *(f"{value:+.4f}" for value in gain))
+    return table
+
+
 def train_runs(
     configs: Sequence[Mapping[str, Any]], directories: Sequence[Path], overrides: Sequence[Sequence[str]]
 ) -> list[Result]:
-    """Train runs that can be stacked as one population, each into its claimed directory."""
-    runs = [
-        Run(directory, [i], config, own, identity(config))
-        for i, (directory, config, own) in enumerate(zip(directories, configs, overrides, strict=True))
-    ]
-    if configs[0]["trainer"]["precision"] == "tf32":
-        torch.set_float32_matmul_precision("high")
-    torch.use_deterministic_algorithms(bool(configs[0]["trainer"]["deterministic"]))
-    states = [checkpoint.load_newest(run.directory / "checkpoints") for run in runs]
+    """Train runs that can be stacked as one population, each into its claimed directory.
+
+    Those that have a checkpoint continue from it; runs at different steps are trained one group after another.
+    """
+    with graceful() as signals:
+        states = continuation.find_states(directories)
+        results: dict[int, Result] = {}
+        for group in continuation.together(states):
+            runs = [Run(directories[i], [0], configs[i], overrides[i], identity(configs[i])) for i in group]
+            results |= zip(group, _train_together(runs, [states[i] for i in group], signals), strict=True)
+            if signals.received:
+                break
+        return [results[i] for i in sorted(results)]
+
+
+def _train_together(runs: Sequence[Run], states: Sequence[continuation.State | None], signals: Signals) -> list[Result]:
     for run, state in zip(runs, states, strict=True):
+        continuation.check_config(run.directory, state, run.config)
         run.offsets = state["files"] if state else {}
-    trainer = build_trainer(configs, runs)
-    torch.set_num_threads(configs[0]["trainer"]["threads"] or suitable_threads(trainer))
-    for run, config in zip(runs, configs, strict=True):
-        run.create(environment(config, trainer, run.identity))
+    trainer = prepare([run.config for run in runs], runs)
+    for run, state in zip(runs, states, strict=True):
+        continuation.announce(run.directory, state, trainer.total_steps)
+        if state is not None:
+            continuation.check_length(run.directory, trainer, state)
+        run.create(environment(run.config, trainer, run.identity))
     known = [state for state in states if state is not None]
-    if len(known) == len(runs):
+    if known:
         checkpoint.resume(trainer, known)
-    with graceful(trainer) as signals:
-        try:
-            trainer.fit()
-        finally:
-            for run in runs:
-                run.flush()
-    return [finish(trainer, run, signals) for run in runs]
+    signals.trainer = trainer
+    try:
+        trainer.fit()
+        results = [finish(trainer, run, signals.received) for run in runs]
+    except BaseException:
+        for run in runs:
+            with contextlib.suppress(WriteError):  # the first error is the one to tell
+                run.close()
+        raise
+    signals.trainer = None
+    return results
+
+
+def prepare(configs: Sequence[Mapping[str, Any]], runs: Sequence[Run]) -> Trainer:
+    """Set torch up as the runs' settings ask for, and build their trainer."""
+    settings = configs[0]["trainer"]
+    if settings["precision"] == "tf32":
+        torch.set_float32_matmul_precision("high")
+    torch.use_deterministic_algorithms(bool(settings["deterministic"]))
+    trainer = build_trainer(configs, runs)
+    torch.set_num_threads(settings["threads"] or suitable_threads(trainer))
+    return trainer
 
 
 def finish(trainer: Trainer, run: Run, signals: Sequence[int]) -> Result:
@@ -246,7 +297,7 @@ def _claim(directory: Path) -> IO[bytes] | None:
 def _unfinished_or_new(folder: Path, key: str) -> Iterator[Path]:
     """Claim the newest run under `folder` with this identity that has not ended, or a new directory."""
     for directory in sorted(folder.glob("*/"), reverse=True) if folder.is_dir() else ():
-        if read_result(directory) is None and _identity_of(directory) == key:
+        if _identity_of(directory) == key and not continuation.is_finished(directory):
             file = _claim(directory)
             if file is not None:
                 with file:
@@ -270,10 +321,13 @@ def _unfinished_or_new(folder: Path, key: str) -> Iterator[Path]:
 
 
 def _identity_of(directory: Path) -> str | None:
-    import json
-
+    """The identity of a run: what it noted when it began, which is quicker to read than its config."""
     try:
-        found: str | None = json.loads((directory / "environment.json").read_text()).get("identity")
-    except (OSError, ValueError):
+        noted: str | None = json.loads((directory / "environment.json").read_text()).get("identity")
+        return noted
+    except (OSError, ValueError, AttributeError):
+        pass
+    try:
+        return identity(read_config(directory))
+    except UserError:
         return None
-    return found

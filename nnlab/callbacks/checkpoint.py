@@ -4,38 +4,56 @@ from __future__ import annotations
 
 import time
 
-from nnlab.training import Callback, Trainer
-from nnlab.training.checkpoint import rotate_and_save, run_state
+from nnlab.training import Callback, Run, Trainer
+from nnlab.training.checkpoint import LAST, PREVIOUS, rotate_and_save, run_state, save_best
 from nnlab.validation import check
+
+SHARE = 0.03  # of the time may be spent on saving
 
 
 class Checkpoint(Callback):
-    """Saves after validations, and when training ends or is interrupted.
+    """Saves between two steps every few seconds, and when training ends or is interrupted.
 
     Args:
-        seconds: least time between two saves; a save costs about 10 ms, so that short epochs need not pay for one
-            each. [0, inf)
+        seconds: least time between two saves; where saving is slow (large networks, network drives), it takes at most
+            a thirtieth of the time. 0 saves after every step. [0, inf)
         keep: whether a finished run keeps the state that extending it would need (`last.ckpt`).
     """
 
     def __init__(self, seconds: float = 5.0, keep: bool = True) -> None:
         self.seconds = check("seconds", seconds, "[0, inf)")
         self.keep = keep
-        self._saved = time.monotonic()
-        self._saved_step = -1
 
-    def evaluated(self, trainer: Trainer) -> None:
-        if time.monotonic() - self._saved >= self.seconds:
+    def fit_start(self, trainer: Trainer) -> None:
+        self._due = time.monotonic() + self.seconds
+        self._saved_step = trainer.step
+        self._best: dict[int, list[int]] = {}
+
+    def step_start(self, trainer: Trainer) -> None:
+        # All that belongs to the step before, validation and the end of an epoch included, has happened here.
+        if time.monotonic() >= self._due and trainer.step != self._saved_step:
             self.save(trainer)
 
     def fit_end(self, trainer: Trainer) -> None:
-        if self.keep or trainer.stop_requested:
-            self.save(trainer)
+        self.save(trainer)
+        if trainer.stop_requested != "interrupted" and not self.keep:
+            for run in trainer.runs:
+                run.disposable += [run.directory / "checkpoints" / name for name in (LAST, PREVIOUS)]
 
     def save(self, trainer: Trainer) -> None:
         """Save every run now."""
-        if trainer.step == self._saved_step and not trainer.finished:
-            return
+        started = time.monotonic()
         for run in trainer.runs:
-            rotate_and_save(run.directory / "checkpoints", run_state(trainer, run))
-        self._saved, self._saved_step = time.monotonic(), trainer.step
+            self._save_run(trainer, run)
+        now = time.monotonic()
+        pause = max(self.seconds, (now - started) / SHARE) if self.seconds else 0.0
+        self._due, self._saved_step = now + pause, trainer.step
+
+    def _save_run(self, trainer: Trainer, run: Run) -> None:
+        folder = run.directory / "checkpoints"
+        state = run_state(trainer, run)
+        rotate_and_save(folder, state)
+        best = [trainer.best.steps[member] for member in run.members]
+        if trainer.finished or self._best.get(id(run)) != best:
+            save_best(folder, state, sync=trainer.finished)
+            self._best[id(run)] = best

@@ -7,6 +7,7 @@ rest as `step,tag,value`. Numbers are written so that reading them gives the sam
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import math
@@ -29,10 +30,11 @@ class HistoryFile(Callback):
         self._records = {id(run): 0 for run in trainer.runs}
         for run in trainer.runs:
             history, statistics = run.open("history.csv"), run.open("statistics.csv")
-            if history.offset:
+            if trainer.step:
                 self._take_up(trainer, run)
-            else:
+            if not history.offset:
                 history.write(self._line([*self.columns, *self._member_columns(run)]))
+            if not statistics.offset:
                 statistics.write(b"step,tag,value\n")
 
     @staticmethod
@@ -43,14 +45,18 @@ class HistoryFile(Callback):
     def _line(values: Iterable[object]) -> bytes:
         return (",".join("" if value is None else str(value) for value in values) + "\n").encode()
 
-    def step_end(self, trainer: Trainer) -> None:
-        if trainer.step % FLUSH_STEPS == 0:
+    def step_start(self, trainer: Trainer) -> None:
+        # Not at the end of a step: its validation belongs into the same row.
+        if trainer.step % FLUSH_STEPS == 0 and trainer.step:
             self.write(trainer)
 
     def evaluated(self, trainer: Trainer) -> None:
         self.write(trainer)
 
     def fit_end(self, trainer: Trainer) -> None:
+        self.write(trainer)
+
+    def flush(self, trainer: Trainer) -> None:
         self.write(trainer)
 
     def write(self, trainer: Trainer) -> None:
@@ -73,13 +79,18 @@ class HistoryFile(Callback):
                         for tag, value in record.values.items()
                         if tag not in inside or suffix
                     ]
-            run.open("statistics.csv").write("".join(lines).encode())
-            run.open("history.csv").write(self._rows(trainer, run, start, wide))
+            for name, block in (
+                ("statistics.csv", "".join(lines).encode()),
+                ("history.csv", self._rows(trainer, run, start, wide)),
+            ):
+                file = run.open(name)
+                file.write(block)
+                file.flush()
 
     def _rows(self, trainer: Trainer, run: Run, start: int, wide: dict[int, dict[str, float]]) -> bytes:
         members = list(run.members)
         losses = trainer.history.losses[start:, members]
-        rates = trainer.history.rates[start:, members[0]].tolist()
+        rates = _first(trainer.history.rates[start:, members]).tolist()
         single = len(members) == 1
         means = (losses[:, 0] if single else _mean(losses)).tolist()
         per_epoch, sparse = trainer.steps_per_epoch, self.columns[4:]
@@ -100,29 +111,49 @@ class HistoryFile(Callback):
         return "".join(rows).encode()
 
     def _take_up(self, trainer: Trainer, run: Run) -> None:
-        """Read back what the files hold of the steps done so far."""
-        history = list(csv.DictReader(io.StringIO(run.open("history.csv").read().decode())))
+        """Read back what the files hold of the steps done so far; what is damaged stays unknown."""
         losses, rates = np.full((trainer.step, len(run.members)), np.nan), np.full(trainer.step, np.nan)
         records = []
-        for row in history:
-            step = int(row["step"]) - 1
-            columns = self._member_columns(run) or ["loss/train"]
-            losses[step] = [float(row[name]) for name in columns]
-            rates[step] = float(row["learning_rate"])
-            values = {name: float(row[name]) for name in self.columns[4:] if row[name]}
-            if values:
-                records.append((step + 1, 0, values))
-        for row in csv.DictReader(io.StringIO(run.open("statistics.csv").read().decode())):
-            tag, position = row["tag"], 0
-            if len(run.members) > 1:
-                tag, _, last = tag.rpartition("/")
-                position = int(last)
-            records.append((int(row["step"]), position, {tag: float(row["value"])}))
+        columns = self._member_columns(run) or ["loss/train"]
+        for row in _rows_of(run, "history.csv"):
+            with contextlib.suppress(*DAMAGE):
+                step = int(row["step"])
+                losses[step - 1] = [float(row[name]) for name in columns]
+                rates[step - 1] = float(row["learning_rate"])
+                values = {name: float(row[name]) for name in self.columns[4:] if row[name]}
+                if values and len(run.members) == 1:  # those of an ensemble's members are in statistics.csv
+                    records.append(Record(step, 0, values))
+        for row in _rows_of(run, "statistics.csv"):
+            with contextlib.suppress(*DAMAGE):
+                tag, position = row["tag"], 0
+                if len(run.members) > 1:
+                    tag, _, last = tag.rpartition("/")
+                    position = int(last)
+                records.append(Record(int(row["step"]), position, {tag: float(row["value"])}))
         for position, member in enumerate(run.members):
-            own = [Record(step, member, values) for step, where, values in records if where == position]
+            own = [Record(r.step, member, r.values) for r in records if r.member == position]
             trainer.history.load(member, losses[:, position], rates, own)
         self._written[id(run)] = trainer.step
         self._records = dict.fromkeys(self._records, len(trainer.history.records))
+
+
+# What reading a file that something else has changed may raise.
+DAMAGE = (ValueError, TypeError, KeyError, IndexError)
+
+
+def _rows_of(run: Run, name: str) -> list[dict[str, str]]:
+    """The rows of a file with a header; fewer where it is damaged."""
+    text = run.open(name).read().decode(errors="replace").replace("\0", "")
+    try:
+        return list(csv.DictReader(io.StringIO(text)))
+    except csv.Error:
+        return []
+
+
+def _first(rates: np.ndarray) -> np.ndarray:
+    """The rate of the first member that is still in training, (steps,)."""
+    first: np.ndarray = rates[np.arange(len(rates)), np.isfinite(rates).argmax(1)]
+    return first
 
 
 def _mean(losses: np.ndarray) -> np.ndarray:

@@ -37,6 +37,8 @@ class EventFile:
             names[0] if names else f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}"
         )
         self._file = run.open(name)
+        if self._file.missing:
+            self._file.cut(whole_records(self._file.read()))
         self._writer = RecordWriter(self._file)
         if not self._file.offset:
             self._write(self._event(wall_time=time.time(), file_version="brain.Event:2"))
@@ -51,6 +53,10 @@ class EventFile:
             entry = event.summary.value.add()
             entry.tag, entry.simple_value = tag, value
         self._write(event)
+
+    def flush(self) -> None:
+        """Hand everything to the operating system."""
+        self._file.flush()
 
     def summary(self, step: int, summary: Any) -> None:
         """Append a summary protocol buffer, such as an image or a histogram, at `step`."""
@@ -75,14 +81,17 @@ class TensorBoard(Callback):
         self._steps = len(trainer.history.losses)
         self._records = len(trainer.history.records)
 
-    def step_end(self, trainer: Trainer) -> None:
-        if trainer.step % FLUSH_STEPS == 0:
+    def step_start(self, trainer: Trainer) -> None:
+        if trainer.step - self._steps >= FLUSH_STEPS:
             self.write(trainer)
 
     def evaluated(self, trainer: Trainer) -> None:
         self.write(trainer)
 
     def fit_end(self, trainer: Trainer) -> None:
+        self.write(trainer)
+
+    def flush(self, trainer: Trainer) -> None:
         self.write(trainer)
 
     def write(self, trainer: Trainer) -> None:
@@ -99,6 +108,7 @@ class TensorBoard(Callback):
                 if record.member in run.members:
                     suffix = f"/member_{run.members.index(record.member)}" if len(run.members) > 1 else ""
                     file.scalars(record.step, {tag + suffix: value for tag, value in record.values.items()}, now)
+            file.flush()
         self._steps, self._records = len(trainer.history.losses), len(trainer.history.records)
 
     def _write_steps(self, trainer: Trainer, member: int, file: EventFile, suffix: str, now: float) -> None:
@@ -120,6 +130,17 @@ class TensorBoard(Callback):
 
     def load_state(self, member: int, state: dict[str, Any]) -> None:
         self._average[member] = (state["average"], state["count"])
+
+
+def whole_records(data: bytes) -> int:
+    """Length of the whole records at the start of an event file: length (8 bytes), its sum (4), data, its sum (4)."""
+    position = 0
+    while position + 12 <= len(data):
+        end = position + 16 + int.from_bytes(data[position : position + 8], "little")
+        if end > len(data):
+            break
+        position = end
+    return position
 
 
 def event_files(directory: Path) -> list[Path]:

@@ -47,6 +47,9 @@ class Callback:
     def fit_end(self, trainer: Trainer) -> None:
         """All members have ended; results are there."""
 
+    def flush(self, trainer: Trainer) -> None:
+        """Write what waits: a checkpoint is about to be saved, and a run that continues from it begins after it."""
+
     def state(self, member: int) -> dict[str, Any]:
         """What must be kept of a member for its run to continue exactly: plain values and tensors."""
         return {}

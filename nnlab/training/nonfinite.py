@@ -1,19 +1,100 @@
-"""Saying where numbers stopped being finite: which layer, at which step."""
+"""Numbers that stop being finite: caught before the update, with the layer and the step named.
+
+On the CPU this is immediate. Elsewhere looking would make the program wait for the device in every step, so members
+whose loss or gradient is not finite are frozen on the device, and ended when losses are fetched. Only the policy
+`restore`, which has to act at once, looks in every step on every device.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
+
+from nnlab.members import Hyper
 
 if TYPE_CHECKING:
     from nnlab.training.trainer import Trainer
 
 
-def nonfinite_sentence(trainer: Trainer, row: int) -> str:
-    """Name the step, and the first layer whose gradient is not finite, of the stack's `row`."""
-    loss = float(trainer.losses[row]) if row < len(trainer.losses) else float("nan")
+def nonfinite_sentence(trainer: Trainer, row: int, step: int) -> str:
+    """Name step 1, 2, ..., and the first layer whose gradient is not finite, of the stack's `row`."""
+    loss = float(trainer.losses[row])
     gradients = trainer.stack.layout.views(trainer.stack.gradient)
     layers = [name for name, value in gradients.items() if not bool(torch.isfinite(value[row]).all())]
     where = f"; first non-finite gradient: `{layers[0]}`" if layers else ""
-    return f"diverged at step {trainer.step + 1}: loss {loss:g}{where}; the weights before that step were kept"
+    return f"diverged at step {step}: loss {loss:g}{where}; the weights before that step were kept"
+
+
+def rows_to_update(trainer: Trainer) -> Tensor | None:
+    """Which rows may be updated, (m, 1) bool; None for all. Under `stop`, others end; `restore` takes them back."""
+    finite = torch.isfinite(trainer.losses + trainer.stack.gradient.sum(1))
+    policy = trainer.settings.on_nonfinite
+    if trainer.deferred and policy != "restore":
+        if policy == "stop":
+            index = torch.tensor(trainer.active, device=trainer.device)
+            alive = trainer.failed_step[index] < 0
+            trainer.failed_step[index[alive & ~finite]] = trainer.step
+            finite = alive & finite
+        return finite.unsqueeze(1)
+    if bool(finite.all()):
+        return None
+    bad = (~finite).nonzero().flatten().tolist()
+    if policy == "stop":
+        for row in bad:
+            trainer.reasons[trainer.active[row]] = nonfinite_sentence(trainer, row, trainer.step + 1)
+        trainer.end_rows(bad, "diverged")
+        return None
+    if policy == "restore":
+        restore(trainer, bad)
+    return finite.unsqueeze(1)
+
+
+def restore(trainer: Trainer, rows: Sequence[int]) -> None:
+    """Return to the best weights and halve the rate."""
+    for row in rows:
+        member = trainer.active[row]
+        trainer.best.restore(trainer.stack, row, member)
+        trainer.members[member].optimizer.learning_rate *= 0.5
+    trainer.population.merge()
+    trainer.schedule()
+
+
+def update_rows(trainer: Trainer, rows: Tensor, rate: Hyper) -> None:
+    """Update only the `rows` (m, 1) bool; the others keep their weights and their optimizer's state."""
+    population, theta = trainer.population, trainer.stack.theta
+    trainer.stack.gradient.masked_fill_(~rows, 0.0)
+    if len(theta) == 1 and not trainer.deferred:
+        return
+    before, state = theta.clone(), {}
+    if trainer.settings.on_nonfinite != "stop":
+        state = {name: value.clone() for name, value in population.state.items()}
+    population.update(rate, trainer.step + 1)
+    torch.where(rows, theta, before, out=theta)
+    for name, old in state.items():
+        value = population.state[name]
+        mask = rows.view(-1, *(1,) * (value.dim() - 1)).to(value.device)
+        value.copy_(torch.where(mask, value, old))
+
+
+def settle(trainer: Trainer) -> None:
+    """End the members that were frozen on the device."""
+    if not trainer.deferred or not trainer.active:
+        return
+    failed = trainer.failed_step.tolist()
+    rows = [row for row, member in enumerate(trainer.active) if failed[member] >= 0]
+    if not rows:
+        return
+    losses, buffers = trainer.losses, {name: value.clone() for name, value in trainer.stack.buffers.items()}
+    present = trainer.step
+    for row in rows:
+        # Frozen weights and the batch, a function of its step, give the same gradient once more.
+        trainer.step = failed[trainer.active[row]]
+        trainer.compute_gradient()
+        trainer.reasons[trainer.active[row]] = nonfinite_sentence(trainer, row, trainer.step + 1)
+    trainer.step, trainer.losses = present, losses
+    for name, value in buffers.items():
+        trainer.stack.buffers[name].copy_(value)
+    trainer.end_rows(rows, "diverged")

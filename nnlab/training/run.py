@@ -66,8 +66,12 @@ class Run:
         if name not in self.files:
             file = self.files[name] = GrowingFile(self.directory / name, self.offsets.get(name))
             if file.missing:
-                print(f"warning: `{file.path}` is damaged: its last {file.missing} bytes are missing, and with them "
-                      "a part of the curves; the weights are not affected", file=sys.stderr, flush=True)
+                print(
+                    f"warning: `{file.path}` is damaged: its last {file.missing} bytes are missing, and with them "
+                    "a part of the curves; the weights are not affected",
+                    file=sys.stderr,
+                    flush=True,
+                )
                 if name.endswith((".csv", ".txt")):
                     file.cut(file.read().rfind(b"\n") + 1)
         return self.files[name]

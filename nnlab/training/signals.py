@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from types import FrameType
 
 from nnlab.training.trainer import Trainer
@@ -21,23 +22,38 @@ EXIT_CODES = {
 }
 
 
-@contextlib.contextmanager
-def graceful(trainer: Trainer) -> Iterator[list[int]]:
-    """Inside the block, signals ask `trainer` to stop after its present step; yields the list of those received."""
-    received: list[int] = []
+@dataclass
+class Signals:
+    """Signals that came, and whom they stop.
 
-    def handle(number: int, _frame: FrameType | None) -> None:
-        if number == signal.SIGINT and signal.SIGINT in received:
+    Attributes:
+        trainer: stops after its present step; while there is none, the program leaves at once.
+        received: in their order.
+    """
+
+    trainer: Trainer | None = None
+    received: list[int] = field(default_factory=list)
+
+    def handle(self, number: int, _frame: FrameType | None) -> None:
+        """Take one signal."""
+        if number == signal.SIGINT and signal.SIGINT in self.received:
             os._exit(130)
-        received.append(number)
-        trainer.stop_requested = "interrupted"
+        self.received.append(number)
+        if self.trainer is None:
+            raise SystemExit(EXIT_CODES[signal.Signals(number)])
+        self.trainer.stop_requested = "interrupted"
 
+
+@contextlib.contextmanager
+def graceful() -> Iterator[Signals]:
+    """Inside the block, signals stop the trainer that the `Signals` name."""
+    signals = Signals()
     if threading.current_thread() is not threading.main_thread():
-        yield received  # only the main thread may install handlers
+        yield signals  # only the main thread may install handlers
         return
-    before = {number: signal.signal(number, handle) for number in EXIT_CODES}
+    before = {number: signal.signal(number, signals.handle) for number in EXIT_CODES}
     try:
-        yield received
+        yield signals
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -25,12 +25,11 @@ from nnlab.training.ensemble import ensemble_report
 from nnlab.training.evaluation import Evaluation, evaluate
 from nnlab.training.history import History
 from nnlab.training.member import Member
-from nnlab.training.nonfinite import nonfinite_sentence
+from nnlab.training.nonfinite import nonfinite_sentence, restore, rows_to_update, settle, update_rows
 from nnlab.training.population import Population
 from nnlab.training.run import Run
 from nnlab.training.second_order import BatchClosure
 from nnlab.training.settings import TrainerSettings
-from nnlab.types import Split
 
 EVENTS = ("fit_start", "step_start", "after_backward", "step_end", "evaluated", "epoch_end", "fit_end")
 
@@ -51,6 +50,8 @@ class Trainer:
         reasons: one sentence where a member ended early.
         history: losses and metrics; see `History`.
         best: the members' best weights so far; see `Best`.
+        deferred: whether non-finite members are found only when losses are fetched; see `nnlab.training.nonfinite`.
+        failed_step: (M,) on the device, the step at which each was found, -1 for none.
     """
 
     def __init__(
@@ -84,8 +85,10 @@ class Trainer:
         self.stop_requested: str | None = None
         self.losses: Tensor = torch.zeros(len(members))
         self._rates: list[float] | Tensor = []
+        self.ensembles: dict[int, dict[str, Any]] = {}
         self._final: dict[str, Evaluation] | None = None
-        self._alive = torch.ones(len(members), dtype=torch.bool, device=self.device)
+        self.deferred = self.device.type != "cpu"
+        self.failed_step = torch.full((len(members),), -1, device=self.device)
 
     @property
     def stack(self) -> Any:
@@ -109,14 +112,10 @@ class Trainer:
 
     def metric_names(self) -> list[str]:
         """`loss` and the task's metrics, in the order in which they are reported."""
-        split = stacked_split([self.members[0].dataset], "validation")
-        one = Split(split.inputs[:, :1], split.targets[:, :1])
-        with torch.no_grad():
-            members = len(self.active)
-            wide = Split(
-                one.inputs.expand(members, *one.inputs.shape[1:]), one.targets.expand(members, *one.targets.shape[1:])
-            )
-            return list(evaluate(self.stack, wide).metrics)
+        data = self.members[0].dataset
+        targets = data.validation.targets[None, :1]
+        outputs = data.validation.inputs.new_zeros(1, 1, self.loss.output_size(data.target_size))
+        return ["loss", *self.loss.metrics(self.loss.prediction(outputs), targets, data.target_std)]
 
     @property
     def epoch(self) -> float:
@@ -141,9 +140,10 @@ class Trainer:
             if self.stop_requested:
                 break
         self.history.flush()
-        self._settle()
+        settle(self)
+        interrupted = self.stop_requested == "interrupted" and self.step < self.total_steps
         for row in list(self.active):
-            self.statuses[row] = "interrupted" if self.stop_requested == "interrupted" else "completed"
+            self.statuses[row] = "interrupted" if interrupted else "completed"
             self.ended_at[row] = self.step
         self.seconds = time.perf_counter() - started
         self._notify("fit_end")
@@ -151,7 +151,7 @@ class Trainer:
 
     def schedule(self) -> None:
         """Compute the learning rates of all steps anew."""
-        self._rates = self.population.schedule(self.total_steps)
+        self._rates = self.population.schedule(self.total_steps) if self.active else []
 
     def learning_rate(self) -> Hyper:
         """The rate of the present step, a number or (M, 1)."""
@@ -166,30 +166,27 @@ class Trainer:
         if isinstance(population.optimizer, SecondOrder):
             self._second_order_step(population.optimizer)
         else:
-            self._backward()
+            self.compute_gradient(("step_start",))
             self._notify("after_backward")
             population.add_penalties()
-            population.clip()
-            if self._healthy():
+            rows = rows_to_update(self)
+            if self.active:
                 rate = self.learning_rate()
-                before = population.stack.theta.clone() if self.device.type != "cpu" else None
-                population.update(rate, self.step + 1)
-                if before is not None:
-                    torch.where(
-                        self._alive[population.active].unsqueeze(1),
-                        population.stack.theta,
-                        before,
-                        out=population.stack.theta,
-                    )
+                population.clip()
+                if rows is None:
+                    population.update(rate, self.step + 1)
+                else:
+                    update_rows(self, rows, rate)
                 self.history.add(self.losses, rate)
         self.step += 1
 
-    def _backward(self) -> None:
-        """Losses and gradients of the next minibatch, or of the average of several."""
+    def compute_gradient(self, events: Sequence[str] = ()) -> None:
+        """Losses and gradients of the minibatch of `step`, or of the average of several; `events` when it is known."""
         count = self.settings.accumulate
         if count == 1:
             self.inputs, self.targets = self.population.batch(self.step)
-            self._notify("step_start")
+            for event in events:
+                self._notify(event)
             self.losses = self.stack.backward(self.inputs, self.targets)
             return
         per_epoch = self.population.batches.steps_per_epoch
@@ -199,8 +196,8 @@ class Trainer:
         losses = torch.zeros(len(self.active), device=self.device, dtype=total.dtype)
         for position in range(first, last):
             self.inputs, self.targets = self.population.batch(position)
-            if position == first:
-                self._notify("step_start")
+            for event in events if position == first else ():
+                self._notify(event)
             weight = self.inputs.shape[1]
             losses += weight * self.stack.backward(self.inputs, self.targets)
             total.add_(self.stack.gradient, alpha=weight)
@@ -214,7 +211,8 @@ class Trainer:
         closure = BatchClosure(self.population, self.inputs, self.targets)
         row = self.stack.theta[0].clone()
         rate = self.learning_rate()
-        state = {name: value[0] for name, value in self.population.state.items()}
+        keep = self.settings.on_nonfinite != "stop"  # the rules change their state in place
+        state = {name: value[0].clone() if keep else value[0] for name, value in self.population.state.items()}
         loss = optimizer.step(row, closure, state, float(rate), self.step + 1)
         self.losses = loss.detach().reshape(1)
         closure(row)
@@ -223,58 +221,19 @@ class Trainer:
             self.stack.theta[0].copy_(row)
             self.population.state = {name: value.unsqueeze(0) for name, value in state.items()}
             self.population.project()
-            self.history.add(self.losses, rate)
-        else:
-            self._end([0], "diverged", nonfinite_sentence(self, 0))
-
-    def _healthy(self) -> bool:
-        """End members whose loss or gradient is not finite before they are updated; False where none remain.
-
-        On the CPU this is immediate. Elsewhere looking would make the program wait for the device in every step, so
-        such members are frozen on the device, and ended when losses are fetched.
-        """
-        finite = torch.isfinite(self.losses + self.stack.gradient.sum(1))
-        if self.device.type != "cpu":
-            index = torch.tensor(self.active, device=self.device)
-            self._alive[index] &= finite
-            self.stack.gradient.masked_fill_(~self._alive[index].unsqueeze(1), 0.0)
-            return True
-        if bool(finite.all()):
-            return True
-        bad = (~finite).nonzero().flatten().tolist()
-        if self.settings.on_nonfinite == "stop":
-            for row in bad:
-                self.reasons[self.active[row]] = nonfinite_sentence(self, row)
-            self._end(bad, "diverged")
-            return bool(self.active)
-        if self.settings.on_nonfinite == "restore":
-            self._restore(bad)
-        self.stack.gradient.masked_fill_(~finite.unsqueeze(1), 0.0)
-        return True
-
-    def _restore(self, rows: list[int]) -> None:
-        """Return to the best weights and halve the rate."""
-        for row in rows:
-            member = self.active[row]
-            self.best.restore(self.stack, row, member)
-            self.members[member].optimizer.learning_rate *= 0.5
-        self.population.merge()
-        self.schedule()
-
-    def _settle(self) -> None:
-        """End the members that were frozen on the device."""
-        if self.device.type == "cpu" or not self.active:
+        elif self.settings.on_nonfinite == "stop":
+            self.end_rows([0], "diverged", nonfinite_sentence(self, 0, self.step + 1))
             return
-        dead = [row for row, member in enumerate(self.active) if not bool(self._alive[member])]
-        for row in dead:
-            self.reasons[self.active[row]] = f"the loss or gradient became non-finite before step {self.step}"
-        self._end(dead, "diverged")
+        elif self.settings.on_nonfinite == "restore":
+            restore(self, [0])
+        self.history.add(self.losses, rate)
 
     def end(self, members: Sequence[int], status: str, reason: str) -> None:
         """Take `members` out of training, for callbacks that may (early stopping)."""
-        self._end([self.active.index(member) for member in members], status, reason)
+        self.end_rows([self.active.index(member) for member in members], status, reason)
 
-    def _end(self, rows: Sequence[int], status: str, reason: str = "") -> None:
+    def end_rows(self, rows: Sequence[int], status: str, reason: str = "") -> None:
+        """Take the stack's `rows` out of training."""
         if not rows:
             return
         for row in rows:
@@ -307,7 +266,7 @@ class Trainer:
     def validate(self) -> None:
         """Evaluate the active members on the validation split and keep the best weights."""
         self.history.flush()
-        self._settle()
+        settle(self)
         if not self.active:
             return
         metrics = {name: value.tolist() for name, value in self.evaluate("validation").metrics.items()}
@@ -335,9 +294,28 @@ class Trainer:
             stack.replace(*present)
         return self._final
 
+    def ensemble_of(self, theta: Tensor, buffers: dict[str, Tensor], member: int) -> dict[str, Any]:
+        """Report by split on an ensemble of weights (m, P) and buffers (m, ...) of one member, such as snapshots."""
+        data, stack = self.members[member].dataset, self.stack
+        present = stack.theta, stack.buffers
+        stack.replace(theta, buffers)
+        reports = {}
+        for split in ("train", "validation", "test"):
+            evaluation = evaluate(stack, stacked_split([data] * len(theta), split), data.target_std)
+            targets = getattr(data, split).targets
+            reports[split] = ensemble_report(self.loss, evaluation, targets, range(len(theta)), data.target_std)
+        stack.replace(*present)
+        return reports
+
     def final_metrics(self, members: Sequence[int]) -> tuple[dict[str, dict[str, float]], dict[str, Any] | None]:
-        """Metrics by split of a run's member; for several members those of the ensemble, and its report."""
+        """Metrics by split of a run's member; for several members those of the ensemble, and its report.
+
+        A callback that made an ensemble of one member (snapshots) has left its report in `ensembles`.
+        """
         final = self.final_evaluations()
+        if len(members) == 1 and members[0] in self.ensembles:
+            reports = self.ensembles[members[0]]
+            return {split: report["by_size"][-1] for split, report in reports.items()}, reports
         if len(members) == 1:
             row = members[0]
             return {s: {n: float(v[row]) for n, v in e.metrics.items()} for s, e in final.items()}, None

@@ -21,6 +21,7 @@ from nnlab.build import build_loss, build_member, load_dataset
 from nnlab.config import compose
 from nnlab.launch import suitable_threads
 from nnlab.training import Callback, Trainer, TrainerSettings
+from nnlab.types import Dataset
 
 QUIET = ["callbacks=[]", "scheduler=constant", "trainer.device=cpu", "trainer.validate_every=1000000"]
 
@@ -80,6 +81,7 @@ def grid(
     vary: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]] = (),
     seeds: Iterable[int] = (0,),
     callbacks: Sequence[Callback] = (),
+    data: Dataset | None = None,
 ) -> Grid:
     """The population before training.
 
@@ -90,13 +92,14 @@ def grid(
         seeds: of initial weights, data order and masks; all networks share the split and the noise of the data, which
             follow the override `seed`.
         callbacks: what else to observe.
+        data: a data set made by hand, in place of the config's.
     """
     base = compose(*QUIET, *overrides)
     variants, seeds = _combinations(vary), list(seeds)
     configs = [_changed(base, variant) for variant in variants]
     members = []
     for config in configs:
-        dataset = load_dataset(config)
+        dataset = data or load_dataset(config)
         loss = build_loss(config, dataset)
         members += [build_member(config, dataset, loss, seed) for seed in seeds]
     settings = TrainerSettings(**{k: v for k, v in base["trainer"].items() if k != "_target_"})

@@ -1,0 +1,139 @@
+"""How nnlab's figures look: large type, few colours that everyone can tell apart, the same in every figure.
+
+Colours of Okabe and Ito (2008, "Color Universal Design"), which stay apart for all common kinds of colour vision;
+curves that run out of colours differ in their dashes too. Surfaces use maps whose lightness rises steadily.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from nnlab.files import explained, write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
+CYCLE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
+DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
+INK, QUIET, GRID = "#222222", "#6f6f6f", "#dddddd"
+SEQUENTIAL, DIVERGING = "cividis", "PuOr"  # maps for surfaces and for signed values
+SLIDE = (8.0, 4.5)  # inches, the shape of a slide; at 160 dots an inch 1280 x 720 pixels
+DPI = 160
+LARGEST_SVG_POINTS = 2000  # marks of a scatter that stay vectors; more of them become a picture inside the SVG
+
+STYLE: dict[str, Any] = {
+    "font.size": 14,
+    "font.family": "DejaVu Sans",
+    "axes.titlesize": 15,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 10,
+    "axes.labelsize": 14,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": QUIET,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.formatter.useoffset": False,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 12,
+    "ytick.labelsize": 12,
+    "text.color": INK,
+    "legend.fontsize": 12,
+    "legend.frameon": False,
+    "lines.linewidth": 2.2,
+    "lines.solid_capstyle": "round",
+    "figure.dpi": DPI,
+    "savefig.dpi": DPI,
+    "svg.hashsalt": "nnlab",  # the same figure is the same file
+}
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def styled(draw: Callable[P, R]) -> Callable[P, R]:
+    """Run `draw` with nnlab's style; the user's own settings are as before afterwards."""
+
+    @functools.wraps(draw)
+    def inside(*args: P.args, **kwargs: P.kwargs) -> R:
+        import matplotlib
+
+        with matplotlib.rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return inside
+
+
+def panels(
+    rows: int = 1, columns: int = 1, size: tuple[float, float] = SLIDE, **arguments: Any
+) -> tuple[Figure, list[Axes]]:
+    """A figure with its axes in reading order; it belongs to no window and needs no closing."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, **arguments)
+    return figure, [axis for row in axes for axis in row]
+
+
+def line_style(position: int) -> dict[str, Any]:
+    """Colour and dashes of the curve number `position`; 24 of them are distinct."""
+    return {"color": CYCLE[position % len(CYCLE)], "linestyle": DASHES[position // len(CYCLE) % len(DASHES)]}
+
+
+def shades(count: int) -> list[Any]:
+    """`count` colours from dark to light, for things with an order such as layers."""
+    import matplotlib
+
+    positions = [0.0] if count == 1 else [0.85 * i / (count - 1) for i in range(count)]
+    return [matplotlib.colormaps[SEQUENTIAL](position) for position in positions]
+
+
+def epochs_above(axis: Axes, steps_per_epoch: float | None) -> None:
+    """Count epochs on a second axis above one of steps."""
+    if steps_per_epoch:
+        per: Any = steps_per_epoch
+        above: Any = axis.secondary_xaxis("top", functions=(lambda step: step / per, lambda epoch: epoch * per))
+        above.set_xlabel("epoch", fontsize=12)
+        above.tick_params(labelsize=11)
+
+
+@styled
+def to_png(figure: Figure) -> bytes:
+    """The figure as a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+@styled
+def to_svg(figure: Figure) -> str:
+    """The figure as SVG text; from `<svg` on it can stand in an HTML page."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+def save(figure: Figure, stem: Path, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
+    """Write `<stem>.png` and `<stem>.svg`; returns their paths.
+
+    Raises:
+        WriteError: the disk did not take them.
+    """
+    paths = []
+    with explained(stem.parent):
+        stem.parent.mkdir(parents=True, exist_ok=True)
+    for suffix in formats:
+        path = stem.parent / f"{stem.name}.{suffix}"
+        write_whole(path, to_png(figure) if suffix == "png" else to_svg(figure))
+        paths.append(path)
+    return paths

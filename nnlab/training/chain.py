@@ -55,7 +55,6 @@ class Linear(Layer):
     def bind(self, values: dict[str, Tensor], gradients: dict[str, Tensor]) -> None:
         self.weight, self.bias = values["weight"], values.get("bias")
         self.weight_bar, self.bias_bar = gradients["weight"], gradients.get("bias")
-        # Where the grid of members shares one batch, its first product is one large one (see `forward`).
         self.single = len(self.weight) == 1
 
     def forward(self, x: Tensor, training: bool) -> Tensor:
@@ -66,6 +65,9 @@ class Linear(Layer):
         if self.single:
             z = torch.addmm(self.bias[0], x[0], weight[0].t()) if self.bias is not None else x[0] @ weight[0].t()
             return z.unsqueeze(0)
+        if _shared(x):  # one product with the weights of all members, whose rows lie side by side
+            z = (x[0] @ weight.reshape(-1, weight.shape[2]).t()).view(x.shape[1], *weight.shape[:2]).transpose(0, 1)
+            return z if self.bias is None else z.add_(self.bias.unsqueeze(1))
         if self.bias is None:
             return torch.bmm(x, weight.transpose(1, 2))
         return torch.baddbmm(self.bias.unsqueeze(1), x, weight.transpose(1, 2))
@@ -77,6 +79,9 @@ class Linear(Layer):
     def weight_gradient(self, error: Tensor, out: Tensor) -> None:
         if self.single:
             torch.mm(error[0].t(), self.x[0], out=out[0])
+        elif _shared(self.x):
+            together = error.transpose(0, 1).reshape(error.shape[1], -1)
+            out.copy_((together.t() @ self.x[0]).view_as(out))
         else:
             out.copy_(torch.bmm(error.transpose(1, 2), self.x))
         if self.bias_bar is not None:
@@ -84,6 +89,11 @@ class Linear(Layer):
 
     def input_error(self, error: Tensor, weight: Tensor) -> Tensor:
         return torch.mm(error[0], weight[0]).unsqueeze(0) if self.single else torch.bmm(error, weight)
+
+
+def _shared(x: Tensor) -> bool:
+    """Whether all members read the same batch: (M, N, D) with one copy in memory."""
+    return x.stride(0) == 0
 
 
 class DropConnect(Linear):
@@ -247,7 +257,8 @@ class Chain(Stack):
 
     @torch.no_grad()
     def backward(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        self.network.train()
+        if not self.network.training:  # walking through the modules costs 150 us, the check nothing
+            self.network.train()
         outputs = inputs
         for layer in self.layers:
             outputs = layer.forward(outputs, training=True)

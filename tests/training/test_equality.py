@@ -181,3 +181,12 @@ def test_every_combination_of_member_count_and_order_is_the_same_member() -> Non
         for row, member in enumerate(order):
             reference = losses.setdefault(member, trainer.history.losses[:, row])
             np.testing.assert_allclose(trainer.history.losses[:, row], reference, rtol=1e-9)
+
+
+@pytest.mark.parametrize("more", [[], ["regularizer=[dropconnect]"], ["activation=prelu"]], ids=str)
+def test_members_that_share_their_batches_equal_the_runs_alone(more: list[str]) -> None:
+    differing = {"optimizer.learning_rate": [0.01, 0.003, 0.001]}
+    chosen = configs([*TINY, *more], differing, [3, 3, 3], "trainer.precision=float64")
+    population = build_trainer(chosen).fit()
+    alone = [build_trainer([config]).fit() for config in chosen]
+    assert_equal_losses(population, alone, 1e-9, 1e-12, STEPS)

@@ -1,0 +1,161 @@
+"""What the trainer costs: one MNIST epoch of an MLP 784-256-256-10, batch 128, Adam, against a bare PyTorch loop.
+
+nnlab runs with its default callbacks (TensorBoard, statistics, progress, checkpoint), closing and flushing of logs
+counted; the bare loop works on resident tensors with torch's fused Adam and validates once an epoch, as nnlab does.
+With `--peers`, Lightning, skorch and the tutorial's DataLoader join, each with its own defaults (they are installed
+separately: `pip install lightning skorch`). Contestants take turns in one process; medians and ratios are printed.
+
+    NNLAB_DATA=... OMP_NUM_THREADS=2 python benchmarks/trainer_overhead.py --rounds 7
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nnlab.build import build_trainer, load_dataset
+from nnlab.config import compose
+from nnlab.training import Run
+
+OVERRIDES = ("data=mnist", "architecture.widths=[256,256]", "trainer.batch_size=128", "scheduler=constant")
+BATCH = 128
+
+
+def network() -> nn.Module:
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 10)
+    )
+
+
+def bare(inputs: Tensor, targets: Tensor, held_out: tuple[Tensor, Tensor], epochs: int) -> None:
+    """What one would write by hand."""
+    model = network()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
+    for _ in range(epochs):
+        model.train()
+        order = torch.randperm(len(inputs))
+        for start in range(0, len(inputs), BATCH):
+            index = order[start : start + BATCH]
+            loss = F.cross_entropy(model(inputs[index]), targets[index])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        model.eval()
+        with torch.no_grad():
+            outputs = model(held_out[0])
+            F.cross_entropy(outputs, held_out[1]).item()
+            (outputs.argmax(1) == held_out[1]).float().mean().item()
+
+
+def with_nnlab(epochs: int, folder: str) -> float:
+    """Seconds of the fit with its validations, and of flushing and closing all logs and checkpoints."""
+    config = compose(*OVERRIDES, f"trainer.epochs={epochs}")
+    run = Run(Path(tempfile.mkdtemp(dir=folder)), [0], config)
+    with contextlib.redirect_stdout(io.StringIO()):
+        trainer = build_trainer([config], [run])
+        run.create({})
+
+        def fit() -> None:
+            trainer.fit()
+            run.close()
+
+        return timed(fit)
+
+
+def tutorial(inputs: Tensor, targets: Tensor, epochs: int) -> None:
+    """The tutorial's loop: a DataLoader over a TensorDataset, Adam as it comes."""
+    from torch.utils.data import DataLoader, TensorDataset
+
+    model, optimizer = (made := network()), torch.optim.Adam(made.parameters(), lr=1e-3)
+    for _ in range(epochs):
+        for x, y in DataLoader(TensorDataset(inputs, targets), batch_size=BATCH, shuffle=True):
+            loss = F.cross_entropy(model(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+
+def with_lightning(inputs: Tensor, targets: Tensor, held_out: tuple[Tensor, Tensor], epochs: int) -> None:
+    import lightning
+    from torch.utils.data import DataLoader, TensorDataset
+
+    class Module(lightning.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = network()
+
+        def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+            loss = F.cross_entropy(self.model(batch[0]), batch[1])
+            self.log("loss", loss)
+            return loss
+
+        def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:
+            self.log("validation", F.cross_entropy(self.model(batch[0]), batch[1]))
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.Adam(self.parameters(), lr=1e-3)
+
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = lightning.Trainer(max_epochs=epochs, default_root_dir=folder, accelerator="cpu")
+        loaders = [DataLoader(TensorDataset(*pair), batch_size=BATCH) for pair in ((inputs, targets), held_out)]
+        trainer.fit(Module(), *loaders)
+
+
+def with_skorch(inputs: Tensor, targets: Tensor, epochs: int) -> None:
+    from skorch import NeuralNetClassifier
+
+    model = NeuralNetClassifier(network, criterion=nn.CrossEntropyLoss, optimizer=torch.optim.Adam, lr=1e-3,
+                                batch_size=BATCH, max_epochs=epochs, verbose=0)  # fmt: skip
+    model.fit(inputs.numpy(), targets.numpy())
+
+
+def timed(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--peers", action="store_true")
+    options = parser.parse_args()
+    dataset = load_dataset(compose(*OVERRIDES))  # kept alive: every run of this process shares it
+    inputs, targets = dataset.train.inputs, dataset.train.targets
+    held_out = dataset.validation.inputs, dataset.validation.targets
+    epochs = options.epochs
+    with tempfile.TemporaryDirectory() as folder:
+        contestants: dict[str, Callable[[], float]] = {
+            "bare loop, fused Adam": lambda: timed(lambda: bare(inputs, targets, held_out, epochs)),
+            "nnlab, default callbacks": lambda: with_nnlab(epochs, folder),
+        }
+        if options.peers:
+            contestants |= {
+                "Lightning": lambda: timed(lambda: with_lightning(inputs, targets, held_out, epochs)),
+                "skorch": lambda: timed(lambda: with_skorch(inputs, targets, epochs)),
+                "DataLoader tutorial": lambda: timed(lambda: tutorial(inputs, targets, epochs)),
+            }
+        seconds: dict[str, list[float]] = {name: [] for name in contestants}
+        for _ in range(options.rounds + 1):
+            for name, run in contestants.items():
+                seconds[name].append(run())
+    reference = seconds["bare loop, fused Adam"][1:]
+    print(f"{torch.get_num_threads()} threads, {epochs} epochs, {options.rounds} rounds after one warm-up")
+    for name, values in seconds.items():
+        ratio = statistics.median(a / b for a, b in zip(values[1:], reference, strict=True))
+        print(f"{name:28} median {statistics.median(values[1:]):7.3f} s   ratio {ratio:5.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -20,16 +20,21 @@ class Command(NamedTuple):
         target: `module:function`; takes the arguments (a list of text) and returns an exit code or nothing. For a
             Hydra application, a task instead: it takes a plain config and the overrides, and returns a result.
         hydra: whether it is a Hydra application, with the primary config `configs/<command>.yaml`.
+        job: the task of one job of a sweep, where that is another one.
     """
 
     help: str
     target: str
     hydra: bool = False
+    job: str | None = None
 
 
 COMMANDS = {
     "train": Command(
-        "train one network, an ensemble, or with -m a grid of them", "nnlab.launch:train_command", hydra=True
+        "train one network, an ensemble, or with -m a grid of them",
+        "nnlab.launch:train_command",
+        hydra=True,
+        job="nnlab.grid:run_job",
     ),
     "evaluate": Command("measure a finished run again: nnlab evaluate RUN", "nnlab.evaluate:main"),
     "list": Command("show the config groups and their options: nnlab list [GROUP]", "nnlab.cli:list_options"),
@@ -92,7 +97,7 @@ def _dispatch(words: list[str]) -> int:
     if command.hydra:
         from nnlab.config.application import run
 
-        return run(words[0], Task(command.target), words[1:])
+        return run(words[0], Task(command.target, command.job), words[1:])
     return int(_function(command.target)(words[1:]) or 0)
 
 
@@ -105,12 +110,16 @@ def _function(target: str) -> Any:
 class Task:
     """The task of a Hydra application, imported when its first job starts; picklable, for jobs in other processes."""
 
-    def __init__(self, target: str) -> None:
-        self.target = target
+    def __init__(self, target: str, job_target: str | None = None) -> None:
+        self.target, self.job_target = target, job_target
 
     def __call__(self, config: dict[str, Any], overrides: list[str]) -> Any:
-        """Run one job and return its result."""
+        """Run once and return the result."""
         return _function(self.target)(config, overrides)
+
+    def job(self, config: dict[str, Any], overrides: list[str]) -> Any:
+        """Run one job of a sweep and return its result."""
+        return _function(self.job_target or self.target)(config, overrides)
 
 
 def _complete(shell_request: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import fcntl
+import functools
 import json
 import os
 import platform
@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -24,6 +24,7 @@ from nnlab.config import identity
 from nnlab.errors import UserError
 from nnlab.files import WriteError, explained, make_folder
 from nnlab.training import Run, Trainer, checkpoint
+from nnlab.training.claim import claimed, try_claim
 from nnlab.training.run import read_config
 from nnlab.training.signals import EXIT_CODES, Signals, graceful
 
@@ -148,13 +149,16 @@ def train_runs(
             results |= zip(group, _train_together(runs, [states[i] for i in group], signals), strict=True)
             if signals.received:
                 break
-        return [results[i] for i in sorted(results)]
+        stopped = [Result(each, "interrupted", {}, signals=tuple(signals.received)) for each in directories]
+        return [results.get(i, stopped[i]) for i in range(len(directories))]
 
 
 def _train_together(runs: Sequence[Run], states: Sequence[continuation.State | None], signals: Signals) -> list[Result]:
     for run, state in zip(runs, states, strict=True):
         continuation.check_config(run.directory, state, run.config)
         run.offsets = state["files"] if state else {}
+        for stale in run.directory.glob("events.out.tfevents.*") if state is None else ():
+            stale.unlink()  # of an attempt that died before its first checkpoint
     trainer = prepare([run.config for run in runs], runs)
     for run, state in zip(runs, states, strict=True):
         continuation.announce(run.directory, state, trainer.total_steps)
@@ -255,6 +259,7 @@ def environment(config: Mapping[str, Any], trainer: Trainer, key: str) -> dict[s
     }
 
 
+@functools.cache
 def commit() -> str | None:
     """The commit of the checkout that nnlab runs from, if it is one."""
     root = Path(nnlab.__file__).parents[1]
@@ -267,38 +272,11 @@ def commit() -> str | None:
 
 
 @contextlib.contextmanager
-def claimed(directory: Path) -> Iterator[Path]:
-    """Hold a run directory for this process; the claim of a process that died is void by itself.
-
-    Raises:
-        UserError: another process is writing into it.
-    """
-    file = _claim(directory)
-    if file is None:
-        raise UserError(f"`{directory}` is in use: another process is training this run")
-    try:
-        yield directory
-    finally:
-        file.close()
-
-
-def _claim(directory: Path) -> IO[bytes] | None:
-    with explained(directory):
-        file = open(directory / ".claim", "ab")  # noqa: SIM115 (the lock lives as long as the file is open)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    return file
-
-
-@contextlib.contextmanager
 def _unfinished_or_new(folder: Path, key: str) -> Iterator[Path]:
     """Claim the newest run under `folder` with this identity that has not ended, or a new directory."""
     for directory in sorted(folder.glob("*/"), reverse=True) if folder.is_dir() else ():
         if _identity_of(directory) == key and not continuation.is_finished(directory):
-            file = _claim(directory)
+            file = try_claim(directory)
             if file is not None:
                 with file:
                     print(f"continuing {directory}", flush=True)

@@ -46,10 +46,11 @@ def jobs(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tup
             raise raised[config["name"]]
         return Result(config["name"] if config["name"] in EXIT_CODES else "completed")
 
-    module, _, function = COMMANDS["train"].target.partition(":")
-    fake = types.ModuleType(module)
-    setattr(fake, function, train)
-    monkeypatch.setitem(sys.modules, module, fake)
+    for target in filter(None, (COMMANDS["train"].target, COMMANDS["train"].job)):
+        module, _, function = target.partition(":")
+        fake = types.ModuleType(module)
+        setattr(fake, function, train)
+        monkeypatch.setitem(sys.modules, module, fake)
     monkeypatch.chdir(tmp_path)
     return seen
 

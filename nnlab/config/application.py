@@ -47,7 +47,18 @@ class Job:
     def __call__(self, config: DictConfig) -> Result:
         """Check the config of one job and run it."""
         hydra = HydraConfig.get()
-        return self.task(checked(config, hydra, self.command), task_overrides(hydra))
+        content, overrides = checked(config, hydra, self.command), task_overrides(hydra)
+        return self.run(content, overrides) if hydra.mode == RunMode.MULTIRUN else self.task(content, overrides)
+
+    @property
+    def trains(self) -> bool:
+        """Whether the jobs of a sweep are runs that can be trained together."""
+        return getattr(self.task, "job_target", None) is not None
+
+    def run(self, config: dict[str, Any], overrides: list[str]) -> Result:
+        """Run one job of a sweep, given its plain config."""
+        run: Task = getattr(self.task, "job", self.task)
+        return run(config, overrides)
 
 
 def take_resume(arguments: Sequence[str]) -> tuple[list[str], str | None]:

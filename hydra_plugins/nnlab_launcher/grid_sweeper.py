@@ -1,0 +1,65 @@
+"""The sweeper `grid`: every combination of the values, except that zipped keys go through theirs side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from nnlab.config.expansion import expand
+
+
+class GridSweeper(Sweeper):  # type: ignore[misc]
+    """Gives all jobs to the launcher at once.
+
+    Args:
+        params: values to sweep in every study, by key, as after `key=` on the command line, which has precedence.
+    """
+
+    def __init__(self, params: dict[str, str] | None = None) -> None:
+        self.params = dict(params or {})
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Keep what Hydra gives, and make the launcher."""
+        self.config, self.task_function = config, task_function
+        self.loader = hydra_context.config_loader
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Run the grid.
+
+        Raises:
+            UserError: a value cannot be swept, keys cannot be zipped, or a job's config is wrong.
+        """
+        given = {each.partition("=")[0] for each in arguments}
+        lines = [f"{key}={value}" for key, value in self.params.items() if key not in given] + list(arguments)
+        section = OmegaConf.select(self.config, "sweep")
+        zipped = OmegaConf.to_container(section.zip, resolve=True) if section is not None and "zip" in section else []
+        jobs = expand(lines, zipped)
+        if not self._is_ours() and self._announced(jobs, section):
+            return []
+        results = self.launcher.launch(jobs, initial_job_idx=0)
+        return [results]
+
+    def _is_ours(self) -> bool:
+        return type(self.launcher).__module__.startswith("hydra_plugins.nnlab_launcher")
+
+    def _announced(self, jobs: Sequence[Sequence[str]], section: Any) -> bool:
+        """Check all jobs of another launcher before the first starts; whether that is all that was asked for."""
+        from nnlab.config.jobs import Jobs
+
+        composer = Jobs(self.loader, self.config)
+        for job in jobs:
+            composer.compose(job)
+        launcher = str(self.config.hydra.launcher._target_).rpartition(".")[2]
+        print(f"{len(jobs)} jobs, one by one through {launcher}", flush=True)
+        dry = section is not None and bool(section.get("dry_run"))
+        if dry:
+            print("`sweep.dry_run=true`: nothing was started", flush=True)
+        return dry

@@ -63,7 +63,7 @@ class Progress(Callback):
     @staticmethod
     def _line(trainer: Trainer, member: int | None = None) -> str:
         """One line about a member, or about the first with the number of members."""
-        shown = trainer.active[0] if member is None else member
+        shown = (trainer.active or [0])[0] if member is None else member
         words = [f"epoch {trainer.epoch:.4g}", f"step {trainer.step}"]
         losses = trainer.history.losses[-trainer.steps_per_epoch :, shown]
         if len(losses):

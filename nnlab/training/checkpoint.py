@@ -154,7 +154,7 @@ def member_state(trainer: Trainer, member: int) -> dict[str, Any]:
             "step": best.steps[member],
             "metrics": best.metrics[member],
         },
-        "callbacks": {type(c).__name__: c.state(member) for c in trainer.callbacks},
+        "callbacks": {type(c).__name__: kept for c in trainer.callbacks if (kept := c.state(member))},
     }
     if member in trainer.active:
         row = trainer.active.index(member)

@@ -77,10 +77,10 @@ class Run:
         return self.files[name]
 
     def flush(self) -> dict[str, int]:
-        """Flush the growing files; returns their lengths by name."""
+        """Flush the growing files; returns their lengths by name, also of those that nobody has opened since."""
         for file in self.files.values():
             file.flush()
-        return {name: file.offset for name, file in self.files.items()}
+        return self.offsets | {name: file.offset for name, file in self.files.items()}
 
     def sync(self) -> dict[str, int]:
         """Flush the growing files until the disk has them; returns their lengths by name."""

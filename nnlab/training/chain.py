@@ -199,7 +199,8 @@ class BatchNorm(Layer):
 
 def is_chain(network: nn.Module) -> bool:
     """Whether every layer of `network` is one that this module can run, in a plain `nn.Sequential`."""
-    return isinstance(network, nn.Sequential) and all(_supported(module) for module in network)
+    plain = isinstance(network, nn.Sequential) and type(network).forward is nn.Sequential.forward
+    return plain and all(_supported(module) for module in network)  # type: ignore[attr-defined]
 
 
 def _supported(module: nn.Module) -> bool:

@@ -270,6 +270,19 @@ class Chain(Stack):
         return losses.mean(1)
 
     @torch.no_grad()
+    def capture(self, inputs: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+        kept = {name: value.clone() for name, value in self.buffers.items()}
+        self.network.train()
+        captured, outputs = {}, inputs
+        for (name, _), layer in zip(self.network.named_children(), self.layers, strict=True):
+            outputs = layer.forward(outputs, training=True)
+            if name in names:
+                captured[name] = outputs
+        for name, value in kept.items():
+            self.buffers[name].copy_(value)
+        return captured
+
+    @torch.no_grad()
     def outputs(self, inputs: Tensor) -> Tensor:
         self.network.eval()
         outputs = inputs

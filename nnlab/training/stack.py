@@ -157,7 +157,6 @@ class Stack:
         """What the named submodules give out, (M, N, ...) by name, in a training-mode pass that leaves no trace."""
         kept = {name: value.clone() for name, value in self.buffers.items()}
         self.network.train()
-        captured: dict[str, Tensor] = {}
 
         def run(network: nn.Module, x: Tensor) -> dict[str, Tensor]:
             seen: dict[str, Tensor] = {}
@@ -173,7 +172,10 @@ class Stack:
                     hook.remove()
             return seen
 
-        captured = self.map_members(run, inputs, self.views)  # type: ignore[arg-type, assignment]
+        if len(self) == 1:
+            captured = {name: value.unsqueeze(0) for name, value in run(self.network, inputs[0]).items()}
+        else:
+            captured = self.map_members(run, inputs, self.views)  # type: ignore[arg-type, assignment]
         for name, value in kept.items():
             self.buffers[name].copy_(value)
         return captured

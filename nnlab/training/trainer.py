@@ -5,9 +5,10 @@ See `nnlab.training.callback` for the loop with its events.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -281,17 +282,25 @@ class Trainer:
         datasets = [self.members[i].dataset for i in self.active]
         return evaluate(self.stack, stacked_split(datasets, split), datasets[0].target_std)
 
+    @contextlib.contextmanager
+    def at_best(self) -> Iterator[Any]:
+        """The stack with the best weights of all members, also of those that have ended; then as it was."""
+        present = self.stack.theta, self.stack.buffers
+        self.stack.replace(self.best.theta, self.best.buffers)
+        try:
+            yield self.stack
+        finally:
+            self.stack.replace(*present)
+
     def final_evaluations(self) -> dict[str, Evaluation]:
         """Evaluate the best weights of all members, also of those that have ended, on every split."""
         if self._final is None:
-            stack, datasets = self.stack, [member.dataset for member in self.members]
-            present = stack.theta, stack.buffers
-            stack.replace(self.best.theta, self.best.buffers)
-            self._final = {
-                split: evaluate(stack, stacked_split(datasets, split), datasets[0].target_std)
-                for split in ("train", "validation", "test")
-            }
-            stack.replace(*present)
+            datasets = [member.dataset for member in self.members]
+            with self.at_best() as stack:
+                self._final = {
+                    split: evaluate(stack, stacked_split(datasets, split), datasets[0].target_std)
+                    for split in ("train", "validation", "test")
+                }
         return self._final
 
     def ensemble_of(self, theta: Tensor, buffers: dict[str, Tensor], member: int) -> dict[str, Any]:

@@ -1,0 +1,50 @@
+"""What a stack captures of its layers is what each network's own forward pass gives, and leaves no trace."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from nnlab.build import build_trainer
+from nnlab.config import compose
+from nnlab.regularizer.base import NoiseModule
+from nnlab.training.stack import Stack
+
+NETWORKS = {
+    "mlp": ["architecture.widths=[6,5]"],
+    "mlp with batch norm and dropout": ["architecture.batch_norm=true", "regularizer=[dropout]"],
+    "convnet": ["architecture=convnet", "architecture.channels=[2,3]", "architecture.hidden=6"],
+}
+
+
+@pytest.mark.parametrize("overrides", NETWORKS.values(), ids=NETWORKS)
+@pytest.mark.parametrize("members", [1, 2])
+def test_captured_outputs_are_those_of_every_layer(overrides: list[str], members: int) -> None:
+    common = ["callbacks=[]", "data.limit=40", "trainer.precision=float64", "trainer.device=cpu", *overrides]
+    trainer = build_trainer([compose(*common, f"seed={seed}", "data_seed=0") for seed in range(members)])
+    stack = trainer.stack
+    inputs, _ = trainer.population.batch(0)
+    names = [name for name, _ in stack.network.named_modules() if "activation" in name]
+    assert names
+    before = {name: value.clone() for name, value in stack.buffers.items()}
+    captured = stack.capture(inputs, names)
+    reference = Stack.capture(stack, inputs, names) if members > 1 else _alone(stack, inputs, names)
+    for name in names:
+        torch.testing.assert_close(captured[name], reference[name])
+    for name, value in before.items():
+        torch.testing.assert_close(stack.buffers[name], value, rtol=0, atol=0)
+
+
+def _alone(stack: Stack, inputs: torch.Tensor, names: list[str]) -> dict[str, torch.Tensor]:
+    """The outputs of the only member's network in its own forward pass."""
+    network = stack.member(0).train()
+    for module in network.modules():
+        if isinstance(module, NoiseModule):
+            module.key, module.p = module.key.reshape(()), module.p.reshape(())
+    seen: dict[str, torch.Tensor] = {}
+    for name in names:
+        network.get_submodule(name).register_forward_hook(
+            lambda _module, _inputs, output, name=name: seen.__setitem__(name, output.detach())
+        )
+    network(inputs[0])
+    return {name: value.unsqueeze(0) for name, value in seen.items()}

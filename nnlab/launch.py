@@ -105,7 +105,8 @@ def print_summary(result: Result) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    names = [name for name in result.metrics["test"] if name in result.metrics["train"]]
+    shown = result.metrics["test"]
+    names = [name for name in shown if name != "nll" or shown["nll"] != shown["loss"]]
     table = Table("", *names, title=f"best weights (step {result.best_step} of {result.steps})", title_justify="left")
     for split, metrics in result.metrics.items():
         table.add_row(split, *(f"{metrics[name]:.4f}" for name in names))
@@ -122,13 +123,13 @@ def ensemble_table(report: Mapping[str, Any]) -> Table:
     """Test metrics of the average of 1, 2, ..., M members, beside those of the members alone."""
     from rich.table import Table
 
-    names = list(report["mean"])
+    names = [name for name in report["mean"] if name != "loss" or "nll" not in report["mean"]]
     title = "ensemble, on the test split" + (f" (majority vote: {report['vote']:.4f})" if "vote" in report else "")
-    table = Table("networks", *names, title=title, title_justify="left")
+    table = Table("averaged", *names, title=title, title_justify="left")
     for size, metrics in enumerate(report["by_size"], start=1):
-        table.add_row(f"average of {size}", *(f"{metrics[name]:.4f}" for name in names))
+        table.add_row(str(size), *(f"{metrics[name]:.4f}" for name in names))
     spread = (f"{report['mean'][name]:.4f} ± {report['std'][name]:.4f}" for name in names)
-    table.add_row("one alone", *spread, end_section=True)
+    table.add_row("alone", *spread, end_section=True)
     gain = ((report["by_size"][-1][name] - report["mean"][name]) for name in names)
     table.add_row("gain", *(f"{value:+.4f}" for value in gain))
     return table
@@ -186,7 +187,8 @@ def prepare(configs: Sequence[Mapping[str, Any]], runs: Sequence[Run]) -> Traine
     settings = configs[0]["trainer"]
     if settings["precision"] == "tf32":
         torch.set_float32_matmul_precision("high")
-    torch.use_deterministic_algorithms(bool(settings["deterministic"]))
+    if bool(settings["deterministic"]) != torch.are_deterministic_algorithms_enabled():  # the call loads torch's compiler, 1 s
+        torch.use_deterministic_algorithms(bool(settings["deterministic"]))
     trainer = build_trainer(configs, runs)
     torch.set_num_threads(settings["threads"] or suitable_threads(trainer))
     return trainer

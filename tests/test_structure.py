@@ -103,6 +103,16 @@ def test_training_loads_no_package_that_it_does_not_use() -> None:
     assert result.stdout.strip() == "[]"
 
 
+def test_a_run_on_the_digits_does_not_load_the_compiler(tmp_path: Path) -> None:
+    code = (
+        "import sys, nnlab; nnlab.train('trainer.epochs=1', f'output_dir={sys.argv[1]}', 'callbacks=[]'); "
+        "print([m for m in ('torchvision', 'matplotlib', 'sklearn', 'torch._dynamo', 'torch._inductor', 'pandas')"
+        " if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert result.stdout.strip().splitlines()[-1] == "[]"
+
+
 def test_every_config_option_describes_itself() -> None:
     for path in sorted(ROOT.glob("configs/*/**/*.yaml")):
         lines = [line for line in path.read_text().splitlines() if not line.startswith("# @package")]

@@ -11,6 +11,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from nnlab.config.expansion import expand
+from nnlab.config.messages import EXTRAS
+from nnlab.errors import UserError
 
 
 class GridSweeper(Sweeper):  # type: ignore[misc]
@@ -27,6 +29,7 @@ class GridSweeper(Sweeper):  # type: ignore[misc]
         """Keep what Hydra gives, and make the launcher."""
         self.config, self.task_function = config, task_function
         self.loader = hydra_context.config_loader
+        check_installed(config)
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
@@ -63,3 +66,19 @@ class GridSweeper(Sweeper):  # type: ignore[misc]
         if dry:
             print("`sweep.dry_run=true`: nothing was started", flush=True)
         return dry
+
+
+def check_installed(config: DictConfig) -> None:
+    """Refuse a launcher whose package is missing.
+
+    Raises:
+        UserError: says how to install it.
+    """
+    if config.hydra.launcher._target_ in Plugins.instance().class_name_to_class:
+        return
+    option = str(config.hydra.runtime.choices.get("hydra/launcher"))
+    if option in EXTRAS:
+        raise UserError(
+            f"`hydra/launcher={option}` is not installed; `pip install 'nnlab[{EXTRAS[option]}]'` installs it"
+        )
+    raise UserError(f"`hydra/launcher={option}` names `{config.hydra.launcher._target_}`, which is no launcher")

@@ -10,6 +10,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from nnlab.validation import check, check_choice
+
 if TYPE_CHECKING:
     from nnlab.grid import Study
 
@@ -32,6 +34,7 @@ class NnlabLauncher(Launcher):  # type: ignore[misc]
         Raises:
             UserError: a job's config is wrong; no job has started.
         """
+        self.check()
         configs = [self.jobs.compose(overrides) for overrides in job_overrides]
         if not getattr(self.task_function, "trains", False):
             return [
@@ -49,6 +52,9 @@ class NnlabLauncher(Launcher):  # type: ignore[misc]
             return []
         results = self.run(study)
         return [_returned(overrides, result) for overrides, result in zip(job_overrides, results, strict=True)]
+
+    def check(self) -> None:
+        """Check the launcher's own values; in the constructor, Hydra would wrap the mistake."""
 
     def study(self, configs: Sequence[Any], overrides: Sequence[Sequence[str]]) -> Study:
         """The study of these jobs."""
@@ -68,10 +74,12 @@ class PopulationLauncher(NnlabLauncher):
     """
 
     def __init__(self, stack: str = "auto", memory: float | None = None) -> None:
-        from nnlab.validation import check, check_choice
+        self.stack, self.memory = stack, memory
 
-        self.stack = check_choice("hydra.launcher.stack", stack, ("auto", "always", "never"))
-        self.memory = memory if memory is None else check("hydra.launcher.memory", memory, "(0, inf)")
+    def check(self) -> None:
+        check_choice("hydra.launcher.stack", self.stack, ("auto", "always", "never"))
+        if self.memory is not None:
+            check("hydra.launcher.memory", self.memory, "(0, inf)")
 
     def study(self, configs: Sequence[Any], overrides: Sequence[Sequence[str]]) -> Study:
         from nnlab.grid import Study
@@ -94,6 +102,11 @@ class ProcessesLauncher(NnlabLauncher):
 
     def __init__(self, slots: int | None = None, threads: int | None = None) -> None:
         self.slots, self.threads = slots, threads
+
+    def check(self) -> None:
+        for name, value in (("slots", self.slots), ("threads", self.threads)):
+            if value is not None:
+                check(f"hydra.launcher.{name}", value, "[1, inf)")
 
     def study(self, configs: Sequence[Any], overrides: Sequence[Sequence[str]]) -> Study:
         from nnlab.grid import Study

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,9 @@ class Loader(ConfigLoaderImpl):  # type: ignore[misc]
         """
         further = (run_mode, from_shell, validate_sweep_overrides)
         try:
-            return super().load_configuration(config_name, overrides, *further)
+            with warnings.catch_warnings():  # our configs of other launchers have the names of their schemas
+                warnings.filterwarnings("ignore", "(?s).*is validated against ConfigStore schema with the same name")
+                return super().load_configuration(config_name, overrides, *further)
         except UserError:
             raise
         except HYDRA_ERRORS as error:

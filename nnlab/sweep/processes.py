@@ -23,7 +23,6 @@ from nnlab.sweep.driver import Driver, JobFailed
 from nnlab.sweep.job import PENDING, Job, Outcome, finished
 from nnlab.training.run import read_result
 from nnlab.training.signals import EXIT_CODES
-from nnlab.validation import check
 
 OUTPUT = "output.txt"  # in the run directory: all that the job's process printed
 TAIL = 20  # lines of it that a failure keeps
@@ -52,8 +51,8 @@ class Processes:
     Args:
         command: the child; it reads a line of JSON from its standard input.
         message: the line for a job.
-        slots: jobs at a time; None: one for each GPU, or else for each core. [1, inf)
-        threads: processor threads of a job; None: cores / slots. [1, inf)
+        slots: jobs at a time, at least 1; None: one for each GPU, or else for each core.
+        threads: processor threads of a job; None: cores / slots.
         gpus: names of the GPUs to lease, as for CUDA_VISIBLE_DEVICES.
     """
 
@@ -66,9 +65,9 @@ class Processes:
         gpus: Sequence[str] = (),
     ) -> None:
         self.command, self.message = list(command), message
-        self.slots = len(gpus) or cores() if slots is None else int(check("hydra.launcher.slots", slots, "[1, inf)"))
+        self.slots = len(gpus) or cores() if slots is None else slots
         share = max(1, cores() // self.slots)
-        self.threads = share if threads is None else int(check("hydra.launcher.threads", threads, "[1, inf)"))
+        self.threads = share if threads is None else threads
         self._free: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         for slot in range(self.slots):
             self._free.put(gpus[slot % len(gpus)] if gpus else None)

@@ -43,7 +43,7 @@ class Summary:
         self._final: dict[str, dict[str, Any]] = {}
         self._lock = threading.Lock()
         self._written, self._cost = 0.0, 0.0
-        for file in folder.glob("*/overrides.yaml"):
+        for file in sorted(folder.glob("*/overrides.yaml")):
             if file.parent.name not in self._overrides:
                 self._overrides[file.parent.name] = own_overrides(_listed(file))
 

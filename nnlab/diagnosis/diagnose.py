@@ -2,38 +2,86 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable, Iterator
+
+from nnlab.diagnosis import fit, inputs, predictions, rates, signals
 from nnlab.diagnosis.finding import Finding
 from nnlab.diagnosis.record import RunRecord
+from nnlab.diagnosis.view import View
 
-NAMES = (
-    "loss_exploded",
-    "learning_rate_too_high",
-    "learning_rate_too_low",
-    "learning_rate_decayed_too_early",
-    "plateau",
-    "vanishing_gradients",
-    "exploding_gradients",
-    "update_ratio_out_of_range",
-    "dead_units",
-    "saturated_units",
-    "symmetric_units",
-    "hockey_stick_start",
-    "no_learning",
-    "frozen_layers",
-    "overfitting",
-    "underfitting",
-    "penalty_too_strong",
-    "still_improving",
-    "noisy_validation",
-    "train_evaluation_mismatch",
-    "inputs_not_normalised",
-    "targets_not_standardised",
-    "class_collapse",
-    "imbalance_ignored",
-    "leakage_suspected",
+Rule = Callable[[View], Iterator[Finding]]
+
+# What a network that does not learn shows, whatever the cause.
+OUTCOME = (
+    "loss_exploded learning_rate_too_high learning_rate_too_low learning_rate_decayed_too_early plateau "
+    "vanishing_gradients exploding_gradients dead_units saturated_units hockey_stick_start underfitting "
+    "still_improving class_collapse no_learning update_ratio_out_of_range overfitting train_evaluation_mismatch"
+).split()
+
+
+def _without(*names: str) -> tuple[str, ...]:
+    return tuple(name for name in OUTCOME if name not in names)
+
+
+LATE = ("loss_exploded", "plateau", "underfitting", "still_improving", "class_collapse", "update_ratio_out_of_range")
+
+# Every rule with the name of its finding and those that it explains, likeliest cause first.
+RULES: tuple[tuple[str, Rule, tuple[str, ...]], ...] = (
+    ("inputs_not_normalised", inputs.not_normalised, (*OUTCOME, "targets_not_standardised")),
+    ("targets_not_standardised", inputs.targets_not_standardised, tuple(OUTCOME)),
+    ("leakage_suspected", inputs.leakage, ()),
+    ("symmetric_units", signals.symmetric, tuple(OUTCOME)),
+    ("frozen_layers", signals.frozen, tuple(OUTCOME)),
+    ("exploding_gradients", signals.exploding, tuple(OUTCOME)),
+    ("saturated_units", signals.saturated, tuple(OUTCOME)),
+    ("dead_units", signals.dead, tuple(OUTCOME)),
+    ("vanishing_gradients", signals.vanishing, tuple(OUTCOME)),
+    ("hockey_stick_start", signals.hockey_stick, tuple(OUTCOME)),
+    ("penalty_too_strong", fit.too_strong, tuple(OUTCOME)),
+    ("learning_rate_too_high", rates.too_high, tuple(OUTCOME)),
+    ("loss_exploded", rates.exploded, tuple(OUTCOME)),
+    ("imbalance_ignored", predictions.imbalance, tuple(OUTCOME)),
+    ("no_learning", fit.no_learning, tuple(OUTCOME)),
+    ("learning_rate_too_low", rates.too_low, tuple(OUTCOME)),
+    ("learning_rate_decayed_too_early", rates.decayed_too_early, tuple(OUTCOME)),
+    ("train_evaluation_mismatch", predictions.mismatch, tuple(OUTCOME)),
+    ("overfitting", fit.overfitting, LATE),
+    ("class_collapse", predictions.collapse, LATE),
+    ("still_improving", fit.still_improving, LATE),
+    ("underfitting", fit.underfitting, LATE),
+    ("plateau", fit.plateau, LATE),
+    ("noisy_validation", inputs.noisy_validation, ()),
+    ("update_ratio_out_of_range", rates.unusual_updates, ()),
 )
+
+NAMES = tuple(sorted({name for name, _, _ in RULES}))
 
 
 def diagnose(record: RunRecord) -> list[Finding]:
     """The findings about a run, likeliest cause first; an empty list says that nothing looks wrong."""
-    return []
+    view = View(record)
+    found = {name: finding for name, rule, _ in RULES for finding in rule(view)}
+    order = _ranked(found)
+    explains = {name: explained for name, _, explained in RULES}
+    result: list[Finding] = []
+    taken: set[str] = set()
+    for name in order:
+        if name in taken:
+            continue
+        below = [other for other in order if other in explains[name] and other != name and other not in taken]
+        taken.update(below, [name])
+        result.append(dataclasses.replace(found[name], symptoms=tuple(found[other] for other in below)))
+    return result
+
+
+def _ranked(found: dict[str, Finding]) -> list[str]:
+    """Names in the order of the table, but what is wrong at the start before what turned up later."""
+    position = {name: i for i, (name, _, _) in enumerate(RULES)}
+    late = {"saturated_units", "dead_units"}
+    after = position["learning_rate_too_low"] + 0.5
+
+    def rank(name: str) -> float:
+        return after if name in late and found[name].step is None else position[name]
+
+    return sorted(found, key=rank)

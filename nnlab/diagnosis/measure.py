@@ -2,10 +2,100 @@
 
 from __future__ import annotations
 
-from nnlab.diagnosis.record import RunRecord
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from nnlab.diagnosis.data_facts import data_facts
+from nnlab.diagnosis.network_facts import (
+    NetworkFacts,
+    activation_layers,
+    has_batch_norm,
+    network_facts,
+    noise_of,
+    option,
+)
+from nnlab.diagnosis.record import DataFacts, RunRecord, Series
 from nnlab.training import Trainer
 
 
-def records(trainer: Trainer) -> list[RunRecord]:
-    """One record for each member, from what has been recorded so far and a few passes over the data."""
-    raise NotImplementedError
+def facts_of(trainer: Trainer) -> dict[int, DataFacts]:
+    """Facts of the members' data sets by member; members that share a data set share the work."""
+    by_dataset = {id(m.dataset): m.dataset for m in trainer.members}
+    facts = {key: data_facts(dataset, trainer.loss) for key, dataset in by_dataset.items()}
+    return {position: facts[id(member.dataset)] for position, member in enumerate(trainer.members)}
+
+
+def records(trainer: Trainer, data: Mapping[int, DataFacts] | None = None, probe: bool = True) -> list[RunRecord]:
+    """One record for each member, from what has been recorded so far and a few passes over the data.
+
+    Args:
+        trainer: before, during or after training.
+        data: facts that are known already, as `facts_of` gives them.
+        probe: whether to run the networks on parts of the data (a few milliseconds for a small network); without it
+            only curves and recorded statistics are used.
+    """
+    trainer.history.flush()
+    known = facts_of(trainer) if data is None else data
+    networks = network_facts(trainer) if probe else [NetworkFacts((), (), {}) for _ in trainer.members]
+    series = _series(trainer)
+    return [_record(trainer, m, known[m], networks[m], series[m]) for m in range(len(trainer.members))]
+
+
+def _series(trainer: Trainer) -> list[dict[str, Series]]:
+    """The sparse scalars of every member by tag."""
+    found: list[dict[str, tuple[list[int], list[float]]]] = [{} for _ in trainer.members]
+    for record in trainer.history.records:
+        own = found[record.member]
+        for tag, value in record.values.items():
+            steps, values = own.setdefault(tag, ([], []))
+            steps.append(record.step)
+            values.append(value)
+    return [{tag: Series(steps, values) for tag, (steps, values) in own.items()} for own in found]
+
+
+def _record(
+    trainer: Trainer, position: int, data: DataFacts, network: NetworkFacts, series: Mapping[str, Series]
+) -> RunRecord:
+    member = trainer.members[position]
+    losses = trainer.history.losses[:, position]
+    seen = np.flatnonzero(np.isfinite(losses))
+    end = int(seen[-1]) + 1 if len(seen) else 0
+    ending = "/validation"
+    kinds = [option(module) for module in activation_layers(member.network).values()]
+    weights = getattr(trainer.loss, "class_weights", None)
+    return RunRecord(
+        losses=losses[:end],
+        rates=trainer.history.rates[:end, position],
+        steps_per_epoch=trainer.steps_per_epoch,
+        total_steps=trainer.total_steps,
+        status=trainer.statuses[position],
+        reason=trainer.reasons[position],
+        task=member.dataset.task,
+        primary_metric=trainer.primary_metric,
+        curves={tag.removesuffix(ending): s for tag, s in series.items() if tag.endswith(ending)},
+        statistics={tag: s for tag, s in series.items() if not tag.endswith(ending)},
+        best_step=trainer.best.steps[position],
+        optimizer=option(member.optimizer),
+        activation=kinds[0] if kinds else "",
+        learning_rate=float(member.optimizer.learning_rate),
+        batch_size=trainer.population.batches.batch_size * trainer.settings.accumulate,
+        penalties=_strengths(member.penalties, member.optimizer),
+        noise=noise_of(member.network),
+        batch_norm=has_batch_norm(member.network),
+        augmented=bool(member.augmentations),
+        class_weights=tuple(weights) if weights is not None else (),
+        clipped=member.clip_norm is not None or member.clip_value is not None,
+        data=data,
+        layers=network.layers,
+        weights=network.weights,
+        splits=network.splits,
+    )
+
+
+def _strengths(penalties: Any, optimizer: object) -> dict[str, float]:
+    """Strengths by option, with the optimizer's own decay; those that are off are left out."""
+    found = {option(penalty): float(penalty.strength) for penalty in penalties}
+    own = float(getattr(optimizer, "weight_decay", 0.0) or 0.0)
+    return {name: value for name, value in (found | {"optimizer": own}).items() if value > 0}

@@ -39,7 +39,9 @@ class DataFacts:
             rest), and the feature.
         baseline: the training loss of the best constant output.
         baseline_metric: the primary metric of the best constant prediction on the validation split.
+        reference: the skill (share of the baseline's errors avoided) of simple methods; see `reference.py`.
         initial_loss: what the loss should be at first.
+        large_loss: the loss of random outputs with a standard deviation of 4; what exceeds it is no sound start.
         floor: the loss of a perfect fit, or None where it has no lower bound.
     """
 
@@ -54,7 +56,9 @@ class DataFacts:
     target_correlation: tuple[float, int]
     baseline: float
     baseline_metric: float
+    reference: float
     initial_loss: float
+    large_loss: float
     floor: float | None
 
     @property

@@ -1,0 +1,175 @@
+"""Train the zoo, diagnose every run, repair what can be repaired, and print a table.
+
+    python -m benchmarks.diagnosis.run tuning      # the data sets and seeds that thresholds were chosen on
+    python -m benchmarks.diagnosis.run held-out    # those that they were not
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from benchmarks.diagnosis.train import Outcome, train_all
+from benchmarks.diagnosis.zoo import DATA, HELD_OUT, TUNING, Case, cases
+from nnlab.diagnosis import Finding, diagnose
+from nnlab.diagnosis.view import View
+
+SEEDS = {"tuning": 0, "held-out": 7}
+
+
+@dataclasses.dataclass
+class Row:
+    """Counts of one kind of fault."""
+
+    planted: int = 0
+    effective: int = 0
+    detected: int = 0
+    first: int = 0
+    repairable: int = 0
+    repaired: int = 0
+
+
+def every_name(findings: Sequence[Finding]) -> Iterator[str]:
+    """Names of findings and of the symptoms beneath them."""
+    for finding in findings:
+        yield finding.name
+        yield from every_name(finding.symptoms)
+
+
+def is_healthy(case: Case, outcome: Outcome) -> bool:
+    """By the last validation score alone."""
+    return outcome.score >= DATA[case.data][2]
+
+
+def effective(case: Case, outcome: Outcome) -> bool:
+    """Whether the planted fault did what it is there for; measured by scores, not by what a diagnosis looks at."""
+    if case.harmful:
+        return not is_healthy(case, outcome)
+    if case.kind == "overfitting":
+        view = View(outcome.record)
+        return view.skill("train") - view.skill("validation") > 0.15
+    if case.kind == "imbalance":
+        recall = outcome.record.splits["validation"].recall
+        return min((r for r in recall if not math.isnan(r)), default=1.0) < 0.35
+    return True
+
+
+def repaired(case: Case, before: Outcome, after: Outcome | None) -> bool:
+    """The fault is not found any more, and the score is healthy, or at least no worse than before."""
+    if after is None or set(case.causes) & set(every_name(diagnose(after.record))):
+        return False
+    if case.harmful:
+        # A data set that is harder than usual for this setup: most of the way to the threshold counts.
+        start = max(before.score, 0.0)
+        return after.score >= start + 0.8 * (DATA[case.data][2] - start)
+    return case.kind == "few_validation" or after.score >= before.score - 0.02
+
+
+def evaluate(chosen: Sequence[Case], repair: bool = True) -> tuple[dict[str, Row], dict[str, int], list[str]]:
+    """Train, diagnose and repair; rows by kind, counts over the healthy, and a line for every miss."""
+    outcomes = train_all([case.overrides for case in chosen])
+    rows: dict[str, Row] = defaultdict(Row)
+    healthy = {"runs": 0, "trained": 0, "faults": 0, "findings": 0}
+    misses: list[str] = []
+    mend: list[tuple[Case, Outcome, Finding]] = []
+    for case, outcome in zip(chosen, outcomes, strict=True):
+        if outcome is None:
+            continue
+        found = diagnose(outcome.record)
+        if case.kind == "healthy":
+            _count_healthy(case, outcome, found, healthy, misses)
+            continue
+        row = rows[case.kind]
+        row.planted += 1
+        if not effective(case, outcome):
+            continue
+        row.effective += 1
+        row.detected += bool(set(case.detected) & set(every_name(found)))
+        if found and found[0].name in case.causes:
+            row.first += 1
+        else:
+            names = " ".join(every_name(found)) or "nothing"
+            misses.append(f"{case.kind} on {case.data} ({outcome.score:.3f}): {names}  [{' '.join(case.overrides)}]")
+        if case.repairable:
+            row.repairable += 1
+            if found and found[0].overrides:
+                mend.append((case, outcome, found[0]))
+    for (case, before, finding), after in zip(mend, _repairs(mend) if repair else [], strict=False):
+        good = repaired(case, before, after)
+        rows[case.kind].repaired += good
+        if not good:
+            score = "refused" if after is None else f"{before.score:.3f} -> {after.score:.3f}"
+            still = " ".join(every_name(diagnose(after.record))) if after else ""
+            misses.append(f"not repaired: {case.kind} on {case.data} {score} by {finding.override}: {still}")
+    return dict(rows), healthy, misses
+
+
+def _count_healthy(
+    case: Case, outcome: Outcome, found: Sequence[Finding], healthy: dict[str, int], misses: list[str]
+) -> None:
+    healthy["trained"] += 1
+    if not is_healthy(case, outcome):
+        return
+    healthy["runs"] += 1
+    faults = [finding for finding in found if finding.severity == "fault"]
+    healthy["faults"] += bool(faults)
+    healthy["findings"] += bool(found)
+    if found:
+        names = " ".join(every_name(found))
+        misses.append(f"alarm on {case.data} ({outcome.score:.3f}): {names}  [{' '.join(case.overrides)}]")
+
+
+def _repairs(mend: Sequence[tuple[Case, Outcome, Finding]]) -> list[Outcome | None]:
+    return train_all([(*case.overrides, *finding.overrides) for case, _, finding in mend])
+
+
+def show(rows: dict[str, Row], healthy: dict[str, int]) -> None:
+    """The table of the README."""
+    print("| fault | planted | harmful | detected | cause first | repaired |\n|---|---|---|---|---|---|")
+    total = Row()
+    for kind, row in rows.items():
+        mended = f"{row.repaired} of {row.repairable}" if row.repairable else "-"
+        print(f"| {kind} | {row.planted} | {row.effective} | {row.detected} | {row.first} | {mended} |")
+        for field in dataclasses.fields(Row):
+            setattr(total, field.name, getattr(total, field.name) + getattr(row, field.name))
+    print(
+        f"| all | {total.planted} | {total.effective} | {total.detected} ({total.detected / total.effective:.1%}) "
+        f"| {total.first} ({total.first / total.effective:.1%}) "
+        f"| {total.repaired} of {total.repairable} ({total.repaired / max(total.repairable, 1):.1%}) |"
+    )
+    print(
+        f"\nhealthy: {healthy['runs']} of {healthy['trained']} runs are healthy by their score; false alarms "
+        f"{healthy['faults']} ({healthy['faults'] / max(healthy['runs'], 1):.1%}), with notes {healthy['findings']}"
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Parse the command line, run, print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.diagnosis.run", description=__doc__)
+    parser.add_argument("part", choices=sorted(SEEDS))
+    parser.add_argument("--each", type=int, default=4, help="runs of each fault on each data set")
+    parser.add_argument("--healthy", type=int, default=54, help="healthy runs on each data set")
+    parser.add_argument("--seed", type=int, help="another seed")
+    parser.add_argument("--data", nargs="*", help="only these data sets")
+    parser.add_argument("--no-repair", action="store_true")
+    options = parser.parse_args(arguments)
+    datasets = options.data or (TUNING if options.part == "tuning" else HELD_OUT)
+    started = time.perf_counter()
+    seed = SEEDS[options.part] if options.seed is None else options.seed
+    chosen = list(cases(datasets, seed, options.each, options.healthy))
+    rows, healthy, misses = evaluate(chosen, not options.no_repair)
+    show(rows, healthy)
+    print(f"\n{len(chosen)} runs on {', '.join(datasets)}, seed {seed}, {time.perf_counter() - started:.0f} s")
+    print("\n".join(["", "misses:", *misses]), file=sys.stderr)
+    print(json.dumps({kind: dataclasses.asdict(row) for kind, row in rows.items()}), file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,152 @@
+"""Facts about a data set that need no training: scale of inputs, classes, leaks, and the best constant prediction."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from nnlab.diagnosis.record import DataFacts
+from nnlab.diagnosis.reference import TRAIN, VALIDATION, reference_skill
+from nnlab.loss.base import Loss
+from nnlab.types import Dataset, Split
+
+SAMPLE = 4096  # examples that correlations and the best constant output are computed from
+FEWEST = 16  # data sets with fewer different examples, such as XOR, share them between splits on purpose
+
+
+def sample(split: Split, count: int) -> Split:
+    """At most `count` examples, evenly spaced over the split."""
+    if len(split) <= count:
+        return split
+    index = torch.linspace(0, len(split) - 1, count, device=split.inputs.device).long()
+    return Split(split.inputs[index], split.targets[index])
+
+
+def data_facts(dataset: Dataset, loss: Loss) -> DataFacts:
+    """The facts of a data set, as the network sees it, and of a loss on it."""
+    train, validation = dataset.train, dataset.validation
+    part = sample(train, SAMPLE)
+    means, stds = _moments(part.inputs)
+    labels = not train.targets.is_floating_point()
+    targets = part.targets
+    return DataFacts(
+        examples={name: len(getattr(dataset, name)) for name in ("train", "validation", "test")},
+        input_mean=(float(means.min()), float(means.max())),
+        input_std=(float(stds.min()), float(stds.max())),
+        finite=all(bool(torch.isfinite(x).all()) for x in (train.inputs, train.targets)),
+        class_counts=tuple(torch.bincount(train.targets, minlength=dataset.target_size).tolist()) if labels else (),
+        target_mean=0.0 if labels else float(targets.mean(0).abs().max()),
+        target_std=0.0 if labels else float(targets.std(0).max()) if len(targets) > 1 else 0.0,
+        shared=shared_fraction(train, validation),
+        target_correlation=_strongest_correlation(part, dataset.target_size),
+        baseline=best_constant_loss(loss, targets, dataset.target_size),
+        baseline_metric=_baseline_metric(dataset),
+        reference=reference_skill(dataset, sample(train, TRAIN), sample(validation, VALIDATION)),
+        initial_loss=loss.initial_loss(targets, dataset.target_size),
+        large_loss=_large_loss(loss, targets, dataset.target_size),
+        floor=loss.floor(targets, dataset.target_size),
+    )
+
+
+def _moments(inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each feature of vectors, each channel of images; constant ones are left out."""
+    values = inputs.double()
+    axes = (0,) if inputs.ndim == 2 else (0, *range(2, inputs.ndim))
+    means, stds = values.mean(axes), values.std(axes, correction=0)
+    varying = stds > 1e-12 * means.abs().clamp(min=1)
+    if not bool(varying.any()):
+        return means, stds
+    return means[varying], stds[varying]
+
+
+def shared_fraction(train: Split, validation: Split) -> float:
+    """Fraction of the validation examples whose inputs are also in the training split; 0 for tiny data sets."""
+    draw = torch.Generator(device=train.inputs.device).manual_seed(0)
+    size = train.inputs[0].numel()
+    direction = torch.randn(size, generator=draw, dtype=torch.float64, device=train.inputs.device)
+
+    def keys(split: Split) -> Tensor:
+        # A sum in another order may round differently, so rows are compared by a rounded projection.
+        return (split.inputs.flatten(1).double() @ direction * 1e6).round()
+
+    known, asked = keys(train), keys(validation)
+    if len(known.unique()) < FEWEST:
+        return 0.0
+    return float(torch.isin(asked, known).double().mean())
+
+
+def _strongest_correlation(split: Split, classes: int) -> tuple[float, int]:
+    """The largest |correlation| between an input and the target, and the input's index.
+
+    With classes it is the correlation ratio (Fisher 1925): the root of the share of an input's variance that lies
+    between the classes, 1 where the input is one number within each class.
+    """
+    x = split.inputs.flatten(1).double()
+    x = x - x.mean(0)
+    if not split.targets.is_floating_point():
+        member = torch.nn.functional.one_hot(split.targets, classes).double()
+        between = ((member.T @ x).square() / member.sum(0).clamp(min=1)[:, None]).sum(0)
+        total = x.square().sum(0)
+        share = torch.where(total > 1e-12, between / total.clamp(min=1e-300), torch.zeros_like(total)).sqrt()
+        return float(share.max()), int(share.argmax())
+    y = split.targets.double() - split.targets.double().mean(0)
+    scale = x.norm(dim=0)[:, None] * y.norm(dim=0)[None]
+    correlation = torch.where(scale > 1e-12, (x.T @ y).abs() / scale.clamp(min=1e-300), torch.zeros_like(scale))
+    strongest = correlation.max(1).values
+    return float(strongest.max()), int(strongest.argmax())
+
+
+def _large_loss(loss: Loss, targets: Tensor, classes: int) -> float:
+    """The loss of random outputs N(0, 4^2); five times the median where a few examples dominate the mean."""
+    draw = torch.Generator().manual_seed(0)
+    outputs = 4 * torch.randn(len(targets), loss.output_size(classes), generator=draw)
+    losses = loss.losses(outputs.to(targets.device), targets)
+    return min(float(losses.mean()), 5 * max(float(losses.median()), 0.0) + 1)
+
+
+def best_constant_loss(loss: Loss, targets: Tensor, classes: int, iterations: int = 60) -> float:
+    """The least mean loss that an output which ignores its input can reach, from several starts by Adam.
+
+    It is the floor of a network that has learned nothing but the frequencies of its targets.
+    """
+    outputs = loss.output_size(classes)
+    targets = targets.cpu()
+    starts = [torch.zeros(outputs)]
+    if targets.is_floating_point():
+        share = torch.full((len(targets),), 1 / len(targets))
+        mean = torch.zeros(outputs)
+        mean[: targets.shape[1]] = targets.mean(0).float()
+        starts.append(mean)
+    else:
+        # All examples of a class have the same loss.
+        share = torch.bincount(targets, minlength=classes).float() / len(targets)
+        targets = torch.arange(classes)
+        logits = share.clamp(min=1e-6).log()
+        starts += [share, logits] if outputs == classes else [(logits[1] - logits[0]).reshape(1)]
+        starts += [torch.ones(1), -torch.ones(1)] if outputs == 1 else []
+    found = [_descend(loss, start, targets, share, iterations) for start in starts]
+    return min(value for value in found if math.isfinite(value))
+
+
+def _descend(loss: Loss, output: Tensor, targets: Tensor, share: Tensor, iterations: int) -> float:
+    """Adam with a falling rate on one constant output; the best loss on the way."""
+    m, v, best = torch.zeros_like(output), torch.zeros_like(output), math.inf
+    for k in range(1, iterations + 1):
+        values, gradients = loss.losses_and_gradient(output.expand(len(targets), -1), targets)
+        best = min(best, float(values @ share))
+        g = share @ gradients
+        m, v = 0.9 * m + 0.1 * g, 0.99 * v + 0.01 * g * g
+        rate = 0.2 * (1 - k / (iterations + 1))
+        output = output - rate * (m / (1 - 0.9**k)) / ((v / (1 - 0.99**k)).sqrt() + 1e-8)
+    return best
+
+
+def _baseline_metric(dataset: Dataset) -> float:
+    """Accuracy of the most frequent class, or root mean squared error of the mean, on the validation split."""
+    train, validation = dataset.train.targets, dataset.validation.targets
+    if not train.is_floating_point():
+        return float((validation == train.mode().values).double().mean())
+    scale = dataset.target_std if dataset.target_std is not None else 1.0
+    return float(((validation - train.mean(0)) * scale).square().mean().sqrt())

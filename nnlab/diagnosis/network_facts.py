@@ -1,0 +1,201 @@
+"""Facts about trained networks: units, weights, and predictions on a part of the data, for all members at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from nnlab.activation.base import Activation
+from nnlab.diagnosis.data_facts import sample
+from nnlab.diagnosis.record import LayerFacts, SplitFacts, WeightFacts
+from nnlab.statistics import activations
+from nnlab.training import Trainer
+from nnlab.types import Split, Task
+
+WORK = 4e8  # multiply-adds that one pass of all members may cost
+TOLERANCE = 0.05  # distance from a saturation value that counts as saturated
+
+
+class NetworkFacts(NamedTuple):
+    """Facts of one member."""
+
+    layers: tuple[LayerFacts, ...]
+    weights: tuple[WeightFacts, ...]
+    splits: dict[str, SplitFacts]
+
+
+@contextmanager
+def last_weights(trainer: Trainer) -> Iterator[None]:
+    """All members in the stack with their present weights; those that have ended with their best."""
+    stack, best = trainer.stack, trainer.best
+    present = stack.theta, stack.buffers
+    theta = best.theta.clone()
+    buffers = {name: value.clone() for name, value in best.buffers.items()}
+    for row, member in enumerate(trainer.active):
+        if bool(torch.isfinite(stack.theta[row]).all()):
+            theta[member] = stack.theta[row]
+            for name, value in stack.buffers.items():
+                buffers[name][member] = value[row]
+    stack.replace(theta, buffers)
+    try:
+        yield
+    finally:
+        stack.replace(*present)
+
+
+@torch.no_grad()
+def network_facts(trainer: Trainer) -> list[NetworkFacts]:
+    """The facts of every member at its last weights; nothing of the training state is changed."""
+    with last_weights(trainer):
+        rows = int(min(1024, max(64, WORK / max(trainer.stack.theta.numel(), 1))))
+        splits = {name: _split_facts(trainer, name, rows) for name in ("train", "validation")}
+        layers = _layer_facts(trainer, min(rows, 512))
+        weights = _weight_facts(trainer)
+    return [
+        NetworkFacts(layers[member], weights[member], {name: facts[member] for name, facts in splits.items()})
+        for member in range(len(trainer.members))
+    ]
+
+
+def _stacked(trainer: Trainer, name: str, rows: int) -> Split:
+    parts = {id(m.dataset): sample(getattr(m.dataset, name), rows) for m in trainer.members}
+    chosen = [parts[id(m.dataset)] for m in trainer.members]
+    return Split(torch.stack([s.inputs for s in chosen]), torch.stack([s.targets for s in chosen]))
+
+
+def _split_facts(trainer: Trainer, name: str, rows: int) -> list[SplitFacts]:
+    split = _stacked(trainer, name, rows)
+    outputs = trainer.stack.outputs(split.inputs)
+    losses = trainer.loss.losses(outputs, split.targets).double()
+    prediction = trainer.loss.prediction(outputs)
+    scale = trainer.members[0].dataset.target_std
+    metric = trainer.loss.metrics(prediction, split.targets, scale)[trainer.primary_metric].tolist()
+    regression = trainer.members[0].dataset.task is Task.REGRESSION
+    classes = trainer.members[0].dataset.target_size
+    facts = []
+    for member, targets in enumerate(split.targets):
+        own = prediction[member]
+        loss = float(losses[member].mean())
+        if regression:
+            error = (own[:, : targets.shape[1]] - targets).square().mean(1)
+            spread = own[:, : targets.shape[1]].std(0) / targets.std(0).clamp(min=1e-12)
+            size = float(error.mean().sqrt())
+            factor = float(metric[member]) / size if size > 0 else 1.0
+            standard = float(error.std()) / math.sqrt(len(error)) / max(2 * size, 1e-12) * factor
+            facts.append(SplitFacts(loss, float(metric[member]), spread=float(spread.mean()), error=standard))
+        else:
+            guess = own.argmax(-1)
+            predicted = torch.bincount(guess, minlength=classes)
+            counts = torch.bincount(targets, minlength=classes)
+            right = torch.bincount(targets[guess == targets], minlength=classes)
+            p = float(metric[member])
+            facts.append(
+                SplitFacts(
+                    loss,
+                    p,
+                    tuple(predicted.tolist()),
+                    tuple((right / counts).tolist()),
+                    float(own.std(0).mean()),
+                    math.sqrt(max(p * (1 - p), 0.0) / len(targets)),
+                )
+            )
+    return facts
+
+
+def activation_layers(network: nn.Module) -> dict[str, Activation]:
+    """The activation layers of nnlab in a network, by name."""
+    return {name: module for name, module in network.named_modules() if isinstance(module, Activation)}
+
+
+def _layer_facts(trainer: Trainer, rows: int) -> list[tuple[LayerFacts, ...]]:
+    layers = activation_layers(trainer.stack.network)
+    if not layers:
+        return [()] * len(trainer.members)
+    captured = trainer.stack.capture(_stacked(trainer, "train", rows).inputs, list(layers))
+    columns = []
+    for name, module in layers.items():
+        y = captured[name]
+        low, high = module.saturation
+        columns.append(
+            (
+                name,
+                option(module),
+                constant_units(y).tolist(),
+                activations.saturated_fraction(y, low, high, TOLERANCE).tolist(),
+                activations.std(y).tolist(),
+            )
+        )
+    return [
+        tuple(LayerFacts(name, kind, dead[m], saturated[m], std[m]) for name, kind, dead, saturated, std in columns)
+        for m in range(len(trainer.members))
+    ]
+
+
+def option(component: object) -> str:
+    """The option's name in a config: that of the component's module."""
+    return type(component).__module__.rpartition(".")[2]
+
+
+def constant_units(y: Tensor) -> Tensor:
+    """Fraction of units of outputs (M, N, units, ...) whose value is the same for every example, (M,)."""
+    values = y.transpose(1, 2).flatten(2)
+    return ((values.amax(2) - values.amin(2)) <= 1e-6).double().mean(1)
+
+
+def _weight_facts(trainer: Trainer) -> list[tuple[WeightFacts, ...]]:
+    weights = trainer.stack.layout.weights(trainer.stack.theta)
+    table = {name: symmetric_fraction(value).tolist() for name, value in weights.items()}
+    shapes = {name: tuple(value.shape[1:]) for name, value in weights.items()}
+    frozen = [
+        WeightFacts(name, 0.0, tuple(p.shape), trainable=False)
+        for name, p in trainer.stack.network.named_parameters()
+        if not p.requires_grad and p.ndim >= 2
+    ]
+    return [
+        (*(WeightFacts(name, column[m], shapes[name]) for name, column in table.items()), *frozen)
+        for m in range(len(trainer.members))
+    ]
+
+
+def symmetric_fraction(weight: Tensor) -> Tensor:
+    """Fraction of units of weights (M, out, ...) with the same incoming weights as another unit, (M,).
+
+    Units without any weight are counted only where the whole layer is zero.
+    """
+    rows = weight.flatten(2).double()
+    if rows.shape[1] < 2:
+        return torch.zeros(len(rows), dtype=torch.float64)
+    draw = torch.Generator(device=rows.device).manual_seed(0)
+    direction = torch.randn(rows.shape[2], generator=draw, dtype=torch.float64, device=rows.device)
+    order = (rows @ direction).argsort(1)
+    ordered = rows.gather(1, order.unsqueeze(2).expand_as(rows))
+    norms = ordered.norm(dim=2)
+    near = (ordered[:, 1:] - ordered[:, :-1]).norm(dim=2) <= 1e-4 * norms[:, 1:]
+    empty = norms <= 1e-9
+    whole = empty.all(1, keepdim=True)
+    near = near & ((~empty[:, 1:] & ~empty[:, :-1]) | whole)
+    pad = torch.zeros_like(near[:, :1])
+    alike = torch.cat([near, pad], 1) | torch.cat([pad, near], 1)
+    return alike.double().mean(1)
+
+
+def noise_of(network: nn.Module) -> dict[str, float]:
+    """Drop probabilities of the noise layers by option, the largest of each."""
+    found: dict[str, float] = {}
+    for module in network.modules():
+        p = getattr(module, "p", None)
+        if hasattr(module, "noisy") and p is not None:
+            found[option(module)] = max(found.get(option(module), 0.0), float(torch.as_tensor(p).max()))
+    return found
+
+
+def has_batch_norm(network: nn.Module) -> bool:
+    """Whether a layer behaves differently in evaluation because it has running statistics."""
+    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
+
+

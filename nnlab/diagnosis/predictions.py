@@ -1,0 +1,92 @@
+"""Findings about what the network predicts: one class for all, no minority, and not the same in evaluation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from nnlab.diagnosis.finding import Finding
+from nnlab.diagnosis.view import View
+
+COLLAPSED = 0.97
+IMBALANCED = 5.0
+MISSED, FOUND = 0.35, 0.9
+MISMATCH = 0.1
+
+
+def collapse(view: View) -> Iterator[Finding]:
+    """One class is predicted for nearly every example."""
+    facts, data = view.record.splits.get("train"), view.record.data
+    if facts is None or data is None or not facts.predicted:
+        return
+    total, most = sum(facts.predicted), max(facts.predicted)
+    predicted = facts.predicted.index(most)
+    share = data.class_counts[predicted] / max(sum(data.class_counts), 1)
+    weights = view.record.class_weights
+    skewed = bool(weights) and max(weights) > 20 * max(min(weights), 1e-12) and view.weak
+    if not skewed and (most < COLLAPSED * total or share > 0.8):
+        return
+    why = (
+        f"The class weights {', '.join(f'{w:.3g}' for w in weights)} tell the loss to care for little else."
+        if skewed
+        else "Its outputs no longer depend on the input."
+    )
+    yield Finding(
+        "class_collapse",
+        f"The network predicts class {predicted} for {most / total:.0%} of the examples, {share:.0%} of which are of "
+        f"it. {why}",
+        {"class": predicted, "predicted share": most / total, "true share": share, "skewed weights": int(skewed)},
+        ("loss.class_weights=null",) if skewed else (),
+    )
+
+
+def imbalance(view: View) -> Iterator[Finding]:
+    """A rare class is never predicted, and the accuracy looks good all the same."""
+    facts, data = view.record.splits.get("validation"), view.record.data
+    if facts is None or data is None or len(data.class_counts) < 2 or min(data.class_counts) == 0:
+        return
+    ratio = max(data.class_counts) / min(data.class_counts)
+    large = data.class_counts.index(max(data.class_counts))
+    missed = [
+        (recall, c)
+        for c, recall in enumerate(facts.recall)
+        if data.class_counts[c] * IMBALANCED < max(data.class_counts) and recall < MISSED
+    ]
+    if ratio < IMBALANCED or not missed or facts.recall[large] < FOUND:
+        return
+    recall, rare = min(missed)
+    inverse = [sum(data.class_counts) / count for count in data.class_counts]
+    weights = ",".join(f"{len(inverse) * w / sum(inverse):.3g}" for w in inverse)
+    yield Finding(
+        "imbalance_ignored",
+        f"Class {rare} has {data.class_counts[rare]} examples against {max(data.class_counts)} of class {large}, and "
+        f"only {recall:.0%} of them are found: ignoring it costs the loss little, and the accuracy hides it.",
+        {"class": rare, "recall": recall, "ratio": ratio},
+        ("loss=softmax_cross_entropy", f"loss.class_weights=[{weights}]"),
+    )
+
+
+def mismatch(view: View) -> Iterator[Finding]:
+    """The network in evaluation mode is not the one that was trained."""
+    facts, data = view.record.splits.get("train"), view.record.data
+    tail = view.tail_loss
+    if facts is None or data is None or not math.isfinite(tail) or not math.isfinite(facts.loss):
+        return
+    excess = (facts.loss - tail) / data.scale
+    clear = excess > MISMATCH and facts.loss > 1.5 * tail
+    harmful = view.weak and excess > 0.02 and facts.loss > 3 * tail
+    if not (view.record.batch_norm or view.record.noise) or not (clear or harmful):
+        return
+    part = "batch norm" if view.record.batch_norm else next(iter(view.record.noise))
+    remedy: tuple[str, ...] = ("architecture=mlp", "architecture.batch_norm=false")
+    if not view.record.batch_norm:
+        remedy = (f"regularizer.{part}.p=0.2",)
+    elif view.record.batch_size < 8:
+        remedy = ("trainer.batch_size=32",)
+    yield Finding(
+        "train_evaluation_mismatch",
+        f"The same training examples have a loss of {tail:.3g} in training mode but {facts.loss:.3g} in evaluation "
+        f"mode: {part} behaves differently there. Its running statistics come from too few or too small batches.",
+        {"training mode": tail, "evaluation mode": facts.loss},
+        remedy,
+    )

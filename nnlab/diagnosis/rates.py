@@ -1,0 +1,174 @@
+"""Findings about the learning rate: too high, too low, decayed too early, and updates of an unusual size.
+
+An update of about a thousandth of the weight is healthy (Karpathy, notes of CS231n), which also gives the rate to try:
+the present one times the wanted ratio over the measured one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from nnlab.diagnosis.finding import Finding
+from nnlab.diagnosis.view import EARLY, View, rounded
+
+USUAL = {"adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3, "adagrad": 0.02, "adadelta": 1.0, "sgd": 0.1, "momentum": 0.1}
+USUAL |= {"heavy_ball": 0.01, "nesterov": 0.01}
+ADAPTIVE = ("adam", "adamw", "rmsprop", "adagrad", "adadelta")
+HEALTHY = 3e-3  # the update-to-weight ratio that a suggested rate aims at
+HIGH_EARLY = 0.25  # a ratio in the first steps from which weights are overwritten rather than adjusted
+HIGH_LATE = 0.05
+LOW = 2e-4
+GREW = 3.0
+
+
+def suggested_rate(view: View) -> float:
+    """A rate whose updates would be of a healthy size, near the usual one of the optimizer."""
+    record = view.record
+    usual = USUAL.get(record.optimizer, 0.01)
+    ratio = _early_ratio(view)
+    if record.optimizer in ADAPTIVE or not 0 < ratio < math.inf:
+        return usual
+    estimate = record.learning_rate * HEALTHY / ratio
+    return min(max(estimate, usual / 30), usual * 10)
+
+
+def _early_ratio(view: View) -> float:
+    values = [v for s, v in zip(view.update_ratio.steps, view.update_ratio.values, strict=True) if s <= EARLY and v > 0]
+    return float(np.median(values)) if values else math.nan
+
+
+def exploded(view: View) -> Iterator[Finding]:
+    """The loss became infinite, or ended far above where it started."""
+    record = view.record
+    layer = record.reason.partition("first non-finite gradient: `")[2].partition("`")[0]
+    grew = _grew(view)
+    if record.status != "diverged" and not grew:
+        return
+    step = len(record.losses) + 1 if record.status == "diverged" else int(np.argmax(record.losses)) + 1
+    last = float(record.losses[-1]) if len(record.losses) else math.nan
+    what = "stopped being a finite number" if record.status == "diverged" else "grew far beyond its first value"
+    yield Finding(
+        "loss_exploded",
+        f"The loss {what} at step {step}; the last good state is that of step {record.best_step}. Each update made the "
+        "next gradient larger.",
+        {"first loss": view.first_loss, "last loss": last, "last good step": record.best_step},
+        ("trainer.clip_norm=1",) if not record.clipped else (),
+        layer=layer or None,
+        step=step,
+        certain=True,
+    )
+
+
+def _grew(view: View) -> bool:
+    data, windows = view.record.data, view.windows
+    if data is None or len(windows) < 3:
+        return False
+    top = max(data.baseline, view.first_loss) + data.scale
+    return bool(windows[-1] > GREW * top or windows.max() > 100 * max(abs(top), data.scale))
+
+
+def too_high(view: View) -> Iterator[Finding]:
+    """Updates overwrite the weights, and the loss jumps about, stays up, or explodes."""
+    record = view.record
+    ratios = view.update_ratio
+    early = max((v for s, v in zip(ratios.steps, ratios.values, strict=True) if 1 < s <= EARLY), default=math.nan)
+    if math.isnan(early):
+        early = max(ratios.values[:1], default=math.nan)
+    late = float(np.median([v for s, v in zip(ratios.steps, ratios.values, strict=True) if s > EARLY] or [math.nan]))
+    diverged = record.status == "diverged" or _grew(view)
+    noisy = _oscillation(view)
+    jumps = early > HIGH_EARLY or late > HIGH_LATE
+    bad = view.weak or (not record.splits and view.learned < 0.3)
+    if not (diverged or (jumps and bad and record.steps >= 20)):
+        return
+    rate = suggested_rate(view)
+    rate = rate if rate < record.learning_rate else record.learning_rate / 10
+    manner = "the loss exploded" if diverged else "the loss jumps up and down instead of falling"
+    yield Finding(
+        "learning_rate_too_high",
+        f"With a learning rate of {record.learning_rate:g} {manner}: each step overshoots the minimum of the loss "
+        f"along the gradient. The first updates were {_percent(early)} of the weights; about 0.1-1% is healthy.",
+        {"learning rate": record.learning_rate, "update ratio": early, "late update ratio": late, "noise": noisy},
+        (f"optimizer.learning_rate={rounded(rate)}",),
+        step=ratios.steps[0] if ratios else None,
+        certain=diverged,
+    )
+
+
+def _oscillation(view: View) -> float:
+    """Standard deviation of the losses in the second half around their own trend, per what there is to learn."""
+    losses = view.record.losses[len(view.record.losses) // 2 :]
+    losses = losses[np.isfinite(losses)]
+    if len(losses) < 4 or view.record.data is None:
+        return math.nan
+    return float(np.abs(np.diff(losses)).mean() / view.record.data.scale)
+
+
+def _percent(ratio: float) -> str:
+    return "an unknown share" if math.isnan(ratio) else f"{100 * ratio:.2g}%"
+
+
+def too_low(view: View) -> Iterator[Finding]:
+    """Updates are so small that the weights stay where they started."""
+    record = view.record
+    ratios = [v for v in view.update_ratio.values if v > 0]
+    bad = view.weak or view.learned < 0.3
+    if not ratios or not bad or record.steps < 20:
+        return
+    highest = float(np.max(record.rates[np.isfinite(record.rates)], initial=0.0))
+    moved = float(np.median(ratios)) * record.steps
+    if not (max(ratios) < 5 * LOW and moved < 0.5) or highest <= 0:
+        return
+    rate = max(suggested_rate(view), 10 * record.learning_rate)
+    yield Finding(
+        "learning_rate_too_low",
+        f"The weights hardly move: one update changes them by {_percent(float(np.median(ratios)))}, all {record.steps} "
+        f"together by at most {_percent(moved)}. At a rate of {record.learning_rate:g} training would take far longer.",
+        {"learning rate": record.learning_rate, "update ratio": float(np.median(ratios)), "learned": view.learned},
+        (f"optimizer.learning_rate={rounded(rate)}",),
+        certain=record.steps >= 100,
+    )
+
+
+def decayed_too_early(view: View) -> Iterator[Finding]:
+    """The schedule took the rate down to nothing while there was much left to learn."""
+    record = view.record
+    rates = record.rates[np.isfinite(record.rates)]
+    if len(rates) < 20 or not (view.weak or view.learned < 0.3) or rates.max() <= 0:
+        return
+    high = np.flatnonzero(rates >= rates.max() / 20)
+    share = (high[-1] + 1) / max(record.total_steps, len(rates))
+    if share > 0.5 or rates[-1] > rates.max() / 20:
+        return
+    yield Finding(
+        "learning_rate_decayed_too_early",
+        f"From step {high[-1] + 1} on, after {share:.0%} of the run, the learning rate was {rates[-1] / rates.max():.1g} "
+        "of its highest, and the loss stayed where it was, although there was more to learn.",
+        {"share of the run": float(share), "last rate": float(rates[-1]), "shortfall": view.shortfall},
+        ("scheduler=cosine",),
+        step=int(high[-1]) + 1,
+    )
+
+
+def unusual_updates(view: View) -> Iterator[Finding]:
+    """Update-to-weight ratios outside of 1e-6 ... 0.1 for most of the run."""
+    for name, series in view.record.series("update_ratio").items():
+        values = [v for s, v in zip(series.steps, series.values, strict=True) if s > EARLY and math.isfinite(v)]
+        if len(values) < 3:
+            continue
+        ratio = float(np.median(values))
+        if 0 < ratio < 1e-6 or ratio > 0.1:
+            size = "large" if ratio > 0.1 else "small"
+            wanted = view.record.learning_rate * (0.01 / ratio if ratio > 0.1 else 1e-4 / ratio)
+            yield Finding(
+                "update_ratio_out_of_range",
+                f"Updates of `{name}` are unusually {size}: {ratio:.1e} of the weights, where about 1e-3 is healthy.",
+                {"update ratio": ratio},
+                (f"optimizer.learning_rate={rounded(wanted)}",),
+                layer=name,
+                severity="note",
+            )
+            return

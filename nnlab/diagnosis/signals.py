@@ -1,0 +1,193 @@
+"""Findings about how signals pass through the layers: vanishing and exploding gradients, dead and saturated units.
+
+Sources: Glorot and Bengio 2010 (saturation, vanishing); He et al. 2015, arXiv:1502.01852 (scale of initial weights).
+What is wrong before the first update was caused by the initialization or the inputs, not by the learning rate.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from nnlab.diagnosis.finding import Finding
+from nnlab.diagnosis.view import View
+
+VANISHED = 1e-4  # gradient of a weight, per entry, against the largest of the network
+QUIET = 1e-3  # standard deviation of a layer's outputs that tells examples no longer apart
+EXPLODED = 30.0  # norm of the first gradient, per what there is to learn
+GROWTH = 5.0  # of the signal's standard deviation from the first to the last hidden layer
+DEAD, SATURATED = 0.5, 0.6
+SATURATING = ("sigmoid", "tanh")
+DYING = ("relu", "prelu", "leaky_relu", "elu", "gelu", "silu", "softplus", "hard_threshold")
+
+
+def sound_initialization(view: View) -> str:
+    """The option that keeps the signal's variance for the network's activation."""
+    return "xavier" if view.record.activation in (*SATURATING, "identity", "") else "he"
+
+
+def vanishing(view: View) -> Iterator[Finding]:
+    """The first layers get no gradient, or the last ones no signal."""
+    gradients = view.gradients()
+    biases = [s.values[0] for name, s in view.record.series("gradient_norm").items() if name.endswith("bias") and s]
+    largest = max([*gradients.values(), *biases], default=0.0)
+    stds = view.early("activation_std")
+    if len(gradients) < 3 or largest <= 0 or not view.weak:
+        return
+    name, smallest = next(iter(gradients.items()))
+    quiet = [(layer, std) for layer, std in stds.items() if std < QUIET]
+    faint = smallest / largest < VANISHED
+    if not (faint or quiet):
+        return
+    overrides = ["activation=relu"] if view.record.activation in SATURATING else []
+    overrides += ["initialization=he"]
+    where, value = (name, smallest / largest) if faint else quiet[0]
+    yield Finding(
+        "vanishing_gradients",
+        f"Before the first update the gradient of `{name}` is {smallest / largest:.1e} times the network's largest: "
+        "backpropagation multiplies it by small weights or flat activations in every layer, so the first layers do "
+        "not learn.",
+        {"gradient ratio": smallest / largest, "last layer's std": list(stds.values())[-1] if stds else math.nan}
+        | {"value": value},
+        tuple(overrides),
+        layer=where,
+        step=1,
+        certain=True,
+    )
+
+
+def exploding(view: View) -> Iterator[Finding]:
+    """The signal grows from layer to layer, and the gradient with it."""
+    stds = list(view.early("activation_std").values())
+    norm = view.early("gradient_norm").get("all", math.nan)
+    data = view.record.data
+    if data is None or len(stds) < 2:
+        return
+    growth = stds[-1] / max(stds[0], 1e-12)
+    broken = not all(map(math.isfinite, [norm, *stds]))
+    large = max(abs(data.large_loss), data.scale)
+    if not broken and not (growth > GROWTH and stds[-1] > GROWTH and norm > EXPLODED * min(data.scale, 1.0)):
+        return
+    if not broken and view.first_loss < 2 * large and not view.weak:
+        return
+    layers = list(view.early("activation_std"))
+    yield Finding(
+        "exploding_gradients",
+        f"At the first step the signal grows {growth:.3g}-fold from layer `{layers[0]}` to `{layers[-1]}`, and the "
+        f"gradient has a norm of {norm:.3g}: the initial weights are too large for a network this deep.",
+        {"growth": growth, "gradient norm": norm, "first loss": view.first_loss},
+        (f"initialization={sound_initialization(view)}", "initialization.scale=1"),
+        layer=layers[-1],
+        step=1,
+        certain=True,
+    )
+
+
+def dead(view: View) -> Iterator[Finding]:
+    """Units that give the same value for every example."""
+    kinds = {layer.name: layer.kind for layer in view.record.layers}
+    if not view.weak and view.record.splits:
+        return
+    start = {n: v for n, v in view.early("activation_dead").items() if v > DEAD}
+    end = {f.name: f.dead for f in view.record.layers if f.dead > DEAD and f.kind in DYING}
+    found = start or end
+    if not found or (start and _fades(view, start)):
+        return
+    layer, fraction = max(found.items(), key=lambda item: item[1])
+    when = "already before the first update" if start else "at the end"
+    why = (
+        "its biases or weights push the inputs of the activation below zero"
+        if start
+        else "a large update has pushed the inputs of the activation below zero for every example"
+    )
+    yield Finding(
+        "dead_units",
+        f"{fraction:.0%} of the units of `{layer}` are dead {when}: they give the same value whatever the example; "
+        f"{why}, where its gradient is zero, so they cannot recover.",
+        {"dead fraction": fraction},
+        ("initialization=he", "initialization.bias=0") if start else ("activation=leaky_relu",),
+        layer=layer,
+        step=1 if start else None,
+        certain=bool(start) and kinds.get(layer, "relu") == "relu",
+    )
+
+
+def _fades(view: View, dead: dict[str, float]) -> bool:
+    """Whether the signal fades from layer to layer, so that units die late in the network for want of it."""
+    stds = view.early("activation_std")
+    first = next(iter(stds), "")
+    return bool(first) and first not in dead and min(stds.values()) < 0.1 * stds[first]
+
+
+def saturated(view: View) -> Iterator[Finding]:
+    """Units of sigmoid or tanh that sit where the activation is flat."""
+    if view.record.activation not in SATURATING or (not view.weak and view.record.splits):
+        return
+    start = {n: v for n, v in view.early("activation_saturated").items() if v > SATURATED}
+    end = {f.name: f.saturated for f in view.record.layers if f.saturated > SATURATED and f.kind in SATURATING}
+    found = start or end
+    if not found:
+        return
+    layer, fraction = max(found.items(), key=lambda item: item[1])
+    when = "already before the first update" if start else "at the end"
+    yield Finding(
+        "saturated_units",
+        f"{fraction:.0%} of the outputs of `{layer}` are {when} within 0.05 of the ends of {view.record.activation}, "
+        "where it is flat: almost no gradient passes. Smaller initial weights keep units in the steep middle.",
+        {"saturated fraction": fraction},
+        ("initialization=xavier", "initialization.scale=1") if start else ("activation=relu", "initialization=he"),
+        layer=layer,
+        step=1 if start else None,
+        certain=bool(start),
+    )
+
+
+def symmetric(view: View) -> Iterator[Finding]:
+    """Units of a hidden layer that are copies of each other."""
+    for weight in list(view.record.weights)[:-1]:
+        if weight.trainable and weight.shape[0] > 1 and weight.symmetric > 0.5:
+            yield Finding(
+                "symmetric_units",
+                f"{weight.symmetric:.0%} of the units of `{weight.name}` are copies of another: they started with the "
+                "same weights, get the same gradient in every step, and so the layer is as good as one unit.",
+                {"identical fraction": weight.symmetric},
+                (f"initialization={sound_initialization(view)}",),
+                layer=weight.name,
+                step=1,
+                certain=True,
+            )
+            return
+
+
+def frozen(view: View) -> Iterator[Finding]:
+    """Weights that the optimizer may not change."""
+    names = [weight.name for weight in view.record.weights if not weight.trainable]
+    if names and view.weak:
+        yield Finding(
+            "frozen_layers",
+            f"{len(names)} weights, `{names[0]}` first, are excluded from training (`requires_grad` is False): they "
+            "keep their random initial values.",
+            {"frozen weights": len(names)},
+            ("architecture=mlp",),
+            layer=names[0],
+            step=1,
+            certain=True,
+        )
+
+
+def hockey_stick(view: View) -> Iterator[Finding]:
+    """A first loss far above what a fresh network should have."""
+    data = view.record.data
+    if data is None or not view.record.steps:
+        return
+    if not view.first_loss > max(data.large_loss, data.baseline + 2 * data.scale):
+        return
+    yield Finding(
+        "hockey_stick_start",
+        f"The first loss is {view.first_loss:.3g}, where {data.initial_loss:.3g} is expected: the fresh network is "
+        "confidently wrong, and the first steps only undo that. The curve then looks like a hockey stick.",
+        {"first loss": view.first_loss, "expected": data.initial_loss, "best constant": data.baseline},
+        (f"initialization={sound_initialization(view)}", "initialization.scale=1"),
+        step=1,
+        certain=True,
+    )

@@ -1,0 +1,144 @@
+"""Numbers that several rules share, derived from a record once: how much was learned, how fast, how the curve bends."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+
+from nnlab.diagnosis.record import RunRecord, Series
+from nnlab.types import Task
+
+EARLY = 8  # steps whose statistics still describe the start
+SHORT = 0.1  # skill behind the reference that counts as not having learned what is there
+
+
+class View:
+    """A record with what follows from it; everything is computed when it is asked for.
+
+    Args:
+        record: the record.
+    """
+
+    def __init__(self, record: RunRecord) -> None:
+        self.record = record
+
+    @functools.cached_property
+    def windows(self) -> np.ndarray:
+        """Mean losses of twenty equal stretches of the run (fewer where it is shorter), finite ones only."""
+        losses = self.record.losses[np.isfinite(self.record.losses)]
+        count = min(20, len(losses) // 5) or min(len(losses), 1)
+        return np.array([part.mean() for part in np.array_split(losses, count)]) if count else np.empty(0)
+
+    @property
+    def first_loss(self) -> float:
+        """Loss of the first minibatch."""
+        return float(self.record.losses[0]) if len(self.record.losses) else math.nan
+
+    @functools.cached_property
+    def tail_loss(self) -> float:
+        """Mean minibatch loss of the last epoch, or of the last tenth where that is longer."""
+        count = max(self.record.steps_per_epoch, len(self.record.losses) // 10, 1)
+        losses = self.record.losses[-count:]
+        losses = losses[np.isfinite(losses)]
+        return float(losses.mean()) if len(losses) else math.nan
+
+    @property
+    def train_loss(self) -> float:
+        """Training loss at the end, in evaluation mode where that was measured."""
+        split = self.record.splits.get("train")
+        return split.loss if split else self.tail_loss
+
+    @functools.cached_property
+    def learned(self) -> float:
+        """Share of what there is to learn that the training loss has come down; below 0: worse than a constant."""
+        data = self.record.data
+        if data is None:
+            return math.nan
+        loss = self.tail_loss if self.record.batch_norm else self.train_loss
+        return (data.baseline - loss) / data.scale if math.isfinite(loss) else -math.inf
+
+    def skill(self, split: str) -> float:
+        """Share of the best constant prediction's errors that the network avoids on a split, at its last weights."""
+        facts, data = self.record.splits.get(split), self.record.data
+        if facts is None or data is None:
+            return math.nan
+        if self.record.task is Task.REGRESSION:
+            return 1 - (facts.metric / data.baseline_metric) ** 2 if data.baseline_metric > 0 else 0.0
+        return (facts.metric - data.baseline_metric) / max(1 - data.baseline_metric, 1e-9)
+
+    @functools.cached_property
+    def shortfall(self) -> float:
+        """How far the network's skill on the validation split stays behind that of simple methods; 0 or more.
+
+        Where the training is not measured, one that did not beat a constant counts as a shortfall of 1.
+        """
+        own, data = self.skill("validation"), self.record.data
+        if self.record.status == "diverged":
+            return 1.0
+        if data is None or math.isnan(own):
+            return 1.0 if self.learned < 0.1 else 0.0
+        return max(0.0, data.reference - own)
+
+    @property
+    def margin(self) -> float:
+        """Shortfall that chance explains: two standard errors of the skill."""
+        facts, data = self.record.splits.get("validation"), self.record.data
+        if facts is None or data is None or not math.isfinite(facts.error):
+            return 0.0
+        if self.record.task is Task.REGRESSION:
+            return 4 * facts.error * facts.metric / max(data.baseline_metric**2, 1e-12)
+        # An accuracy near 1 has a standard error near 0, though one mistake more or less is always chance.
+        count = max(data.examples.get("validation", 1), 1)
+        return 2 * math.hypot(facts.error, 1 / count) / max(1 - data.baseline_metric, 1e-9)
+
+    @functools.cached_property
+    def weak(self) -> bool:
+        """Whether the network has clearly not learned what there is to learn."""
+        return self.shortfall > max(SHORT, self.margin)
+
+    @functools.cached_property
+    def update_ratio(self) -> Series:
+        """The largest update-to-weight ratio over the weights, by step."""
+        return self._largest("update_ratio")
+
+    def _largest(self, prefix: str) -> Series:
+        found: dict[int, float] = {}
+        for series in self.record.series(prefix).values():
+            for step, value in zip(series.steps, series.values, strict=True):
+                if math.isfinite(value):
+                    found[step] = max(found.get(step, 0.0), value)
+        return Series(list(found), list(found.values()))
+
+    def early(self, prefix: str) -> dict[str, float]:
+        """The first value of each statistic with this prefix, where it was measured in the first two steps."""
+        series = self.record.series(prefix)
+        return {name: s.values[0] for name, s in series.items() if s and s.steps[0] <= 2}
+
+    def gradients(self, position: int = 0) -> dict[str, float]:
+        """Root mean square gradient of each weight at a measurement, in the network's order."""
+        shapes = {w.name: math.prod(w.shape) for w in self.record.weights}
+        series = self.record.series("gradient_norm")
+        return {
+            name: series[name].values[position] / math.sqrt(size)
+            for name, size in shapes.items()
+            if name in series and series[name]
+        }
+
+
+def at(series: Series, step: int) -> float:
+    """The last value measured up to `step`; NaN before the first."""
+    values = [value for s, value in zip(series.steps, series.values, strict=True) if s <= step]
+    return values[-1] if values else math.nan
+
+
+def rounded(rate: float) -> str:
+    """A learning rate with one leading digit, 1, 2 or 5, as one would try it: 0.0234 is 0.02.
+
+    >>> rounded(0.0234), rounded(0.00071), rounded(3.1)
+    ('0.02', '0.0005', '2')
+    """
+    exponent = math.floor(math.log10(rate))
+    digit = max(d for d in (1, 2, 5) if d <= rate / 10**exponent * 1.0001)
+    return f"{digit * 10.0**exponent:.6g}"

@@ -13,6 +13,7 @@ from nnlab.build import construct
 from nnlab.config import difference, identity
 from nnlab.errors import UserError
 from nnlab.training import Trainer, checkpoint
+from nnlab.training.claim import CLAIM
 from nnlab.training.run import read_config, read_result
 
 Config = Mapping[str, Any]
@@ -92,6 +93,13 @@ def is_finished(directory: Path) -> bool:
         return result is not None and result.get("identity") == identity(read_config(directory))
     except UserError:  # damaged: to be written again
         return False
+
+
+def is_abandoned(directory: Path) -> bool:
+    """Whether a process was killed that had just made this run directory, so that there is nothing in it yet."""
+    if (directory / "config.yaml").exists() or not (directory / CLAIM).exists():
+        return False
+    return all(path.name.startswith(".") or path.name == "checkpoints" for path in directory.iterdir())
 
 
 def overrides_of(directory: Path) -> list[str]:

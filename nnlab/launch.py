@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 import nnlab
-from nnlab import continuation
+from nnlab import continuation, one_by_one
 from nnlab.build import build_trainer
+from nnlab.callbacks.diagnosis import findings_of
 from nnlab.config import identity
 from nnlab.errors import UserError
 from nnlab.files import WriteError, explained, make_folder
@@ -142,6 +143,8 @@ def train_runs(
 
     Those that have a checkpoint continue from it; runs at different steps are trained one group after another.
     """
+    if len(configs) == 1 and one_by_one.needed(configs[0]):
+        return [one_by_one.train(configs[0], directories[0], overrides[0])]
     with graceful() as signals:
         states = continuation.find_states(directories)
         results: dict[int, Result] = {}
@@ -187,7 +190,8 @@ def prepare(configs: Sequence[Mapping[str, Any]], runs: Sequence[Run]) -> Traine
     settings = configs[0]["trainer"]
     if settings["precision"] == "tf32":
         torch.set_float32_matmul_precision("high")
-    if bool(settings["deterministic"]) != torch.are_deterministic_algorithms_enabled():  # the call loads torch's compiler, 1 s
+    # Only where it changes something: the call loads torch's compiler, which takes a second.
+    if bool(settings["deterministic"]) != torch.are_deterministic_algorithms_enabled():
         torch.use_deterministic_algorithms(bool(settings["deterministic"]))
     trainer = build_trainer(configs, runs)
     torch.set_num_threads(settings["threads"] or suitable_threads(trainer))
@@ -215,7 +219,8 @@ def finish(trainer: Trainer, run: Run, signals: Sequence[int]) -> Result:
     )
     if status != "interrupted":
         names = ("status", "metrics", "best_step", "steps", "seconds", "reason", "identity")
-        content = {name: getattr(result, name) for name in names} | {"diagnosis": []}
+        found = findings_of(trainer.callbacks, list(run.members))
+        content = {name: getattr(result, name) for name in names} | {"diagnosis": found}
         run.finish(content | ({"ensemble": ensemble} if ensemble else {}))
     run.close()
     return result
@@ -276,14 +281,16 @@ def commit() -> str | None:
 @contextlib.contextmanager
 def _unfinished_or_new(folder: Path, key: str) -> Iterator[Path]:
     """Claim the newest run under `folder` with this identity that has not ended, or a new directory."""
-    for directory in sorted(folder.glob("*/"), reverse=True) if folder.is_dir() else ():
-        if _identity_of(directory) == key and not continuation.is_finished(directory):
-            file = try_claim(directory)
-            if file is not None:
-                with file:
+    present = sorted(folder.glob("*/"), reverse=True) if folder.is_dir() else []
+    mine = [each for each in present if _identity_of(each) == key and not continuation.is_finished(each)]
+    for directory in (*mine, *filter(continuation.is_abandoned, present)):
+        file = try_claim(directory)
+        if file is not None:
+            with file:
+                if directory in mine:
                     print(f"continuing {directory}", flush=True)
-                    yield directory
-                return
+                yield directory
+            return
     make_folder(folder)
     stamp = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     for attempt in range(1000):

@@ -90,14 +90,15 @@ class TensorBoard(Callback):
     def __init__(self, smoothing: float = 0.98) -> None:
         self.smoothing = check("smoothing", smoothing, "[0, 1)")
         self._average: dict[int, tuple[float, int]] = {}
+        self._finished: dict[int, int] = {}
 
     def fit_start(self, trainer: Trainer) -> None:
-        self._files: list[EventFile] = []
+        self._files = [self._open(trainer, run) for run in trainer.runs]
         self._steps = len(trainer.history.losses)
         self._records = len(trainer.history.records)
 
     def step_start(self, trainer: Trainer) -> None:
-        if trainer.step - self._steps >= FLUSH_STEPS or not self._files:
+        if trainer.step - self._steps >= FLUSH_STEPS:
             self.write(trainer)
 
     def evaluated(self, trainer: Trainer) -> None:
@@ -115,8 +116,6 @@ class TensorBoard(Callback):
     def write(self, trainer: Trainer) -> None:
         """Append what is new."""
         trainer.history.flush()
-        if not self._files:
-            self._files = [self._open(trainer, run) for run in trainer.runs]
         now = time.time()
         for run, file in zip(trainer.runs, self._files, strict=True):
             suffixes = {member: f"/member_{i}" if len(run.members) > 1 else "" for i, member in enumerate(run.members)}
@@ -140,11 +139,13 @@ class TensorBoard(Callback):
             file.summaries(0, [summaries.layout(), *summaries.hyper_parameters(shown, metrics)])
         return file
 
-    @staticmethod
-    def _finish(trainer: Trainer, run: Run, file: EventFile) -> None:
+    def _finish(self, trainer: Trainer, run: Run, file: EventFile) -> None:
         """Append the metrics at the best weights, and that the run has ended."""
-        metrics, _ = trainer.final_metrics(run.members)
         step = max(trainer.ended_at[member] for member in run.members)
+        if self._finished.get(run.members[0]) == step:  # a run that had ended, but was killed before it said so
+            return
+        self._finished |= dict.fromkeys(run.members, step)
+        metrics, _ = trainer.final_metrics(run.members)
         values = {f"best/{name}/{split}": value for split, each in metrics.items() for name, value in each.items()}
         file.scalars(step, values)
         completed = any(trainer.statuses[member] == "completed" for member in run.members)
@@ -168,10 +169,11 @@ class TensorBoard(Callback):
 
     def state(self, member: int) -> dict[str, Any]:
         average, count = self._average.get(member, (0.0, 0))
-        return {"average": average, "count": count}
+        return {"average": average, "count": count, "finished": self._finished.get(member, -1)}
 
     def load_state(self, member: int, state: dict[str, Any]) -> None:
         self._average[member] = (state["average"], state["count"])
+        self._finished[member] = state["finished"]
 
 
 def whole_records(data: bytes) -> int:

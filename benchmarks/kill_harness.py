@@ -1,0 +1,217 @@
+"""Kill training at random moments, also inside a save, restart it with the same command, compare with a twin.
+
+    python benchmarks/kill_harness.py --kills 200 --seed 0
+
+Every run is a process of its own, forked from one that has imported everything, so that a kill costs half a second. It
+is killed with SIGKILL in one of three ways: after a random time; after a random time on a slow disk, so that it is most
+likely in a save; or at a random file operation, with half of its data written. After the last kill it may finish. Then
+result, weights, optimizer state, logs and TensorBoard events must be those of one that was never killed, bit for
+bit. The table pairs every optimizer with schedules, regularizers and ensembles, drawn from the seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "resume")]
+
+from disk import Disk  # noqa: E402
+from twins import OPTIMIZERS, SECOND_ORDER, cases, compare  # noqa: E402
+
+KILLS_PER_RUN = 8
+SLOW = 0.004  # seconds that a slow disk takes for each operation
+
+SCHEDULERS = ("constant", "cosine", "cyclic", "inverse_sqrt", "linear", "one_cycle", "step")
+REGULARIZERS = {
+    "none": ["regularizer=[weight_decay]"],
+    "dropout": ["regularizer=[dropout]"],
+    "dropconnect": ["regularizer=[dropconnect]"],
+    "max_norm": ["regularizer=[max_norm]", "regularizer.max_norm.max_norm=0.5"],
+    "early_stopping": ["regularizer=[dropout,early_stopping]", "regularizer.early_stopping.patience=4"],
+    "ensemble": ["regularizer=[ensemble]", "regularizer.ensemble.members=3"],
+    "ensemble, dropout": ["regularizer=[ensemble,dropout]", "regularizer.ensemble.members=2"],
+    "augmentation, batch norm": ["data/augmentation=[shift,gaussian_noise]", "architecture.batch_norm=true"],
+}
+
+
+def table(dice: random.Random) -> dict[str, list[str]]:
+    """Runs by name: every optimizer and torch class, with everything else drawn."""
+    known = cases()
+    runs = {}
+    first = [name for name in known if name.startswith(("optimizer=", "torch.optim."))]
+    for name in first:
+        alone = name.removeprefix("optimizer=") in SECOND_ORDER or name.startswith("torch.optim.")
+        options = [r for r in REGULARIZERS if not (alone and ("ensemble" in r or "augmentation" in r))]
+        for _ in range(2 if name.removeprefix("optimizer=") in OPTIMIZERS else 1):
+            scheduler, regularizer = dice.choice(SCHEDULERS), dice.choice(options)
+            overrides = [*known[name], f"scheduler={scheduler}", *REGULARIZERS[regularizer]]
+            runs[f"{name}, {scheduler}, {regularizer}"] = [*overrides, "callbacks.checkpoint.seconds=0"]
+    return runs
+
+
+def warm_up() -> None:
+    """Import what a run imports, once for all of them, by running one."""
+    from nnlab.build import load_dataset
+    from nnlab.cli import main as nnlab
+    from nnlab.config import compose
+
+    for data in ("digits", "moons"):
+        load_dataset(compose(f"data={data}", "data.limit=100"))
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        torch = ["optimizer=sgd", "~optimizer.learning_rate", "optimizer._target_=torch.optim.NAdam"]
+        for optimizer in (["optimizer=adam"], ["optimizer=lbfgs"], torch):
+            overrides = [*optimizer, "data.limit=100", "trainer.epochs=1", "trainer.batch_size=full"]
+            nnlab(["train", *overrides, "regularizer=[dropout]", f"output_dir={folder}"])
+
+
+def start(overrides: list[str], log: Path, disk: dict[str, Any]) -> int:
+    """Start `nnlab train` in a forked process; returns its id."""
+    sys.stdout.flush()
+    child = os.fork()
+    if child:
+        return child
+    code = 70
+    try:
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        from nnlab.cli import main
+
+        with Disk(log.parent, **disk).installed() as counting:
+            code = main(["train", *overrides])
+        print(f"operations: {counting.count}")
+        sys.stdout.flush()
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+        sys.stderr.flush()
+    os._exit(code)
+
+
+def finish(child: int) -> int:
+    """Wait for a process; its exit code, negative for a signal."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+class Case:
+    """One run of the table, with its twin."""
+
+    def __init__(self, overrides: list[str], folder: Path, dice: random.Random) -> None:
+        self.dice, self.folder, self.log = dice, folder, folder / "log"
+        folder.mkdir(parents=True)
+        self.overrides = {name: [*overrides, f"output_dir={folder / name}"] for name in ("twin", "killed")}
+        began = time.monotonic()
+        self.code = finish(start(self.overrides["twin"], folder / "twin.log", {}))
+        self.seconds = time.monotonic() - began
+        said = (folder / "twin.log").read_text()
+        if "operations: " not in said:
+            raise SystemExit(f"{overrides}: the twin failed with exit code {self.code}\n{said}")
+        self.operations = int(said.rpartition("operations: ")[2])
+
+    def kill_once(self, counts: Counter[str]) -> bool:
+        """Start the run and kill it; False once it has ended."""
+        how = self.dice.choice(("time", "slow disk", "operation"))
+        disk: dict[str, Any] = {"delay": SLOW} if how == "slow disk" else {}
+        longest = self.seconds + (self.operations * SLOW if how == "slow disk" else 0)
+        if how == "operation":
+            disk = {"deadly": self.dice.randint(1, self.operations)}
+        child = start(self.overrides["killed"], self.log, disk)
+        if how != "operation":
+            time.sleep(self.dice.uniform(0.3 * self.seconds, longest))
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        code = finish(child)
+        counts["starts"] += 1
+        if code == -signal.SIGKILL:
+            counts["kills"] += 1
+            counts[f"kills, {how}"] += 1
+        elif code != self.code:
+            counts["failures"] += 1
+            print(f"  exit code {code} instead of {self.code}: {self.log}")
+        return code < 0 and not self.ended
+
+    @property
+    def ended(self) -> bool:
+        """Whether the result is written; the same command would begin a new run."""
+        return any((self.folder / "killed" / "train").glob("*/result.json"))
+
+    def judge(self, counts: Counter[str]) -> list[str]:
+        """Let the run finish, if it has not, and compare."""
+        killed = self.folder / "killed" / "train"
+        if not self.ended:
+            counts["starts"] += 1
+            code = finish(start(self.overrides["killed"], self.log, {}))
+            if code != self.code:
+                return [f"exit code {code} instead of {self.code}"]
+        runs, twins = list(killed.glob("*/config.yaml")), list((self.folder / "twin" / "train").glob("*/config.yaml"))
+        if len(runs) != 1:
+            return [f"{len(runs)} run directories instead of one"]
+        wrong = compare(runs[0].parent, twins[0].parent)
+        left = [str(path.name) for path in runs[0].parent.rglob("*.part")]
+        if "Traceback" in self.log.read_text():
+            wrong.append("a traceback")
+        return wrong + [f"left over: {name}" for name in left]
+
+
+def run(kills: int, seed: int, folder: Path) -> Counter[str]:
+    """Kill `kills` times; returns what was counted."""
+    dice = random.Random(seed)
+    counts: Counter[str] = Counter()
+    warm_up()
+    number = 0
+    while counts["kills"] < kills:
+        for name, overrides in table(dice).items():
+            if counts["kills"] >= kills:
+                break
+            number += 1
+            case = Case(overrides, folder / str(number), dice)
+            before = counts["kills"]
+            for _ in range(min(KILLS_PER_RUN, kills - before)):
+                if not case.kill_once(counts):
+                    break
+            wrong = case.judge(counts)
+            counts["runs"] += 1
+            counts["mismatches"] += bool(wrong)
+            print(f"{counts['kills'] - before:2} kills  {name}" + "".join(f"\n  WRONG: {line}" for line in wrong))
+            sys.stdout.flush()
+            if not wrong:
+                shutil.rmtree(case.folder)
+    return counts
+
+
+def main() -> int:
+    """Print the counts; exit code 1 if anything differed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, default=None, help="for what differed; default: a temporary one")
+    options = parser.parse_args()
+    folder = options.folder or Path(tempfile.mkdtemp(prefix="nnlab-kills-"))
+    began = time.monotonic()
+    counts = run(options.kills, options.seed, folder)
+    print(f"\n{time.monotonic() - began:.0f} s, seed {options.seed}; what differed is in {folder}")
+    for name in ("runs", "starts", "kills", "kills, time", "kills, slow disk", "kills, operation"):
+        print(f"{name:18} {counts[name]:4}")
+    print(f"{'restarts':18} {counts['starts'] - counts['runs']:4}")
+    for name in ("failures", "mismatches"):
+        print(f"{name:18} {counts[name]:4}")
+    return int(bool(counts["mismatches"] or counts["failures"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

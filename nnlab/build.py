@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from nnlab.callbacks import HistoryFile
+from nnlab.callbacks.pruning import Pruning
 from nnlab.config.schema import locate
 from nnlab.device import resolve_dtype
 from nnlab.errors import UserError
@@ -102,14 +103,13 @@ def build_network(config: Config, dataset: Dataset, loss: Loss, seed: int) -> nn
 
 def build_optimizer(section: Config) -> Optimizer:
     """nnlab's optimizer, or a class of `torch.optim` behind the same interface."""
-    if not section["_target_"].startswith("nnlab."):
-        target = locate(section["_target_"])
-        if not (isinstance(target, type) and issubclass(target, Optimizer)):
-            from nnlab.optimizer.torch_optimizer import from_torch
+    target: Any = locate(section["_target_"])
+    if isinstance(target, type) and issubclass(target, Optimizer):
+        optimizer: Optimizer = construct(section)
+        return optimizer
+    from nnlab.optimizer.torch_optimizer import from_torch
 
-            return from_torch(target, {k: construct(v) for k, v in section.items() if k != "_target_"})
-    optimizer: Optimizer = construct(section)
-    return optimizer
+    return from_torch(target, {k: construct(v) for k, v in section.items() if k != "_target_"})
 
 
 def build_loss(config: Config, dataset: Dataset) -> Loss:
@@ -171,7 +171,10 @@ def build_callbacks(config: Config) -> list[Callback]:
     regularizers = [r for r in construct(config["regularizer"]).values() if isinstance(r, Callback)]
     configured = construct(config["callbacks"] or {})
     observers = [callback for name, callback in configured.items() if name != "checkpoint"]
-    return [*regularizers, HistoryFile(), *observers, *(configured[n] for n in ("checkpoint",) if n in configured)]
+    last = [configured[name] for name in ("checkpoint",) if name in configured]
+    share = (config.get("sweep") or {}).get("prune")
+    pruning = [] if share is None else [Pruning(share)]
+    return [*regularizers, *pruning, HistoryFile(), *observers, *last]
 
 
 def build_trainer(configs: Sequence[Config], runs: Sequence[Run] = ()) -> Trainer:

@@ -9,21 +9,23 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from nnlab import one_by_one
 from nnlab.build import build_trainer
 from nnlab.errors import UserError, did_you_mean
 from nnlab.files import write_whole
 from nnlab.statistics import calibration, uncertainty
 from nnlab.training import Run, Trainer, checkpoint
+from nnlab.training.ensemble import ensemble_report
 from nnlab.training.monte_carlo import masked_predictions
 from nnlab.training.run import read_config
 from nnlab.validation import check
 
 USAGE = """\
-usage: nnlab evaluate RUN [train|validation|test] [samples=K]
+usage: nnlab evaluate RUN [train|validation|test] [samples=K] [member=I]
 
 Metrics, confusion matrix and calibration at the best weights. With samples=K, networks with dropout or DropConnect are
 averaged over K random masks, compared with weight scaling, and the uncertainty of every example is written to
-RUN/uncertainty-<split>.csv.
+RUN/uncertainty-<split>.csv. member=I measures one network of an ensemble, from 0.
 """
 SPLITS = ("train", "validation", "test")
 
@@ -46,7 +48,7 @@ class Measurement:
 
 
 def load_run(directory: Path) -> Trainer:
-    """The trainer of a run with its best weights in place.
+    """The trainer of a run with its best weights.
 
     Raises:
         UserError: it is no run directory, or has no checkpoint.
@@ -58,21 +60,36 @@ def load_run(directory: Path) -> Trainer:
     return trainer
 
 
-def evaluate(directory: str | Path, split: str = "test") -> Measurement:
+def evaluate(directory: str | Path, split: str = "test", member: int | None = None) -> Measurement:
     """Evaluate a run's best weights on a split of its own data.
 
+    Args:
+        directory: the run.
+        split: `train`, `validation` or `test`.
+        member: one network of an ensemble, from 0; `None` averages all.
+
     Raises:
-        UserError: `directory` is no run, or `split` is none of train, validation and test.
+        UserError: `directory` is no run, or there is no such split or member.
     """
     if split not in SPLITS:
         raise UserError(f"there is no split `{split}`; {did_you_mean(split, SPLITS)}")
-    trainer = load_run(Path(directory))
-    members = list(trainer.runs[0].members)
-    metrics, _ = trainer.final_metrics(members)
-    prediction = trainer.final_evaluations()[split].prediction
-    combined = trainer.loss.combine(prediction) if len(members) > 1 else prediction[0]
-    data = trainer.members[0].dataset
-    return Measurement(metrics[split], combined.cpu(), getattr(data, split).targets.cpu(), data.target_names)
+    read_config(Path(directory))
+    trainers = one_by_one.member_trainers(Path(directory)) or [load_run(Path(directory))]
+    found = one_by_one.evaluation(trainers, split)
+    count = len(found.prediction)
+    if member is not None and not 0 <= member < count:
+        raise UserError(f"`{directory}` has no member {member}; its members are 0 to {count - 1}")
+    loss, data = trainers[0].loss, trainers[0].members[0].dataset
+    targets = getattr(data, split).targets
+    if member is None and count == 1:
+        member = 0
+    if member is not None:
+        metrics = {name: float(value[member]) for name, value in found.metrics.items()}
+        prediction = found.prediction[member]
+    else:
+        metrics = ensemble_report(loss, found, targets, range(count), data.target_std)["by_size"][-1]
+        prediction = loss.combine(found.prediction)
+    return Measurement(metrics, prediction.cpu(), targets.cpu(), data.target_names)
 
 
 @dataclass
@@ -131,26 +148,32 @@ def main(arguments: Sequence[str]) -> int:
     """Print metrics, confusion matrix and calibration.
 
     Raises:
-        UserError: the arguments are not `RUN [SPLIT] [samples=K]`.
+        UserError: the arguments are not `RUN [SPLIT] [samples=K] [member=I]`.
     """
-    words = [word for word in arguments if not word.startswith("samples=")]
-    samples = [word.removeprefix("samples=") for word in arguments if word.startswith("samples=")]
+    words = [word for word in arguments if "=" not in word or not word.startswith(("samples=", "member="))]
+    samples, member = (_number(arguments, name) for name in ("samples", "member"))
     if not 1 <= len(words) <= 2 or words[0] in ("-h", "--help"):
         print(USAGE)
         return 0 if words and words[0] in ("-h", "--help") else 2
     split = words[1] if len(words) > 1 else "test"
-    found = evaluate(words[0], split)
-    if samples:
-        if not samples[-1].isdecimal():
-            raise UserError(f"`samples` must be a whole number, got `{samples[-1]}`")
-        _print_uncertainty(Path(words[0]), split, monte_carlo(words[0], split, int(samples[-1])))
+    if samples is not None:
+        _print_uncertainty(Path(words[0]), split, monte_carlo(words[0], split, samples))
         return 0
+    found = evaluate(words[0], split, member)
     print(f"{split}: " + "  ".join(f"{name} {value:.4f}" for name, value in found.metrics.items()))
     if not found.targets.is_floating_point():
         _print_confusion(found)
         if "ece" in found.metrics:
             _print_calibration(found)
     return 0
+
+
+def _number(arguments: Sequence[str], name: str) -> int | None:
+    """The whole number behind `name=`, if it is given."""
+    values = [word.partition("=")[2] for word in arguments if word.startswith(f"{name}=")]
+    if values and not values[-1].removeprefix("-").isdecimal():
+        raise UserError(f"`{name}` must be a whole number, got `{values[-1]}`")
+    return int(values[-1]) if values else None
 
 
 def _print_uncertainty(directory: Path, split: str, found: Uncertainty) -> None:

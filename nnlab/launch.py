@@ -85,7 +85,7 @@ def train(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> Result:
             config = {**config, "resume": None}
             overrides = list(dict.fromkeys([*continuation.overrides_of(directory), *overrides]))
         else:
-            directory = stack.enter_context(_unfinished_or_new(folder, key))
+            directory = stack.enter_context(unfinished_or_new(folder, key))
         return train_runs([config], [directory], [list(overrides)])[0]
 
 
@@ -279,7 +279,7 @@ def commit() -> str | None:
 
 
 @contextlib.contextmanager
-def _unfinished_or_new(folder: Path, key: str) -> Iterator[Path]:
+def unfinished_or_new(folder: Path, key: str) -> Iterator[Path]:
     """Claim the newest run under `folder` with this identity that has not ended, or a new directory."""
     present = sorted(folder.glob("*/"), reverse=True) if folder.is_dir() else []
     mine = [each for each in present if _identity_of(each) == key and not continuation.is_finished(each)]

@@ -36,7 +36,7 @@ class Best:
         self.metrics: list[dict[str, float]] = [{} for _ in range(members)]
 
     def offer(self, stack: Stack, row: int, member: int, step: int, metrics: dict[str, float], primary: str) -> bool:
-        """Keep the stack's `row` if its metrics are better than the member's best: the primary metric, then the loss."""
+        """Keep the stack's `row` if it beats the member's best: by the primary metric, then by the loss."""
         if _key(metrics, primary) >= _key(self.metrics[member], primary):
             return False
         self.theta[member].copy_(stack.theta[row])

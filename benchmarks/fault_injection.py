@@ -134,7 +134,7 @@ def flip(subject: Subject, file: str, dice: random.Random) -> list[str]:
 
 def damaged(subject: Subject, name: str, directory: Path, file: str) -> list[str]:
     """What is wrong after a damaged run is continued, and with `resume=`: a sentence is fine, another result is not."""
-    wrong = []
+    wrong, told = [], False
     config = {**subject.config, "output_dir": str(subject.folder / name)}
     for way in ({}, {"resume": str(directory)}):
         said = io.StringIO()
@@ -145,7 +145,7 @@ def damaged(subject: Subject, name: str, directory: Path, file: str) -> list[str
                 if not way or len(str(refusal).splitlines()) != 1:
                     wrong.append(f"refused: {refusal}")
                 continue
-        told = "warning" in said.getvalue() or result.directory != directory
+        told |= "warning" in said.getvalue() or result.directory != directory
         complete = compare(result.directory, subject.twin)
         weights = differences(state_of(result.directory), state_of(subject.twin), "state")
         weights += differences(result_of(result.directory), result_of(subject.twin), "result")

@@ -90,7 +90,6 @@ class TensorBoard(Callback):
     def __init__(self, smoothing: float = 0.98) -> None:
         self.smoothing = check("smoothing", smoothing, "[0, 1)")
         self._average: dict[int, tuple[float, int]] = {}
-        self._finished: dict[int, int] = {}
 
     def fit_start(self, trainer: Trainer) -> None:
         self._files = [self._open(trainer, run) for run in trainer.runs]
@@ -139,14 +138,15 @@ class TensorBoard(Callback):
             file.summaries(0, [summaries.layout(), *summaries.hyper_parameters(shown, metrics)])
         return file
 
-    def _finish(self, trainer: Trainer, run: Run, file: EventFile) -> None:
+    @staticmethod
+    def _finish(trainer: Trainer, run: Run, file: EventFile) -> None:
         """Append the metrics at the best weights, and that the run has ended."""
-        step = max(trainer.ended_at[member] for member in run.members)
-        if self._finished.get(run.members[0]) == step:  # a run that had ended, but was killed before it said so
-            return
-        self._finished |= dict.fromkeys(run.members, step)
         metrics, _ = trainer.final_metrics(run.members)
-        values = {f"best/{name}/{split}": value for split, each in metrics.items() for name, value in each.items()}
+        step = max(trainer.ended_at[member] for member in run.members)
+        names = ("loss", trainer.primary_metric)
+        values = {
+            f"best/{name}/{split}": each[name] for split, each in metrics.items() for name in names if name in each
+        }
         file.scalars(step, values)
         completed = any(trainer.statuses[member] == "completed" for member in run.members)
         file.summaries(step, [summaries.session_end(summaries.SUCCESS if completed else summaries.FAILURE)])
@@ -169,11 +169,10 @@ class TensorBoard(Callback):
 
     def state(self, member: int) -> dict[str, Any]:
         average, count = self._average.get(member, (0.0, 0))
-        return {"average": average, "count": count, "finished": self._finished.get(member, -1)}
+        return {"average": average, "count": count}
 
     def load_state(self, member: int, state: dict[str, Any]) -> None:
         self._average[member] = (state["average"], state["count"])
-        self._finished[member] = state["finished"]
 
 
 def whole_records(data: bytes) -> int:

@@ -33,6 +33,8 @@ class Run:
         identity: hash of what determines the result.
         offsets: lengths to which growing files are cut back when the run continues.
         disposable: files that are of no use once the result is written.
+        trained: lengths of the growing files when training had ended: what describes the whole run comes after them,
+            and is written anew where a run that has ended continues.
     """
 
     directory: Path
@@ -44,6 +46,7 @@ class Run:
     files: dict[str, GrowingFile] = field(default_factory=dict)
     result: dict[str, Any] = field(default_factory=dict)
     disposable: list[Path] = field(default_factory=list)
+    trained: dict[str, int] | None = None
 
     def create(self, environment: Mapping[str, Any]) -> None:
         """Make the folder, without what an earlier attempt left and `offsets` does not name; write what is known."""
@@ -82,11 +85,15 @@ class Run:
             file.flush()
         return self.offsets | {name: file.offset for name, file in self.files.items()}
 
+    def mark_trained(self) -> None:
+        """Training has ended; what is appended from now on describes the whole run."""
+        self.trained = self.flush()
+
     def sync(self) -> dict[str, int]:
-        """Flush the growing files until the disk has them; returns their lengths by name."""
+        """Flush the growing files until the disk has them; returns the lengths from which the run would continue."""
         for file in self.files.values():
             file.sync()
-        return self.flush()
+        return self.flush() if self.trained is None else self.trained
 
     def close(self) -> None:
         """Close the growing files."""

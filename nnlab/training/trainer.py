@@ -19,7 +19,7 @@ from nnlab.errors import UserError
 from nnlab.loss.base import Loss
 from nnlab.members import Hyper
 from nnlab.optimizer.base import SecondOrder
-from nnlab.training.batches import stacked_split
+from nnlab.training.batches import stacked_scale, stacked_split
 from nnlab.training.best import Best
 from nnlab.training.callback import Callback
 from nnlab.training.ensemble import ensemble_report
@@ -140,15 +140,24 @@ class Trainer:
             self._after_step()
             if self.stop_requested:
                 break
-        self.history.flush()
-        settle(self)
-        interrupted = self.stop_requested == "interrupted" and self.step < self.total_steps
-        for row in list(self.active):
-            self.statuses[row] = "interrupted" if interrupted else "completed"
-            self.ended_at[row] = self.step
+        self._settle_statuses()
         self.seconds = time.perf_counter() - started
+        for callback in self.callbacks:
+            callback.flush(self)
+        for run in self.runs:
+            run.mark_trained()
         self._notify("fit_end")
         return self
+
+    def _settle_statuses(self) -> None:
+        """Say how those ended that are still in training."""
+        self.history.flush()
+        settle(self)
+        if self.stop_requested == "interrupted" and self.step >= self.total_steps:
+            self.stop_requested = None  # the signal came with the last step
+        for member in list(self.active):
+            self.statuses[member] = "interrupted" if self.stop_requested == "interrupted" else "completed"
+            self.ended_at[member] = self.step
 
     def schedule(self) -> None:
         """Compute the learning rates of all steps anew."""
@@ -280,7 +289,7 @@ class Trainer:
     def evaluate(self, split: str) -> Evaluation:
         """Evaluate the active members with their present weights on `train`, `validation` or `test`."""
         datasets = [self.members[i].dataset for i in self.active]
-        return evaluate(self.stack, stacked_split(datasets, split), datasets[0].target_std)
+        return evaluate(self.stack, stacked_split(datasets, split), stacked_scale(datasets))
 
     @contextlib.contextmanager
     def at_best(self) -> Iterator[Any]:
@@ -298,7 +307,7 @@ class Trainer:
             datasets = [member.dataset for member in self.members]
             with self.at_best() as stack:
                 self._final = {
-                    split: evaluate(stack, stacked_split(datasets, split), datasets[0].target_std)
+                    split: evaluate(stack, stacked_split(datasets, split), stacked_scale(datasets))
                     for split in ("train", "validation", "test")
                 }
         return self._final

@@ -21,6 +21,7 @@ BASE = (
     "trainer.device=cpu",
     "callbacks.statistics.every=4",
     "scheduler=constant",
+    "callbacks=[tensorboard,statistics,progress,checkpoint]",
 )
 
 OPTIMIZERS = ("sgd", "momentum", "heavy_ball", "nesterov", "adagrad", "adadelta", "rmsprop", "adam", "adamw")
@@ -112,6 +113,9 @@ def cases() -> dict[str, list[str]]:
             "trainer.epochs=2",
         ],
         "accumulate, clipping": ["trainer.accumulate=3", "trainer.clip_norm=0.5", "trainer.clip_value=0.1"],
+        "all callbacks": [
+            "callbacks=[tensorboard,statistics,histograms,images,precision_recall,projector,diagnosis,progress,checkpoint]"
+        ],
         "regression": ["data=diabetes", "loss=squared_error"],
         "float64, prelu": ["trainer.precision=float64", "activation=prelu"],
         "fraction of an epoch": ["trainer.epochs=2.7", "trainer.validate_every=2"],
@@ -135,15 +139,20 @@ def state_of(run: Path) -> dict[str, Any]:
     return {name: value for name, value in state.items() if name not in ("seconds", "files", "config")}
 
 
-def scalars_of(run: Path) -> list[tuple[str, int, float]]:
-    """All scalars of a run's event files, sorted; each step of a tag may be there once only."""
+def scalars_of(run: Path) -> list[tuple[str, int, str]]:
+    """All that a run's event files hold, sorted, as tag, step and value."""
     from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 
     found = []
     for path in event_files(run):
         for event in LegacyEventFileLoader(str(path)).Load():
-            found += [(value.tag, event.step, repr(value.simple_value)) for value in event.summary.value]
-    return sorted(found)  # type: ignore[return-value]
+            found += [(value.tag, event.step, _scalar(value)) for value in event.summary.value]
+    return sorted(found)
+
+
+def _scalar(value: Any) -> str:
+    """Pictures and histograms have none; how many of them are written depends on the time that they took."""
+    return repr(value.simple_value) if value.HasField("simple_value") else ""
 
 
 def differences(first: Any, second: Any, path: str = "") -> list[str]:
@@ -177,11 +186,12 @@ def compare(disturbed: Path, twin: Path, *, state: bool = True) -> list[str]:
         a, b = (run / name for run in (disturbed, twin))
         if (a.read_bytes() if a.exists() else b"") != (b.read_bytes() if b.exists() else b""):
             found.append(name)
-    scalars, expected = scalars_of(disturbed), scalars_of(twin)
+    everything = scalars_of(disturbed)
+    scalars, expected = ([each for each in kind if each[2]] for kind in (everything, scalars_of(twin)))
     if scalars != expected:
         extra, missing = sorted(set(scalars) - set(expected)), sorted(set(expected) - set(scalars))
         found.append(f"TensorBoard: {len(scalars)} and {len(expected)} scalars; {extra[:3]} {missing[:3]}")
-    keys = [(tag, step) for tag, step, _ in scalars]
+    keys = [(tag, step) for tag, step, _ in everything]
     if len(set(keys)) < len(keys):
         found.append("TensorBoard: a step is there twice")
     return found

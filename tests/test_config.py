@@ -274,3 +274,19 @@ def test_an_option_describes_itself_and_states_every_argument_with_its_default(g
 def test_every_experiment_composes(file: Path) -> None:
     assert description(file)
     assert compose(f"experiment={file.stem}") != compose()
+
+
+def test_an_exchanged_class_keeps_only_the_arguments_that_it_takes() -> None:
+    section = compose("optimizer._target_=torch.optim.NAdam", "+optimizer.lr=0.5")["optimizer"]
+    assert section == {"_target_": "torch.optim.NAdam", "lr": 0.5, "betas": [0.9, 0.999], "eps": 1e-8}
+
+
+def test_what_the_user_wrote_for_an_exchanged_class_is_checked() -> None:
+    with pytest.raises(UserError, match=r"unknown key `optimizer.learning_rate`; valid: .*lr"):
+        compose("optimizer._target_=torch.optim.NAdam", "optimizer.learning_rate=0.5")
+
+
+def test_steps_take_the_place_of_epochs() -> None:
+    assert compose("trainer.steps=5")["trainer"]["steps"] == 5
+    with pytest.raises(UserError, match=r"both are null"):
+        compose("trainer.epochs=null")

@@ -29,6 +29,7 @@ from yaml import YAMLError
 from nnlab.config import folder, messages
 from nnlab.config.checking import check
 from nnlab.config.folder import primary
+from nnlab.config.replacement import drop_replaced_arguments
 from nnlab.errors import UserError, did_you_mean
 
 # What Hydra raises for mistakes of its users; a ValueError for a group override that is neither text nor a list.
@@ -184,13 +185,23 @@ def checked(config: DictConfig, hydra: Any, schema: str) -> dict[str, Any]:
         content.setdefault(section, {})  # Hydra leaves out the section of an empty list of options
     folders = [Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"]
     choices = OmegaConf.to_container(hydra.runtime.choices)
-    check(content, task_overrides(hydra), config_name=schema, choices=choices, folders=folders)
+    overrides = task_overrides(hydra)
+    drop_replaced_arguments(content, overrides)
+    check(content, overrides, config_name=schema, choices=choices, folders=folders)
     return content
 
 
 def task_overrides(hydra: Any) -> list[str]:
     """The overrides that led to a composed config, as they were written."""
     return OmegaConf.to_container(hydra.overrides.task, resolve=False)  # type: ignore[no-any-return]
+
+
+def user_folder() -> str | None:
+    """The folder that `--config-dir` named, while a job runs; None where there is none."""
+    if not HydraConfig.initialized():
+        return None
+    sources = HydraConfig.get().runtime.config_sources
+    return next((str(source.path) for source in sources if source.provider == "command-line"), None)
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

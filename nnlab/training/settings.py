@@ -16,7 +16,7 @@ class TrainerSettings:
 
     Args:
         epochs: passes over the training data; a fraction stops within an epoch. (0, inf)
-        steps: number of updates instead of `epochs` (which must then be null).
+        steps: number of updates; where it is given, it is used instead of `epochs`.
         batch_size: examples in a minibatch: 1 is stochastic gradient descent, `full` the whole training split.
         device: `auto` (cuda, then mps, then cpu) or a name such as `cuda:1`.
         threads: processor threads; null takes one where a step is too small to be worth sharing, else torch's own
@@ -49,8 +49,8 @@ class TrainerSettings:
     on_nonfinite: Literal["stop", "skip", "restore"] = "stop"
 
     def __post_init__(self) -> None:
-        if (self.epochs is None) == (self.steps is None):
-            raise UserError("give either `trainer.epochs` or `trainer.steps`, and set the other to null")
+        if self.epochs is None and self.steps is None:
+            raise UserError("`trainer.epochs` or `trainer.steps` must be given; both are null")
         if self.batch_size != "full":
             check("trainer.batch_size", self.batch_size, "[1, inf)")
         for name in ("epochs", "clip_norm", "clip_value", "time_limit"):

@@ -1,0 +1,166 @@
+"""Time per member and step of a population, against the same networks one after another in a bare PyTorch loop.
+
+Everything goes through `nnlab train -m` (the grid of learning rates, weight decays and seeds that the command line
+names), with the time that the runs report; data reading is not counted on either side. Bare: fused Adam on resident
+tensors, one network at a time. With `--jax`, the same networks under JAX's `vmap` and `jit` join (`pip install jax`).
+Contestants take turns; medians and ratios over the rounds are printed.
+
+    OMP_NUM_THREADS=1 python benchmarks/population_speed.py --case digits
+    NNLAB_DATA=... OMP_NUM_THREADS=1 python benchmarks/population_speed.py --case mnist16
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from nnlab.build import load_dataset
+from nnlab.cli import main as nnlab
+from nnlab.config import compose
+from nnlab.types import Dataset
+
+
+class Case(NamedTuple):
+    """A population: its data, hidden widths, batch, steps, and the grid that makes its members."""
+
+    data: str
+    widths: list[int]
+    batch: int
+    steps: int
+    grid: list[str]
+
+    @property
+    def members(self) -> int:
+        count = 1
+        for axis in self.grid:
+            _, _, values = axis.partition("=")
+            count *= int(values[6:-1]) if values.startswith("range(") else len(values.split(","))
+        return count
+
+
+RATES = "optimizer.learning_rate=0.003,0.001"
+DECAYS = "regularizer.weight_decay.strength=0,1e-4"
+CASES = {
+    "digits": Case("digits", [32], 32, 400, [RATES + ",0.01,0.0003", DECAYS, "seed=range(8)"]),
+    "mnist16": Case("mnist", [32], 128, 100, [RATES, DECAYS, "seed=range(4)"]),
+    "mnist64": Case("mnist", [32], 128, 60, [RATES, DECAYS, "seed=range(16)"]),
+    "mnist16shared": Case("mnist", [32], 128, 100, [RATES + ",0.01,0.03,0.0003,0.0001,0.1,0.3", DECAYS]),
+    "wide16": Case("mnist", [256, 256], 128, 40, [RATES, DECAYS, "seed=range(4)"]),
+}
+
+
+def bare(case: Case, data: Dataset) -> float:
+    """Microseconds a step of one network in the loop that one would write by hand."""
+    inputs, targets = data.train.inputs.flatten(1), data.train.targets
+    layers: list[nn.Module] = []
+    for before, after in zip([inputs.shape[1], *case.widths], case.widths, strict=False):
+        layers += [nn.Linear(before, after), nn.ReLU()]
+    model = nn.Sequential(*layers, nn.Linear(case.widths[-1], data.target_size))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
+    order = torch.randperm(len(inputs))
+    start = time.perf_counter()
+    for step in range(case.steps):
+        first = step * case.batch % (len(inputs) - case.batch)
+        index = order[first : first + case.batch]
+        loss = F.cross_entropy(model(inputs[index]), targets[index])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return (time.perf_counter() - start) / case.steps * 1e6
+
+
+def population(case: Case, _data: Dataset) -> float:
+    """Microseconds a step and member of the grid under `nnlab train -m`."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        nnlab(["train", "-m", *case.grid, f"data={case.data}", f"architecture.widths={case.widths}", "callbacks=[]",
+               f"trainer.batch_size={case.batch}", f"trainer.steps={case.steps}", "trainer.validate_unit=step",
+               f"trainer.validate_every={case.steps}", f"output_dir={folder}", "name=speed",
+               f"trainer.threads={torch.get_num_threads()}"])  # fmt: skip
+        results = [json.loads(path.read_text()) for path in Path(folder).glob("speed/*/result.json")]
+    if len(results) != case.members:
+        raise RuntimeError(f"{len(results)} of {case.members} jobs have a result")
+    return float(results[0]["seconds"]) / case.steps / case.members * 1e6
+
+
+def with_jax(case: Case, data: Dataset) -> float:
+    """Microseconds a step and member under `vmap` and `jit`, compilation not counted, own batches for each member."""
+    import jax
+    import jax.numpy as jnp
+
+    inputs = jnp.asarray(data.train.inputs.flatten(1).numpy())
+    targets = jnp.asarray(data.train.targets.numpy())
+    sizes = [inputs.shape[1], *case.widths, data.target_size]
+    members = case.members
+    key = jax.random.PRNGKey(0)
+    weights: Any = [
+        (jax.random.normal(key, (members, a, b)) * (2 / a) ** 0.5, jnp.zeros((members, b)))
+        for a, b in zip(sizes, sizes[1:], strict=False)
+    ]
+
+    def loss(parameters: Any, x: Any, y: Any) -> Any:
+        for position, (w, b) in enumerate(parameters):
+            x = x @ w + b
+            x = jax.nn.relu(x) if position < len(parameters) - 1 else x
+        return -jnp.take_along_axis(jax.nn.log_softmax(x), y[:, None], 1).mean()
+
+    def step(parameters: Any, m: Any, v: Any, index: Any, rate: Any, k: Any) -> Any:
+        gradient = jax.grad(loss)(parameters, inputs[index], targets[index])
+        m = jax.tree.map(lambda a, g: 0.9 * a + 0.1 * g, m, gradient)
+        v = jax.tree.map(lambda a, g: 0.999 * a + 0.001 * g * g, v, gradient)
+        moved = jax.tree.map(
+            lambda p, a, b: p - rate * (a / (1 - 0.9**k)) / (jnp.sqrt(b / (1 - 0.999**k)) + 1e-8), parameters, m, v
+        )
+        return moved, m, v
+
+    run = jax.jit(jax.vmap(step, in_axes=(0, 0, 0, 0, 0, None)), donate_argnums=(0, 1, 2))
+    m = jax.tree.map(jnp.zeros_like, weights)
+    v = jax.tree.map(jnp.zeros_like, weights)
+    rates = jnp.full((members,), 1e-3)
+    order = torch.stack([torch.randperm(len(inputs)) for _ in range(members)]).numpy()
+    batches = [order[:, s * case.batch % (len(inputs) - case.batch) :][:, : case.batch] for s in range(case.steps)]
+    weights, m, v = run(weights, m, v, batches[0], rates, 1.0)
+    jax.block_until_ready(weights)
+    start = time.perf_counter()
+    for k, index in enumerate(batches, start=2):
+        weights, m, v = run(weights, m, v, index, rates, float(k))
+    jax.block_until_ready(weights)
+    return (time.perf_counter() - start) / case.steps / members * 1e6
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--case", choices=list(CASES), default="digits")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--jax", action="store_true")
+    options = parser.parse_args()
+    case = CASES[options.case]
+    data = load_dataset(compose(f"data={case.data}"))
+    contestants: dict[str, Callable[[Case, Dataset], float]] = {"bare, one by one": bare, "nnlab train -m": population}
+    if options.jax:
+        contestants["jax vmap + jit"] = with_jax
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(options.rounds + 1):
+        for name, run in contestants.items():
+            times[name].append(run(case, data))
+    print(f"{case.members} networks {data.input_size}-{case.widths}-{data.target_size}, batch {case.batch}, Adam, "
+          f"{torch.get_num_threads()} threads, {options.rounds} rounds after one warm-up")  # fmt: skip
+    reference = times["bare, one by one"][1:]
+    for name, values in times.items():
+        ratio = statistics.median(b / a for a, b in zip(values[1:], reference, strict=True))
+        print(f"{name:18} median {statistics.median(values[1:]):8.1f} us a step and member   {ratio:5.1f}x")
+
+
+if __name__ == "__main__":
+    main()

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import itertools
 import json
 import statistics
 import tempfile
@@ -106,7 +107,7 @@ def with_jax(case: Case, data: Dataset) -> float:
     key = jax.random.PRNGKey(0)
     weights: Any = [
         (jax.random.normal(key, (members, a, b)) * (2 / a) ** 0.5, jnp.zeros((members, b)))
-        for a, b in zip(sizes, sizes[1:], strict=False)
+        for a, b in itertools.pairwise(sizes)
     ]
 
     def loss(parameters: Any, x: Any, y: Any) -> Any:

@@ -68,12 +68,12 @@ def shown(values: Any, digits: int = 3, percent: bool = False) -> str:
     return f"{found['mean']:.{digits}f} ± {found['std']:.{digits}f}" if found["n"] else "diverged"
 
 
-def panels(columns: int = 1, rows: int = 1, width: float = 4.2, height: float = 3.2) -> tuple[Figure, Any]:
-    """A figure and its axes (rows, columns), flattened, in one quiet style."""
+def style() -> Any:
+    """One quiet style, for the time of a `with` block."""
+    from cycler import cycler
     from matplotlib import rc_context
-    from matplotlib.figure import Figure
 
-    style = {
+    settings = {
         "font.size": 9,
         "axes.spines.top": False,
         "axes.spines.right": False,
@@ -81,19 +81,20 @@ def panels(columns: int = 1, rows: int = 1, width: float = 4.2, height: float = 
         "grid.alpha": 0.25,
         "axes.titlesize": 10,
         "axes.titleweight": "bold",
-        "axes.prop_cycle": _cycle(),
-        "legend.frameon": False,
+        "axes.prop_cycle": cycler(color=PALETTE),
+        "legend.framealpha": 0.7,
+        "legend.edgecolor": "none",
         "legend.fontsize": 8,
     }
-    with rc_context(style):
-        figure = Figure(figsize=(columns * width, rows * height), layout="constrained")
-        return figure, np.atleast_1d(figure.subplots(rows, columns)).ravel()
+    return rc_context(settings)
 
 
-def _cycle() -> Any:
-    from cycler import cycler
+def panels(columns: int = 1, rows: int = 1, width: float = 4.2, height: float = 3.2) -> tuple[Figure, Any]:
+    """A figure and its axes (rows, columns), flattened."""
+    from matplotlib.figure import Figure
 
-    return cycler(color=PALETTE)
+    figure = Figure(figsize=(columns * width, rows * height), layout="constrained")
+    return figure, np.atleast_1d(figure.subplots(rows, columns)).ravel()
 
 
 def band(axes: Any, x: Any, values: Any, label: str, **style: Any) -> None:

@@ -104,7 +104,8 @@ def load(folder: Path) -> ModuleType:
 def run(folder: Path, size: str) -> Any:
     """The evidence of an experiment (`experiments.reporting.Evidence`) at one of its sizes."""
     module = load(folder)
-    return module.run(**getattr(module, size.upper()))
+    with importlib.import_module("experiments.reporting").style():
+        return module.run(**getattr(module, size.upper()))
 
 
 def report(folder: Path, name: str, size: str, out: Path) -> int:

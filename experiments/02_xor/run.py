@@ -14,7 +14,7 @@ from experiments.running import train
 from nnlab.activation import HardThreshold
 from nnlab.architecture import MLP
 
-QUICK: dict[str, Any] = {"seeds": 200, "steps": 1000, "widths": [2, 8]}
+QUICK: dict[str, Any] = {"seeds": 150, "steps": 700, "widths": [2, 8]}
 DEFAULT: dict[str, Any] = {"seeds": 1000, "steps": 5000, "widths": [2, 3, 4, 8]}
 FULL: dict[str, Any] = {"seeds": 10000, "steps": 5000, "widths": [2, 3, 4, 8]}
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nnlab.evaluate import Measurement
-    from nnlab.launch import Result
+    from nnlab.result import Result
 
 __version__ = "0.1.0"
 

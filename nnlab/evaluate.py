@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 
 from nnlab import one_by_one
-from nnlab.build import build_trainer
 from nnlab.errors import UserError, did_you_mean
 from nnlab.files import write_whole
+from nnlab.loading import load_run
 from nnlab.statistics import calibration, uncertainty
-from nnlab.training import Run, Trainer, checkpoint
 from nnlab.training.ensemble import ensemble_report
 from nnlab.training.monte_carlo import masked_predictions
 from nnlab.training.run import read_config
@@ -45,19 +44,6 @@ class Measurement:
     prediction: Tensor
     targets: Tensor
     names: tuple[str, ...]
-
-
-def load_run(directory: Path) -> Trainer:
-    """The trainer of a run with its best weights.
-
-    Raises:
-        UserError: it is no run directory, or has no checkpoint.
-    """
-    config = read_config(directory)
-    run = Run(directory, [0], config)
-    trainer = build_trainer([{**config, "callbacks": {}}], [run])
-    checkpoint.restore_best(trainer, [checkpoint.load_best(directory / "checkpoints")])
-    return trainer
 
 
 def evaluate(directory: str | Path, split: str = "test", member: int | None = None) -> Measurement:

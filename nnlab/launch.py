@@ -11,9 +11,8 @@ import platform
 import shlex
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -24,49 +23,14 @@ from nnlab.callbacks.diagnosis import findings_of
 from nnlab.config import identity
 from nnlab.errors import UserError
 from nnlab.files import WriteError, explained, make_folder
+from nnlab.result import Result
+from nnlab.summary import print_summary
 from nnlab.training import Run, Trainer, checkpoint
 from nnlab.training.claim import claimed, try_claim
 from nnlab.training.run import read_config
-from nnlab.training.signals import EXIT_CODES, Signals, graceful
+from nnlab.training.signals import Signals, graceful
 
 _THREADS = torch.get_num_threads()
-if TYPE_CHECKING:
-    from rich.table import Table
-
-DIVERGED = 3  # exit code of a single run that diverged
-
-
-@dataclass
-class Result:
-    """How a run ended.
-
-    Attributes:
-        directory: the run directory.
-        status: `completed`, `diverged`, `failed` or `interrupted`.
-        metrics: `loss` and the task's metrics, at the best weights, by split.
-        best_step, steps, seconds: when the weights were best, how long training was.
-        signals: signals that interrupted it.
-        trainer: the trainer with history and networks, where it ran in this process.
-    """
-
-    directory: Path
-    status: str
-    metrics: dict[str, dict[str, float]]
-    best_step: int = 0
-    steps: int = 0
-    seconds: float = 0.0
-    reason: str = ""
-    identity: str = ""
-    ensemble: dict[str, Any] | None = None
-    signals: Sequence[int] = ()
-    trainer: Trainer | None = field(default=None, repr=False)
-
-    @property
-    def exit_code(self) -> int:
-        """0 done, 3 diverged, 75, 130 or 143 after a signal."""
-        if self.signals and self.status == "interrupted":
-            return EXIT_CODES[self.signals[0]]  # type: ignore[index]
-        return {"completed": 0, "diverged": DIVERGED}.get(self.status, 1)
 
 
 def train(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> Result:
@@ -101,41 +65,6 @@ def train_command(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> R
     return result
 
 
-def print_summary(result: Result) -> None:
-    """A short table: metrics at the best weights, time, where the run is, and the command to look at it."""
-    from rich.console import Console
-    from rich.table import Table
-
-    shown = result.metrics["test"]
-    names = [name for name in shown if name != "nll" or shown["nll"] != shown["loss"]]
-    table = Table("", *names, title=f"best weights (step {result.best_step} of {result.steps})", title_justify="left")
-    for split, metrics in result.metrics.items():
-        table.add_row(split, *(f"{metrics[name]:.4f}" for name in names))
-    console = Console()
-    console.print(table)
-    if result.ensemble:
-        console.print(ensemble_table(result.ensemble["test"]))
-    print(f"{result.status} in {result.seconds:.1f} s" + (f": {result.reason}" if result.reason else ""))
-    print(f"run:  {result.directory}")
-    print(f"look: tensorboard --logdir {shlex.quote(str(result.directory.parent))}")
-
-
-def ensemble_table(report: Mapping[str, Any]) -> Table:
-    """Test metrics of the average of 1, 2, ..., M members, beside those of the members alone."""
-    from rich.table import Table
-
-    names = [name for name in report["mean"] if name != "loss" or "nll" not in report["mean"]]
-    title = "ensemble, on the test split" + (f" (majority vote: {report['vote']:.4f})" if "vote" in report else "")
-    table = Table("averaged", *names, title=title, title_justify="left")
-    for size, metrics in enumerate(report["by_size"], start=1):
-        table.add_row(str(size), *(f"{metrics[name]:.4f}" for name in names))
-    spread = (f"{report['mean'][name]:.4f} ± {report['std'][name]:.4f}" for name in names)
-    table.add_row("alone", *spread, end_section=True)
-    gain = ((report["by_size"][-1][name] - report["mean"][name]) for name in names)
-    table.add_row("gain", *(f"{value:+.4f}" for value in gain))
-    return table
-
-
 def train_runs(
     configs: Sequence[Mapping[str, Any]], directories: Sequence[Path], overrides: Sequence[Sequence[str]]
 ) -> list[Result]:
@@ -144,7 +73,7 @@ def train_runs(
     Those that have a checkpoint continue from it; runs at different steps are trained one group after another.
     """
     if len(configs) == 1 and one_by_one.needed(configs[0]):
-        return [one_by_one.train(configs[0], directories[0], overrides[0])]
+        return [one_by_one.train(configs[0], directories[0], overrides[0], train_runs)]
     with graceful() as signals:
         states = continuation.find_states(directories)
         results: dict[int, Result] = {}
@@ -261,6 +190,7 @@ def environment(config: Mapping[str, Any], trainer: Trainer, key: str) -> dict[s
         if trainer.device.type == "cuda"
         else platform.machine(),
         "threads": torch.get_num_threads(),
+        "population": len(trainer.members),
         "seed": config["seed"],
         "identity": key,
     }

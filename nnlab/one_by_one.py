@@ -6,22 +6,21 @@ The members' run directories are `member_0`, `member_1`, ... inside that of the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from nnlab.build import construct, member_seed, stackable
 from nnlab.config import identity
+from nnlab.loading import load_run
 from nnlab.regularizer import Ensemble
+from nnlab.result import Result
 from nnlab.training import Run, Trainer
 from nnlab.training.ensemble import ensemble_report
 from nnlab.training.evaluation import Evaluation
 from nnlab.training.run import read_result
-
-if TYPE_CHECKING:
-    from nnlab.launch import Result
 
 Config = Mapping[str, Any]
 
@@ -44,10 +43,11 @@ def member_config(config: Config, position: int) -> dict[str, Any]:
     return {**config, "regularizer": rest, "seed": member_seed(config["seed"], position), "data_seed": data_seed}
 
 
-def train(config: Config, directory: Path, overrides: Sequence[str]) -> Result:
-    """Train the members in turn, continuing where an interrupted attempt stopped, and combine them."""
-    from nnlab.launch import Result, train_runs
+TrainRuns = Callable[[Sequence[Config], Sequence[Path], Sequence[Sequence[str]]], list[Result]]
 
+
+def train(config: Config, directory: Path, overrides: Sequence[str], train_runs: TrainRuns) -> Result:
+    """Train the members in turn with `train_runs`, continuing where an attempt stopped, and combine them."""
     count = members_of(config)
     name = config["optimizer"]["_target_"].rpartition(".")[2]
     print(f"{name} cannot be stacked: the {count} members are trained one by one", flush=True)
@@ -80,8 +80,6 @@ def train(config: Config, directory: Path, overrides: Sequence[str]) -> Result:
 
 def member_trainers(directory: Path) -> list[Trainer]:
     """The trainers of the members' runs, with their best weights; empty where `directory` is an ordinary run."""
-    from nnlab.evaluate import load_run
-
     folders = sorted(directory.glob("member_*"), key=lambda folder: int(folder.name.removeprefix("member_")))
     return [load_run(folder) for folder in folders]
 

@@ -215,16 +215,6 @@ def _supported(module: nn.Module) -> bool:
 class Chain(Stack):
     """A stack of chains; see the module's docstring. The attributes are those of `Stack`."""
 
-    def __init__(
-        self,
-        networks: Sequence[nn.Module],
-        loss: Loss,
-        device: torch.device,
-        dtype: torch.dtype,
-        autocast: bool = False,
-    ) -> None:
-        super().__init__(networks, loss, device, dtype, autocast)
-
     def bind(self) -> None:
         super().bind()
         gradients = self.layout.views(self.gradient)

@@ -19,6 +19,7 @@ from nnlab.errors import UserError
 from nnlab.launch import Result, train_runs
 from nnlab.measuring import Measured, measure
 from nnlab.stacking import stacking_key
+from nnlab.study import write as write_study
 from nnlab.sweep.driver import Driver, Policy, counted
 from nnlab.sweep.grouping import Group, by_key, plan
 from nnlab.sweep.job import FINISHED, PENDING, Job, Outcome, check_directory, condition
@@ -214,6 +215,8 @@ class Study:
                 summary.write()
         by_directory = {job.directory: result_of(job, driver.outcome(job)) for job in self.jobs}
         print(self.conclusion(driver), flush=True)
+        if not any(outcome.signals for outcome in driver.outcomes.values()):
+            self._write_studies()
         return [by_directory[directory] for directory in self.of_call]
 
     def _record(self, job: Job, outcome: Outcome) -> None:
@@ -222,6 +225,12 @@ class Study:
     def _progress(self, job: Job, outcome: Outcome) -> None:
         self._record(job, outcome)
         print(f"{outcome.status}: {job.name}", flush=True)
+
+    def _write_studies(self) -> None:
+        for folder, summary in self.summaries.items():
+            with contextlib.suppress(UserError):  # no run has a result yet
+                if len(summary.jobs) > 1:
+                    print(f"study: {write_study(folder).page}", flush=True)
 
     def conclusion(self, driver: Driver) -> str:
         """How the study ended, in a line for the counts and one for the table."""

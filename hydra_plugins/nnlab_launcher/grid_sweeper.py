@@ -10,7 +10,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from nnlab.config.expansion import expand
+from nnlab.config.expansion import concatenated
 from nnlab.config.messages import EXTRAS
 from nnlab.errors import UserError
 
@@ -43,8 +43,8 @@ class GridSweeper(Sweeper):  # type: ignore[misc]
         given = {each.partition("=")[0] for each in arguments}
         lines = [f"{key}={value}" for key, value in self.params.items() if key not in given] + list(arguments)
         section = OmegaConf.select(self.config, "sweep")
-        zipped = OmegaConf.to_container(section.zip, resolve=True) if section is not None and "zip" in section else []
-        jobs = expand(lines, zipped)
+        grids, zipped = (_listed(section, key) for key in ("grids", "zip"))
+        jobs = concatenated(lines, grids, zipped)
         if not self._is_ours() and self._announced(jobs, section):
             return []
         results = self.launcher.launch(jobs, initial_job_idx=0)
@@ -66,6 +66,12 @@ class GridSweeper(Sweeper):  # type: ignore[misc]
         if dry:
             print("`sweep.dry_run=true`: nothing was started", flush=True)
         return dry
+
+
+def _listed(section: Any, key: str) -> list[Any]:
+    """A list in the section `sweep`; empty where there is none."""
+    found = OmegaConf.select(section, key) if section is not None else None
+    return OmegaConf.to_container(found, resolve=True) if OmegaConf.is_list(found) else [found] if found else []
 
 
 def check_installed(config: DictConfig) -> None:

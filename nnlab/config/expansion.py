@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,10 +34,37 @@ def expand(overrides: Sequence[str], zipped: Sequence[Any] = ()) -> list[list[st
         else:
             raise UserError(
                 f"`{entry.input_line}` is a range to search in, not a list of values; list the values, or search "
-                "with `hydra/sweeper=optuna`"
+                "with `hydra/sweeper=search`"
             )
     axes = _axes(values, _groups(zipped, values))
     return [[line for part in job for line in part] for job in itertools.product(*axes)]
+
+
+def concatenated(overrides: Sequence[str], grids: Sequence[str], zipped: Sequence[Any] = ()) -> list[list[str]]:
+    """The jobs of several grids, one after another, each once; without grids those of the overrides alone.
+
+    Args:
+        overrides: what all grids have in common.
+        grids: of each grid its own overrides, separated by spaces as on the command line.
+        zipped: as for `expand`.
+
+    Raises:
+        UserError: a grid cannot be read, or as for `expand`.
+
+    >>> concatenated(["a=1"], ["b=x c=1,2", "b=y"])
+    [['a=1', 'b=x', 'c=1'], ['a=1', 'b=x', 'c=2'], ['a=1', 'b=y']]
+    """
+    if not grids:
+        return expand(overrides, zipped)
+    jobs: dict[tuple[str, ...], list[str]] = {}
+    for grid in [grids] if isinstance(grids, str) else grids:
+        try:
+            own = shlex.split(str(grid))
+        except ValueError as error:
+            raise UserError(f"`sweep.grids`: `{grid}` cannot be read: {error}") from error
+        for job in expand([*overrides, *own], zipped):
+            jobs.setdefault(tuple(job), job)
+    return list(jobs.values())
 
 
 def _groups(zipped: Sequence[Any], values: dict[str, list[str]]) -> list[list[str]]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SPREAD = 0.16  # half the width over which runs with the same value are spread, in units of the distance of two values
-LONGEST = 14  # characters of a value beside its tick
+LONGEST = 18  # characters of a value beside its tick
 MOST_NUMBERS = 80  # cells of a heat map that are written into
 
 
@@ -128,10 +128,9 @@ def draw_pair(
 
     values = np.array([[np.nan if cell is None else cell for cell in row] for row in cells], dtype=float)
     rows, columns = values.shape
-    figure, [axis] = panels(size=(min(max(4.6, 1.9 + 0.95 * columns), 9.0), min(max(3.0, 1.4 + 0.55 * rows), 7.0)))
+    figure, [axis] = panels(size=(7.2, min(max(3.4, 1.6 + 0.5 * rows), 6.4)))
     low, high = np.nanmin(values), np.nanmax(values)
-    colours = matplotlib.colormaps[SEQUENTIAL if higher_is_better else f"{SEQUENTIAL}_r"].copy()
-    colours.set_bad("#eeeeee")
+    colours = matplotlib.colormaps[SEQUENTIAL if higher_is_better else f"{SEQUENTIAL}_r"].with_extremes(bad="#eeeeee")
     scale = LogNorm(low, high) if log and low > 0 else Normalize(low, high)
     image = axis.imshow(values, cmap=colours, norm=scale, aspect="auto")
     figure.colorbar(image, ax=axis, pad=0.02).set_label(f"best {metric}", fontsize=12)

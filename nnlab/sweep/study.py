@@ -26,6 +26,7 @@ REPLICATES = ("seed", "data.fold")  # what repeats a configuration instead of ch
 HIGHER_IS_BETTER = ("accuracy", "r2")  # as in nnlab.training.best, which would load torch
 PRIMARY = ("accuracy", "rmse", "loss")  # the first that the runs have decides
 DEFAULT = "(default)"  # the value of an axis in a run that neither its overrides nor its config name
+SEARCH = ".search"  # what a search leaves in its study's folder
 PRUNED = "pruned:"  # how the reason begins where a search gave a run up
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -124,6 +125,7 @@ class Study:
         written: keys as they were written, such as `+data.limit`, by key.
         configurations: the best first; those of which a run diverged come after those of which none did,
             and those without a result last.
+        searched: whether a search chose the values, and not a grid.
     """
 
     folder: Path
@@ -134,6 +136,7 @@ class Study:
     fixed: dict[str, str]
     written: dict[str, str]
     configurations: list[Configuration]
+    searched: bool = False
 
     @property
     def higher_is_better(self) -> bool:
@@ -270,6 +273,7 @@ def _arrange(folder: Path, runs: list[StudyRun], metric: str) -> Study:
         fixed={written[key]: found[key][0] for key in written if key not in varying and key not in REPLICATES},
         written=written,
         configurations=sorted(groups.values(), key=lambda each: _rank(each, metric)),
+        searched=(folder / SEARCH).is_dir(),
     )
 
 
@@ -319,9 +323,11 @@ def number(value: str) -> float | None:
 
 
 def canonical(value: str) -> str:
-    """A spelling that is the same for equal values: 1e-3 and 0.001."""
+    """A spelling that is the same for equal values: 1e-3 and 0.001, True and true."""
     found = number(value)
-    return value if found is None else repr(found)
+    if found is not None:
+        return repr(found)
+    return value.lower() if value.lower() in ("true", "false", "null") else value
 
 
 def sort_values(values: Sequence[str]) -> list[str]:

@@ -21,6 +21,7 @@ from nnlab.sweep.study import Configuration, Study, StudyRun, number
 from nnlab.sweep.study_comparison import Comparison, against_best
 
 LARGEST_GRID = 12  # distinct numbers beyond which an axis counts as drawn from an interval
+SMALLEST_SAMPLE = 4  # the same in a search, where values are not repeated
 BINS = 8  # parts in which such an axis is told
 WIDE = 8.0  # ratio of the largest number to the smallest from which an axis is logarithmic
 CLOSE = 0.05  # of an interval's width: nearer than this to its end is on its edge
@@ -70,7 +71,10 @@ class Axis:
         entries: one for each value, or for each part of an interval.
         places: position in `entries` of every value.
         best: the best configuration's value.
+        near: its values among configurations with the best's options (of the axes that are no numbers), sorted; in a
+            grid that is no full product others would mislead.
         edge: `low` or `high` where the best lies on that end of the numbers and could lie beyond.
+        continuous: whether the numbers were drawn from an interval.
     """
 
     key: str
@@ -79,12 +83,9 @@ class Axis:
     entries: Sequence[AxisValue]
     places: Mapping[str, int]
     best: str
+    near: Sequence[str]
     edge: str | None
-
-    @property
-    def continuous(self) -> bool:
-        """Whether its values were drawn from an interval."""
-        return len(self.numbers) > LARGEST_GRID
+    continuous: bool
 
     @property
     def logarithmic(self) -> bool:
@@ -127,7 +128,8 @@ def study_axes(study: Study) -> list[Axis]:
 def _axis(study: Study, key: str, values: list[str]) -> Axis:
     found = [number(value) for value in values]
     numbers = [each for each in found if each is not None] if None not in found else []
-    if len(numbers) > LARGEST_GRID:
+    continuous = len(numbers) > (SMALLEST_SAMPLE if study.searched else LARGEST_GRID)
+    if continuous:
         labels, places = _parts(values, numbers)
     else:
         labels, places = values, {value: i for i, value in enumerate(values)}
@@ -142,7 +144,16 @@ def _axis(study: Study, key: str, values: list[str]) -> Axis:
         for label, group, best in zip(labels, groups, bests, strict=True)
     ]
     best = study.best.values[key]
-    return Axis(key, values, numbers, entries, places, best, _edge(numbers, best))
+    seen = {each.values[key] for each in study.configurations if _same_options(study, each, key)}
+    near = [value for value in values if value in seen]
+    edge = _edge([float(value) for value in near], best, continuous) if numbers else None
+    return Axis(key, values, numbers, entries, places, best, near, edge, continuous)
+
+
+def _same_options(study: Study, configuration: Configuration, key: str) -> bool:
+    """Whether a configuration has the best's values on all axes that are not numbers, `key` aside."""
+    best = study.best.values
+    return all(configuration.values[k] == best[k] for k in best if k != key and number(best[k]) is None)
 
 
 def _parts(values: Sequence[str], numbers: Sequence[float]) -> tuple[list[str], dict[str, int]]:
@@ -154,17 +165,26 @@ def _parts(values: Sequence[str], numbers: Sequence[float]) -> tuple[list[str], 
         bounds = [low + (high - low) * i / BINS for i in range(BINS + 1)]
     raw = [min(max(bisect.bisect_right(bounds, each) - 1, 0), BINS - 1) for each in numbers]
     used = sorted(set(raw))
-    labels = [f"{bounds[part]:.2g} to {bounds[part + 1]:.2g}" for part in used]
+    labels = [f"{_short(bounds[part])} to {_short(bounds[part + 1])}" for part in used]
     return labels, {value: used.index(part) for value, part in zip(values, raw, strict=True)}
 
 
-def _edge(numbers: Sequence[float], best: str) -> str | None:
+def _short(value: float) -> str:
+    """Two digits, without the zero of an exponent.
+
+    >>> _short(0.0000352), _short(0.05)
+    ('3.5e-5', '0.05')
+    """
+    return f"{value:.2g}".replace("e-0", "e-").replace("e+0", "e")
+
+
+def _edge(numbers: Sequence[float], best: str, continuous: bool) -> str | None:
     """The end on which the best number lies; at zero nothing lies beyond."""
     if len(numbers) < 2:
         return None
     value, low, high = float(best), numbers[0], numbers[-1]
     margin = 0.0
-    if len(numbers) > LARGEST_GRID:
+    if continuous:
         if logarithmic(numbers) and low > 0:
             value, low, high = math.log(value), math.log(low), math.log(high)
         margin = CLOSE * (high - low)
@@ -176,6 +196,8 @@ def _edge(numbers: Sequence[float], best: str) -> str | None:
 def tied(study: Study) -> list[set[str]]:
     """Groups of axes that change together, one to one, such as those of `sweep.zip`."""
     groups: list[set[str]] = []
+    if study.searched:
+        return groups
     rows = [each.values for each in study.configurations]
     for first, second in itertools.combinations(study.axes, 2):
         combinations = {(row[first], row[second]) for row in rows}

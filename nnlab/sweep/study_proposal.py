@@ -35,6 +35,11 @@ class Proposal:
     new: int
     notes: Sequence[str]
 
+    @property
+    def what(self) -> str:
+        """The command in words."""
+        return f"{self.new} new runs" if self.new else "a search around the best"
+
 
 def propose(study: Study, axes: Sequence[Axis]) -> Proposal:
     """The next grid or interval for a study."""
@@ -42,7 +47,9 @@ def propose(study: Study, axes: Sequence[Axis]) -> Proposal:
     bound = {key for group in tied(study) for key in group}
     if bound:
         notes.append(f"{_listed(sorted(bound))} change together; the proposal keeps their best values")
-    chosen = {axis.key: [axis.best] if axis.key in bound else next_values(axis) for axis in axes}
+    options = [] if study.searched else [axis for axis in axes if not axis.numbers]
+    nested = {axis.key for axis in options if _nested(study, axis)}
+    chosen = {axis.key: [axis.best] if axis.key in bound | nested else next_values(axis) for axis in axes}
     chosen = {key: [v for v in values if v != DEFAULT] for key, values in chosen.items()}
     chosen = {key: values for key, values in chosen.items() if values}
     if any(axis.continuous for axis in axes):
@@ -62,10 +69,20 @@ def next_values(axis: Axis) -> list[str]:
         return [axis.best]
     if not axis.numbers:
         return _contenders(axis)
-    position = [canonical(value) for value in axis.values].index(canonical(axis.best))
-    if axis.edge is None:
-        return [axis.values[position]] if _flat(axis, position) else _finer(axis, position)
-    return _beyond(axis, position)
+    position = list(axis.near).index(axis.best)
+    if axis.edge is not None:
+        return _beyond(axis, position)
+    return [axis.best] if _flat(axis, position) else _finer(axis, position)
+
+
+def _nested(study: Study, axis: Axis) -> bool:
+    """Whether other axes have other values with other options of this one, as in concatenated grids."""
+    seen: dict[str, dict[str, set[str]]] = {}
+    for each in study.configurations:
+        for key, value in each.values.items():
+            if key != axis.key:
+                seen.setdefault(key, {}).setdefault(each.values[axis.key], set()).add(value)
+    return any(values != next(iter(found.values())) for found in seen.values() for values in found.values())
 
 
 def _contenders(axis: Axis) -> list[str]:
@@ -83,27 +100,29 @@ def _contenders(axis: Axis) -> list[str]:
 
 def _flat(axis: Axis, position: int) -> bool:
     """Whether the neighbours of the best value are known to be as good as it."""
-    around = [axis.entries[i].comparison for i in (position - 1, position + 1) if 0 <= i < len(axis.entries)]
+    beside = [axis.near[i] for i in (position - 1, position + 1) if 0 <= i < len(axis.near)]
+    around = [axis.entries[axis.places[value]].comparison for value in beside]
     return bool(around) and all(each is not None and each.exceeds is False for each in around)
 
 
 def _finer(axis: Axis, position: int) -> list[str]:
-    best = axis.numbers[position]
+    numbers = [float(value) for value in axis.near]
+    best = numbers[position]
     between = []
-    for other in axis.numbers[max(position - 1, 0) : position + 2]:
+    for other in numbers[max(position - 1, 0) : position + 2]:
         if other == best:
             continue
         if axis.logarithmic and other > 0 and best > 0:
             between.append(math.sqrt(best * other))
         else:
             between.append((best + other) / 2)
-    return _written(axis, [best, *between], [axis.values[position]])
+    return _written(axis, [best, *between], [axis.best])
 
 
 def _beyond(axis: Axis, position: int) -> list[str]:
     """The best value, its neighbour inside, and two values beyond."""
     step = -1 if axis.edge == "low" else 1
-    best, inside = axis.numbers[position], axis.numbers[position - step]
+    best, inside = float(axis.best), float(axis.near[position - step])
     if axis.logarithmic and best > 0:
         ratio = best / inside if inside > 0 else 10.0
         new = [best * ratio, best * ratio**2]
@@ -114,7 +133,7 @@ def _beyond(axis: Axis, position: int) -> list[str]:
         new = [1 - (1 - best) * ratio, 1 - (1 - best) * ratio**2]
     if axis.numbers[0] >= 0:
         new = [max(each, 0.0) for each in new]
-    return _written(axis, [inside, best, *new], [axis.values[position - step], axis.values[position]])
+    return _written(axis, [inside, best, *new], [axis.near[position - step], axis.best])
 
 
 def _written(axis: Axis, numbers: Sequence[float], known: Sequence[str]) -> list[str]:

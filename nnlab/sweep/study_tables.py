@@ -103,9 +103,10 @@ def seeds_sentence(study: Study, compared: Sequence[Comparison]) -> str:
         return "Every configuration ran once, so nothing says which differences the seed alone would make."
     real = sum(each.exceeds is True for each in told)
     how = "compared seed by seed" if any(each.paired for each in told) else "compared over seeds"
+    who = f"{real} differ" if real > 1 else f"{real or 'none'} differs"
     return (
-        f"Of the next {len(told)}, {real} differ from the best by more than the seeds' spread ({how}; p is the "
-        f"probability of such a difference from the seeds alone, corrected for {len(told)} comparisons)."
+        f"Of the next {len(told)}, {who} from the best by more than the seeds' spread ({how}; p is the probability "
+        f"of such a difference from the seeds alone, corrected for {len(told)} comparisons)."
     )
 
 
@@ -124,7 +125,7 @@ def best_rows(study: Study, compared: Sequence[Comparison]) -> tuple[list[str], 
 
 def axis_rows(axis: Axis, metric: str) -> tuple[list[str], list[list[str]]]:
     """Header and rows of an axis's table: its values with the best of each."""
-    header = ["value", "best configuration", "difference", "from the best", "diverged"]
+    header = ["value", "best", "difference", "from the best", "diverged"]
     rows = []
     for entry in axis.entries:
         found = entry.comparison
@@ -150,7 +151,7 @@ def markdown(study: Study, axes: Sequence[Axis], proposal: Proposal) -> str:
     lines = [f"# {study.folder.resolve().name}", "", headline(study), "", counts(study) + ".", ""]
     lines += [f"- **Warning:** {note}." for note in proposal.notes]
     if proposal.command:
-        lines += ["", f"Next ({proposal.new or proposal.runs} new runs):", "", "```", proposal.command, "```"]
+        lines += ["", f"Next ({proposal.what}):", "", "```", proposal.command, "```"]
     lines += ["", "## Best configurations", "", *_table(*best_rows(study, compared)), ""]
     lines += [seeds_sentence(study, compared), ""]
     for axis in axes:
@@ -174,5 +175,5 @@ def terminal(study: Study, proposal: Proposal) -> str:
     lines = [counts(study), "", *("  ".join(map(str.ljust, row, widths)).rstrip() for row in [header, *rows])]
     lines += ["", seeds_sentence(study, compared), *(f"warning: {note}" for note in proposal.notes)]
     if proposal.command:
-        lines += [f"next ({proposal.new or proposal.runs} new runs):", f"  {proposal.command}"]
+        lines += [f"next ({proposal.what}):", f"  {proposal.command}"]
     return "\n".join(lines)

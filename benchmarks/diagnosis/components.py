@@ -102,5 +102,3 @@ class SlowNormMLP(MLP):
         for module in self.modules():
             if isinstance(module, nn.BatchNorm1d):
                 module.momentum = momentum
-
-

@@ -1,7 +1,7 @@
 """Train the zoo, diagnose every run, repair what can be repaired, and print a table.
 
-    python -m benchmarks.diagnosis.run tuning      # the data sets and seeds that thresholds were chosen on
-    python -m benchmarks.diagnosis.run held-out    # those that they were not
+python -m benchmarks.diagnosis.run tuning      # the data sets and seeds that thresholds were chosen on
+python -m benchmarks.diagnosis.run held-out    # those that they were not
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ def effective(case: Case, outcome: Outcome) -> bool:
     """Whether the planted fault did what it is there for; measured by scores, not by what a diagnosis looks at."""
     if case.harmful:
         return not is_healthy(case, outcome)
+    if case.kind in ("few_validation", "duplicates", "target_column") and outcome.record.status != "completed":
+        return False  # the background itself failed
     if case.kind == "overfitting":
         view = View(outcome.record)
         return view.skill("train") - view.skill("validation") > 0.15
@@ -68,6 +70,9 @@ def repaired(case: Case, before: Outcome, after: Outcome | None) -> bool:
         # A data set that is harder than usual for this setup: most of the way to the threshold counts.
         start = max(before.score, 0.0)
         return after.score >= start + 0.8 * (DATA[case.data][2] - start)
+    if case.kind == "overfitting":
+        first, last = (o.record.curves["loss"].values[-1] for o in (before, after))
+        return last < first and after.score >= before.score - 0.05
     return case.kind == "few_validation" or after.score >= before.score - 0.02
 
 

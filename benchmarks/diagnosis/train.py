@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import functools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +12,7 @@ from typing import Any
 
 import torch
 
-from nnlab.build import build_loss, build_members
-from nnlab.build import build_callbacks, construct
+from nnlab.build import build_callbacks, build_loss, build_members, construct
 from nnlab.config import compose
 from nnlab.diagnosis import RunRecord, records
 from nnlab.errors import UserError
@@ -39,11 +40,18 @@ def composed(overrides: Sequence[str]) -> dict[str, Any]:
     merged: dict[str, str] = {}
     for override in overrides:
         key, _, value = override.partition("=")
+        section = key.replace("/", ".") + "."
+        if "." not in key and key in merged and not value.startswith("["):
+            # Another option of a group: what was set for the former one does not apply to it.
+            merged = {k: v for k, v in merged.items() if not k.startswith(section)}
         merged[key] = value
-    group = merged.get("architecture", "mlp")
-    if group in ("perceptron",):
-        merged.pop("architecture.widths", None)
-    return compose(*(f"{k}={v}" for k, v in merged.items()), config_dir=CONFIGS)
+    seed = int(merged.pop("seed", "0"))
+    return {**copy.deepcopy(_composed(tuple(f"{k}={v}" for k, v in merged.items()))), "seed": seed}
+
+
+@functools.lru_cache(maxsize=256)
+def _composed(overrides: tuple[str, ...]) -> dict[str, Any]:
+    return compose(*overrides, config_dir=CONFIGS)
 
 
 def structure(config: dict[str, Any], members: int) -> str:

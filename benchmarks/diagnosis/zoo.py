@@ -177,8 +177,14 @@ def _diverging(values, draw, data, rate, adaptive):  # type: ignore[no-untyped-d
     return _rate(values | {"initialization": "he"}, RATES[optimizer] * draw.choice([300, 1000]))
 
 
+def _plain(values):  # type: ignore[no-untyped-def]
+    """Without batch norm and dropout, which hide what is planted."""
+    dropped = ("architecture.batch_norm", "regularizer", "regularizer.dropout.p")
+    return {key: value for key, value in values.items() if key not in dropped}
+
+
 def _deep(values, depth, width="32"):  # type: ignore[no-untyped-def]
-    return values | {"architecture.widths": "[" + ",".join([width] * depth) + "]"}
+    return _plain(values) | {"architecture.widths": "[" + ",".join([width] * depth) + "]"}
 
 
 def _vanishing(values, draw, data, rate, adaptive):  # type: ignore[no-untyped-def]
@@ -198,7 +204,11 @@ def _exploding(values, draw, data, rate, adaptive):  # type: ignore[no-untyped-d
 
 
 def _dead(values, draw, data, rate, adaptive):  # type: ignore[no-untyped-def]
-    return values | {"activation": "relu", "initialization": "he", "initialization.bias": draw.choice(["-10", "-20"])}
+    return _plain(values) | {
+        "activation": "relu",
+        "initialization": "he",
+        "initialization.bias": draw.choice(["-10", "-20"]),
+    }
 
 
 def _saturated(values, draw, data, rate, adaptive):  # type: ignore[no-untyped-def]
@@ -211,7 +221,7 @@ def _saturated(values, draw, data, rate, adaptive):  # type: ignore[no-untyped-d
 
 
 def _symmetric(values, draw, data, rate, adaptive):  # type: ignore[no-untyped-def]
-    return values | {"initialization": "constant", "initialization.value": draw.choice(["0.01", "0.1"])}
+    return _plain(values) | {"initialization": "constant", "initialization.value": draw.choice(["0.01", "0.1"])}
 
 
 def _altered(values, data, change, noise="0.0"):  # type: ignore[no-untyped-def]
@@ -233,7 +243,7 @@ def _frozen(values, draw, data, rate, adaptive):  # type: ignore[no-untyped-def]
 
 
 def _hockey(values, draw, data, rate, adaptive):  # type: ignore[no-untyped-def]
-    values |= {"architecture.widths": "[32]", "initialization.scale": draw.choice(["6", "8", "10"])}
+    values = _plain(values) | {"architecture.widths": "[32]", "initialization.scale": draw.choice(["6", "8", "10"])}
     return values | {"activation": draw.choice(["relu", "leaky_relu", "elu"]), "initialization": "he"}
 
 
@@ -251,11 +261,12 @@ def _underfitting(values, draw, data, rate, adaptive):  # type: ignore[no-untype
     if data in ("blobs", "breast_cancer", "diabetes"):
         return None
     if data in ("moons", "spirals", "heteroscedastic") and draw.random() < 0.5:
-        return {k: v for k, v in values.items() if k != "architecture.widths"} | {"architecture": "perceptron"}
-    return values | {"architecture.widths": "[1]", "activation": "tanh", "initialization": "xavier"}
+        return {k: v for k, v in _plain(values).items() if k != "architecture.widths"} | {"architecture": "perceptron"}
+    return _plain(values) | {"architecture.widths": "[1]", "activation": "tanh", "initialization": "xavier"}
 
 
 def _decay(values, draw, data, rate, adaptive):  # type: ignore[no-untyped-def]
+    values.pop("architecture.batch_norm", None)  # which undoes the scale of the weights, and so their decay
     values |= {"optimizer": draw.choice(["sgd", "adam"])}
     values |= {"optimizer.learning_rate": str(RATES[values["optimizer"]])}
     return values | {"regularizer.weight_decay.strength": draw.choice(["1", "3"])}

@@ -1,9 +1,9 @@
 """From the curves and statistics of a run to named causes, in words, with an override to paste.
 
-    trainer.fit()
-    for record in records(trainer):           # one for each member of the population
-        for finding in diagnose(record):      # causes first; what a cause explains is in its `symptoms`
-            print(finding.line())
+trainer.fit()
+for record in records(trainer):           # one for each member of the population
+    for finding in diagnose(record):      # causes first; what a cause explains is in its `symptoms`
+        print(finding.line())
 """
 
 from nnlab.diagnosis.diagnose import NAMES, diagnose

@@ -12,7 +12,7 @@ from nnlab.diagnosis.reference import TRAIN, VALIDATION, reference_skill
 from nnlab.loss.base import Loss
 from nnlab.types import Dataset, Split
 
-SAMPLE = 4096  # examples that correlations and the best constant output are computed from
+SAMPLE = 2048  # examples that correlations and the best constant output are computed from
 FEWEST = 16  # data sets with fewer different examples, such as XOR, share them between splits on purpose
 
 
@@ -35,7 +35,7 @@ def data_facts(dataset: Dataset, loss: Loss) -> DataFacts:
         examples={name: len(getattr(dataset, name)) for name in ("train", "validation", "test")},
         input_mean=(float(means.min()), float(means.max())),
         input_std=(float(stds.min()), float(stds.max())),
-        finite=all(bool(torch.isfinite(x).all()) for x in (train.inputs, train.targets)),
+        finite=all(math.isfinite(float(x.sum())) for x in (train.inputs, train.targets)),
         class_counts=tuple(torch.bincount(train.targets, minlength=dataset.target_size).tolist()) if labels else (),
         target_mean=0.0 if labels else float(targets.mean(0).abs().max()),
         target_std=0.0 if labels else float(targets.std(0).max()) if len(targets) > 1 else 0.0,
@@ -62,19 +62,25 @@ def _moments(inputs: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def shared_fraction(train: Split, validation: Split) -> float:
-    """Fraction of the validation examples whose inputs are also in the training split; 0 for tiny data sets."""
-    draw = torch.Generator(device=train.inputs.device).manual_seed(0)
-    size = train.inputs[0].numel()
-    direction = torch.randn(size, generator=draw, dtype=torch.float64, device=train.inputs.device)
+    """Fraction of the validation examples whose inputs are also in the training split; 0 for tiny data sets.
 
-    def keys(split: Split) -> Tensor:
-        # A sum in another order may round differently, so rows are compared by a rounded projection.
-        return (split.inputs.flatten(1).double() @ direction * 1e6).round()
-
-    known, asked = keys(train), keys(validation)
-    if len(known.unique()) < FEWEST:
+    Candidates are the neighbours in one random projection, which may round differently for equal rows; they are then
+    compared number by number.
+    """
+    asked = sample(validation, SAMPLE).inputs.flatten(1)
+    known = train.inputs.flatten(1)
+    draw = torch.Generator().manual_seed(0)
+    direction = torch.randn(known.shape[1], generator=draw).to(known.device, known.dtype)
+    keys, order = (known @ direction).sort()
+    if int((keys.diff() != 0).sum()) + 1 < FEWEST:
         return 0.0
-    return float(torch.isin(asked, known).double().mean())
+    sought = asked @ direction
+    position = torch.searchsorted(keys, sought)
+    found = torch.zeros(len(asked), dtype=torch.bool, device=known.device)
+    for shift in (-2, -1, 0, 1):
+        near = order[(position + shift).clamp(0, len(keys) - 1)]
+        found |= (known[near] == asked).all(1)
+    return float(found.double().mean())
 
 
 def _strongest_correlation(split: Split, classes: int) -> tuple[float, int]:
@@ -83,17 +89,21 @@ def _strongest_correlation(split: Split, classes: int) -> tuple[float, int]:
     With classes it is the correlation ratio (Fisher 1925): the root of the share of an input's variance that lies
     between the classes, 1 where the input is one number within each class.
     """
-    x = split.inputs.flatten(1).double()
+    x = split.inputs.flatten(1).float()
     x = x - x.mean(0)
     if not split.targets.is_floating_point():
-        member = torch.nn.functional.one_hot(split.targets, classes).double()
+        member = torch.nn.functional.one_hot(split.targets, classes).float()
         between = ((member.T @ x).square() / member.sum(0).clamp(min=1)[:, None]).sum(0)
         total = x.square().sum(0)
-        share = torch.where(total > 1e-12, between / total.clamp(min=1e-300), torch.zeros_like(total)).sqrt()
+        share = torch.where(
+            total > 1e-6 * total.max(), between / total.clamp(min=1e-30), torch.zeros_like(total)
+        ).sqrt()
         return float(share.max()), int(share.argmax())
-    y = split.targets.double() - split.targets.double().mean(0)
+    y = split.targets.float() - split.targets.float().mean(0)
     scale = x.norm(dim=0)[:, None] * y.norm(dim=0)[None]
-    correlation = torch.where(scale > 1e-12, (x.T @ y).abs() / scale.clamp(min=1e-300), torch.zeros_like(scale))
+    correlation = torch.where(
+        scale > 1e-4 * scale.max(), (x.T @ y).abs() / scale.clamp(min=1e-30), torch.zeros_like(scale)
+    )
     strongest = correlation.max(1).values
     return float(strongest.max()), int(strongest.argmax())
 
@@ -103,11 +113,12 @@ def _large_loss(loss: Loss, targets: Tensor, classes: int) -> float:
     draw = torch.Generator().manual_seed(0)
     outputs = 4 * torch.randn(len(targets), loss.output_size(classes), generator=draw)
     losses = loss.losses(outputs.to(targets.device), targets)
-    return min(float(losses.mean()), 5 * max(float(losses.median()), 0.0) + 1)
+    median, mean = float(losses.median()), float(losses.mean())
+    return min(mean, 5 * median + 1) if median > 0 else mean
 
 
-def best_constant_loss(loss: Loss, targets: Tensor, classes: int, iterations: int = 60) -> float:
-    """The least mean loss that an output which ignores its input can reach, from several starts by Adam.
+def best_constant_loss(loss: Loss, targets: Tensor, classes: int, iterations: int = 25) -> float:
+    """The least mean loss that an output which ignores its input can reach, by Adam from the best of several starts.
 
     It is the floor of a network that has learned nothing but the frequencies of its targets.
     """
@@ -126,8 +137,9 @@ def best_constant_loss(loss: Loss, targets: Tensor, classes: int, iterations: in
         logits = share.clamp(min=1e-6).log()
         starts += [share, logits] if outputs == classes else [(logits[1] - logits[0]).reshape(1)]
         starts += [torch.ones(1), -torch.ones(1)] if outputs == 1 else []
-    found = [_descend(loss, start, targets, share, iterations) for start in starts]
-    return min(value for value in found if math.isfinite(value))
+    losses = [float(loss.losses(start.expand(len(targets), -1), targets) @ share) for start in starts]
+    best = min(range(len(starts)), key=lambda i: losses[i] if math.isfinite(losses[i]) else math.inf)
+    return _descend(loss, starts[best], targets, share, iterations)
 
 
 def _descend(loss: Loss, output: Tensor, targets: Tensor, share: Tensor, iterations: int) -> float:

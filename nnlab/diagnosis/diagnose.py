@@ -14,38 +14,46 @@ Rule = Callable[[View], Iterator[Finding]]
 
 # What a network that does not learn shows, whatever the cause.
 OUTCOME = (
-    "loss_exploded learning_rate_too_high learning_rate_too_low learning_rate_decayed_too_early plateau "
-    "vanishing_gradients exploding_gradients dead_units saturated_units hockey_stick_start underfitting "
-    "still_improving class_collapse no_learning update_ratio_out_of_range overfitting train_evaluation_mismatch"
-).split()
-
-
-def _without(*names: str) -> tuple[str, ...]:
-    return tuple(name for name in OUTCOME if name not in names)
-
-
+    "loss_exploded",
+    "learning_rate_too_high",
+    "learning_rate_too_low",
+    "learning_rate_decayed_too_early",
+    "plateau",
+    "vanishing_gradients",
+    "exploding_gradients",
+    "dead_units",
+    "saturated_units",
+    "hockey_stick_start",
+    "underfitting",
+    "still_improving",
+    "class_collapse",
+    "no_learning",
+    "update_ratio_out_of_range",
+    "overfitting",
+    "train_evaluation_mismatch",
+)
 LATE = ("loss_exploded", "plateau", "underfitting", "still_improving", "class_collapse", "update_ratio_out_of_range")
 
 # Every rule with the name of its finding and those that it explains, likeliest cause first.
 RULES: tuple[tuple[str, Rule, tuple[str, ...]], ...] = (
     ("inputs_not_normalised", inputs.not_normalised, (*OUTCOME, "targets_not_standardised")),
-    ("targets_not_standardised", inputs.targets_not_standardised, tuple(OUTCOME)),
+    ("targets_not_standardised", inputs.targets_not_standardised, OUTCOME),
     ("leakage_suspected", inputs.leakage, ()),
-    ("symmetric_units", signals.symmetric, tuple(OUTCOME)),
-    ("frozen_layers", signals.frozen, tuple(OUTCOME)),
-    ("exploding_gradients", signals.exploding, tuple(OUTCOME)),
-    ("saturated_units", signals.saturated, tuple(OUTCOME)),
-    ("dead_units", signals.dead, tuple(OUTCOME)),
-    ("vanishing_gradients", signals.vanishing, tuple(OUTCOME)),
-    ("hockey_stick_start", signals.hockey_stick, tuple(OUTCOME)),
-    ("penalty_too_strong", fit.too_strong, tuple(OUTCOME)),
-    ("learning_rate_too_high", rates.too_high, tuple(OUTCOME)),
-    ("loss_exploded", rates.exploded, tuple(OUTCOME)),
-    ("imbalance_ignored", predictions.imbalance, tuple(OUTCOME)),
-    ("no_learning", fit.no_learning, tuple(OUTCOME)),
-    ("learning_rate_too_low", rates.too_low, tuple(OUTCOME)),
-    ("learning_rate_decayed_too_early", rates.decayed_too_early, tuple(OUTCOME)),
-    ("train_evaluation_mismatch", predictions.mismatch, tuple(OUTCOME)),
+    ("symmetric_units", signals.symmetric, OUTCOME),
+    ("frozen_layers", signals.frozen, OUTCOME),
+    ("exploding_gradients", signals.exploding, OUTCOME),
+    ("saturated_units", signals.saturated, OUTCOME),
+    ("dead_units", signals.dead, OUTCOME),
+    ("vanishing_gradients", signals.vanishing, OUTCOME),
+    ("hockey_stick_start", signals.hockey_stick, OUTCOME),
+    ("penalty_too_strong", fit.too_strong, OUTCOME),
+    ("learning_rate_too_high", rates.too_high, OUTCOME),
+    ("loss_exploded", rates.exploded, OUTCOME),
+    ("imbalance_ignored", predictions.imbalance, OUTCOME),
+    ("no_learning", fit.no_learning, OUTCOME),
+    ("learning_rate_too_low", rates.too_low, OUTCOME),
+    ("learning_rate_decayed_too_early", rates.decayed_too_early, OUTCOME),
+    ("train_evaluation_mismatch", predictions.mismatch, OUTCOME),
     ("overfitting", fit.overfitting, LATE),
     ("class_collapse", predictions.collapse, LATE),
     ("still_improving", fit.still_improving, LATE),

@@ -1,4 +1,4 @@
-"""Findings about the outcome: overfitting, underfitting, plateau, still improving, no learning, too strong penalties."""
+"""Findings about the outcome: over- and underfitting, plateau, still improving, no learning, too strong penalties."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from nnlab.diagnosis.finding import Finding
-from nnlab.diagnosis.view import View
+from nnlab.diagnosis.view import CLEARLY_SHORT, View
 
 GAP = 0.15  # rise of the validation loss over its minimum, per what there is to learn
 STRONG = {"weight_decay": 0.1, "optimizer": 1.0, "l1": 0.01, "max_norm": math.inf}
@@ -139,11 +139,14 @@ def underfitting(view: View) -> Iterator[Finding]:
     train = view.skill("train")
     if not view.weak or record.status != "completed" or math.isnan(train) or record.data is None:
         return
+    if view.shortfall < CLEARLY_SHORT:
+        return
     if train > record.data.reference - 0.05 or (trend(view) > 0.05 and not _tiny(view)):
         return
     linear = len(record.weights) <= 1
-    capacity = max((min(w.shape[0], 10**9) for w in list(record.weights)[:-1]), default=0)
-    remedy = ("architecture=mlp",) if linear else (f"architecture.widths=[{max(64, 2 * capacity)},{max(64, capacity)}]",)
+    capacity = max((w.shape[0] for w in list(record.weights)[:-1]), default=0)
+    wider = max(64, 2 * capacity)
+    remedy = ("architecture=mlp",) if linear else (f"architecture.widths=[{wider},{wider}]",)
     yield Finding(
         "underfitting",
         f"Even on its own training data the network avoids only {train:.0%} of the errors of a constant, where simple "

@@ -11,7 +11,7 @@ from nnlab.types import Task
 
 FEW = 50  # validation examples below which one example more or less is 2% or more
 SHARED = 0.2
-CORRELATED = 0.9999
+CORRELATED = 0.9998
 
 
 def not_normalised(view: View) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from nnlab.diagnosis.network_facts import (
     network_facts,
     noise_of,
     option,
+    weight_facts,
 )
 from nnlab.diagnosis.record import DataFacts, RunRecord, Series
 from nnlab.training import Trainer
@@ -27,7 +28,12 @@ def facts_of(trainer: Trainer) -> dict[int, DataFacts]:
     return {position: facts[id(member.dataset)] for position, member in enumerate(trainer.members)}
 
 
-def records(trainer: Trainer, data: Mapping[int, DataFacts] | None = None, probe: bool = True) -> list[RunRecord]:
+def records(
+    trainer: Trainer,
+    data: Mapping[int, DataFacts] | None = None,
+    probe: bool = True,
+    members: Sequence[int] | None = None,
+) -> list[RunRecord]:
     """One record for each member, from what has been recorded so far and a few passes over the data.
 
     Args:
@@ -35,12 +41,22 @@ def records(trainer: Trainer, data: Mapping[int, DataFacts] | None = None, probe
         data: facts that are known already, as `facts_of` gives them.
         probe: whether to run the networks on parts of the data (a few milliseconds for a small network); without it
             only curves and recorded statistics are used.
+        members: the members to look at; all where not given.
     """
     trainer.history.flush()
     known = facts_of(trainer) if data is None else data
-    networks = network_facts(trainer) if probe else [NetworkFacts((), (), {}) for _ in trainer.members]
+    networks = network_facts(trainer) if probe else _weights_only(trainer)
     series = _series(trainer)
-    return [_record(trainer, m, known[m], networks[m], series[m]) for m in range(len(trainer.members))]
+    chosen = range(len(trainer.members)) if members is None else members
+    return [_record(trainer, m, known[m], networks[m], series[m]) for m in chosen]
+
+
+def _weights_only(trainer: Trainer) -> list[NetworkFacts]:
+    """What can be said without running the networks."""
+    found = [NetworkFacts((), (), {}) for _ in trainer.members]
+    for member, weights in zip(trainer.active, weight_facts(trainer) if trainer.active else [], strict=True):
+        found[member] = NetworkFacts((), weights, {})
+    return found
 
 
 def _series(trainer: Trainer) -> list[dict[str, Series]]:

@@ -55,7 +55,7 @@ def network_facts(trainer: Trainer) -> list[NetworkFacts]:
         rows = int(min(1024, max(64, WORK / max(trainer.stack.theta.numel(), 1))))
         splits = {name: _split_facts(trainer, name, rows) for name in ("train", "validation")}
         layers = _layer_facts(trainer, min(rows, 512))
-        weights = _weight_facts(trainer)
+        weights = weight_facts(trainer)
     return [
         NetworkFacts(layers[member], weights[member], {name: facts[member] for name, facts in splits.items()})
         for member in range(len(trainer.members))
@@ -147,7 +147,8 @@ def constant_units(y: Tensor) -> Tensor:
     return ((values.amax(2) - values.amin(2)) <= 1e-6).double().mean(1)
 
 
-def _weight_facts(trainer: Trainer) -> list[tuple[WeightFacts, ...]]:
+def weight_facts(trainer: Trainer) -> list[tuple[WeightFacts, ...]]:
+    """Facts of the weights of every row of the stack."""
     weights = trainer.stack.layout.weights(trainer.stack.theta)
     table = {name: symmetric_fraction(value).tolist() for name, value in weights.items()}
     shapes = {name: tuple(value.shape[1:]) for name, value in weights.items()}
@@ -158,7 +159,7 @@ def _weight_facts(trainer: Trainer) -> list[tuple[WeightFacts, ...]]:
     ]
     return [
         (*(WeightFacts(name, column[m], shapes[name]) for name, column in table.items()), *frozen)
-        for m in range(len(trainer.members))
+        for m in range(len(trainer.stack))
     ]
 
 
@@ -197,5 +198,3 @@ def noise_of(network: nn.Module) -> dict[str, float]:
 def has_batch_norm(network: nn.Module) -> bool:
     """Whether a layer behaves differently in evaluation because it has running statistics."""
     return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
-
-

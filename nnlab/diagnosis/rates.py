@@ -36,8 +36,9 @@ def suggested_rate(view: View) -> float:
 
 
 def _early_ratio(view: View) -> float:
+    """The first ratio that was measured: later ones may be those of a network that has exploded already."""
     values = [v for s, v in zip(view.update_ratio.steps, view.update_ratio.values, strict=True) if s <= EARLY and v > 0]
-    return float(np.median(values)) if values else math.nan
+    return values[0] if values else math.nan
 
 
 def exploded(view: View) -> Iterator[Finding]:
@@ -143,10 +144,11 @@ def decayed_too_early(view: View) -> Iterator[Finding]:
     share = (high[-1] + 1) / max(record.total_steps, len(rates))
     if share > 0.5 or rates[-1] > rates.max() / 20:
         return
+    fraction = float(rates[-1] / rates.max())
     yield Finding(
         "learning_rate_decayed_too_early",
-        f"From step {high[-1] + 1} on, after {share:.0%} of the run, the learning rate was {rates[-1] / rates.max():.1g} "
-        "of its highest, and the loss stayed where it was, although there was more to learn.",
+        f"From step {high[-1] + 1} on, after {share:.0%} of the run, the learning rate was {fraction:.1g} of its "
+        "highest, and the loss stayed where it was, although there was more to learn.",
         {"share of the run": float(share), "last rate": float(rates[-1]), "shortfall": view.shortfall},
         ("scheduler=cosine",),
         step=int(high[-1]) + 1,

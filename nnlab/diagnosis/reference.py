@@ -43,7 +43,8 @@ def skill(prediction: Tensor, baseline: Tensor, targets: Tensor) -> float:
 
 def _neighbours(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
     nearest = torch.cdist(z, x).topk(min(NEIGHBOURS, len(x)), largest=False).indices
-    return y[nearest].mean(1)
+    found: Tensor = y[nearest].mean(1)
+    return found
 
 
 def _ridge(x: Tensor, y: Tensor, z: Tensor) -> Tensor:

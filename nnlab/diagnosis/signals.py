@@ -130,12 +130,13 @@ def saturated(view: View) -> Iterator[Finding]:
         return
     layer, fraction = max(found.items(), key=lambda item: item[1])
     when = "already before the first update" if start else "at the end"
+    gentle = bool(start) and view.record.activation == "tanh"
     yield Finding(
         "saturated_units",
         f"{fraction:.0%} of the outputs of `{layer}` are {when} within 0.05 of the ends of {view.record.activation}, "
         "where it is flat: almost no gradient passes. Smaller initial weights keep units in the steep middle.",
         {"saturated fraction": fraction},
-        ("initialization=xavier", "initialization.scale=1") if start else ("activation=relu", "initialization=he"),
+        ("initialization=xavier", "initialization.scale=1") if gentle else ("activation=relu", "initialization=he"),
         layer=layer,
         step=1 if start else None,
         certain=bool(start),

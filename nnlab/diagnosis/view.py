@@ -11,6 +11,7 @@ from nnlab.diagnosis.record import RunRecord, Series
 from nnlab.types import Task
 
 EARLY = 8  # steps whose statistics still describe the start
+CLEARLY_SHORT = 0.13  # the same, where nothing else is wrong
 SHORT = 0.1  # skill behind the reference that counts as not having learned what is there
 
 
@@ -62,21 +63,26 @@ class View:
     def skill(self, split: str) -> float:
         """Share of the best constant prediction's errors that the network avoids on a split, at its last weights."""
         facts, data = self.record.splits.get(split), self.record.data
-        if facts is None or data is None:
+        curve = self.record.curves.get(self.record.primary_metric) if split == "validation" else None
+        if data is None or (facts is None and not curve):
             return math.nan
+        metric = facts.metric if facts is not None else curve.values[-1] if curve else math.nan
         if self.record.task is Task.REGRESSION:
-            return 1 - (facts.metric / data.baseline_metric) ** 2 if data.baseline_metric > 0 else 0.0
-        return (facts.metric - data.baseline_metric) / max(1 - data.baseline_metric, 1e-9)
+            return 1 - (metric / data.baseline_metric) ** 2 if data.baseline_metric > 0 else 0.0
+        return (metric - data.baseline_metric) / max(1 - data.baseline_metric, 1e-9)
 
     @functools.cached_property
     def shortfall(self) -> float:
         """How far the network's skill on the validation split stays behind that of simple methods; 0 or more.
 
-        Where the training is not measured, one that did not beat a constant counts as a shortfall of 1.
+        Where the validation is not measured, a training loss that did not beat a constant counts as a shortfall of 1;
+        while training goes on, nothing does in the first fifth of the run.
         """
         own, data = self.skill("validation"), self.record.data
         if self.record.status == "diverged":
             return 1.0
+        if not self.record.ended and self.record.steps < 0.2 * self.record.total_steps:
+            return 0.0
         if data is None or math.isnan(own):
             return 1.0 if self.learned < 0.1 else 0.0
         return max(0.0, data.reference - own)
@@ -86,7 +92,7 @@ class View:
         """Shortfall that chance explains: two standard errors of the skill."""
         facts, data = self.record.splits.get("validation"), self.record.data
         if facts is None or data is None or not math.isfinite(facts.error):
-            return 0.0
+            return 0.1
         if self.record.task is Task.REGRESSION:
             return 4 * facts.error * facts.metric / max(data.baseline_metric**2, 1e-12)
         # An accuracy near 1 has a standard error near 0, though one mistake more or less is always chance.
@@ -121,9 +127,7 @@ class View:
         shapes = {w.name: math.prod(w.shape) for w in self.record.weights}
         series = self.record.series("gradient_norm")
         return {
-            name: series[name].values[position] / math.sqrt(size)
-            for name, size in shapes.items()
-            if name in series and series[name]
+            name: series[name].values[position] / math.sqrt(size) for name, size in shapes.items() if series.get(name)
         }
 
 

@@ -1,0 +1,81 @@
+"""Says what is wrong with a run as soon as it is certain, and keeps the findings for `result.json`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from nnlab.diagnosis import Finding, diagnose
+from nnlab.diagnosis.measure import facts_of, records
+from nnlab.training import Callback, Trainer
+from nnlab.validation import check
+
+
+class Diagnosis(Callback):
+    """Looks at curves and statistics after the 1st, 2nd, 4th, 8th, ... validation, and at everything in the end.
+
+    What further steps cannot change is written to the run's log, and printed, at once; the rest at the end.
+
+    Args:
+        most: members of a population that are looked at while training; all are at the end. [0, inf)
+
+    Attributes:
+        findings: of each member, once training has ended.
+    """
+
+    def __init__(self, most: int = 16) -> None:
+        self.most = check("most", most, "[0, inf)")
+        self.findings: dict[int, list[Finding]] = {}
+        self._said: dict[int, list[str]] = {}
+
+    def fit_start(self, trainer: Trainer) -> None:
+        self._facts = facts_of(trainer)
+        self._validations = 0
+
+    def evaluated(self, trainer: Trainer) -> None:
+        self._validations += 1
+        if self._validations & (self._validations - 1) or trainer.step >= trainer.total_steps:
+            return
+        chosen = [member for member in trainer.active if member < self.most]
+        for member, record in zip(chosen, records(trainer, self._facts, False, chosen), strict=True):
+            for finding in diagnose(record):
+                if finding.certain:
+                    self._say(trainer, member, finding)
+
+    def fit_end(self, trainer: Trainer) -> None:
+        if trainer.stop_requested == "interrupted":
+            return
+        for member, record in enumerate(records(trainer, self._facts)):
+            self.findings[member] = diagnose(record)
+            for finding in self.findings[member]:
+                self._say(trainer, member, finding)
+
+    def _say(self, trainer: Trainer, member: int, finding: Finding) -> None:
+        said = self._said.setdefault(member, [])
+        if finding.name in said:
+            return
+        said.append(finding.name)
+        for run in trainer.runs:
+            if member in run.members:
+                who = f"member {run.members.index(member)}: " if len(run.members) > 1 else ""
+                run.say(f"diagnosis at step {trainer.step}: {who}{finding.line()}")
+        # A live progress bar would be torn by a line in the middle of it; there it is shown once the bar is done.
+        if len(trainer.members) == 1 and trainer.runs and (not sys.stdout.isatty() or trainer.finished):
+            print(f"diagnosis: {finding.line()}", flush=True)
+
+    def state(self, member: int) -> dict[str, Any]:
+        return {"said": list(self._said.get(member, []))}
+
+    def load_state(self, member: int, state: dict[str, Any]) -> None:
+        self._said[member] = list(state["said"])
+
+
+def findings_of(callbacks: list[Callback], members: list[int]) -> list[dict[str, Any]]:
+    """The findings about a run's members as plain values, each name once, that of the first member that has it."""
+    found: dict[str, Finding] = {}
+    for callback in callbacks:
+        if isinstance(callback, Diagnosis):
+            for member in members:
+                for finding in callback.findings.get(member, []):
+                    found.setdefault(finding.name, finding)
+    return [finding.to_dict() for finding in found.values()]

@@ -1,0 +1,285 @@
+"""Every rule on hand-made records: what it fires on, what it leaves alone, and what it is ranked below."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from nnlab.diagnosis import (
+    NAMES,
+    DataFacts,
+    Finding,
+    LayerFacts,
+    RunRecord,
+    Series,
+    SplitFacts,
+    WeightFacts,
+    diagnose,
+)
+from nnlab.diagnosis.data_facts import best_constant_loss, data_facts, shared_fraction
+from nnlab.diagnosis.network_facts import symmetric_fraction
+from nnlab.diagnosis.reference import skill
+from nnlab.diagnosis.view import View, rounded
+from nnlab.loss import BinaryCrossEntropy, GaussianNLL, Hinge, SoftmaxCrossEntropy, SquaredError
+from nnlab.types import Dataset, Split, Task
+
+STEPS = 200
+MEASURED = [1, 2, 4, 8, 16, 32, 64, 128]
+
+
+def series(*values: float) -> Series:
+    """Values at the steps of the statistics; a single one is held throughout."""
+    return Series(MEASURED, list(values) if len(values) > 1 else list(values) * len(MEASURED))
+
+
+DATA = DataFacts(
+    examples={"train": 600, "validation": 200, "test": 200},
+    input_mean=(0.0, 0.0),
+    input_std=(1.0, 1.0),
+    finite=True,
+    class_counts=(300, 300),
+    target_mean=0.0,
+    target_std=0.0,
+    shared=0.0,
+    target_correlation=(0.7, 0),
+    baseline=math.log(2),
+    baseline_metric=0.5,
+    reference=0.98,
+    initial_loss=math.log(2),
+    large_loss=2.0,
+    floor=0.0,
+)
+GOOD = SplitFacts(0.05, 0.99, (300, 300), (0.99, 0.99), 0.45, 0.007)
+BAD = SplitFacts(0.69, 0.5, (300, 300), (0.5, 0.5), 0.01, 0.035)
+CURVE = np.geomspace(0.8, 0.05, STEPS)
+SOUND = RunRecord(
+    losses=CURVE,
+    rates=np.full(STEPS, 0.003),
+    steps_per_epoch=20,
+    total_steps=STEPS,
+    status="completed",
+    task=Task.BINARY,
+    primary_metric="accuracy",
+    curves={
+        "loss": Series(list(range(20, 201, 20)), [0.6, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.08, 0.07, 0.06]),
+        "accuracy": Series(list(range(20, 201, 20)), [0.6, 0.7, 0.8, 0.9, 0.95, 0.96, 0.97, 0.98, 0.99, 0.99]),
+    },
+    statistics={
+        "gradient_norm/linear1.weight": series(0.5),
+        "gradient_norm/linear1.bias": series(0.1),
+        "gradient_norm/linear2.weight": series(0.5),
+        "gradient_norm/output.weight": series(0.4),
+        "gradient_norm/all": series(1.0),
+        "activation_std/activation1": series(0.8),
+        "activation_std/activation2": series(0.7),
+        "activation_dead/activation1": series(0.05),
+        "activation_dead/activation2": series(0.05),
+        "update_ratio/linear1.weight": series(0.003),
+        "update_ratio/output.weight": series(0.004),
+    },
+    best_step=200,
+    optimizer="adam",
+    activation="relu",
+    learning_rate=0.003,
+    batch_size=32,
+    data=DATA,
+    layers=(LayerFacts("activation1", "relu", 0.0, 0.4, 0.8), LayerFacts("activation2", "relu", 0.0, 0.4, 0.7)),
+    weights=(
+        WeightFacts("linear1.weight", 0.0, (32, 2)),
+        WeightFacts("linear2.weight", 0.0, (32, 32)),
+        WeightFacts("output.weight", 0.0, (2, 32)),
+    ),
+    splits={"train": GOOD, "validation": GOOD},
+)
+FLAT = {"losses": np.full(STEPS, 0.69), "splits": {"train": BAD, "validation": BAD}}
+
+
+def changed(**changes: object) -> RunRecord:
+    """The sound run with changes; `data`, `statistics` and `curves` are merged into its own."""
+    for key in ("statistics", "curves"):
+        if key in changes:
+            changes[key] = getattr(SOUND, key) | changes[key]
+    if "data" in changes:
+        changes["data"] = dataclasses.replace(DATA, **changes["data"])
+    return dataclasses.replace(SOUND, **changes)
+
+
+def split(train: SplitFacts, validation: SplitFacts) -> dict[str, SplitFacts]:
+    return {"train": train, "validation": validation}
+
+
+EXPLODED = np.concatenate([np.geomspace(0.7, 1e9, STEPS - 1), [np.nan]])
+RISING = {"loss": Series(list(range(20, 201, 20)), [0.5, 0.4, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1])}
+RARE = SplitFacts(0.2, 0.95, (200, 0), (1.0, 0.0), 0.01, 0.01)
+WRONG = SplitFacts(0.9, 0.9, (300, 300), (0.9, 0.9), 0.3, 0.01)
+HIGH = {"update_ratio/linear1.weight": series(1.5, 0.9, 0.6, 0.4, 0.2, 0.1, 0.1, 0.1)}
+LOW = {"update_ratio/linear1.weight": series(1e-6), "update_ratio/output.weight": series(1e-6)}
+REASON = "diverged at step 200: loss nan; first non-finite gradient: `linear2.weight`; the weights ..."
+
+PLANTED = {
+    "learning_rate_too_high": changed(**FLAT, statistics=HIGH),
+    "learning_rate_too_low": changed(**FLAT, statistics=LOW, learning_rate=1e-7),
+    "learning_rate_decayed_too_early": changed(
+        **FLAT, rates=np.concatenate([np.full(20, 0.01), np.full(STEPS - 20, 1e-5)])
+    ),
+    "vanishing_gradients": changed(**FLAT, statistics={"gradient_norm/linear1.weight": series(1e-8)}),
+    "exploding_gradients": changed(
+        losses=np.full(STEPS, 1e4),
+        splits=split(BAD, BAD),
+        statistics={"activation_std/activation2": series(5e3), "gradient_norm/all": series(1e4)},
+    ),
+    "dead_units": changed(**FLAT, statistics={"activation_dead/activation1": series(0.9)}),
+    "saturated_units": changed(**FLAT, activation="tanh", statistics={"activation_saturated/activation1": series(0.9)}),
+    "symmetric_units": changed(
+        **FLAT, weights=(WeightFacts("linear1.weight", 1.0, (32, 2)), WeightFacts("output.weight", 0.0, (2, 32)))
+    ),
+    "frozen_layers": changed(
+        **FLAT, weights=(*SOUND.weights, WeightFacts("frozen.weight", 0.0, (32, 32), trainable=False))
+    ),
+    "hockey_stick_start": changed(losses=np.concatenate([[30.0, 10.0], CURVE[2:]])),
+    "no_learning": changed(**FLAT, data={"reference": 0.01}),
+    "overfitting": changed(curves=RISING),
+    "underfitting": changed(
+        losses=np.full(STEPS, 0.4), splits=split(WRONG, dataclasses.replace(WRONG, metric=0.8)), data={"reference": 1.0}
+    ),
+    "penalty_too_strong": changed(**FLAT, penalties={"weight_decay": 1.0}),
+    "still_improving": changed(losses=np.linspace(0.69, 0.4, STEPS), splits=split(WRONG, BAD)),
+    "noisy_validation": changed(data={"examples": {"train": 600, "validation": 12, "test": 200}}),
+    "train_evaluation_mismatch": changed(batch_norm=True, splits=split(WRONG, WRONG)),
+    "inputs_not_normalised": changed(data={"input_mean": (100.0, 100.0), "input_std": (50.0, 50.0)}),
+    "targets_not_standardised": changed(
+        task=Task.REGRESSION, primary_metric="rmse", splits={}, data={"target_mean": 150.0, "target_std": 77.0}
+    ),
+    "class_collapse": changed(
+        losses=np.full(STEPS, 0.69),
+        splits=split(dataclasses.replace(BAD, predicted=(600, 0)), BAD),
+        class_weights=(2.0, 0.0),
+    ),
+    "imbalance_ignored": changed(splits=split(RARE, RARE), data={"class_counts": (570, 30), "baseline_metric": 0.95}),
+    "leakage_suspected": changed(data={"shared": 0.6}),
+    "update_ratio_out_of_range": changed(statistics={"update_ratio/linear1.weight": series(0.2)}),
+    "plateau": changed(
+        losses=np.full(STEPS, 0.5),
+        splits=split(GOOD, BAD),
+    ),
+}
+
+
+def test_a_sound_run_has_no_findings() -> None:
+    assert diagnose(SOUND) == []
+
+
+@pytest.mark.parametrize("name", sorted(PLANTED))
+def test_the_planted_cause_is_named_first(name: str) -> None:
+    findings = diagnose(PLANTED[name])
+    assert findings[0].name == name, [finding.name for finding in findings]
+
+
+def test_every_finding_is_planted_here() -> None:
+    assert {*PLANTED, "loss_exploded"} == set(NAMES)
+
+
+@pytest.mark.parametrize("name", sorted(PLANTED))
+def test_a_finding_has_numbers_a_sentence_and_survives_json(name: str) -> None:
+    finding = diagnose(PLANTED[name])[0]
+    assert finding.evidence
+    assert finding.explanation.endswith(".")
+    assert json.loads(json.dumps(finding.to_dict(), allow_nan=False))["name"] == name
+
+
+def test_an_explosion_names_layer_step_and_last_good_state_beneath_its_cause() -> None:
+    record = changed(losses=EXPLODED, status="diverged", reason=REASON, best_step=40, splits={}, statistics=HIGH)
+    first = diagnose(record)[0]
+    assert first.name == "learning_rate_too_high"
+    symptom = next(s for s in first.symptoms if s.name == "loss_exploded")
+    assert (symptom.layer, symptom.step, symptom.evidence["last good step"]) == ("linear2.weight", 201, 40)
+
+
+def test_a_cause_takes_its_symptoms_off_the_list() -> None:
+    record = changed(**FLAT, statistics=HIGH | {"activation_dead/activation1": series(0.05)})
+    record = dataclasses.replace(record, layers=(LayerFacts("activation1", "relu", 0.95, 0.9, 0.0), *SOUND.layers[1:]))
+    findings = diagnose(record)
+    assert [finding.name for finding in findings] == ["learning_rate_too_high"]
+    assert "dead_units" in {symptom.name for symptom in findings[0].symptoms}
+
+
+def test_overfitting_says_when_the_gap_opened_and_keeps_the_regularizers() -> None:
+    finding = diagnose(dataclasses.replace(PLANTED["overfitting"], noise={"dropout": 0.2}))[0]
+    assert finding.step == 40
+    assert finding.overrides[0] == "regularizer=[weight_decay,dropout,early_stopping]"
+
+
+def test_nothing_is_blamed_on_the_outcome_while_training_has_hardly_begun() -> None:
+    record = changed(losses=np.full(20, 0.69), rates=np.full(20, 0.003), status="running", splits={}, curves={})
+    assert diagnose(record) == []
+
+
+def test_a_record_of_losses_alone_can_be_diagnosed() -> None:
+    bare = RunRecord(CURVE, np.full(STEPS, 0.1), 20, STEPS, "completed", Task.MULTICLASS, "accuracy")
+    assert diagnose(bare) == []
+
+
+@pytest.mark.parametrize(("rate", "text"), [(0.0234, "0.02"), (1.0, "1"), (9.9, "5"), (1e-5, "1e-05")])
+def test_suggested_rates_are_round(rate: float, text: str) -> None:
+    assert rounded(rate) == text
+
+
+def test_an_override_can_be_pasted_into_a_shell() -> None:
+    assert Finding("x", "", overrides=("regularizer=[a,b]", "seed=1")).override == "'regularizer=[a,b]' seed=1"
+
+
+def test_the_best_constant_matches_closed_forms() -> None:
+    labels = torch.tensor([0] * 80 + [1] * 20)
+    entropy = -(0.8 * math.log(0.8) + 0.2 * math.log(0.2))
+    for loss in (SoftmaxCrossEntropy(), BinaryCrossEntropy()):
+        assert best_constant_loss(loss, labels, 2) == pytest.approx(entropy, rel=1e-4)
+    assert best_constant_loss(Hinge(), labels, 2) == pytest.approx(0.4, rel=1e-4)
+    values = torch.randn(500, 1, generator=torch.Generator().manual_seed(0)) * 2 + 3
+    variance = float(values.var(correction=0))
+    assert best_constant_loss(SquaredError(), values, 1) == pytest.approx(variance / 2, rel=1e-4)
+    standard = (values - values.mean()) / values.std(correction=0)
+    assert best_constant_loss(GaussianNLL(), standard, 1) == pytest.approx(0.5 * math.log(2 * math.pi) + 0.5, rel=1e-2)
+
+
+def test_equal_rows_are_symmetric_and_others_are_not() -> None:
+    weights = torch.randn(3, 8, 5, generator=torch.Generator().manual_seed(0))
+    weights[1] = weights[1, :1]
+    weights[2, 4:] = 0.0
+    assert symmetric_fraction(weights).tolist() == [0.0, 1.0, 0.0]
+    assert symmetric_fraction(torch.zeros(1, 4, 5)).tolist() == [1.0]
+
+
+def test_shared_examples_are_counted_exactly() -> None:
+    inputs = torch.randn(300, 7, generator=torch.Generator().manual_seed(0))
+    train = Split(inputs[:200], torch.zeros(200, dtype=torch.int64))
+    validation = Split(torch.cat([inputs[:25], inputs[225:300]]), torch.zeros(100, dtype=torch.int64))
+    assert shared_fraction(train, validation) == 0.25
+
+
+def test_facts_see_a_target_among_the_inputs() -> None:
+    draw = torch.Generator().manual_seed(0)
+    labels = torch.randint(0, 3, (300,), generator=draw)
+    inputs = torch.randn(300, 4, generator=draw)
+    inputs[:, 2] = labels.float() * 3 - 1
+    part = Split(inputs, labels)
+    facts = data_facts(Dataset(part, part, part, Task.MULTICLASS, ("a", "b", "c")), SoftmaxCrossEntropy())
+    assert facts.target_correlation[1] == 2
+    assert facts.target_correlation[0] == pytest.approx(1.0, abs=1e-4)
+    assert facts.reference > 0.9
+
+
+def test_skill_is_r_squared_for_regression_and_avoided_mistakes_for_classes() -> None:
+    targets = torch.tensor([[1.0], [2.0], [3.0]])
+    assert skill(targets, targets.mean(0).expand(3, 1), targets) == 1.0
+    labels = torch.tensor([0, 0, 0, 1])
+    guess = torch.nn.functional.one_hot(labels, 2)
+    assert skill(guess, torch.tensor([[1.0, 0.0]]).expand(4, 2), labels) == 1.0
+
+
+def test_skill_before_a_probe_comes_from_the_validation_curve() -> None:
+    assert View(dataclasses.replace(SOUND, splits={})).skill("validation") == pytest.approx(0.98)

@@ -1,0 +1,91 @@
+"""Step 4: a coarse grid of learning rates around that of step 3, and of weight decays; a few epochs each.
+
+A winner at the edge of the grid says that the grid is in the wrong place, so it grows beyond such an edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from nnlab.recipe.findings import Finding, StepReport, Table, TrialRecord, shown
+from nnlab.recipe.grid import DECAY_KEY, Result, columns, rows, run_grid
+from nnlab.recipe.rates import merged, rate_key, rung
+from nnlab.recipe.trials import Changes, Trials
+
+TITLE = "Coarse grid"
+DECAYS = (1e-4, 1e-5, 0.0)
+EXTENSIONS = 2
+KEPT = 5  # candidates that the report hands on
+
+
+def coarse_grid(trials: Trials, stable: float, epochs: float = 3, seeds: Sequence[int] = (0, 1)) -> StepReport:
+    """Rates from the largest stable one down times `DECAYS`, each edge that wins extended."""
+    report = StepReport(4, TITLE)
+    rates = merged([stable, *(rung(stable, -i) for i in (1, 2, 3))])
+    results, records = _grid(trials, rates, DECAYS, epochs, seeds)
+    grown: list[str] = []
+    for _ in range(EXTENSIONS):
+        more = _beyond(trials, results)
+        if not more:
+            break
+        for rate_list, decay_list, words in more:
+            grown.append(words)
+            further, further_records = _grid(trials, rate_list, decay_list, epochs, seeds)
+            results += further
+            records += further_records
+    best = min(results, key=lambda r: r.score)
+    _fill(report, trials, results, records, best, epochs, len(seeds))
+    report.findings += [Finding("edge_of_grid", words, "The best was at the edge, so better values may lie beyond it; the "
+                                "grid was extended there.", fault=False) for words in grown]
+    return report
+
+
+def _grid(
+    trials: Trials, rates: Sequence[float], decays: Sequence[float], epochs: float, seeds: Sequence[int]
+) -> tuple[list[Result], list[TrialRecord]]:
+    candidates = [candidate(trials, rate, decay, epochs) for rate in rates for decay in decays]
+    return run_grid(trials, candidates, seeds)
+
+
+def candidate(trials: Trials, rate: float, decay: float, epochs: float) -> Changes:
+    """A configuration with the user's own regularizers, constant learning rate, and validation after every epoch."""
+    names = list(trials.value("regularizer", {}))
+    changes: dict[str, Any] = {
+        "regularizer": [*names, *(["weight_decay"] if "weight_decay" not in names else [])], DECAY_KEY: decay,
+        "scheduler": "constant", rate_key(trials): rate, "trainer.steps": None, "trainer.epochs": epochs,
+        "trainer.validate_unit": "epoch", "trainer.validate_every": 1,
+    }
+    return changes
+
+
+def _beyond(trials: Trials, results: Sequence[Result]) -> list[tuple[list[float], list[float], str]]:
+    """Rates and decays beyond the edges at which the best result lies, with a sentence about each."""
+    key = rate_key(trials)
+    best = min(results, key=lambda r: r.score)
+    rates = sorted({r.changes[key] for r in results})
+    decays = sorted({r.changes[DECAY_KEY] for r in results})
+    rate, decay = best.changes[key], best.changes[DECAY_KEY]
+    more = []
+    if rate == rates[-1]:
+        more.append(([rung(rate, 1)], [decay], f"the largest rate, {rate:g}, won: {rung(rate, 1):g} tried"))
+    elif rate == rates[0]:
+        more.append(([rung(rate, -1)], [decay], f"the smallest rate, {rate:g}, won: {rung(rate, -1):g} tried"))
+    if decay == decays[-1] and decay > 0:
+        more.append(([rate], [10 * decay], f"the largest weight decay, {decay:g}, won: {10 * decay:g} tried"))
+    return more
+
+
+def _fill(
+    report: StepReport, trials: Trials, results: list[Result], records: list[TrialRecord], best: Result, epochs: float,
+    seeds: int,
+) -> None:
+    ranked = sorted(results, key=lambda r: r.score)
+    report.trials = records
+    report.tables.append(Table(f"{epochs:g} epochs, {seeds} seeds, best first", columns(trials), rows(trials, results)))
+    report.numbers |= {"epochs": epochs, "best": best.to_dict(), "candidates": [r.to_dict() for r in ranked[:KEPT]]}
+    if best.score == float("inf"):
+        report.findings.append(Finding("all_diverged", f"all {len(results)} configurations diverged",
+                                       "No rate of the grid is stable over whole epochs.", "trainer.clip_norm=1"))
+    report.conclusion = (f"best of {len(results)}: learning rate {best.changes[rate_key(trials)]:g}, weight decay "
+                         f"{best.changes[DECAY_KEY]:g}, validation loss {shown(best.score)}")

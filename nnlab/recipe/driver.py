@@ -1,0 +1,160 @@
+"""The driver: walks the steps, keeps each finished step's report, and stops where something is wrong.
+
+`recipe.json` in the recipe's folder is written whole after every step. The same command finds it and goes on with the
+first step that is not in it; whatever a step had begun is begun again.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from nnlab.errors import UserError
+from nnlab.files import write_whole
+from nnlab.recipe.budget import Budget
+from nnlab.recipe.coarse import coarse_grid
+from nnlab.recipe.curves import look_at_curves
+from nnlab.recipe.finale import TITLE as LAST
+from nnlab.recipe.finale import FinalRun, conclude
+from nnlab.recipe.findings import StepReport
+from nnlab.recipe.grid import Result
+from nnlab.recipe.improve import improve
+from nnlab.recipe.initial_loss import check_initial_loss
+from nnlab.recipe.learning_rate import find_learning_rate
+from nnlab.recipe.overfit import overfit_sample
+from nnlab.recipe.refine import refine_grid
+from nnlab.recipe.settings import RecipeSettings
+from nnlab.recipe.trials import Changes, Trials
+
+TITLES = {1: "Check the initial loss", 2: "Overfit a small sample", 3: "Find a learning rate", 4: "Coarse grid",
+          5: "Refine the grid, train longer", 6: "Look at the loss curves", 7: "Go to step 5", 8: LAST}
+NEEDS = {4: 3, 5: 4, 6: 5, 7: 6, 8: 7}
+FILE = "recipe.json"
+
+
+class View(Protocol):
+    """Who watches."""
+
+    def start(self, number: int, title: str, remaining: float | None) -> None:
+        """A step begins; about `remaining` seconds are left, if that is known."""
+
+    def done(self, report: StepReport) -> None:
+        """A step has ended."""
+
+
+# Trains the chosen changes with some seeds in the recipe's folder, and writes the experiment; gives the runs and the
+# command that reproduces them.
+Finish = Callable[[Changes, Sequence[int]], tuple[list[FinalRun], str]]
+
+
+class Recipe:
+    """One walk through the steps.
+
+    Args:
+        trials: makes trials.
+        settings: which steps, how long.
+        folder: where `recipe.json` is kept.
+        finish: trains what was chosen.
+        view: is told what happens.
+        about: what the report says about the configuration.
+
+    Attributes:
+        reports: of the finished steps, by number.
+    """
+
+    def __init__(self, trials: Trials, settings: RecipeSettings, folder: Path, finish: Finish, view: View,
+                 about: dict[str, Any]) -> None:
+        self.trials, self.settings, self.folder = trials, settings, folder
+        self.finish, self.view, self.about = finish, view, about
+        self.reports = read_reports(folder)
+        self.status = "running"
+        spent = sum(report.seconds for report in self.reports.values())
+        self.budget = Budget(settings.time_limit, spent)
+        self.budget.learn(self.reports.get(3), trials)
+
+    def run(self) -> str:
+        """Walk; returns `completed`, or `failed` where a step did not pass.
+
+        Raises:
+            UserError: a step needs another that was neither asked for nor done.
+        """
+        wanted = sorted(self.settings.steps) + ([8] if 7 in self.settings.steps else [])
+        for number in wanted:
+            if NEEDS.get(number, number) not in {*wanted, *self.reports}:
+                raise UserError(f"step {number} builds on step {NEEDS[number]}; add it to `recipe.steps`")
+        for number in wanted:
+            if number not in self.reports and not self._blocked(number):
+                self._step(number)
+            report = self.reports.get(number)
+            if report is None or (not report.passed and not self.settings.keep_going):
+                break
+        done = [self.reports[number] for number in wanted if number in self.reports]
+        self.status = "completed" if len(done) == len(wanted) and all(r.passed for r in done) else "failed"
+        self.save()
+        return self.status
+
+    def _blocked(self, number: int) -> bool:
+        """Whether a step before this one did not give what it needs (only where the recipe keeps going)."""
+        before = self.reports.get(NEEDS.get(number, -1))
+        return before is not None and "best" not in before.numbers and number > 3
+
+    def _step(self, number: int) -> None:
+        self.view.start(number, TITLES[number], self.budget.estimate(number, self.settings, self.trials))
+        started = time.perf_counter()
+        with torch.random.fork_rng(devices=[]):
+            report = self._steps()[number]()
+        report.seconds = time.perf_counter() - started
+        self.reports[number] = report
+        self.budget.learn(report if number == 3 else None, self.trials)
+        self.save()
+        self.view.done(report)
+
+    def _steps(self) -> dict[int, Callable[[], StepReport]]:
+        trials, settings, budget, reports = self.trials, self.settings, self.budget, self.reports
+        seeds = range(settings.seeds)
+        return {
+            1: lambda: check_initial_loss(trials),
+            2: lambda: overfit_sample(trials),
+            3: lambda: find_learning_rate(trials, seeds),
+            4: lambda: coarse_grid(trials, reports[3].numbers["stable"], *budget.coarse(settings, trials)),
+            5: lambda: refine_grid(trials, _candidates(reports[4]), *budget.refine(settings, trials)),
+            6: lambda: look_at_curves(trials, reports[5]),
+            7: lambda: improve(
+                trials, Result.from_dict(reports[6].numbers["best"]), reports[6].numbers["suggestions"],
+                settings.rounds, settings.seeds, lambda epochs: budget.affords(epochs, settings, trials), self._linear()),
+            8: lambda: conclude(trials, *self.finish(reports[7].numbers["best"]["changes"],
+                                                     range(settings.final_seeds))),
+        }
+
+    def _linear(self) -> float | None:
+        first = self.reports.get(1)
+        return None if first is None else first.numbers.get("linear", {}).get("loss")
+
+    def save(self) -> None:
+        """Write `recipe.json`."""
+        write_whole(self.folder / FILE, json.dumps(self.content(), indent=1) + "\n", sync=True)
+
+    def content(self) -> dict[str, Any]:
+        """What `recipe.json` holds."""
+        steps = [self.reports[number].to_dict() for number in sorted(self.reports)]
+        return {"status": self.status, **self.about, "steps": steps}
+
+
+def _candidates(coarse: StepReport) -> list[Result]:
+    return [Result.from_dict(each) for each in coarse.numbers["candidates"]][:3]
+
+
+def read_reports(folder: Path) -> dict[int, StepReport]:
+    """The finished steps of a recipe, by number; empty where none has begun."""
+    try:
+        content = json.loads((folder / FILE).read_text())
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise UserError(f"`{folder / FILE}` is damaged: {error}") from error
+    return {report["number"]: StepReport.from_dict(report) for report in content["steps"]}

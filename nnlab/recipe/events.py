@@ -1,0 +1,38 @@
+"""TensorBoard events of the trials: each a run of its own under its step, with the curves that its report keeps."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from nnlab.callbacks.tensorboard import EventFile
+from nnlab.files import make_folder
+from nnlab.recipe.findings import StepReport, TrialRecord
+from nnlab.training import Run
+
+
+def write_events(folder: Path, report: StepReport) -> None:
+    """Write `step<number>/<trial>/` below the recipe's folder, anew where it is already there."""
+    for trial in report.trials:
+        directory = folder / f"step{report.number}" / slug(trial.name)
+        make_folder(directory)
+        for old in directory.glob("events.out.tfevents.*"):
+            old.unlink()
+        run = Run(directory, [0])
+        _write(EventFile(run), trial)
+        run.close()
+
+
+def slug(name: str) -> str:
+    """A trial's name as the name of a folder.
+
+    >>> slug("rate 0.1 decay 1e-05 widths [64, 64] seed 0")
+    'rate_0.1_decay_1e-05_widths_64_64_seed_0'
+    """
+    return re.sub(r"[^\w.=+-]+", "_", name).strip("_")
+
+
+def _write(file: EventFile, trial: TrialRecord) -> None:
+    points = sorted((step, tag, value) for tag, curve in trial.curves.items() for step, value in zip(*curve, strict=True))
+    for step, tag, value in points:
+        file.scalars(int(step), {tag: value})

@@ -1,0 +1,127 @@
+"""What a step of the recipe reports: numbers, tables, trials, and findings that decide whether it passed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that a step saw.
+
+    Attributes:
+        name: what it is, such as `weights_too_large`.
+        evidence: the numbers that show it.
+        explanation: what they mean, in a sentence or two.
+        suggestion: an override to paste, or empty.
+        fault: whether the step fails because of it; otherwise it is worth knowing.
+    """
+
+    name: str
+    evidence: str
+    explanation: str
+    suggestion: str = ""
+    fault: bool = True
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text and numbers under a title."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+
+@dataclass
+class TrialRecord:
+    """What is kept of one trial.
+
+    Attributes:
+        name: unique within its step, such as `learning_rate=0.1 seed=0`.
+        command: what to type to run it alone.
+        status: `completed` or `diverged`.
+        metrics: numbers by name, such as `loss/validation`.
+        curves: steps and values by tag.
+    """
+
+    name: str
+    command: str
+    status: str
+    metrics: dict[str, float]
+    curves: dict[str, tuple[list[float], list[float]]] = field(default_factory=dict)
+
+
+@dataclass
+class StepReport:
+    """The report of one step.
+
+    Attributes:
+        number, title: which step.
+        conclusion: in one sentence, what came out.
+        numbers: what later steps, programs and the page need.
+        seconds: how long it took.
+    """
+
+    number: int
+    title: str
+    conclusion: str = ""
+    findings: list[Finding] = field(default_factory=list)
+    numbers: dict[str, Any] = field(default_factory=dict)
+    tables: list[Table] = field(default_factory=list)
+    trials: list[TrialRecord] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def faults(self) -> list[Finding]:
+        """The findings because of which the step fails, the most basic first."""
+        return [finding for finding in self.findings if finding.fault]
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.faults
+
+    def names(self) -> list[str]:
+        """Names of all findings."""
+        return [finding.name for finding in self.findings]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain values for JSON; numbers that are not finite become null."""
+        plain: dict[str, Any] = _plain({**asdict(self), "passed": self.passed})
+        return plain
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> StepReport:
+        """The report that `to_dict` gave."""
+        known = {f.name: content[f.name] for f in fields(cls) if f.name in content}
+        known["findings"] = [Finding(**each) for each in content.get("findings", [])]
+        known["tables"] = [Table(**each) for each in content.get("tables", [])]
+        known["trials"] = [TrialRecord(**each) for each in content.get("trials", [])]
+        return cls(**known)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def shown(value: float, digits: int = 3) -> str:
+    """A number as a person would write it.
+
+    >>> shown(0.012345), shown(123456.0), shown(0.1), shown(1.0)
+    ('0.0123', '123456', '0.1', '1')
+    """
+    if not math.isfinite(value):
+        return str(value)
+    if abs(value) >= 10**digits:
+        return f"{value:.0f}" if abs(value) < 1e7 else f"{value:.{digits - 1}e}"
+    return f"{value:.{digits}g}"

@@ -1,0 +1,151 @@
+"""Configurations compared over seeds: each one's score is its lowest validation loss (mean of three epochs).
+
+Scores of the same seeds are paired: the same initial weights and data order meet the same splits, so that the spread
+of the differences, not of the scores, says whether one configuration is better.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nnlab.recipe.findings import TrialRecord, shown
+from nnlab.recipe.rates import rate_key
+from nnlab.recipe.trials import Changes, Trial, Trials, record, run_trials
+from nnlab.recipe.watch import FitWatch
+
+DECAY_KEY = "regularizer.weight_decay.strength"
+
+
+@dataclass(frozen=True)
+class Result:
+    """A configuration's outcome.
+
+    Attributes:
+        changes: what distinguishes it, without the seed.
+        scores: lowest validation loss of each seed; infinite where it diverged.
+        metrics: the primary metric on validation at those points.
+        fits: loss on the training split at those points.
+        epochs: passes over the data until then.
+    """
+
+    changes: Changes
+    scores: Sequence[float]
+    metrics: Sequence[float]
+    fits: Sequence[float]
+    epochs: Sequence[float]
+
+    @property
+    def score(self) -> float:
+        """Mean over seeds."""
+        return mean(self.scores)
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation over seeds."""
+        return deviation(self.scores)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"changes": dict(self.changes), "scores": list(self.scores), "metrics": list(self.metrics),
+                "fits": list(self.fits), "epochs": list(self.epochs)}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Result:
+        """What `to_dict` gave, after it went through JSON, where infinity is null."""
+        lists = {k: [math.inf if v is None else v for v in content[k]] for k in ("scores", "metrics", "fits", "epochs")}
+        return cls(content["changes"], **lists)
+
+
+def mean(values: Sequence[float]) -> float:
+    """Arithmetic mean."""
+    return sum(values) / len(values)
+
+
+def deviation(values: Sequence[float]) -> float:
+    """Standard deviation, dividing by n - 1; 0 for a single value, NaN where one is not finite."""
+    if len(values) < 2:
+        return 0.0
+    if not all(map(math.isfinite, values)):
+        return math.nan
+    centre = mean(values)
+    return math.sqrt(sum((value - centre) ** 2 for value in values) / (len(values) - 1))
+
+
+def gain(new: Result, old: Result) -> tuple[float, float]:
+    """How much lower the new scores are, and the standard error of that difference over the seeds that both have."""
+    count = min(len(new.scores), len(old.scores))
+    differences = [o - n for n, o in zip(new.scores[:count], old.scores[:count], strict=True)]
+    return mean(differences), deviation(differences) / math.sqrt(count)
+
+
+def run_grid(
+    trials: Trials, candidates: Sequence[Changes], seeds: Sequence[int], points: int = 60
+) -> tuple[list[Result], list[TrialRecord]]:
+    """Train every candidate with every seed; results in the order of the candidates."""
+    first = int(trials.value("seed", 0))
+    changes = [{**candidate, "seed": first + seed} for candidate in candidates for seed in seeds]
+    done = run_trials(trials, changes, FitWatch)
+    results, records = [], []
+    for position, candidate in enumerate(candidates):
+        own = done[position * len(seeds) : (position + 1) * len(seeds)]
+        results.append(_result(trials, candidate, own))
+        records += [record(trials, t, name_of(trials, t.changes), points) for t in own]
+    return results, records
+
+
+def _result(trials: Trials, candidate: Changes, own: Sequence[Trial]) -> Result:
+    metric = trials.loss.primary_metric(trials.dataset.task)
+    best = [trial.best("loss/validation") for trial in own]
+    return Result(
+        candidate,
+        [score for _, score in best],
+        [t.at(f"{metric}/validation", step) for t, (step, _) in zip(own, best, strict=True)],
+        [t.at("loss/fit", step) for t, (step, _) in zip(own, best, strict=True)],
+        [step / t.batches for t, (step, _) in zip(own, best, strict=True)],
+    )
+
+
+def name_of(trials: Trials, changes: Changes) -> str:
+    """A short name: the rate, the decay, other values, and the seed."""
+    words = {rate_key(trials): "rate", DECAY_KEY: "decay"}
+    hidden = ("trainer.", "data/augmentation", "scheduler", "regularizer")
+    parts = [f"{words[key]} {changes[key]:g}" for key in words if key in changes]
+    parts += [f"{key.rpartition('.')[2]} {value}" for key, value in changes.items()
+              if key not in words and key != "seed" and (not key.startswith(hidden) or key == "trainer.epochs")]
+    parts += [f"{key} {value}" for key, value in changes.items() if key in ("scheduler", "data/augmentation") and value]
+    extra = [name for name in changes.get("regularizer", []) if name != "weight_decay"]
+    seed = [f"seed {changes['seed']}"] if "seed" in changes else []
+    return " ".join([*parts, *extra, *seed])
+
+
+def rows(trials: Trials, results: Sequence[Result]) -> list[list[Any]]:
+    """Rows of a table, best first: rate, decay, score, spread, primary metric, loss on the training split, epochs."""
+    ranked = sorted(results, key=lambda r: r.score)
+    return [[r.changes.get(rate_key(trials)), r.changes.get(DECAY_KEY), r.score, r.spread, mean(r.metrics),
+             mean(r.fits), mean(r.epochs)] for r in ranked]
+
+
+def columns(trials: Trials) -> list[str]:
+    """The columns of `rows`."""
+    metric = trials.loss.primary_metric(trials.dataset.task)
+    return ["learning rate", "weight decay", "validation loss", "spread", metric, "training loss", "best epoch"]
+
+
+def differences(results: Sequence[Result]) -> str:
+    """Which differences from the best are larger than the seeds' spread, in a sentence."""
+    ranked = sorted(results, key=lambda r: r.score)
+    best, others = ranked[0], ranked[1:]
+    behind = [other for other in others if _clearly(best, other)]
+    if not others:
+        return ""
+    tied = len(others) - len(behind)
+    return (f"{len(behind)} of {len(others)} others are worse by more than twice the standard error over seeds; {tied} "
+            f"cannot be told from the best ({shown(best.score)} with spread {shown(best.spread)})")
+
+
+def _clearly(best: Result, other: Result) -> bool:
+    difference, error = gain(best, other)
+    return not math.isfinite(difference) or difference > 2 * error

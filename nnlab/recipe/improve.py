@@ -1,0 +1,162 @@
+"""Step 7: try what the curves suggest, one change at a time, as long as the gain exceeds the seeds' spread.
+
+Every round trains the present best and a handful of supported changes of it, with the same fresh seeds: the best of
+many was also the luckiest, and would be hard to beat on the seeds that chose it. The change with the largest gain is
+adopted if that gain is more than its standard error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from nnlab.recipe.findings import StepReport, Table, TrialRecord, shown
+from nnlab.recipe.grid import DECAY_KEY, Result, gain, mean, run_grid
+from nnlab.recipe.rates import rate_key
+from nnlab.recipe.trials import Changes, Trials
+
+TITLE = "Go to step 5"
+WIDEST = 1024
+LONGEST = 80.0  # epochs
+HANDFUL = 4  # changes in a round
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A change with the reason for it."""
+
+    name: str
+    reason: str
+    changes: dict[str, Any]
+
+
+def improve(
+    trials: Trials, best: Result, findings: Sequence[str], rounds: int = 3, seeds: int = 3,
+    go_on: Callable[[float], bool] = lambda _: True, linear: float | None = None,
+) -> StepReport:
+    """Adopt suggestions one by one.
+
+    Args:
+        best: the configuration to start from.
+        findings: names of what step 6 found.
+        rounds: how often to try a handful of changes, of which one at most is adopted.
+        seeds: networks of each configuration.
+        go_on: whether there is time for trials of so many epochs in all.
+        linear: validation loss of the linear baseline.
+    """
+    report = StepReport(7, TITLE)
+    history: list[list[Any]] = []
+    tried: set[str] = set()
+    present, fresh, stop = best, len(best.scores), "no rounds left"
+    for number in range(1, rounds + 1):
+        options = [s for s in suggest(trials, present, findings, linear) if s.name not in tried][:HANDFUL]
+        if not options or not go_on(cost(present, options) * seeds):
+            stop = "no time left" if options else "nothing left to try"
+            break
+        configurations = [present.changes, *(apply(present.changes, option) for option in options)]
+        results, records = run_grid(trials, configurations, range(fresh, fresh + seeds))
+        fresh += seeds
+        names = ["as before", *(option.name for option in options)]
+        report.trials += [replace(r, name=f"round {number} {name} {r.name}")
+                          for name, group in zip(names, _chunks(records, seeds), strict=True) for r in group]
+        chosen, adopted = _choose(results[0], options, results[1:], history, number)
+        tried |= {option.name for option in options if option is chosen or adopted is None}
+        tried |= {o.name for o, r in zip(options, results[1:], strict=True) if not gain(r, results[0])[0] > 0}
+        present = adopted or results[0]
+    _fill(report, best, present, history, stop)
+    return report
+
+
+def apply(changes: Changes, suggestion: Suggestion) -> Changes:
+    """Changes with a suggestion on top; another architecture has no use for the values of the one before."""
+    exchanged = "architecture" in suggestion.changes
+    kept = {key: value for key, value in changes.items() if not (exchanged and key.startswith("architecture."))}
+    return {**kept, **suggestion.changes}
+
+
+def cost(present: Result, options: Sequence[Suggestion]) -> float:
+    """Epochs of one seed for the present configuration and its changes, wider networks counted as more."""
+    own = float(present.changes["trainer.epochs"])
+    wider = [2.0 if "architecture.widths" in option.changes else 1.0 for option in options]
+    epochs = [float(option.changes.get("trainer.epochs", own)) for option in options]
+    return own + sum(factor * each for factor, each in zip(wider, epochs, strict=True))
+
+
+def suggest(trials: Trials, best: Result, findings: Sequence[str], linear: float | None = None) -> list[Suggestion]:
+    """Changes that the findings support; what is always worth a try comes last."""
+    changes, found = best.changes, set(findings)
+    epochs = float(changes["trainer.epochs"])
+    names = list(changes.get("regularizer", []))
+    suggestions = []
+    if linear is not None and trials.option("architecture") != "perceptron" and \
+            changes.get("architecture") != "perceptron" and linear <= best.score + best.spread / math.sqrt(len(best.scores)):
+        suggestions.append(Suggestion("linear model", "a linear model does as well on validation",
+                                      {"architecture": "perceptron"}))
+    if changes.get("scheduler") == "constant":
+        suggestions.append(Suggestion("cosine decay", "noise of a constant rate", {"scheduler": "cosine"}))
+    if found & {"overfitting", "generalization_gap"}:
+        suggestions += _regularizers(trials, changes, names)
+    if epochs < LONGEST:
+        longer = {"trainer.epochs": min(2 * epochs, LONGEST), "scheduler": "cosine"}
+        reason = "still improving" if "still_improving" in found else "a slower decay"
+        position = 0 if "still_improving" in found else len(suggestions)
+        suggestions.insert(position, Suggestion(f"{longer['trainer.epochs']:g} epochs", reason, longer))
+    widths = changes.get("architecture.widths", trials.value("architecture.widths"))
+    if widths and "architecture" not in changes and max(widths) * 2 <= WIDEST:
+        wider = [2 * int(width) for width in widths]
+        suggestions.insert(min(2, len(suggestions)),
+                           Suggestion(f"widths {wider}", "capacity", {"architecture.widths": wider}))
+    rate = float(changes[rate_key(trials)])
+    for factor, word in ((0.5, "lower"), (2.0, "higher")):
+        new = float(f"{rate * factor:.2g}")
+        suggestions.append(Suggestion(f"learning rate {new:g}", f"a {word} rate", {rate_key(trials): new}))
+    return suggestions
+
+
+def _regularizers(trials: Trials, changes: Changes, names: Sequence[str]) -> list[Suggestion]:
+    found = []
+    hidden = trials.value("architecture.widths", [1]) != [] and trials.option("architecture") != "perceptron"
+    if "dropout" not in names and hidden and "architecture" not in changes:
+        for p in (0.2, 0.5):
+            found.append(Suggestion(f"dropout {p}", "the gap to validation",
+                                    {"regularizer": [*names, "dropout"], "regularizer.dropout.p": p}))
+    decay = 10 * max(float(changes[DECAY_KEY]), 1e-5)
+    found.append(Suggestion(f"weight decay {decay:g}", "the gap to validation", {DECAY_KEY: decay}))
+    augmentation = changes.get("data/augmentation", list(trials.value("data.augmentation", {})))
+    if len(trials.dataset.input_shape) == 3 and "shift" not in augmentation:
+        found.append(Suggestion("shifted images", "the gap to validation",
+                                {"data/augmentation": [*augmentation, "shift"]}))
+    return found
+
+
+def _choose(
+    present: Result, options: Sequence[Suggestion], results: Sequence[Result], history: list[list[Any]], number: int
+) -> tuple[Suggestion | None, Result | None]:
+    """The option with the largest gain, if that exceeds its standard error; all go into the history."""
+    ranked = sorted(zip(options, results, strict=True), key=lambda pair: pair[1].score)
+    chosen: tuple[Suggestion | None, Result | None] = (None, None)
+    for position, (option, result) in enumerate(ranked):
+        difference, error = gain(result, present)
+        adopted = position == 0 and math.isfinite(difference) and difference > error
+        if adopted:
+            chosen = option, result
+        history.append([number, option.name, option.reason, result.score, difference, error, mean(result.metrics),
+                        "adopted" if adopted else ""])
+    return chosen
+
+
+def _chunks(records: list[TrialRecord], size: int) -> list[list[TrialRecord]]:
+    return [records[i : i + size] for i in range(0, len(records), size)]
+
+
+def _fill(report: StepReport, start: Result, end: Result, history: list[list[Any]], stop: str) -> None:
+    adopted = [row[1] for row in history if row[-1]]
+    report.tables.append(Table("Changes tried", ["round", "change", "why", "validation loss", "gain", "standard error",
+                                                 "metric", ""], history))
+    report.numbers |= {"best": end.to_dict(), "adopted": adopted, "tried": len(history), "stop": stop}
+    gained = start.score - end.score
+    words = ", ".join(adopted) if adopted else "nothing adopted"
+    report.conclusion = (f"{len(history)} changes tried, {words}; validation loss {shown(start.score)} -> "
+                         f"{shown(end.score)} ({shown(gained)} gained); {stop}")

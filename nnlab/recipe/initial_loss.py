@@ -1,0 +1,190 @@
+"""Step 1: is the loss before training what theory says, and is the network ready to learn?
+
+With weights near zero every class is equally likely, so softmax starts at log C. Fresh networks are not exactly there:
+their outputs already vary. For outputs f = m + s e with independent noise e, the loss exceeds that of the constant
+output m by an amount that s alone decides (about s^2 / 2 for softmax and for squared error); the verdict looks at s.
+
+Source: the lecture's recipe, step 1; A. Karpathy 2019, "A recipe for training neural networks".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from nnlab.loss.base import Loss
+from nnlab.randomness import generator
+from nnlab.recipe.correctness import check_evaluation, check_independence, check_optimizer, check_slope
+from nnlab.recipe.findings import Finding, StepReport, Table, shown
+from nnlab.recipe.inputs import check_inputs, input_numbers
+from nnlab.recipe.levels import (
+    Levels, is_classification, linear_baseline, linear_metrics, measure_levels,
+)
+from nnlab.recipe.signal import Signal, check_signal, measure
+from nnlab.recipe.trials import UNREGULARIZED, Trials
+from nnlab.training import Trainer
+from nnlab.training.stack import OutputError
+
+TITLE = "Check the initial loss"
+EXAMPLES = 1024  # training examples that pass through the fresh networks
+UNSTABLE = ("inputs_not_standardized", "inputs_constant", "inputs_not_finite")
+
+
+def check_initial_loss(trials: Trials, seeds: Sequence[int] = (0, 1, 2, 3, 4)) -> StepReport:
+    """Look at data, loss, and fresh networks of several seeds, before any training; regularization is off."""
+    report = StepReport(1, TITLE, findings=check_inputs(trials.dataset))
+    report.numbers["inputs"] = input_numbers(trials.dataset)
+    try:
+        trainer = trials.make([{**UNREGULARIZED, "seed": seed} for seed in seeds])
+    except OutputError as error:
+        report.findings.insert(0, _wrong_output_size(str(error)))
+        report.conclusion = "the output layer does not fit the loss"
+        return report
+    count = min(EXAMPLES, len(trials.dataset.train))
+    split = trainer.members[0].dataset.train
+    inputs, targets = split.inputs[:count], split.targets[:count]
+    size = trials.dataset.target_size
+    wrong = check_loss_at_zero(trials.loss, targets, size, trials.loss.output_size(size))
+    report.findings += wrong
+    if any(finding.name == "wrong_output_size" for finding in wrong):
+        report.conclusion = "the output layer does not fit the loss"
+        return report
+    levels = measure_levels(trials.dataset, trials.loss)
+    signal = measure(trainer, inputs, targets)
+    at_scale = not any(name in UNSTABLE for name in report.names())
+    report.findings += check_signal(signal, at_scale)
+    if not report.faults:
+        report.findings += check_outputs(signal, trials.loss, size)
+        report.findings += check_slope(trainer, inputs, targets)
+    report.findings += [*check_independence(trainer, inputs), *check_optimizer(trainer)]
+    report.findings += check_evaluation(trials.make([{"seed": seeds[0]}]), inputs)
+    _describe(report, trials, trainer, signal, levels, targets)
+    _baselines(report, trials, levels)
+    report.findings = _sorted(report.findings)
+    report.conclusion = _conclusion(report, levels)
+    return report
+
+
+def check_loss_at_zero(loss: Loss, targets: Tensor, target_size: int, outputs: int) -> list[Finding]:
+    """Compare the loss of outputs that are exactly zero with the closed form, such as log C."""
+    expected = loss.loss_at_zero(targets, target_size)
+    try:
+        found = float(loss.losses(torch.zeros(len(targets), outputs, device=targets.device), targets).mean())
+    except (RuntimeError, ValueError, IndexError) as error:
+        return [_wrong_output_size(f"the loss cannot be computed from {outputs} outputs: {str(error).splitlines()[0]}")]
+    if abs(found - expected) <= 1e-3 * max(1.0, abs(expected)):
+        return [] if found >= 0 else [_wrong_sign(found)]
+    if found * expected < 0:
+        return [_wrong_sign(found)]
+    if outputs > 1 and abs(found - math.log(outputs)) < 1e-3 and outputs != target_size:
+        return [_wrong_output_size(f"the loss at zero outputs is {found:.3f} = log {outputs}, but {target_size} classes "
+                                   f"give log {target_size} = {math.log(target_size):.3f}")]
+    return [Finding("loss_not_as_in_theory", f"the loss at zero outputs is {found:.3f}; theory gives {expected:.3f}",
+                    "The loss, or its output layer, does not compute what it should.")]
+
+
+def _wrong_sign(found: float) -> Finding:
+    return Finding("loss_of_wrong_sign", f"the loss at zero outputs is {found:.3f}, below zero",
+                   "A loss that starts below its lowest possible value has the wrong sign: training will make "
+                   "the network worse.")
+
+
+def _wrong_output_size(evidence: str) -> Finding:
+    return Finding("wrong_output_size", evidence,
+                   "The output layer needs one output for each class or target, as the loss says; let the loss make "
+                   "it (`head`).")
+
+
+def check_outputs(signal: Signal, loss: Loss, target_size: int) -> list[Finding]:
+    """Outputs of fresh networks that cannot come from a linear layer."""
+    outputs = signal.outputs.float()
+    if not bool(torch.isfinite(outputs).all()):
+        return []
+    sums = outputs.sum(-1)
+    if outputs.shape[-1] > 1 and float(outputs.min()) >= 0 and bool(torch.allclose(sums, torch.ones_like(sums), atol=1e-3)):
+        floor = math.log(1 + (outputs.shape[-1] - 1) / math.e)
+        return [Finding("doubled_output_layer", "the outputs of the network already sum to 1 on every example",
+                        "A softmax is in the network, and the loss applies its own: differences between the outputs "
+                        f"are at most 1, so that cross-entropy cannot fall below {floor:.2f}. Leave the softmax out.")]
+    lowest, highest = float(outputs.min()), float(outputs.max())
+    if lowest >= 0 and outputs.numel() >= 1000 and highest > 1e-6:
+        probabilities = highest <= 1 and is_probabilistic(loss, outputs.shape[-1])
+        name = "doubled_output_layer" if probabilities else "output_layer_not_linear"
+        return [Finding(name, f"no output of any fresh network is negative (from {lowest:.3g} to {highest:.3g})",
+                        "There is an activation (sigmoid, ReLU or softmax) on the outputs, but the loss expects linear "
+                        "ones and applies its own. Leave it out.")]
+    return []
+
+
+def is_probabilistic(loss: Loss, outputs: int) -> bool:
+    """Whether the loss turns outputs into probabilities by itself."""
+    return loss.probabilistic and outputs >= 1
+
+
+def explained_excess(loss: Loss, outputs: Tensor, targets: Tensor, draws: int = 8) -> tuple[float, float]:
+    """Loss of the mean output, and what Gaussian outputs of the measured spread add to it; outputs (N, O)."""
+    mean, spread = outputs.mean(0), outputs.std(0, correction=0)
+    constant = float(loss.losses(mean.expand_as(outputs), targets).mean())
+    source = generator(0, "initial outputs")
+    total = 0.0
+    for _ in range(draws):
+        noise = torch.randn(outputs.shape, generator=source).to(outputs)
+        total += float(loss.losses(mean + spread * noise, targets).mean())
+    return constant, total / draws - constant
+
+
+def _describe(report: StepReport, trials: Trials, trainer: Trainer, signal: Signal, levels: Levels,
+              targets: Tensor) -> None:
+    """Numbers and tables of the fresh networks."""
+    losses = signal.losses.double()
+    excess = [explained_excess(trials.loss, each.float(), targets) for each in signal.outputs]
+    spread = float(signal.outputs.float().std(1).mean(-1).median())
+    at_mean, added = (sum(column) / len(excess) for column in zip(*excess, strict=True))
+    report.numbers |= {
+        "initial_loss": float(losses.mean()), "initial_loss_std": float(losses.std()), "theory": levels.initial,
+        "at_mean_output": at_mean, "explained_by_variance": added, "output_std": spread,
+        "constant": levels.constant, "floor": levels.floor, "seeds": len(losses),
+    }
+    report.tables.append(Table("Loss at initialization", ["", "loss"], [
+        ["theory, outputs zero", levels.initial], ["at the mean output (bias)", at_mean],
+        ["added by the outputs' variance", added], ["measured, mean of the seeds", float(losses.mean())],
+        ["measured, spread of the seeds", float(losses.std())], ["best answer without inputs", levels.constant]]))
+    if signal.layers:
+        report.tables.append(Table(
+            "Activations at initialization", ["layer", "rms", "mean", "spread between examples", "dead", "saturated"],
+            [[x.name, x.rms, x.mean, x.spread, x.dead, x.saturated if x.two_sided else ""] for x in signal.layers]))
+    report.tables.append(Table("Weights and gradients at initialization", ["weight", "rms", "gradient rms"],
+                               [[x.name, x.rms, x.gradient] for x in signal.weights]))
+
+
+def _baselines(report: StepReport, trials: Trials, levels: Levels) -> None:
+    """What a linear model and an answer without inputs achieve on validation."""
+    if any(name in ("inputs_not_finite", "loss_of_wrong_sign", "loss_not_as_in_theory") for name in report.names()):
+        return
+    found = linear_baseline(trials.dataset, trials.loss)
+    report.numbers["linear"] = found.metrics
+    report.numbers["linear_decay"] = found.decay
+    report.numbers["linear_train"] = linear_metrics(found.model, trials.dataset, trials.loss, trials.dataset.train)
+    names = list(found.metrics)
+    report.tables.append(Table("Linear baseline (validation)", ["weight decay", *names],
+                               [[found.decay, *found.metrics.values()]]))
+    if is_classification(trials.dataset):
+        targets = trials.dataset.validation.targets
+        report.numbers["majority"] = float(torch.bincount(targets).max() / len(targets))
+
+
+def _sorted(findings: list[Finding]) -> list[Finding]:
+    return sorted(findings, key=lambda finding: not finding.fault)
+
+
+def _conclusion(report: StepReport, levels: Levels) -> str:
+    numbers = report.numbers
+    sentence = (f"initial loss {numbers['initial_loss']:.3f}, theory {levels.initial:.3f} + "
+                f"{numbers['initial_loss'] - levels.initial:.3f} from outputs of standard deviation "
+                f"{shown(numbers['output_std'])}")
+    if report.faults:
+        return f"{report.faults[0].name}: {report.faults[0].evidence}"
+    return sentence

@@ -1,0 +1,200 @@
+"""Step 3: which learning rates make the loss drop within about a hundred iterations?
+
+All rates at once, on all training data, several seeds each. A rate's result is the mean of its last minibatch losses
+(one loss has a spread of 0.05 to 0.1) over its seeds. Rates drop the loss significantly where they go at least half
+the way from the best constant answer to the best rate's loss; the largest stable rate is the largest whose result is
+as good as the best's but for the spread. A single steepest point of one curve decides nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from nnlab.recipe.findings import Finding, StepReport, Table, shown
+from nnlab.recipe.heldout import mixed_pair
+from nnlab.recipe.levels import Levels, measure_levels
+from nnlab.recipe.rates import configured_rate, ladder, merged, rate_key, rung
+from nnlab.recipe.trials import Changes, Trial, Trials, record, run_trials
+from nnlab.recipe.watch import FitWatch
+
+TITLE = "Find a learning rate"
+STEPS = 100
+LONGER = 4  # times as many, where nothing has dropped yet
+AVERAGED = 20  # last losses
+DECAY = 1e-4
+SIGNIFICANT = 0.5  # of the best rate's drop below a constant answer
+AS_GOOD = 0.1  # of that drop, by which the largest stable rate may be worse
+TOO_LOW = 0.25  # of that drop, which a rate that is too low does not reach
+FAR_ABOVE, FAR_BELOW = 2.0, 3.0  # factors beyond the range from which the configured rate is too high or too low
+EXTENSIONS = 2
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A rate's result: mean and standard deviation over seeds of the averaged last losses."""
+
+    rate: float
+    loss: float
+    spread: float
+    diverged: int
+
+
+@dataclass(frozen=True)
+class Range:
+    """Rates that drop the loss significantly, from `lowest` to `highest`; `stable` is the largest stable one."""
+
+    lowest: float
+    highest: float
+    stable: float
+    best: Rate
+    drop: float
+
+
+def find_learning_rate(trials: Trials, seeds: Sequence[int] = (0, 1, 2), steps: int = STEPS) -> StepReport:
+    """Try a ladder of rates; model and random state of the caller are left untouched."""
+    report = StepReport(3, TITLE)
+    levels = measure_levels(trials.dataset, trials.loss)
+    done, found = _climb(trials, ladder(trials), seeds, steps, levels)
+    if not _significant(found, levels):
+        steps *= LONGER
+        done, found = _climb(trials, ladder(trials), seeds, steps, levels)
+    configured = configured_rate(trials)
+    report.numbers |= {"steps": steps, "seeds": len(seeds), "configured": configured,
+                       "rates": [[r.rate, r.loss, r.spread, r.diverged] for r in found]}
+    report.tables.append(Table(f"Mean of the last {AVERAGED} of {steps} minibatch losses, {len(seeds)} seeds",
+                               ["learning rate", "loss", "spread", "diverged"],
+                               [[r.rate, r.loss, r.spread, r.diverged] for r in found]))
+    report.trials = [record(trials, t, f"learning_rate={t.changes[rate_key(trials)]:g} seed={t.changes['seed']}")
+                     for t in done]
+    limits = find_range(found, levels.constant)
+    if limits is None or not _significant(found, levels):
+        report.findings = [_nothing_drops(found, levels, steps)]
+        report.conclusion = f"{report.findings[0].name}: {report.findings[0].evidence}"
+        return report
+    report.numbers |= {"lowest": limits.lowest, "highest": limits.highest, "stable": limits.stable,
+                       "best": limits.best.rate}
+    report.findings = [*_mixed_labels(trials, done, limits), *_judge_configured(configured, found, limits, levels)]
+    report.conclusion = (f"the loss drops significantly from {limits.lowest:g} to {limits.highest:g}; the largest stable "
+                         f"rate is {limits.stable:g}")
+    if report.faults:
+        report.conclusion = f"{report.faults[0].name}: {report.faults[0].evidence}"
+    return report
+
+
+def _climb(
+    trials: Trials, rates: Sequence[float], seeds: Sequence[int], steps: int, levels: Levels
+) -> tuple[list[Trial], list[Rate]]:
+    """Try the rates, and further ones beyond an edge that wins."""
+    done = _try(trials, rates, seeds, steps)
+    for _ in range(EXTENSIONS):
+        found = _results(trials, done)
+        limits = find_range(found, levels.constant)
+        if limits is None:
+            break
+        if limits.stable >= found[0].rate:
+            more = [rung(found[0].rate, 1), rung(found[0].rate, 2)]
+        elif limits.best.rate <= found[-1].rate:
+            more = [rung(found[-1].rate, -1), rung(found[-1].rate, -2)]
+        else:
+            break
+        done += _try(trials, more, seeds, steps)
+    return done, _results(trials, done)
+
+
+def _try(trials: Trials, rates: Sequence[float], seeds: Sequence[int], steps: int) -> list[Trial]:
+    common: dict[str, Any] = {
+        "regularizer": ["weight_decay"], "regularizer.weight_decay.strength": DECAY, "data/augmentation": [],
+        "scheduler": "constant", "trainer.epochs": None, "trainer.steps": steps, "trainer.validate_unit": "step",
+        "trainer.validate_every": steps,
+    }
+    key, first = rate_key(trials), int(trials.value("seed", 0))
+    changes: list[Changes] = [{**common, key: rate, "seed": first + s} for rate in rates for s in seeds]
+    with torch.random.fork_rng():
+        return run_trials(trials, changes, lambda: FitWatch(keep=True))
+
+
+def _results(trials: Trials, done: Sequence[Trial]) -> list[Rate]:
+    """The rates from high to low."""
+    key = rate_key(trials)
+    found = []
+    for rate in merged(t.changes[key] for t in done):
+        own = [t for t in done if t.changes[key] == rate]
+        losses = [t.last_loss(AVERAGED) for t in own if not t.diverged]
+        diverged = len(own) - len(losses)
+        mean = sum(losses) / len(losses) if losses and not diverged else math.inf
+        variance = sum((loss - mean) ** 2 for loss in losses) / max(len(losses) - 1, 1) if mean < math.inf else 0.0
+        found.append(Rate(rate, mean, math.sqrt(variance), diverged))
+    return found
+
+
+def find_range(found: Sequence[Rate], constant: float) -> Range | None:
+    """The range of good rates, of results from high to low; None where no rate gets below a constant answer."""
+    best = min(found, key=lambda r: r.loss)
+    drop = constant - best.loss
+    if not drop > 0:
+        return None
+    significant = [r for r in found if constant - r.loss >= SIGNIFICANT * drop]
+    as_good = [r for r in significant if r.loss <= best.loss + max(AS_GOOD * drop, best.spread)]
+    return Range(significant[-1].rate, significant[0].rate, max(r.rate for r in as_good), best, drop)
+
+
+def _significant(found: Sequence[Rate], levels: Levels) -> bool:
+    best = min(found, key=lambda r: r.loss)
+    return levels.constant - best.loss > max(2 * best.spread, 0.1 * levels.span)
+
+
+def _nothing_drops(found: Sequence[Rate], levels: Levels, steps: int) -> Finding:
+    best = min(found, key=lambda r: r.loss)
+    if all(r.diverged for r in found):
+        return Finding("loss_explodes", f"every rate from {found[-1].rate:g} to {found[0].rate:g} diverges",
+                       "Weights or inputs are too large, or the gradient is wrong.", "initialization=he")
+    return Finding("loss_does_not_fall", f"the best rate, {best.rate:g}, reaches {shown(best.loss)} in {steps} steps; a "
+                   f"constant answer has {shown(levels.constant)}",
+                   "No rate drops the loss significantly on all the data, although a sample could be memorized: the "
+                   "labels may have little to do with the inputs.")
+
+
+def _judge_configured(
+    configured: float | None, found: Sequence[Rate], limits: Range, levels: Levels
+) -> list[Finding]:
+    """Whether the user's own rate is far off; the recipe goes on with its own."""
+    own = next((r for r in found if configured is not None and math.isclose(r.rate, configured)), None)
+    if own is None:
+        return []
+    gained = levels.constant - own.loss
+    suggestion = f"optimizer.learning_rate={limits.stable:g}"
+    if own.rate > FAR_ABOVE * limits.stable and gained < SIGNIFICANT * limits.drop:
+        what = f"diverges for {own.diverged} seeds" if own.diverged else f"ends at {shown(own.loss)}"
+        return [Finding("learning_rate_too_high", f"the configured rate {own.rate:g} {what}; the largest stable one is "
+                        f"{limits.stable:g}, {shown(own.rate / limits.stable, 2)} times less",
+                        "Steps overshoot the valley; the recipe goes on with its own rate.", suggestion, fault=False)]
+    if own.rate * FAR_BELOW < limits.lowest and gained < TOO_LOW * limits.drop:
+        return [Finding("learning_rate_too_low", f"the configured rate {own.rate:g} ends at {shown(own.loss)}, the best at "
+                        f"{shown(limits.best.loss)}; the loss drops from {limits.lowest:g} on, "
+                        f"{shown(limits.stable / own.rate, 2)} times more is stable",
+                        "Training would need many times as many steps; the recipe goes on with its own rate.",
+                        suggestion, fault=False)]
+    return []
+
+
+def _mixed_labels(trials: Trials, done: Sequence[Trial], limits: Range) -> list[Finding]:
+    """Two classes that networks at the best rate do not tell apart, although they tell all others apart."""
+    own = [t for t in done if t.changes[rate_key(trials)] == limits.best.rate and t.prediction is not None]
+    predictions = [t.prediction for t in own if t.prediction is not None]
+    if not predictions:
+        return []
+    prediction = torch.stack(predictions).double().mean(0)
+    pair = mixed_pair(prediction, trials.dataset.train.targets[: len(prediction)])
+    if pair is None:
+        return []
+    names = trials.dataset.target_names
+    return [Finding("classes_mixed_up", f"of {pair.count} training examples of classes `{names[pair.first]}` and "
+                    f"`{names[pair.second]}`, {pair.right:.0%} get the right one of the two; every other pair of classes "
+                    f"at least {pair.others:.0%}",
+                    "The labels of these two classes are swapped in a part of the data, or the inputs do not tell them "
+                    "apart. Look at some of their examples.")]

@@ -1,0 +1,192 @@
+"""Step 2: a network that cannot memorize a few minibatches has no business with the rest of the data.
+
+Regularization off, a ladder of learning rates at once, until every example of the sample is right and the loss near
+its floor (regression: squared error at most 1% of the sample's target variance). Plain gradient descent is always
+among the contestants, because adaptive optimizers hide what is wrong with scales. Then the same networks answer
+held-out examples: who memorized labels that have nothing to do with the inputs does no better than chance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from nnlab.recipe.findings import Finding, StepReport, Table, shown
+from nnlab.recipe.heldout import CHANCE, above_chance, linear_above_chance
+from nnlab.recipe.levels import Levels, is_classification, measure_levels
+from nnlab.recipe.overfit_causes import explain_failure
+from nnlab.recipe.rates import ladder, rate_key
+from nnlab.recipe.trials import UNREGULARIZED, Changes, Trial, Trials, record, run_trials
+from nnlab.recipe.watch import SampleWatch
+
+TITLE = "Overfit a small sample"
+BATCHES = 8  # minibatches in the sample
+STEPS, PATIENT = 800, 2400  # on the sample, and on a smaller one
+CHECK_EVERY = 50  # steps
+NEAR_FLOOR = 0.9  # progress from the constant answer to the floor that counts as fitted
+EXPLAINED = 0.99  # of the sample's target variance
+MOVES = 0.1  # progress that plain gradient descent must make at its best rate
+SMALLEST = 10  # examples
+
+
+@dataclass
+class Attempt:
+    """Contestants on one sample: trials of plain gradient descent, and of the user's optimizer."""
+
+    examples: int
+    levels: Levels
+    plain: list[Trial]
+    own: list[Trial]
+
+    @property
+    def trials(self) -> list[Trial]:
+        """All of them."""
+        return [*self.own, *self.plain]
+
+
+def overfit_sample(trials: Trials) -> StepReport:
+    """Memorize a small sample; smaller ones where that fails."""
+    report = StepReport(2, TITLE)
+    batch = trials.value("trainer.batch_size", 32)
+    batch = 32 if batch == "full" else int(batch)
+    available = len(trials.dataset.train)
+    least = max(SMALLEST, trials.dataset.target_size)
+    sizes = {min(BATCHES * batch, available): STEPS}
+    if is_classification(trials.dataset):
+        sizes[min(2 * batch, available)] = PATIENT
+    sizes[min(least, available)] = PATIENT
+    attempts: list[Attempt] = []
+    for size, steps in sizes.items():
+        attempts.append(_attempt(trials, size, min(batch, size), steps))
+        if _winner(attempts[-1].trials, trials, attempts[-1].levels) is not None:
+            break
+        if _progress(attempts[0].trials, attempts[0].levels) < MOVES:
+            break
+    _judge(report, trials, attempts)
+    _describe(report, trials, attempts)
+    return report
+
+
+def is_fitted(metrics: dict[str, float], levels: Levels, classification: bool) -> bool:
+    """Whether metrics on the sample are those of a network that has memorized it."""
+    if not classification:
+        # Where the variance is predicted too, an error of 1% of the variance is worth 1/2 log 100 nats.
+        nats = levels.floor is None and levels.progress(metrics["loss"]) >= 0.5 * math.log(100)
+        return nats or metrics["r2"] >= EXPLAINED
+    return metrics["accuracy"] == 1.0 and levels.progress(metrics["loss"]) >= NEAR_FLOOR
+
+
+def _attempt(trials: Trials, examples: int, batch: int, steps: int) -> Attempt:
+    common: dict[str, Any] = {
+        **UNREGULARIZED, "scheduler": "constant", "data.limit": examples, "trainer.batch_size": batch,
+        "trainer.epochs": None, "trainer.steps": steps, "trainer.validate_unit": "step",
+        "trainer.validate_every": CHECK_EVERY,
+    }
+    key = rate_key(trials)
+    own = [{**common, key: rate} for rate in ladder(trials)]
+    plain: list[Changes] = []
+    if trials.option("optimizer") != "sgd":
+        plain = [{**common, "optimizer": "sgd", "optimizer.learning_rate": rate} for rate in ladder(trials, plain=True)]
+    sample = trials.make([own[0]]).members[0].dataset
+    levels = measure_levels(sample, trials.loss)
+    classification = is_classification(trials.dataset)
+
+    def watch() -> SampleWatch:
+        return SampleWatch(lambda metrics: is_fitted(metrics, levels, classification))
+
+    return Attempt(examples, levels, run_trials(trials, plain, watch), run_trials(trials, own, watch))
+
+
+def _metrics(trial: Trial) -> dict[str, float]:
+    return {name.removesuffix("/fit"): value for name, value in trial.scores.items() if name.endswith("/fit")}
+
+
+def _winner(contestants: Sequence[Trial], trials: Trials, levels: Levels) -> Trial | None:
+    classification = is_classification(trials.dataset)
+    return next((t for t in contestants if t.scores and is_fitted(_metrics(t), levels, classification)), None)
+
+
+def _progress(contestants: Sequence[Trial], levels: Levels) -> float:
+    """The best progress of any; minus infinity where all diverged before they were looked at."""
+    found = [levels.progress(t.scores["loss/fit"]) for t in contestants if t.scores and not t.diverged]
+    return max((value for value in found if math.isfinite(value)), default=-math.inf)
+
+
+def _judge(report: StepReport, trials: Trials, attempts: Sequence[Attempt]) -> None:
+    last = attempts[-1]
+    own, plain = (_winner(each, trials, last.levels) for each in (last.own, last.plain))
+    report.numbers |= {"examples": last.examples, "fitted": own is not None or plain is not None}
+    reached = _progress(attempts[0].plain or attempts[0].own, attempts[0].levels)
+    if own is None and plain is None:
+        report.findings = explain_failure(trials, attempts[0].trials, attempts[0].levels)
+        report.conclusion = f"{report.findings[0].name}: {report.findings[0].evidence}"
+        return
+    if reached < MOVES:
+        report.findings.append(_plain_stuck(trials, reached))
+    if own is None and plain is not None:
+        report.findings.append(Finding(
+            "optimizer_worse_than_plain", f"`{trials.option('optimizer')}` does not fit {last.examples} examples at any "
+            "rate of the ladder; plain gradient descent does", "Something about the optimizer or its settings is off.",
+            "optimizer=adam", fault=_progress(last.own, last.levels) < MOVES))
+    if last.examples != attempts[0].examples:
+        report.findings.append(Finding(
+            "fits_smaller_sample_only", f"{attempts[0].examples} examples were not memorized in {STEPS} steps, "
+            f"{last.examples} were", "The labels are noisy, the task is hard, or the network is small.", fault=False))
+    winner = own or plain
+    assert winner is not None
+    report.findings += _held_out(report, trials, [t for t in attempts[0].trials if t.prediction is not None])
+    report.numbers["steps"] = winner.scores["steps"]
+    report.conclusion = (f"{last.examples} examples memorized after {winner.scores['steps']:.0f} steps, loss "
+                         f"{shown(winner.scores['loss/fit'])}")
+    if report.faults:
+        report.conclusion = f"{report.faults[0].name}: {report.faults[0].evidence}"
+
+
+def _plain_stuck(trials: Trials, reached: float) -> Finding:
+    moved = f"{max(reached, 0):.0%}" if math.isfinite(reached) else "nothing"
+    return Finding(
+        "hidden_by_optimizer", f"plain gradient descent gets {moved} of the way from a constant answer to a "
+        f"perfect one at its best rate; `{trials.option('optimizer')}` fits",
+        "The adaptive optimizer rescales every gradient and so hides that signals or gradients are far too small or too "
+        "large: look at the initialization, the inputs' scale, and saturating activations.", "initialization=he")
+
+
+def _held_out(report: StepReport, trials: Trials, fitted: Sequence[Trial]) -> list[Finding]:
+    """Compare held-out answers of the better half of the contestants with chance."""
+    ranked = sorted(fitted, key=lambda t: t.scores.get("loss/fit", math.inf))[: max(1, len(fitted) // 3)]
+    predictions = [t.prediction for t in ranked if t.prediction is not None and bool(torch.isfinite(t.prediction).all())]
+    if not predictions:
+        return []
+    targets = trials.dataset.validation.targets
+    network = max(above_chance(prediction, targets) for prediction in predictions)
+    linear = linear_above_chance(trials.dataset, trials.loss)
+    report.numbers["above_chance"], report.numbers["linear_above_chance"] = network, linear
+    if network >= CHANCE or linear >= CHANCE:
+        return []
+    return [Finding("labels_unrelated", f"the sample is memorized, but on {len(targets)} held-out examples the networks "
+                    f"are {shown(network, 2)} standard deviations above chance, a linear model {shown(linear, 2)}",
+                    "What was learned says nothing about new examples: labels are shuffled, belong to other inputs, or "
+                    "have nothing to do with them.")]
+
+
+def _describe(report: StepReport, trials: Trials, attempts: Sequence[Attempt]) -> None:
+    for attempt in attempts:
+        rows = []
+        for kind, contestants in ((trials.option("optimizer"), attempt.own), ("sgd", attempt.plain)):
+            for trial in contestants:
+                rate = trial.changes.get(rate_key(trials) if kind != "sgd" else "optimizer.learning_rate",
+                                         trial.changes.get(rate_key(trials)))
+                metrics = _metrics(trial)
+                metric = metrics.get("accuracy", metrics.get("r2", float("nan")))
+                rows.append([kind, rate, trial.status, metrics.get("loss", math.inf), metric,
+                             trial.scores.get("steps", len(trial.losses))])
+                name = f"{attempt.examples} examples {kind} {rate:g}"
+                report.trials.append(record(trials, trial, name))
+        metric_name = "accuracy" if is_classification(trials.dataset) else "r2"
+        report.tables.append(Table(f"{attempt.examples} examples (floor {attempt.levels.floor}, constant answer "
+                                   f"{attempt.levels.constant:.3f})",
+                                   ["optimizer", "learning rate", "status", "loss", metric_name, "steps"], rows))

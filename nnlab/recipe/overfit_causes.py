@@ -1,0 +1,91 @@
+"""Why a small sample was not memorized: the loss explodes, does not fall, or stays above its floor, and from what."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from nnlab.recipe.findings import Finding, shown
+from nnlab.recipe.levels import Levels, is_classification
+from nnlab.recipe.trials import Changes, Trial, Trials, run_trials
+
+MOVES = 0.1
+STILL_FALLING = 0.03  # of the way to the floor, gained in the last quarter
+RIGHT = 0.9  # accuracy that a doubled output layer still reaches
+INITIALIZATIONS = ("he", "xavier", "orthogonal")
+
+
+def explain_failure(trials: Trials, contestants: Sequence[Trial], levels: Levels) -> list[Finding]:
+    """Findings, one fault at least, from the trials of steps 2's first sample."""
+    seen = [t for t in contestants if t.scores and math.isfinite(t.scores["loss/fit"])]
+    below = [t for t in seen if levels.floor is not None and t.scores["loss/fit"] < levels.floor - 0.05 * levels.span]
+    if below:
+        return [Finding("loss_of_wrong_sign", f"the loss fell to {shown(below[0].scores['loss/fit'])}, below its floor "
+                        f"{shown(levels.floor or 0.0)}", "Something that should be minimized is being maximized.")]
+    alive = [t for t in seen if not t.diverged]
+    if not alive or all(t.scores["loss/fit"] > 2 * max(levels.initial, levels.constant) for t in alive):
+        return [Finding("loss_explodes", f"{len(contestants) - len(alive)} of {len(contestants)} trials ended with NaN or "
+                        "infinity, the others far above where they began",
+                        "Learning rates too high for this loss surface, or a bad initialization: weights or inputs too "
+                        "large.", "initialization=he")]
+    best = min(alive, key=lambda t: t.scores["loss/fit"])
+    progress = levels.progress(best.scores["loss/fit"])
+    if progress < MOVES:
+        return [_does_not_fall(trials, best, levels)]
+    return [_stuck(trials, best, progress, levels)]
+
+
+def _does_not_fall(trials: Trials, best: Trial, levels: Levels) -> Finding:
+    remedy = _better_initialization(trials, best, levels)
+    falling = _gain(best, levels) > 0.01
+    evidence = (f"best loss {shown(best.scores['loss/fit'])} after {best.scores['steps']:.0f} steps; a constant answer "
+                f"has {shown(levels.constant)}")
+    if remedy:
+        return Finding("bad_initialization", f"{evidence}; with `{remedy}` it falls",
+                       "No gradient gets through the network as it starts.", remedy)
+    if falling:
+        return Finding("loss_does_not_fall", evidence, "It falls, but far too slowly: learning rate too low, or gradients "
+                       "too small.", "optimizer=adam")
+    return Finding("loss_does_not_fall", evidence,
+                   "No learning rate of the ladder moves it: no gradient reaches the weights, or the inputs say nothing "
+                   "about the labels.")
+
+
+def _better_initialization(trials: Trials, best: Trial, levels: Levels) -> str:
+    """The override of an initialization with which the best trial gets on, if there is one."""
+    own = trials.option("initialization")
+    changes: list[Changes] = [{**best.changes, "initialization": name} for name in INITIALIZATIONS if name != own]
+    for trial in run_trials(trials, changes):
+        if levels.progress(trial.last_loss()) > 3 * MOVES:
+            return f"initialization={trial.changes['initialization']}"
+    return ""
+
+
+def _gain(trial: Trial, levels: Levels) -> float:
+    """Progress in the last quarter of the steps."""
+    losses = trial.losses
+    quarter = max(len(losses) // 4, 1)
+    before, after = losses[-2 * quarter : -quarter], losses[-quarter:]
+    return float((before.mean() - after.mean()) / levels.span) if len(before) else 0.0
+
+
+def _stuck(trials: Trials, best: Trial, progress: float, levels: Levels) -> Finding:
+    loss = best.scores["loss/fit"]
+    metric = best.scores.get("accuracy/fit", best.scores.get("r2/fit", float("nan")))
+    word = "accuracy" if is_classification(trials.dataset) else "r2"
+    floor = f"its floor is {shown(levels.floor)}" if levels.floor is not None else "it has no floor"
+    evidence = f"the loss stays at {shown(loss)}, {word} {metric:.1%}; {floor}"
+    bound = math.log(1 + (trials.dataset.target_size - 1) / math.e)
+    if word == "accuracy" and metric > RIGHT and loss > 0.9 * bound and trials.loss.probabilistic:
+        return Finding("doubled_output_layer", f"{evidence}, that of a doubled softmax {bound:.2f}",
+                       "The answers are right, but the loss cannot fall: a softmax or sigmoid in the network is followed "
+                       "by that of the loss. Leave it out.")
+    if _gain(best, levels) > STILL_FALLING:
+        return Finding("learns_too_slowly", f"{evidence}; still falling",
+                       "The sample is being learned, but slowly: gradients are small, or the network is hard to "
+                       "optimize.", "optimizer=adam")
+    wider = trials.value("architecture.widths")
+    suggestion = f"architecture.widths=[{','.join(str(2 * int(w)) for w in wider)}]" if wider else ""
+    return Finding("stuck_above_floor", evidence,
+                   f"Training stopped {1 - progress:.0%} of the way short: too little capacity, frozen or dead units, or "
+                   "an output layer that does not fit the loss.", suggestion)

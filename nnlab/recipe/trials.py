@@ -1,0 +1,166 @@
+"""Trials: training runs that differ from the user's configuration in a few values, made by whoever knows configs.
+
+A step never sees a config. It receives an object with the methods of `Trials`, asks for networks or populations that
+differ in `Changes`, and reports what it saw, with the command that reproduces each trial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from torch import Tensor
+
+from nnlab.loss.base import Loss
+from nnlab.recipe.findings import TrialRecord
+from nnlab.training import Callback, Trainer
+from nnlab.types import Dataset
+
+# Values by dotted key (`optimizer.learning_rate`), or an option, or a list of options, by group (`optimizer`).
+Changes = Mapping[str, Any]
+
+# No weight decay, dropout, early stopping or ensemble, and every example as it is.
+UNREGULARIZED: dict[str, Any] = {"regularizer": [], "data/augmentation": []}
+
+SMOOTHED = 3  # validations whose mean is a score
+POINTS = 150  # of a curve that a report keeps
+
+
+class Trials(Protocol):
+    """What the steps need of floor 6."""
+
+    @property
+    def dataset(self) -> Dataset:
+        """The user's data, prepared."""
+
+    @property
+    def loss(self) -> Loss:
+        """The user's loss."""
+
+    @property
+    def networks(self) -> int:
+        """The most networks to train at once."""
+
+    def value(self, key: str, default: Any = None) -> Any:
+        """The value of a dotted key in the user's configuration, or `default` where it has none."""
+
+    def option(self, group: str) -> str:
+        """A word for what is chosen in a group, such as `adam`."""
+
+    def groups(self, changes: Sequence[Changes]) -> list[list[int]]:
+        """Positions of the changes that can be trained as one population each."""
+
+    def make(self, changes: Sequence[Changes]) -> Trainer:
+        """The trainer of one population, a member for each of the changes, without callbacks."""
+
+    def command(self, changes: Changes) -> str:
+        """What to type to run one of them alone."""
+
+
+@dataclass
+class Trial:
+    """A trained member.
+
+    Attributes:
+        changes: what distinguishes it.
+        status: `completed` or `diverged`.
+        losses: minibatch losses (steps,), up to its end.
+        series: steps and values by tag, such as `loss/validation`.
+        batches: minibatches of an epoch.
+        scores: `loss` and metrics by split, at its end, as the watching callbacks and the last validation gave them.
+        prediction: on held-out examples, where a callback kept it.
+    """
+
+    changes: Changes
+    status: str
+    losses: np.ndarray
+    series: dict[str, tuple[list[int], list[float]]]
+    batches: int = 1
+    scores: dict[str, float] = field(default_factory=dict)
+    prediction: Tensor | None = None
+    seconds: float = 0.0
+
+    @property
+    def diverged(self) -> bool:
+        """Whether it ended with a loss or a gradient that is not finite."""
+        return self.status == "diverged"
+
+    def last_loss(self, count: int = 10) -> float:
+        """Mean of the last `count` minibatch losses; infinite where it diverged."""
+        return float(self.losses[-count:].mean()) if len(self.losses) and not self.diverged else float("inf")
+
+    def best(self, tag: str, window: int = SMOOTHED) -> tuple[int, float]:
+        """Step at which the mean of the last `window` values of a series was lowest, and that mean.
+
+        A single lowest value of a small validation split is mostly luck. (0, inf) where there is nothing finite.
+        """
+        steps, values = self.series.get(tag, ([], []))
+        if self.diverged or not values:
+            return 0, float("inf")
+        window = min(window, len(values))
+        means = np.convolve(values, np.ones(window) / window, "valid")
+        means = np.where(np.isfinite(means), means, np.inf)
+        lowest = int(means.argmin())
+        return steps[lowest + window - 1], float(means[lowest])
+
+    def at(self, tag: str, step: int) -> float:
+        """The value of a series at a step; NaN where there is none."""
+        steps, values = self.series.get(tag, ([], []))
+        return values[steps.index(step)] if step in steps else float("nan")
+
+
+def run_trials(
+    trials: Trials,
+    changes: Sequence[Changes],
+    watch: Callable[[], Callback] | None = None,
+) -> list[Trial]:
+    """Train what `changes` describe, stacked where possible; results in the same order.
+
+    Args:
+        watch: makes a callback for each population; what it stores in `results` (by member) becomes `scores`, and
+            what it stores in `predictions` becomes `prediction`.
+    """
+    results: dict[int, Trial] = {}
+    for group in trials.groups(changes):
+        trainer = trials.make([changes[i] for i in group])
+        watching = watch() if watch else None
+        if watching is not None:
+            trainer.callbacks.append(watching)
+        trainer.fit()
+        for member, position in enumerate(group):
+            results[position] = _result(trainer, member, changes[position], watching)
+    return [results[position] for position in range(len(changes))]
+
+
+def _result(trainer: Trainer, member: int, changes: Changes, watching: Callback | None) -> Trial:
+    losses = trainer.history.losses[:, member]
+    tags = {tag for record in trainer.history.records if record.member == member for tag in record.values}
+    return Trial(
+        changes,
+        "completed" if trainer.statuses[member] == "running" else trainer.statuses[member],
+        losses[np.isfinite(losses)],
+        {tag: trainer.history.series(tag, member) for tag in sorted(tags)},
+        trainer.steps_per_epoch,
+        dict(getattr(watching, "results", {}).get(member, {})),
+        getattr(watching, "predictions", {}).get(member),
+        trainer.seconds / len(trainer.members),
+    )
+
+
+def record(trials: Trials, trial: Trial, name: str, points: int = POINTS) -> TrialRecord:
+    """What a report keeps of a trial: its curve in at most `points` averages of consecutive losses."""
+    curves: dict[str, tuple[list[float], list[float]]] = {}
+    if len(trial.losses):
+        blocks = np.array_split(trial.losses, min(points, len(trial.losses)))
+        ends = np.cumsum([len(block) for block in blocks])
+        curves["loss/train"] = ([float(end) for end in ends], [round(float(b.mean()), 6) for b in blocks])
+    for tag, (steps, values) in trial.series.items():
+        if "/" in tag and tag.rpartition("/")[2] in ("validation", "fit") and len(values) > 1:
+            curves[tag] = ([float(step) for step in steps], [round(value, 6) for value in values])
+    metrics = {"loss/train": trial.last_loss(), **trial.scores}
+    for tag, (_, values) in trial.series.items():
+        if tag.endswith("/validation"):
+            metrics[tag] = values[-1]
+    return TrialRecord(name, trials.command(trial.changes), trial.status, metrics, curves)

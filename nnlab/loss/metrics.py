@@ -47,7 +47,7 @@ def expected_calibration_error(probabilities: Tensor, targets: Tensor, bins: int
 
 
 def regression_metrics(prediction: Tensor, targets: Tensor, scale: Tensor | None = None) -> dict[str, Tensor]:
-    """`rmse`, `mae` and `r2` of (..., N, C); errors are multiplied by `scale` (C,), R^2 does not depend on it.
+    """`rmse`, `mae` and `r2` of (..., N, C); errors are multiplied by `scale`, (C,) or (..., 1, C); R^2 does not change.
 
     A target that is constant has R^2 = 1 where it is met exactly and 0 otherwise, as in scikit-learn.
     """
@@ -66,7 +66,10 @@ def regression_metrics(prediction: Tensor, targets: Tensor, scale: Tensor | None
 
 
 def gaussian_nll(mean: Tensor, variance: Tensor, targets: Tensor, scale: Tensor | None = None) -> Tensor:
-    """Mean over examples of -log N(targets; mean, variance), summed over targets (..., N, C), densities per `scale`."""
+    """Mean over examples of -log N(targets; mean, variance), summed over targets (..., N, C), in units of `scale`."""
     terms = math.log(2 * math.pi) + variance.log() + residual(mean, targets).square() / variance
     nll = 0.5 * terms.sum(-1).mean(-1)
-    return nll if scale is None else nll + scale.log().sum()
+    if scale is None:
+        return nll
+    volume = scale.log().sum(-1)
+    return nll + (volume.squeeze(-1) if volume.ndim else volume)

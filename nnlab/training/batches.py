@@ -72,6 +72,14 @@ class Batches:
         return inputs, targets
 
 
+def stacked_scale(datasets: Sequence[Dataset]) -> Tensor | None:
+    """Standard deviations that were divided out of the targets: (C,), or (M, 1, C) where members have their own."""
+    own = [dataset.target_std for dataset in datasets]
+    if all(std is own[0] for std in own):
+        return own[0]
+    return torch.stack([std for std in own if std is not None]).unsqueeze(1)
+
+
 def stacked_split(datasets: Sequence[Dataset], name: str) -> Split:
     """One split of all members, (M, n, ...); members that share their data set share the memory."""
     splits: list[Split] = [getattr(dataset, name) for dataset in datasets]

@@ -35,7 +35,7 @@ def sampling_passes(stack: Stack) -> int:
 
 
 def evaluate(stack: Stack, split: Split, scale: Tensor | None = None) -> Evaluation:
-    """Evaluate on `split`, inputs (M, N, ...); regression errors are multiplied by `scale` (C,)."""
+    """Evaluate on `split`, inputs (M, N, ...); regression errors are multiplied by `scale`, (C,) or (M, 1, C)."""
     members, count = split.inputs.shape[:2]
     size = max(1, CHUNK // max(members * split.inputs[0, 0].numel(), 1))
     passes = sampling_passes(stack)
@@ -44,8 +44,8 @@ def evaluate(stack: Stack, split: Split, scale: Tensor | None = None) -> Evaluat
     predictions = []
     for sample in range(max(passes, 1)):
         if passes:
-            keys = torch.arange(len(stack.noise) * members, device=stack.theta.device).view(-1, members)
-            stack.set_keys(fold(keys, sample))
+            keys = torch.arange(len(stack.noise), device=stack.theta.device)  # the same masks for all members
+            stack.set_keys(fold(keys, sample).unsqueeze(1).expand(-1, members))
         pieces, losses = [], []
         for start in range(0, count, size):
             outputs = stack.outputs(split.inputs[:, start : start + size])

@@ -1,0 +1,154 @@
+"""A signal saves at the next step, leaves with the code that its sender expects, and the same command continues."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twins import base, compare
+
+from nnlab import launch
+from nnlab.build import build_trainer
+from nnlab.cli import main
+from nnlab.launch import Result
+from nnlab.training import Callback, Trainer
+
+QUIET = base("callbacks.checkpoint.seconds=1e6")
+
+
+class Send(Callback):
+    def __init__(self, number: int, step: int) -> None:
+        self.number, self.step = number, step
+
+    def step_end(self, trainer: Trainer) -> None:
+        if trainer.step == self.step:
+            os.kill(os.getpid(), self.number)
+
+
+def send_at(step: int, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def build(*arguments: Any) -> Trainer:
+        trainer = build_trainer(*arguments)
+        trainer.callbacks.insert(0, Send(number, step))
+        return trainer
+
+    monkeypatch.setattr(launch, "build_trainer", build)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 75), (signal.SIGUSR2, 75)],
+    ids=lambda value: getattr(value, "name", str(value)),
+)
+def test_a_signal_saves_and_leaves_with_its_code(
+    number: int, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", *QUIET, f"output_dir={tmp_path}/disturbed"]
+    before = signal.getsignal(number)
+    with monkeypatch.context() as patched:
+        send_at(7, number, patched)
+        assert main(command) == code
+    assert "interrupted; the same command continues it" in capsys.readouterr().out
+    assert signal.getsignal(number) is before
+    assert main(command) == 0
+    assert "from step 7 of 24" in capsys.readouterr().out
+    assert main(["train", *QUIET, f"output_dir={tmp_path}/twin"]) == 0
+    [disturbed], [twin] = ((tmp_path / kind / "train").iterdir() for kind in ("disturbed", "twin"))
+    assert compare(disturbed, twin) == []
+
+
+def test_a_signal_with_the_last_step_does_not_ask_for_another_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send_at(24, signal.SIGUSR1, monkeypatch)
+    assert main(["train", *QUIET, f"output_dir={tmp_path}"]) == 0
+    [run] = (tmp_path / "train").iterdir()
+    assert (run / "result.json").exists()
+
+
+def test_a_signal_before_training_leaves_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def build(*_: Any) -> Trainer:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("the program went on")
+
+    monkeypatch.setattr(launch, "build_trainer", build)
+    with pytest.raises(SystemExit) as left:
+        main(["train", *QUIET, f"output_dir={tmp_path}"])
+    assert left.value.code == 143
+
+
+def start(folder: Path, *further: str) -> subprocess.Popen[str]:
+    """A process of its own that trains for hours."""
+    long = ["trainer.epochs=3e4", "callbacks.progress.seconds=0", "trainer.validate_every=1", *further]
+    command = [sys.executable, "-m", "nnlab", "train", *QUIET, *long, f"output_dir={folder}"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("epoch"):
+            return process
+    raise AssertionError("the process ended before its first epoch")
+
+
+def test_a_process_of_its_own_answers_to_sigterm(tmp_path: Path) -> None:
+    process = start(tmp_path)
+    process.send_signal(signal.SIGTERM)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "Traceback" not in said
+    assert said.splitlines()[-1].startswith("interrupted; the same command continues it")
+    assert list(tmp_path.glob("train/*/checkpoints/last.ckpt"))
+
+
+def test_a_second_interrupt_leaves_at_once(tmp_path: Path) -> None:
+    slow = tmp_path / "slow.py"
+    slow.write_text(
+        "import time\nfrom nnlab.training import Callback\n"
+        "class Slow(Callback):\n"
+        "    def step_end(self, trainer):\n"
+        "        if trainer.stop_requested: print('saving', flush=True)\n"
+        "        time.sleep(600 if trainer.stop_requested else 0)\n"
+    )
+    module = f"{Path(__file__).parents[2]}:{tmp_path}"
+    code = (
+        "import signal, sys; sys.path[:0] = " + repr(module.split(":")) + "; import os\n"
+        "from nnlab import launch; from nnlab.build import build_trainer; from slow import Slow\n"
+        "from nnlab.training import Callback\n"
+        "class Send(Callback):\n"
+        "    def step_start(self, trainer):\n"
+        "        if trainer.step == 3: os.kill(os.getpid(), signal.SIGINT)\n"
+        "def build(*arguments):\n"
+        "    trainer = build_trainer(*arguments)\n"
+        "    trainer.callbacks += [Send(), Slow()]\n"
+        "    return trainer\n"
+        "launch.build_trainer = build\n"
+        f"from nnlab.cli import main; sys.exit(main(['train', *{QUIET!r}, 'output_dir={tmp_path}']))"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment)
+    assert process.stdout is not None
+    assert any(line.startswith("saving") for line in process.stdout)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize(
+    ("status", "signals", "code"),
+    [
+        ("completed", (), 0),
+        ("completed", (10,), 0),
+        ("diverged", (), 3),
+        ("failed", (), 1),
+        ("interrupted", (15,), 143),
+    ],
+)
+def test_exit_codes_follow_from_how_a_run_ended(status: str, signals: tuple[int, ...], code: int) -> None:
+    assert Result(Path(), status, {}, signals=signals).exit_code == code

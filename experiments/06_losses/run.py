@@ -60,8 +60,8 @@ def run(seeds: int, epochs: int) -> Evidence:
         name: margins(train(*longer, f"loss={name}", seeds=range(seeds))) for name in ("hinge", "binary_cross_entropy")
     }
     top = {name: float(np.median(values)) for name, values in found.items()}
-    fixed = train(*SHARED, "data=heteroscedastic", "data.examples=4000", "loss=squared_error", f"trainer.epochs={epochs}",
-                  seeds=range(seeds))  # fmt: skip
+    curve = [*SHARED, "data=heteroscedastic", "data.examples=4000", f"trainer.epochs={epochs}"]
+    fixed = train(*curve, "loss=squared_error", seeds=range(seeds))
     rmse = fixed.last("test", "rmse")[0]
     constant = 0.5 * np.log(2 * np.pi * rmse**2) + 0.5  # the best that one variance for all x can do
     nll = grids["gaussian_nll"].last("test", "nll")[0]
@@ -71,7 +71,7 @@ def run(seeds: int, epochs: int) -> Evidence:
     table += [["gaussian_nll", "heteroscedastic", "nll", shown(nll)]]
     table += [["squared_error with one variance, fitted on the test set", "heteroscedastic", "nll", shown(constant)]]
     table += [[name, "breast_cancer", "median margin, five times as long", f"{top[name]:.2f}"] for name in top]
-    claims["hinge is content with margins near 1, cross-entropy widens them further"] = (
+    claims["cross-entropy goes on widening margins (median above 1.5 times) where hinge has stopped"] = (
         top["binary_cross_entropy"] > 1.5 * top["hinge"]
     )
     claims["the Gaussian learns where the noise is: sigma at x > 0.75 above 2.5 times that at x < 0.25"] = bool(

@@ -12,8 +12,9 @@ from typing import Any
 from nnlab.config.search_space import SearchPlan
 from nnlab.errors import UserError
 from nnlab.sweep.naming import own_overrides
-from nnlab.sweep.search import Search, SearchSettings, import_optuna, searching
+from nnlab.sweep.search import Search, SearchSettings
 from nnlab.sweep.search_space import Choice, Dimension
+from nnlab.sweep.search_storage import import_optuna, searching
 
 Config = Mapping[str, Any]
 Compose = Callable[[Sequence[str]], Config]

@@ -73,7 +73,7 @@ def draw_axis(content: AxisFigure) -> Figure:
     elif content.log_x:
         last.set_xscale("log")
     last.set_xlabel(content.name)
-    return figure
+    return _laid_out(figure)
 
 
 def _draw_results(axis: Axes, content: AxisFigure) -> None:
@@ -145,6 +145,15 @@ def draw_pair(
     axis.set_yticks(range(rows), _short(labels[0]))
     axis.set(xlabel=names[1], ylabel=names[0])
     axis.grid(visible=False)
+    return _laid_out(figure)
+
+
+def _laid_out(figure: Figure) -> Figure:
+    """Lay the figure out now and once; matplotlib would do so twice for each file, which takes most of the time."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+    figure.set_layout_engine("none")
     return figure
 
 

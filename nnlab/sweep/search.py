@@ -13,23 +13,20 @@ samplers    tpe             tree-structured Parzen estimator (Bergstra et al. 20
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nnlab.errors import UserError
-from nnlab.files import explained, make_folder
+from nnlab.files import make_folder
 from nnlab.sweep.search_space import Choice, Dimension, lines, points, sobol_point
-from nnlab.sweep.study import HIGHER_IS_BETTER, SEARCH
-from nnlab.training.claim import try_claim
+from nnlab.sweep.search_storage import JOURNAL, explained_storage, import_optuna, mend
+from nnlab.sweep.study import HIGHER_IS_BETTER
 from nnlab.validation import check, check_choice
 
 SAMPLERS = ("tpe", "random", "quasi_random", "grid")
-JOURNAL = "search.journal"
 STUDY = "nnlab"  # the study's name inside its storage
 TPE_BATCH = 10  # trials at a time, so that later ones can learn from earlier ones
 DONE = ("COMPLETE", "PRUNED")
@@ -98,7 +95,7 @@ class Search:
         self.optuna = import_optuna()
         self._points = list(points(space)) if settings.sampler == "grid" else []
         higher = metric.partition("/")[0] in HIGHER_IS_BETTER
-        with _explained(settings.storage):
+        with explained_storage(settings.storage):
             self.study = self.optuna.create_study(
                 storage=self._storage(folder),
                 study_name=STUDY if folder is None or settings.storage is None else folder.name,
@@ -117,7 +114,7 @@ class Search:
             return place
         file = Path(place).expanduser() if place else folder / JOURNAL
         make_folder(file.parent)
-        _mend(file)
+        mend(file)
         journal = self.optuna.storages.journal
         return self.optuna.storages.JournalStorage(journal.JournalFileBackend(str(file)))
 
@@ -266,61 +263,3 @@ def _value(result: Any, metric: str) -> float | None:
     name, _, split = metric.partition("/")
     value = (result.metrics or {}).get(split, {}).get(name)
     return None if value is None or value != value or abs(value) == float("inf") else float(value)
-
-
-def import_optuna() -> Any:
-    """Optuna, which is an extra.
-
-    Raises:
-        UserError: it is not installed.
-    """
-    try:
-        import optuna
-    except ModuleNotFoundError as error:
-        if error.name != "optuna":
-            raise
-        raise UserError(
-            "`hydra/sweeper=search` needs Optuna, which is not installed; `pip install nnlab[optuna]` installs it"
-        ) from error
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna
-
-
-def _mend(file: Path) -> None:
-    """Cut off a line that was being written when the power went."""
-    if not file.exists():
-        return
-    with explained(file), open(file, "rb+") as journal:
-        content = journal.read()
-        end = content.rfind(b"\n") + 1
-        if end < len(content):
-            journal.truncate(end)
-            os.fsync(journal.fileno())
-
-
-@contextmanager
-def _explained(storage: str | None) -> Iterator[None]:
-    """Say in one sentence what is wrong with a storage."""
-    try:
-        yield
-    except (UserError, KeyboardInterrupt):
-        raise
-    except Exception as error:
-        what = f"`hydra.sweeper.storage={storage}`" if storage else f"`{JOURNAL}` in the study's folder"
-        raise UserError(f"{what} cannot be used: {str(error).splitlines()[0] if str(error) else error!r}") from error
-
-
-@contextmanager
-def searching(folder: Path) -> Iterator[None]:
-    """Hold a study for this process: two that searched in it would both try what is unfinished.
-
-    Raises:
-        UserError: another process searches there.
-    """
-    place = folder / SEARCH  # its claim says that a process searches
-    make_folder(place)
-    claim = try_claim(place)
-    if claim is None:
-        raise UserError(f"another process is searching in `{folder}`; wait for it, or choose another `name`")
-    with claim:
-        yield

@@ -10,9 +10,10 @@ from pathlib import Path
 from nnlab.files import write_whole
 from nnlab.report.study_page import Page, Section, Table, render
 from nnlab.sweep import study_tables as tables
-from nnlab.sweep.study import Study, read_study
+from nnlab.sweep.study import Study
 from nnlab.sweep.study_axes import Axis, Pair, stretched, study_axes, study_pairs
 from nnlab.sweep.study_proposal import Proposal, propose
+from nnlab.sweep.study_reading import read_study
 
 PAGE, TABLE, TEXT = "study.html", "study.csv", "study.md"
 MOST_PAIRS = 6  # figures of pairs; those that interact most

@@ -18,8 +18,9 @@ from nnlab.cli import main
 from nnlab.config.expansion import concatenated
 from nnlab.config.search_space import search_plan
 from nnlab.errors import UserError
-from nnlab.sweep.search import JOURNAL, Search, SearchSettings, searching
+from nnlab.sweep.search import Search, SearchSettings
 from nnlab.sweep.search_space import Choice, Interval, sobol_point
+from nnlab.sweep.search_storage import JOURNAL, searching
 
 RATE = Interval("lr", 1e-4, 1.0, log=True)
 WIDTH = Interval("width", 4, 64, whole=True)

@@ -41,7 +41,6 @@ COMMANDS = {
     "diagnose": Command("say in words what is wrong with a run: nnlab diagnose RUN", "nnlab.diagnose:main"),
     "study": Command("compare the runs of a study: nnlab study FOLDER", "nnlab.study:main"),
     "reproduce": Command("train a run again and compare every number: nnlab reproduce RUN", "nnlab.reproduce:main"),
-    "study": Command("compare the runs of a study: nnlab study FOLDER", "nnlab.study:main"),
     "list": Command("show the config groups and their options: nnlab list [GROUP]", "nnlab.cli:list_options"),
     "graph": Command("draw a computation graph with values and error signals", "nnlab.cli:graph"),
     "experiment": Command("run a claim of the lecture: nnlab experiment list | CLAIM", "nnlab.experiment:main"),

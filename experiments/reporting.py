@@ -107,8 +107,8 @@ def band(axes: Any, x: Any, values: Any, label: str, **style: Any) -> None:
 def smoothed(values: Any, window: int) -> np.ndarray:
     """Running mean over the last axis, shorter at the start."""
     values = np.asarray(values, dtype=np.float64)
-    total = np.cumsum(values, -1)
-    total[..., window:] = total[..., window:] - total[..., :-window]
+    # No running sum: after one huge loss its differences would be rounding.
+    total = np.apply_along_axis(lambda row: np.convolve(row, np.ones(window))[: len(row)], -1, values)
     return total / np.minimum(np.arange(1, values.shape[-1] + 1), window)
 
 

@@ -50,7 +50,7 @@ def run(data: str, seeds: int, steps: int, rates: list[float], depth: int, width
             grid = train(
                 *shared, widths, f"activation={name}", vary={"optimizer.learning_rate": rates}, seeds=range(seeds)
             )
-            curves = smoothed(np.nan_to_num(grid.losses, nan=1e3), 50)
+            curves = smoothed(np.nan_to_num(grid.losses, nan=1e3).clip(max=1e3), 50)
             best = int(curves[:, :, -1].mean(1).argmin())
             loss[layers, name] = curves[best, :, -1]
             below = curves[best] < TARGET

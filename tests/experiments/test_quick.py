@@ -64,6 +64,12 @@ def test_the_spread_leaves_out_networks_that_diverged() -> None:
     assert spread([1.0, 3.0, math.nan]) == {"mean": 2.0, "std": pytest.approx(math.sqrt(2)), "min": 1, "max": 3, "n": 2}
 
 
+def test_a_running_mean_forgets_a_loss_that_exploded() -> None:
+    from experiments.reporting import smoothed
+
+    assert smoothed([[4.0, 2.0, 1e30, 1.0, 3.0, 5.0]], 2)[0] == pytest.approx([4, 3, 5e29, 5e29, 2, 4])
+
+
 def test_a_variant_of_a_grid_equals_the_network_trained_alone() -> None:
     from experiments.running import train
 

@@ -29,7 +29,11 @@ def write_experiment(folder: Path, config: Config, title: str) -> str:
 def experiment_text(config: Config, title: str) -> str:
     """The experiment: its defaults choose the options of all groups, its body sets every value."""
     defaults: list[dict[str, Any]] = []
-    body: dict[str, Any] = {"seed": config["seed"], "data_seed": config["data_seed"], "trainer": dict(config["trainer"])}
+    body: dict[str, Any] = {
+        "seed": config["seed"],
+        "data_seed": config["data_seed"],
+        "trainer": dict(config["trainer"]),
+    }
     for group, usual in primary("train", config_folder()).choices.items():
         if group in LEFT_OUT:
             continue

@@ -1,9 +1,9 @@
 """`nnlab recipe`: binds configs to the recipe, trains what it chose, and writes its folder.
 
-    recipe.json, report.html, report.md    what was seen, for programs and people
-    step1/ ... step7/                      TensorBoard events of the trials, a run each
-    final/seed=0/ ...                      complete runs of the chosen configuration
-    experiment/best.yaml                   the chosen configuration: nnlab train --config-dir FOLDER experiment=best
+recipe.json, report.html, report.md    what was seen, for programs and people
+step1/ ... step7/                      TensorBoard events of the trials, a run each
+final/seed=0/ ...                      complete runs of the chosen configuration
+experiment/best.yaml                   the chosen configuration: nnlab train --config-dir FOLDER experiment=best
 """
 
 from __future__ import annotations
@@ -85,13 +85,20 @@ def _walk(config: dict[str, Any], overrides: Sequence[str], config_dir: str | No
     write_whole(directory / "environment.json", json.dumps({"identity": identity(config)}) + "\n")
     settings: RecipeSettings = construct(config["recipe"])
     trials = ConfigTrials(config, overrides, config_dir)
-    view = make_view({number: TITLES[number] for number in sorted({*settings.steps, *([8] if 7 in settings.steps else [])})})
+    view = make_view(
+        {number: TITLES[number] for number in sorted({*settings.steps, *([8] if 7 in settings.steps else [])})}
+    )
     trials.observer = view
     watching = _Writer(view, directory)
-    about = {"command": shlex.join(["nnlab", "recipe", *overrides]), "folder": str(directory),
-             "data": trials.option("data"), "architecture": trials.option("architecture"),
-             "loss": trials.option("loss"), "optimizer": trials.option("optimizer"),
-             "examples": {name: len(getattr(trials.dataset, name)) for name in ("train", "validation", "test")}}
+    about = {
+        "command": shlex.join(["nnlab", "recipe", *overrides]),
+        "folder": str(directory),
+        "data": trials.option("data"),
+        "architecture": trials.option("architecture"),
+        "loss": trials.option("loss"),
+        "optimizer": trials.option("optimizer"),
+        "examples": {name: len(getattr(trials.dataset, name)) for name in ("train", "validation", "test")},
+    }
     final = _Final(config, trials, settings, directory)
     walk = Recipe(trials, settings, directory, final, watching, about)
     started = time.perf_counter()
@@ -130,7 +137,9 @@ class _Writer:
 class _Final:
     """Trains the chosen configuration as ordinary runs, which continue from their own checkpoints."""
 
-    def __init__(self, config: Mapping[str, Any], trials: ConfigTrials, settings: RecipeSettings, directory: Path) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], trials: ConfigTrials, settings: RecipeSettings, directory: Path
+    ) -> None:
         self.config, self.trials, self.settings, self.directory = config, trials, settings, directory
 
     def __call__(self, changes: Changes, seeds: Sequence[int]) -> tuple[list[FinalRun], str]:
@@ -141,7 +150,9 @@ class _Final:
             changes, seeds = {**changes, "regularizer": names, MEMBERS: len(seeds)}, [0]
         chosen = [{**changes, "seed": first + seed} for seed in seeds]
         configs = [self._config(each) for each in chosen]
-        command = write_experiment(self.directory, configs[0], f"Chosen by `nnlab recipe` on {self.trials.option('data')}")
+        command = write_experiment(
+            self.directory, configs[0], f"Chosen by `nnlab recipe` on {self.trials.option('data')}"
+        )
         folders = [self.directory / "final" / f"seed={each['seed']}" for each in chosen]
         for group in self._unfinished(chosen, folders):
             words = [self.trials.words(chosen[i]) for i in group]
@@ -150,8 +161,10 @@ class _Final:
             if stopped:
                 raise SystemExit(EXIT_CODES[stopped[0].signals[0]])  # type: ignore[index]
         found = [read_result(folder) or {} for folder in folders]
-        return [FinalRun(str(folder), each["seed"], result["status"], self.trials.command(each), result["metrics"])
-                for folder, each, result in zip(folders, chosen, found, strict=True)], command
+        return [
+            FinalRun(str(folder), each["seed"], result["status"], self.trials.command(each), result["metrics"])
+            for folder, each, result in zip(folders, chosen, found, strict=True)
+        ], command
 
     def _config(self, changes: Changes) -> dict[str, Any]:
         config = self.trials.configure(changes)

@@ -45,7 +45,9 @@ class ConfigTrials:
             self.config["data_seed"] = self.config["seed"]
         self.config["callbacks"] = {}
         self.config["regularizer"] = _without_ensembles(self.config["regularizer"])
-        self.overrides = [line for line in overrides if not line.lstrip("+~").startswith(("recipe.", "name=", "resume="))]
+        self.overrides = [
+            line for line in overrides if not line.lstrip("+~").startswith(("recipe.", "name=", "resume="))
+        ]
         self.config_dir = config_dir
         self.networks = MOST
         self.observer: Callback | None = None
@@ -100,6 +102,7 @@ class ConfigTrials:
         keys = [key.replace("/", ".") for key in exchanged]
         kept = [line for line in self.overrides if not _concerns(line, [*keys, *exchanged])]
         own = {"data_seed": self.config["data_seed"], **changes}
+        kept = [line for line in kept if line.lstrip("+").partition("=")[0] not in own]
         return [*kept, *(f"{key}={text(value)}" for key, value in own.items())]
 
     def command(self, changes: Changes) -> str:

@@ -1,7 +1,7 @@
 """The recipe: seven steps from an untested network to a tuned one, each a function of a way to make trials.
 
-    report = check_initial_loss(trials)     # step 1
-    report.passed, report.conclusion, report.findings, report.numbers
+report = check_initial_loss(trials)     # step 1
+report.passed, report.conclusion, report.findings, report.numbers
 """
 
 from nnlab.recipe.coarse import coarse_grid

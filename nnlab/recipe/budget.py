@@ -83,8 +83,13 @@ class Budget:
         epoch = self.per_step * epoch_steps(trials)
         coarse, seeds = self.coarse(settings, trials)
         refine, _, most = self.refine(settings, trials)
-        costs = {4: coarse * COARSE_NETWORKS * len(seeds), 5: refine * settings.seeds * most, 6: 0.0,
-                 7: settings.rounds * 6 * settings.seeds * 1.5 * refine, 8: settings.final_seeds * 3 * refine}
+        costs = {
+            4: coarse * COARSE_NETWORKS * len(seeds),
+            5: refine * settings.seeds * most,
+            6: 0.0,
+            7: settings.rounds * 6 * settings.seeds * 1.5 * refine,
+            8: settings.final_seeds * 3 * refine,
+        }
         seconds = epoch * sum(cost for step, cost in costs.items() if step >= number)
         return min(seconds, self.left())
 

@@ -36,8 +36,15 @@ def coarse_grid(trials: Trials, stable: float, epochs: float = 3, seeds: Sequenc
             records += further_records
     best = min(results, key=lambda r: r.score)
     _fill(report, trials, results, records, best, epochs, len(seeds))
-    report.findings += [Finding("edge_of_grid", words, "The best was at the edge, so better values may lie beyond it; the "
-                                "grid was extended there.", fault=False) for words in grown]
+    report.findings += [
+        Finding(
+            "edge_of_grid",
+            words,
+            "The best was at the edge, so better values may lie beyond it; the grid was extended there.",
+            fault=False,
+        )
+        for words in grown
+    ]
     return report
 
 
@@ -52,9 +59,14 @@ def candidate(trials: Trials, rate: float, decay: float, epochs: float) -> Chang
     """A configuration with the user's own regularizers, constant learning rate, and validation after every epoch."""
     names = list(trials.value("regularizer", {}))
     changes: dict[str, Any] = {
-        "regularizer": [*names, *(["weight_decay"] if "weight_decay" not in names else [])], DECAY_KEY: decay,
-        "scheduler": "constant", rate_key(trials): rate, "trainer.steps": None, "trainer.epochs": epochs,
-        "trainer.validate_unit": "epoch", "trainer.validate_every": 1,
+        "regularizer": [*names, *(["weight_decay"] if "weight_decay" not in names else [])],
+        DECAY_KEY: decay,
+        "scheduler": "constant",
+        rate_key(trials): rate,
+        "trainer.steps": None,
+        "trainer.epochs": epochs,
+        "trainer.validate_unit": "epoch",
+        "trainer.validate_every": 1,
     }
     return changes
 
@@ -77,7 +89,12 @@ def _beyond(trials: Trials, results: Sequence[Result]) -> list[tuple[list[float]
 
 
 def _fill(
-    report: StepReport, trials: Trials, results: list[Result], records: list[TrialRecord], best: Result, epochs: float,
+    report: StepReport,
+    trials: Trials,
+    results: list[Result],
+    records: list[TrialRecord],
+    best: Result,
+    epochs: float,
     seeds: int,
 ) -> None:
     ranked = sorted(results, key=lambda r: r.score)
@@ -85,7 +102,15 @@ def _fill(
     report.tables.append(Table(f"{epochs:g} epochs, {seeds} seeds, best first", columns(trials), rows(trials, results)))
     report.numbers |= {"epochs": epochs, "best": best.to_dict(), "candidates": [r.to_dict() for r in ranked[:KEPT]]}
     if best.score == float("inf"):
-        report.findings.append(Finding("all_diverged", f"all {len(results)} configurations diverged",
-                                       "No rate of the grid is stable over whole epochs.", "trainer.clip_norm=1"))
-    report.conclusion = (f"best of {len(results)}: learning rate {best.changes[rate_key(trials)]:g}, weight decay "
-                         f"{best.changes[DECAY_KEY]:g}, validation loss {shown(best.score)}")
+        report.findings.append(
+            Finding(
+                "all_diverged",
+                f"all {len(results)} configurations diverged",
+                "No rate of the grid is stable over whole epochs.",
+                "trainer.clip_norm=1",
+            )
+        )
+    report.conclusion = (
+        f"best of {len(results)}: learning rate {best.changes[rate_key(trials)]:g}, weight decay "
+        f"{best.changes[DECAY_KEY]:g}, validation loss {shown(best.score)}"
+    )

@@ -29,7 +29,7 @@ def check_independence(trainer: Trainer, inputs: Tensor) -> list[Finding]:
     try:
         with torch.enable_grad():
             outputs = network(probe)
-            gradient, = torch.autograd.grad(outputs[0].sum(), probe, allow_unused=True)
+            (gradient,) = torch.autograd.grad(outputs[0].sum(), probe, allow_unused=True)
     except RuntimeError:
         return []  # not differentiable by its inputs
     if gradient is None:
@@ -37,8 +37,13 @@ def check_independence(trainer: Trainer, inputs: Tensor) -> list[Finding]:
     touched = [i for i, row in enumerate(gradient) if i and bool((row != 0).any())]
     if not touched:
         return []
-    return [Finding("examples_mixed", f"the output of example 0 depends on the inputs of examples {touched}",
-                    "An operation in the network mixes the examples of a batch: a wrong axis, reshape or transpose.")]
+    return [
+        Finding(
+            "examples_mixed",
+            f"the output of example 0 depends on the inputs of examples {touched}",
+            "An operation in the network mixes the examples of a batch: a wrong axis, reshape or transpose.",
+        )
+    ]
 
 
 def check_evaluation(trainer: Trainer, inputs: Tensor) -> list[Finding]:
@@ -53,9 +58,14 @@ def check_evaluation(trainer: Trainer, inputs: Tensor) -> list[Finding]:
     scale = float(outputs[0].abs().max())
     if not difference > 1e-4 * max(scale, 1e-6):
         return []
-    return [Finding("noise_in_evaluation", f"two evaluations of the same network differ by up to {shown(difference)}",
-                    "Something random, such as dropout, stays on in evaluation: predictions are noisier and worse than "
-                    "they need be. Draw masks only where `module.training` is true.")]
+    return [
+        Finding(
+            "noise_in_evaluation",
+            f"two evaluations of the same network differ by up to {shown(difference)}",
+            "Something random, such as dropout, stays on in evaluation: predictions are noisier and worse than "
+            "they need be. Draw masks only where `module.training` is true.",
+        )
+    ]
 
 
 def check_slope(trainer: Trainer, inputs: Tensor, targets: Tensor) -> list[Finding]:
@@ -84,12 +94,22 @@ def check_slope(trainer: Trainer, inputs: Tensor, targets: Tensor) -> list[Findi
     loss_at(theta)
     ratio = float((change / (step.squeeze(1).double() * promised)).median())
     if ratio < 0:
-        return [Finding("loss_of_wrong_sign", f"along the gradient the loss falls ({shown(ratio)} of the promised rise)",
-                        "The gradient has the wrong sign: every step makes the loss larger.")]
+        return [
+            Finding(
+                "loss_of_wrong_sign",
+                f"along the gradient the loss falls ({shown(ratio)} of the promised rise)",
+                "The gradient has the wrong sign: every step makes the loss larger.",
+            )
+        ]
     if not RIGHT_SLOPE[0] <= ratio <= RIGHT_SLOPE[1]:
-        return [Finding("gradient_off", f"along the gradient the loss changes {shown(ratio)} times as much as promised",
-                        "The backward pass does not fit the forward pass, or the loss is too rough to be "
-                        "followed.", fault=False)]
+        return [
+            Finding(
+                "gradient_off",
+                f"along the gradient the loss changes {shown(ratio)} times as much as promised",
+                "The backward pass does not fit the forward pass, or the loss is too rough to be followed.",
+                fault=False,
+            )
+        ]
     return []
 
 
@@ -113,11 +133,20 @@ def check_optimizer(trainer: Trainer) -> list[Finding]:
         rule.update(theta, gradient, state, rate, k)
         moves.append(float((theta - before).abs().max()))
         if k == 1 and bool((theta > 0).all()):
-            return [Finding("loss_of_wrong_sign", "the optimizer's first step goes along the gradient, not against it",
-                            "It climbs: every step makes the loss larger.")]
+            return [
+                Finding(
+                    "loss_of_wrong_sign",
+                    "the optimizer's first step goes along the gradient, not against it",
+                    "It climbs: every step makes the loss larger.",
+                )
+            ]
     if moves[-1] <= 0.5 * max(moves):
         return []
-    return [Finding("gradients_not_cleared", f"{SILENCE} steps after the only gradient that it was given, the optimizer "
-                    f"still moves by {shown(moves[-1])} a step, at most {shown(max(moves))}",
-                    "Gradients of earlier batches are added to those of the present one: clear them before each "
-                    "backward pass.")]
+    return [
+        Finding(
+            "gradients_not_cleared",
+            f"{SILENCE} steps after the only gradient that it was given, the optimizer "
+            f"still moves by {shown(moves[-1])} a step, at most {shown(max(moves))}",
+            "Gradients of earlier batches are added to those of the present one: clear them before each backward pass.",
+        )
+    ]

@@ -55,8 +55,10 @@ def look_at_curves(trials: Trials, refined: StepReport) -> StepReport:
     _errors(report, curves, levels, min(lowest, float(curves.fit.min())))
     report.numbers |= {"best": best.to_dict(), "suggestions": [f.name for f in report.findings]}
     words = ", ".join(f.name.replace("_", " ") for f in report.findings) or "nothing to complain about"
-    report.conclusion = f"{words}; validation loss {shown(float(curves.validation.min()))} after epoch " \
-                        f"{curves.epochs[curves.validation.argmin()]:g}"
+    report.conclusion = (
+        f"{words}; validation loss {shown(float(curves.validation.min()))} after epoch "
+        f"{curves.epochs[curves.validation.argmin()]:g}"
+    )
     return report
 
 
@@ -67,6 +69,7 @@ def _records(trials: Trials, refined: StepReport, best: Result) -> list[TrialRec
 
 def gather(records: Sequence[TrialRecord], epochs: float, spread: float) -> Curves:
     """The curves of one configuration's trials, cut to the shortest."""
+
     def stacked(tag: str) -> np.ndarray:
         rows = [np.asarray(r.curves[tag][1], dtype=float) for r in records]
         length = min(map(len, rows))
@@ -79,8 +82,14 @@ def gather(records: Sequence[TrialRecord], epochs: float, spread: float) -> Curv
 
 def read(curves: Curves, levels: Levels) -> list[Finding]:
     """Findings about the curves, those with the most to gain first; none is a fault."""
-    findings = [*_overfitting(curves, levels), *_still_improving(curves, levels), *_underfitting(curves, levels),
-                *_plateau(curves, levels), *_noise(curves), *_bad_start(curves, levels)]
+    findings = [
+        *_overfitting(curves, levels),
+        *_still_improving(curves, levels),
+        *_underfitting(curves, levels),
+        *_plateau(curves, levels),
+        *_noise(curves),
+        *_bad_start(curves, levels),
+    ]
     return findings
 
 
@@ -89,19 +98,31 @@ def _overfitting(curves: Curves, levels: Levels) -> list[Finding]:
     rise = float(validation[-1] - validation[at])
     gap = float(validation[at] - curves.fit[at])
     if rise > max(RISEN * abs(float(validation[at])), curves.spread) and at < len(validation) - 1:
-        return [Finding("overfitting", f"validation loss rose from {shown(float(validation[at]))} after epoch "
-                        f"{curves.epochs[at]:g} to {shown(float(validation[-1]))}, while the training loss fell to "
-                        f"{shown(float(curves.fit[-1]))}",
-                        "The network goes on to memorize what is particular to the training examples. The best weights "
-                        "are kept; regularization, more data or augmentation can do better.",
-                        "'regularizer=[weight_decay,dropout]'", False)]
+        return [
+            Finding(
+                "overfitting",
+                f"validation loss rose from {shown(float(validation[at]))} after epoch "
+                f"{curves.epochs[at]:g} to {shown(float(validation[-1]))}, while the training loss fell to "
+                f"{shown(float(curves.fit[-1]))}",
+                "The network goes on to memorize what is particular to the training examples. The best weights "
+                "are kept; regularization, more data or augmentation can do better.",
+                "'regularizer=[weight_decay,dropout]'",
+                False,
+            )
+        ]
     left = float(validation[at]) - (levels.floor if levels.floor is not None else float(curves.fit.min()))
     if gap > GAP * left and gap > curves.spread:
         opened = int(np.argmax(curves.validation - curves.fit > 0.5 * gap))
-        return [Finding("generalization_gap", f"validation lies {shown(gap)} above training at the best epoch, most of what "
-                        f"is left; half of that had opened by epoch {curves.epochs[opened]:g}",
-                        "The network knows its training examples better than new ones: that is what regularization "
-                        "is for.", "'regularizer=[weight_decay,dropout]'", False)]
+        return [
+            Finding(
+                "generalization_gap",
+                f"validation lies {shown(gap)} above training at the best epoch, most of what "
+                f"is left; half of that had opened by epoch {curves.epochs[opened]:g}",
+                "The network knows its training examples better than new ones: that is what regularization is for.",
+                "'regularizer=[weight_decay,dropout]'",
+                False,
+            )
+        ]
     return []
 
 
@@ -110,10 +131,16 @@ def _still_improving(curves: Curves, levels: Levels) -> list[Finding]:
     third = max(len(validation) // 3, 1)
     fell = float(validation[-third - 1] - validation[-1]) if len(validation) > third else 0.0
     if at >= LATE * (len(validation) - 1) and fell > 0.01 * levels.span:
-        return [Finding("still_improving", f"validation loss was lowest at epoch {curves.epochs[at]:g} of "
-                        f"{curves.epochs[-1]:g}, and fell by {shown(fell)} in the last third",
-                        "Training ended before it had come to an end.", f"trainer.epochs={2 * curves.epochs[-1]:g}",
-                        False)]
+        return [
+            Finding(
+                "still_improving",
+                f"validation loss was lowest at epoch {curves.epochs[at]:g} of "
+                f"{curves.epochs[-1]:g}, and fell by {shown(fell)} in the last third",
+                "Training ended before it had come to an end.",
+                f"trainer.epochs={2 * curves.epochs[-1]:g}",
+                False,
+            )
+        ]
     return []
 
 
@@ -122,10 +149,16 @@ def _underfitting(curves: Curves, levels: Levels) -> list[Finding]:
     gap = float(curves.validation.min() - curves.fit[int(curves.validation.argmin())])
     if levels.floor is None or left < UNFIT or gap > CLOSE * levels.span:
         return []
-    return [Finding("underfitting", f"{left:.0%} of what there is to learn is left on the training split itself; "
-                    f"validation is only {shown(gap)} above",
-                    "The network is too small, trained too briefly, or the labels are noisy; then nothing is left to "
-                    "gain.", "architecture.widths=[256,256]", False)]
+    return [
+        Finding(
+            "underfitting",
+            f"{left:.0%} of what there is to learn is left on the training split itself; "
+            f"validation is only {shown(gap)} above",
+            "The network is too small, trained too briefly, or the labels are noisy; then nothing is left to gain.",
+            "architecture.widths=[256,256]",
+            False,
+        )
+    ]
 
 
 def _plateau(curves: Curves, levels: Levels) -> list[Finding]:
@@ -134,36 +167,56 @@ def _plateau(curves: Curves, levels: Levels) -> list[Finding]:
     left = 1 - levels.progress(float(curves.fit[-1]))
     if levels.floor is None or moved > 0.01 * levels.span or left < 2 * UNFIT:
         return []
-    return [Finding("plateau", f"the training loss moved by {shown(moved)} in the last third, {left:.0%} above its floor",
-                    "Progress has stopped: a lower rate may find the way down, a higher one may leave the plateau.",
-                    "scheduler=cosine", False)]
+    return [
+        Finding(
+            "plateau",
+            f"the training loss moved by {shown(moved)} in the last third, {left:.0%} above its floor",
+            "Progress has stopped: a lower rate may find the way down, a higher one may leave the plateau.",
+            "scheduler=cosine",
+            False,
+        )
+    ]
 
 
 def _noise(curves: Curves) -> list[Finding]:
-    last = curves.train[:, -max(curves.train.shape[1] // 5, 2):]
+    last = curves.train[:, -max(curves.train.shape[1] // 5, 2) :]
     ratio = float((last.std(1) / np.maximum(np.abs(last.mean(1)), 1e-12)).mean())
     if ratio < NOISE or float(last.mean()) < 1e-3:
         return []
-    return [Finding("noisy_loss", f"minibatch losses at the end vary by {ratio:.0%} of their mean",
-                    "The rate is still high enough to throw the weights about; letting it decay settles them.",
-                    "scheduler=cosine", False)]
+    return [
+        Finding(
+            "noisy_loss",
+            f"minibatch losses at the end vary by {ratio:.0%} of their mean",
+            "The rate is still high enough to throw the weights about; letting it decay settles them.",
+            "scheduler=cosine",
+            False,
+        )
+    ]
 
 
 def _bad_start(curves: Curves, levels: Levels) -> list[Finding]:
     first = float(curves.train[:, 0].mean())
     if first <= START * max(levels.initial, levels.constant) or levels.floor is None:
         return []
-    return [Finding("bad_start", f"the first losses, {shown(first)} on average, lie far above {shown(levels.initial)}, "
-                    "where theory starts", "The first steps only undo the initialization, or the rate is too high for "
-                    "them.", "scheduler.warmup=1", False)]
+    return [
+        Finding(
+            "bad_start",
+            f"the first losses, {shown(first)} on average, lie far above {shown(levels.initial)}, where theory starts",
+            "The first steps only undo the initialization, or the rate is too high for them.",
+            "scheduler.warmup=1",
+            False,
+        )
+    ]
 
 
 def _errors(report: StepReport, curves: Curves, levels: Levels, lowest: float) -> None:
     """Approximation, optimization and estimation error."""
     at = int(curves.validation.argmin())
     fit, floor = float(curves.fit[at]), levels.floor
-    rows = [["estimation: validation above training", float(curves.validation[at]) - fit],
-            ["optimization: training above the best fit of any trial", fit - lowest]]
+    rows = [
+        ["estimation: validation above training", float(curves.validation[at]) - fit],
+        ["optimization: training above the best fit of any trial", fit - lowest],
+    ]
     if floor is not None:
         rows.append(["approximation: that best fit above the floor", lowest - floor])
     report.tables.append(Table("Where the loss comes from (at the best epoch)", ["error", "loss"], rows))

@@ -31,8 +31,16 @@ from nnlab.recipe.refine import refine_grid
 from nnlab.recipe.settings import RecipeSettings
 from nnlab.recipe.trials import Changes, Trials
 
-TITLES = {1: "Check the initial loss", 2: "Overfit a small sample", 3: "Find a learning rate", 4: "Coarse grid",
-          5: "Refine the grid, train longer", 6: "Look at the loss curves", 7: "Go to step 5", 8: LAST}
+TITLES = {
+    1: "Check the initial loss",
+    2: "Overfit a small sample",
+    3: "Find a learning rate",
+    4: "Coarse grid",
+    5: "Refine the grid, train longer",
+    6: "Look at the loss curves",
+    7: "Go to step 5",
+    8: LAST,
+}
 NEEDS = {4: 3, 5: 4, 6: 5, 7: 6, 8: 7}
 FILE = "recipe.json"
 
@@ -67,8 +75,9 @@ class Recipe:
         reports: of the finished steps, by number.
     """
 
-    def __init__(self, trials: Trials, settings: RecipeSettings, folder: Path, finish: Finish, view: View,
-                 about: dict[str, Any]) -> None:
+    def __init__(
+        self, trials: Trials, settings: RecipeSettings, folder: Path, finish: Finish, view: View, about: dict[str, Any]
+    ) -> None:
         self.trials, self.settings, self.folder = trials, settings, folder
         self.finish, self.view, self.about = finish, view, about
         self.reports = read_reports(folder)
@@ -125,10 +134,17 @@ class Recipe:
             5: lambda: refine_grid(trials, _candidates(reports[4]), *budget.refine(settings, trials)),
             6: lambda: look_at_curves(trials, reports[5]),
             7: lambda: improve(
-                trials, Result.from_dict(reports[6].numbers["best"]), reports[6].numbers["suggestions"],
-                settings.rounds, settings.seeds, lambda epochs: budget.affords(epochs, settings, trials), self._linear()),
-            8: lambda: conclude(trials, *self.finish(reports[7].numbers["best"]["changes"],
-                                                     range(settings.final_seeds))),
+                trials,
+                Result.from_dict(reports[6].numbers["best"]),
+                reports[6].numbers["suggestions"],
+                settings.rounds,
+                settings.seeds,
+                lambda epochs: budget.affords(epochs, settings, trials),
+                self._linear(),
+            ),
+            8: lambda: conclude(
+                trials, *self.finish(reports[7].numbers["best"]["changes"], range(settings.final_seeds))
+            ),
         }
 
     def _linear(self) -> float | None:

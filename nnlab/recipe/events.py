@@ -33,6 +33,8 @@ def slug(name: str) -> str:
 
 
 def _write(file: EventFile, trial: TrialRecord) -> None:
-    points = sorted((step, tag, value) for tag, curve in trial.curves.items() for step, value in zip(*curve, strict=True))
+    points = sorted(
+        (step, tag, value) for tag, curve in trial.curves.items() for step, value in zip(*curve, strict=True)
+    )
     for step, tag, value in points:
         file.scalars(int(step), {tag: value})

@@ -1,4 +1,4 @@
-"""The end: the chosen configuration, trained on several seeds, evaluated on the test split once, next to a linear model.
+"""The end: the chosen configuration on several seeds, evaluated on the test split once, next to a linear model.
 
 A test metric is itself a sample: its standard error is sqrt(p (1 - p) / n) for an accuracy p, and std(e^2) / (2 rmse
 sqrt(n)) for a root mean squared error (the delta method).
@@ -50,19 +50,35 @@ def conclude(trials: Trials, runs: Sequence[FinalRun], experiment: str) -> StepR
     baseline = linear_baseline(trials.dataset, trials.loss)
     linear = linear_metrics(baseline.model, trials.dataset, trials.loss, trials.dataset.test)
     error = error_of_test(trials, baseline.model, linear[metric])
-    rows += [["mean", *averages.values()], ["spread of the seeds", *spreads.values()],
-             ["linear model", *(linear.get(name, math.nan) for name in names)]]
+    rows += [
+        ["mean", *averages.values()],
+        ["spread of the seeds", *spreads.values()],
+        ["linear model", *(linear.get(name, math.nan) for name in names)],
+    ]
     report.tables.append(Table("Test split, at the best validation weights", ["", *names], rows))
     better = (averages[metric] - linear[metric]) * (1 if metric in HIGHER_IS_BETTER else -1)
     report.numbers |= {
-        "metric": metric, "test": averages, "test_spread": spreads, "linear_test": linear, "linear_error": error,
-        "gain_over_linear": better, "linear_as_good": better <= error, "experiment": experiment,
-        "runs": [{"directory": r.directory, "seed": r.seed, "status": r.status, "command": r.command,
-                  "metrics": r.metrics} for r in runs],
+        "metric": metric,
+        "test": averages,
+        "test_spread": spreads,
+        "linear_test": linear,
+        "linear_error": error,
+        "gain_over_linear": better,
+        "linear_as_good": better <= error,
+        "experiment": experiment,
+        "runs": [
+            {"directory": r.directory, "seed": r.seed, "status": r.status, "command": r.command, "metrics": r.metrics}
+            for r in runs
+        ],
     }
-    verdict = (f"a linear model is as good ({linear[metric]:.4g}, standard error of the test split {error:.2g})"
-               if better <= error else f"a linear model has {linear[metric]:.4g}")
-    report.conclusion = (f"test {metric} {averages[metric]:.4g} +- {spreads[metric]:.2g} over {len(good)} runs; {verdict}")
+    verdict = (
+        f"a linear model is as good ({linear[metric]:.4g}, standard error of the test split {error:.2g})"
+        if better <= error
+        else f"a linear model has {linear[metric]:.4g}"
+    )
+    report.conclusion = (
+        f"test {metric} {averages[metric]:.4g} +- {spreads[metric]:.2g} over {len(good)} runs; {verdict}"
+    )
     return report
 
 
@@ -75,5 +91,3 @@ def error_of_test(trials: Trials, model: LinearModel, value: float) -> float:
     scale = trials.dataset.target_std if trials.dataset.target_std is not None else torch.ones(1)
     squares = ((prediction - test.targets) * scale.to(prediction)).square().mean(-1)
     return float(squares.std()) / (2 * max(value, 1e-12) * math.sqrt(len(test)))
-
-

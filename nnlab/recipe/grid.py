@@ -49,8 +49,13 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return {"changes": dict(self.changes), "scores": list(self.scores), "metrics": list(self.metrics),
-                "fits": list(self.fits), "epochs": list(self.epochs)}
+        return {
+            "changes": dict(self.changes),
+            "scores": list(self.scores),
+            "metrics": list(self.metrics),
+            "fits": list(self.fits),
+            "epochs": list(self.epochs),
+        }
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Result:
@@ -109,23 +114,36 @@ def _result(trials: Trials, candidate: Changes, own: Sequence[Trial]) -> Result:
 
 
 def name_of(trials: Trials, changes: Changes) -> str:
-    """A short name: the rate, the decay, other values, and the seed."""
-    words = {rate_key(trials): "rate", DECAY_KEY: "decay"}
-    hidden = ("trainer.", "data/augmentation", "scheduler", "regularizer")
-    parts = [f"{words[key]} {changes[key]:g}" for key in words if key in changes]
-    parts += [f"{key.rpartition('.')[2]} {value}" for key, value in changes.items()
-              if key not in words and key != "seed" and (not key.startswith(hidden) or key == "trainer.epochs")]
-    parts += [f"{key} {value}" for key, value in changes.items() if key in ("scheduler", "data/augmentation") and value]
-    extra = [name for name in changes.get("regularizer", []) if name != "weight_decay"]
-    seed = [f"seed {changes['seed']}"] if "seed" in changes else []
-    return " ".join([*parts, *extra, *seed])
+    """A short name: the rate, the decay, what else distinguishes it, and the seed."""
+    words = {rate_key(trials): "rate", DECAY_KEY: "decay", "trainer.epochs": "epochs"}
+    parts = [f"{word} {changes[key]:g}" for key, word in words.items() if changes.get(key) is not None]
+    hidden = (*words, "seed", "regularizer", "trainer.", "scheduler", "data/augmentation")
+    parts += [f"{key.rpartition('.')[2]} {value}" for key, value in changes.items() if not key.startswith(hidden)]
+    parts += [str(changes[key]) for key in ("scheduler",) if changes.get(key, "constant") != "constant"]
+    parts += [str(name) for name in changes.get("data/augmentation", [])]
+    parts += [
+        f"{name} {changes.get(f'regularizer.{name}.p', '')}".strip()
+        for name in changes.get("regularizer", [])
+        if name != "weight_decay"
+    ]
+    return " ".join([*parts, *([f"seed {changes['seed']}"] if "seed" in changes else [])])
 
 
 def rows(trials: Trials, results: Sequence[Result]) -> list[list[Any]]:
     """Rows of a table, best first: rate, decay, score, spread, primary metric, loss on the training split, epochs."""
     ranked = sorted(results, key=lambda r: r.score)
-    return [[r.changes.get(rate_key(trials)), r.changes.get(DECAY_KEY), r.score, r.spread, mean(r.metrics),
-             mean(r.fits), mean(r.epochs)] for r in ranked]
+    return [
+        [
+            r.changes.get(rate_key(trials)),
+            r.changes.get(DECAY_KEY),
+            r.score,
+            r.spread,
+            mean(r.metrics),
+            mean(r.fits),
+            mean(r.epochs),
+        ]
+        for r in ranked
+    ]
 
 
 def columns(trials: Trials) -> list[str]:
@@ -142,8 +160,10 @@ def differences(results: Sequence[Result]) -> str:
     if not others:
         return ""
     tied = len(others) - len(behind)
-    return (f"{len(behind)} of {len(others)} others are worse by more than twice the standard error over seeds; {tied} "
-            f"cannot be told from the best ({shown(best.score)} with spread {shown(best.spread)})")
+    return (
+        f"{len(behind)} of {len(others)} others are worse by more than twice the standard error over seeds; {tied} "
+        f"cannot be told from the best ({shown(best.score)} with spread {shown(best.spread)})"
+    )
 
 
 def _clearly(best: Result, other: Result) -> bool:

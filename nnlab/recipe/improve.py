@@ -33,8 +33,13 @@ class Suggestion:
 
 
 def improve(
-    trials: Trials, best: Result, findings: Sequence[str], rounds: int = 3, seeds: int = 3,
-    go_on: Callable[[float], bool] = lambda _: True, linear: float | None = None,
+    trials: Trials,
+    best: Result,
+    findings: Sequence[str],
+    rounds: int = 3,
+    seeds: int = 3,
+    go_on: Callable[[float], bool] = lambda _: True,
+    linear: float | None = None,
 ) -> StepReport:
     """Adopt suggestions one by one.
 
@@ -59,8 +64,11 @@ def improve(
         results, records = run_grid(trials, configurations, range(fresh, fresh + seeds))
         fresh += seeds
         names = ["as before", *(option.name for option in options)]
-        report.trials += [replace(r, name=f"round {number} {name} {r.name}")
-                          for name, group in zip(names, _chunks(records, seeds), strict=True) for r in group]
+        report.trials += [
+            replace(r, name=f"round {number} {name} {r.name}")
+            for name, group in zip(names, _chunks(records, seeds), strict=True)
+            for r in group
+        ]
         chosen, adopted = _choose(results[0], options, results[1:], history, number)
         tried |= {option.name for option in options if option is chosen or adopted is None}
         tried |= {o.name for o, r in zip(options, results[1:], strict=True) if not gain(r, results[0])[0] > 0}
@@ -90,10 +98,15 @@ def suggest(trials: Trials, best: Result, findings: Sequence[str], linear: float
     epochs = float(changes["trainer.epochs"])
     names = list(changes.get("regularizer", []))
     suggestions = []
-    if linear is not None and trials.option("architecture") != "perceptron" and \
-            changes.get("architecture") != "perceptron" and linear <= best.score + best.spread / math.sqrt(len(best.scores)):
-        suggestions.append(Suggestion("linear model", "a linear model does as well on validation",
-                                      {"architecture": "perceptron"}))
+    if (
+        linear is not None
+        and trials.option("architecture") != "perceptron"
+        and changes.get("architecture") != "perceptron"
+        and linear <= best.score + best.spread / math.sqrt(len(best.scores))
+    ):
+        suggestions.append(
+            Suggestion("linear model", "a linear model does as well on validation", {"architecture": "perceptron"})
+        )
     if changes.get("scheduler") == "constant":
         suggestions.append(Suggestion("cosine decay", "noise of a constant rate", {"scheduler": "cosine"}))
     if found & {"overfitting", "generalization_gap"}:
@@ -103,11 +116,12 @@ def suggest(trials: Trials, best: Result, findings: Sequence[str], linear: float
         reason = "still improving" if "still_improving" in found else "a slower decay"
         position = 0 if "still_improving" in found else len(suggestions)
         suggestions.insert(position, Suggestion(f"{longer['trainer.epochs']:g} epochs", reason, longer))
-    widths = changes.get("architecture.widths", trials.value("architecture.widths"))
-    if widths and "architecture" not in changes and max(widths) * 2 <= WIDEST:
+    widths = trials.value("architecture.widths")
+    if widths and not any(key.startswith("architecture") for key in changes) and max(widths) * 2 <= WIDEST:
         wider = [2 * int(width) for width in widths]
-        suggestions.insert(min(2, len(suggestions)),
-                           Suggestion(f"widths {wider}", "capacity", {"architecture.widths": wider}))
+        suggestions.insert(
+            min(2, len(suggestions)), Suggestion(f"widths {wider}", "capacity", {"architecture.widths": wider})
+        )
     rate = float(changes[rate_key(trials)])
     for factor, word in ((0.5, "lower"), (2.0, "higher")):
         new = float(f"{rate * factor:.2g}")
@@ -120,14 +134,20 @@ def _regularizers(trials: Trials, changes: Changes, names: Sequence[str]) -> lis
     hidden = trials.value("architecture.widths", [1]) != [] and trials.option("architecture") != "perceptron"
     if "dropout" not in names and hidden and "architecture" not in changes:
         for p in (0.2, 0.5):
-            found.append(Suggestion(f"dropout {p}", "the gap to validation",
-                                    {"regularizer": [*names, "dropout"], "regularizer.dropout.p": p}))
+            found.append(
+                Suggestion(
+                    f"dropout {p}",
+                    "the gap to validation",
+                    {"regularizer": [*names, "dropout"], "regularizer.dropout.p": p},
+                )
+            )
     decay = 10 * max(float(changes[DECAY_KEY]), 1e-5)
     found.append(Suggestion(f"weight decay {decay:g}", "the gap to validation", {DECAY_KEY: decay}))
     augmentation = changes.get("data/augmentation", list(trials.value("data.augmentation", {})))
     if len(trials.dataset.input_shape) == 3 and "shift" not in augmentation:
-        found.append(Suggestion("shifted images", "the gap to validation",
-                                {"data/augmentation": [*augmentation, "shift"]}))
+        found.append(
+            Suggestion("shifted images", "the gap to validation", {"data/augmentation": [*augmentation, "shift"]})
+        )
     return found
 
 
@@ -142,8 +162,18 @@ def _choose(
         adopted = position == 0 and math.isfinite(difference) and difference > error
         if adopted:
             chosen = option, result
-        history.append([number, option.name, option.reason, result.score, difference, error, mean(result.metrics),
-                        "adopted" if adopted else ""])
+        history.append(
+            [
+                number,
+                option.name,
+                option.reason,
+                result.score,
+                difference,
+                error,
+                mean(result.metrics),
+                "adopted" if adopted else "",
+            ]
+        )
     return chosen
 
 
@@ -153,10 +183,17 @@ def _chunks(records: list[TrialRecord], size: int) -> list[list[TrialRecord]]:
 
 def _fill(report: StepReport, start: Result, end: Result, history: list[list[Any]], stop: str) -> None:
     adopted = [row[1] for row in history if row[-1]]
-    report.tables.append(Table("Changes tried", ["round", "change", "why", "validation loss", "gain", "standard error",
-                                                 "metric", ""], history))
+    report.tables.append(
+        Table(
+            "Changes tried",
+            ["round", "change", "why", "validation loss", "gain", "standard error", "metric", ""],
+            history,
+        )
+    )
     report.numbers |= {"best": end.to_dict(), "adopted": adopted, "tried": len(history), "stop": stop}
     gained = start.score - end.score
     words = ", ".join(adopted) if adopted else "nothing adopted"
-    report.conclusion = (f"{len(history)} changes tried, {words}; validation loss {shown(start.score)} -> "
-                         f"{shown(end.score)} ({shown(gained)} gained); {stop}")
+    report.conclusion = (
+        f"{len(history)} changes tried, {words}; validation loss {shown(start.score)} -> "
+        f"{shown(end.score)} ({shown(gained)} gained); {stop}"
+    )

@@ -21,7 +21,11 @@ from nnlab.recipe.correctness import check_evaluation, check_independence, check
 from nnlab.recipe.findings import Finding, StepReport, Table, shown
 from nnlab.recipe.inputs import check_inputs, input_numbers
 from nnlab.recipe.levels import (
-    Levels, is_classification, linear_baseline, linear_metrics, measure_levels,
+    Levels,
+    is_classification,
+    linear_baseline,
+    linear_metrics,
+    measure_levels,
 )
 from nnlab.recipe.signal import Signal, check_signal, measure
 from nnlab.recipe.trials import UNREGULARIZED, Trials
@@ -80,22 +84,35 @@ def check_loss_at_zero(loss: Loss, targets: Tensor, target_size: int, outputs: i
     if found * expected < 0:
         return [_wrong_sign(found)]
     if outputs > 1 and abs(found - math.log(outputs)) < 1e-3 and outputs != target_size:
-        return [_wrong_output_size(f"the loss at zero outputs is {found:.3f} = log {outputs}, but {target_size} classes "
-                                   f"give log {target_size} = {math.log(target_size):.3f}")]
-    return [Finding("loss_not_as_in_theory", f"the loss at zero outputs is {found:.3f}; theory gives {expected:.3f}",
-                    "The loss, or its output layer, does not compute what it should.")]
+        return [
+            _wrong_output_size(
+                f"the loss at zero outputs is {found:.3f} = log {outputs}, but {target_size} classes "
+                f"give log {target_size} = {math.log(target_size):.3f}"
+            )
+        ]
+    return [
+        Finding(
+            "loss_not_as_in_theory",
+            f"the loss at zero outputs is {found:.3f}; theory gives {expected:.3f}",
+            "The loss, or its output layer, does not compute what it should.",
+        )
+    ]
 
 
 def _wrong_sign(found: float) -> Finding:
-    return Finding("loss_of_wrong_sign", f"the loss at zero outputs is {found:.3f}, below zero",
-                   "A loss that starts below its lowest possible value has the wrong sign: training will make "
-                   "the network worse.")
+    return Finding(
+        "loss_of_wrong_sign",
+        f"the loss at zero outputs is {found:.3f}, below zero",
+        "A loss that starts below its lowest possible value has the wrong sign: training will make the network worse.",
+    )
 
 
 def _wrong_output_size(evidence: str) -> Finding:
-    return Finding("wrong_output_size", evidence,
-                   "The output layer needs one output for each class or target, as the loss says; let the loss make "
-                   "it (`head`).")
+    return Finding(
+        "wrong_output_size",
+        evidence,
+        "The output layer needs one output for each class or target, as the loss says; let the loss make it (`head`).",
+    )
 
 
 def check_outputs(signal: Signal, loss: Loss, target_size: int) -> list[Finding]:
@@ -104,18 +121,32 @@ def check_outputs(signal: Signal, loss: Loss, target_size: int) -> list[Finding]
     if not bool(torch.isfinite(outputs).all()):
         return []
     sums = outputs.sum(-1)
-    if outputs.shape[-1] > 1 and float(outputs.min()) >= 0 and bool(torch.allclose(sums, torch.ones_like(sums), atol=1e-3)):
+    if (
+        outputs.shape[-1] > 1
+        and float(outputs.min()) >= 0
+        and bool(torch.allclose(sums, torch.ones_like(sums), atol=1e-3))
+    ):
         floor = math.log(1 + (outputs.shape[-1] - 1) / math.e)
-        return [Finding("doubled_output_layer", "the outputs of the network already sum to 1 on every example",
-                        "A softmax is in the network, and the loss applies its own: differences between the outputs "
-                        f"are at most 1, so that cross-entropy cannot fall below {floor:.2f}. Leave the softmax out.")]
+        return [
+            Finding(
+                "doubled_output_layer",
+                "the outputs of the network already sum to 1 on every example",
+                "A softmax is in the network, and the loss applies its own: differences between the outputs "
+                f"are at most 1, so that cross-entropy cannot fall below {floor:.2f}. Leave the softmax out.",
+            )
+        ]
     lowest, highest = float(outputs.min()), float(outputs.max())
     if lowest >= 0 and outputs.numel() >= 1000 and highest > 1e-6:
         probabilities = highest <= 1 and is_probabilistic(loss, outputs.shape[-1])
         name = "doubled_output_layer" if probabilities else "output_layer_not_linear"
-        return [Finding(name, f"no output of any fresh network is negative (from {lowest:.3g} to {highest:.3g})",
-                        "There is an activation (sigmoid, ReLU or softmax) on the outputs, but the loss expects linear "
-                        "ones and applies its own. Leave it out.")]
+        return [
+            Finding(
+                name,
+                f"no output of any fresh network is negative (from {lowest:.3g} to {highest:.3g})",
+                "There is an activation (sigmoid, ReLU or softmax) on the outputs, but the loss expects linear "
+                "ones and applies its own. Leave it out.",
+            )
+        ]
     return []
 
 
@@ -136,28 +167,54 @@ def explained_excess(loss: Loss, outputs: Tensor, targets: Tensor, draws: int = 
     return constant, total / draws - constant
 
 
-def _describe(report: StepReport, trials: Trials, trainer: Trainer, signal: Signal, levels: Levels,
-              targets: Tensor) -> None:
+def _describe(
+    report: StepReport, trials: Trials, trainer: Trainer, signal: Signal, levels: Levels, targets: Tensor
+) -> None:
     """Numbers and tables of the fresh networks."""
     losses = signal.losses.double()
     excess = [explained_excess(trials.loss, each.float(), targets) for each in signal.outputs]
     spread = float(signal.outputs.float().std(1).mean(-1).median())
     at_mean, added = (sum(column) / len(excess) for column in zip(*excess, strict=True))
     report.numbers |= {
-        "initial_loss": float(losses.mean()), "initial_loss_std": float(losses.std()), "theory": levels.initial,
-        "at_mean_output": at_mean, "explained_by_variance": added, "output_std": spread,
-        "constant": levels.constant, "floor": levels.floor, "seeds": len(losses),
+        "initial_loss": float(losses.mean()),
+        "initial_loss_std": float(losses.std()),
+        "theory": levels.initial,
+        "at_mean_output": at_mean,
+        "explained_by_variance": added,
+        "output_std": spread,
+        "constant": levels.constant,
+        "floor": levels.floor,
+        "seeds": len(losses),
     }
-    report.tables.append(Table("Loss at initialization", ["", "loss"], [
-        ["theory, outputs zero", levels.initial], ["at the mean output (bias)", at_mean],
-        ["added by the outputs' variance", added], ["measured, mean of the seeds", float(losses.mean())],
-        ["measured, spread of the seeds", float(losses.std())], ["best answer without inputs", levels.constant]]))
+    report.tables.append(
+        Table(
+            "Loss at initialization",
+            ["", "loss"],
+            [
+                ["theory, outputs zero", levels.initial],
+                ["at the mean output (bias)", at_mean],
+                ["added by the outputs' variance", added],
+                ["measured, mean of the seeds", float(losses.mean())],
+                ["measured, spread of the seeds", float(losses.std())],
+                ["best answer without inputs", levels.constant],
+            ],
+        )
+    )
     if signal.layers:
-        report.tables.append(Table(
-            "Activations at initialization", ["layer", "rms", "mean", "spread between examples", "dead", "saturated"],
-            [[x.name, x.rms, x.mean, x.spread, x.dead, x.saturated if x.two_sided else ""] for x in signal.layers]))
-    report.tables.append(Table("Weights and gradients at initialization", ["weight", "rms", "gradient rms"],
-                               [[x.name, x.rms, x.gradient] for x in signal.weights]))
+        report.tables.append(
+            Table(
+                "Activations at initialization",
+                ["layer", "rms", "mean", "spread between examples", "dead", "saturated"],
+                [[x.name, x.rms, x.mean, x.spread, x.dead, x.saturated if x.two_sided else ""] for x in signal.layers],
+            )
+        )
+    report.tables.append(
+        Table(
+            "Weights and gradients at initialization",
+            ["weight", "rms", "gradient rms"],
+            [[x.name, x.rms, x.gradient] for x in signal.weights],
+        )
+    )
 
 
 def _baselines(report: StepReport, trials: Trials, levels: Levels) -> None:
@@ -169,8 +226,9 @@ def _baselines(report: StepReport, trials: Trials, levels: Levels) -> None:
     report.numbers["linear_decay"] = found.decay
     report.numbers["linear_train"] = linear_metrics(found.model, trials.dataset, trials.loss, trials.dataset.train)
     names = list(found.metrics)
-    report.tables.append(Table("Linear baseline (validation)", ["weight decay", *names],
-                               [[found.decay, *found.metrics.values()]]))
+    report.tables.append(
+        Table("Linear baseline (validation)", ["weight decay", *names], [[found.decay, *found.metrics.values()]])
+    )
     if is_classification(trials.dataset):
         targets = trials.dataset.validation.targets
         report.numbers["majority"] = float(torch.bincount(targets).max() / len(targets))
@@ -182,9 +240,11 @@ def _sorted(findings: list[Finding]) -> list[Finding]:
 
 def _conclusion(report: StepReport, levels: Levels) -> str:
     numbers = report.numbers
-    sentence = (f"initial loss {numbers['initial_loss']:.3f}, theory {levels.initial:.3f} + "
-                f"{numbers['initial_loss'] - levels.initial:.3f} from outputs of standard deviation "
-                f"{shown(numbers['output_std'])}")
+    sentence = (
+        f"initial loss {numbers['initial_loss']:.3f}, theory {levels.initial:.3f} + "
+        f"{numbers['initial_loss'] - levels.initial:.3f} from outputs of standard deviation "
+        f"{shown(numbers['output_std'])}"
+    )
     if report.faults:
         return f"{report.faults[0].name}: {report.faults[0].evidence}"
     return sentence

@@ -29,8 +29,13 @@ def check_inputs(dataset: Dataset) -> list[Finding]:
     train = dataset.train.inputs.flatten(1).float()
     if not bool(torch.isfinite(train).all()):
         bad = int((~torch.isfinite(train)).sum())
-        return [Finding("inputs_not_finite", f"{bad} of the training inputs are NaN or infinite",
-                        "Every weight that meets them becomes NaN. Remove or replace these values.")]
+        return [
+            Finding(
+                "inputs_not_finite",
+                f"{bad} of the training inputs are NaN or infinite",
+                "Every weight that meets them becomes NaN. Remove or replace these values.",
+            )
+        ]
     findings = [*_constant(train), *_scale(train), *_leakage(dataset), *_targets(dataset)]
     return sorted(findings, key=lambda finding: not finding.fault)
 
@@ -39,8 +44,13 @@ def input_numbers(dataset: Dataset) -> dict[str, float]:
     """Mean, root mean square, and number of constant features of the training inputs."""
     train = dataset.train.inputs.flatten(1).float()
     constant = (train.amax(0) == train.amin(0)).sum()
-    return {"mean": float(train.mean()), "rms": rms(train), "constant_features": int(constant),
-            "features": train.shape[1], "examples": len(train)}
+    return {
+        "mean": float(train.mean()),
+        "rms": rms(train),
+        "constant_features": int(constant),
+        "features": train.shape[1],
+        "examples": len(train),
+    }
 
 
 def rms(values: Tensor) -> float:
@@ -53,12 +63,24 @@ def _constant(train: Tensor) -> list[Finding]:
     count = int(constant.sum())
     if count == train.shape[1]:
         value = "zero" if bool((train == 0).all()) else "the same for all examples"
-        return [Finding("inputs_constant", f"all {count} input features are {value}",
-                        "The network cannot tell one example from another. Something before it (reading, selecting, "
-                        "scaling) has wiped the inputs out.", STANDARDIZE)]
+        return [
+            Finding(
+                "inputs_constant",
+                f"all {count} input features are {value}",
+                "The network cannot tell one example from another. Something before it (reading, selecting, "
+                "scaling) has wiped the inputs out.",
+                STANDARDIZE,
+            )
+        ]
     if count:
-        return [Finding("constant_features", f"{count} of {train.shape[1]} input features never change",
-                        "They carry no information; that is harmless, and usual at the edges of images.", fault=False)]
+        return [
+            Finding(
+                "constant_features",
+                f"{count} of {train.shape[1]} input features never change",
+                "They carry no information; that is harmless, and usual at the edges of images.",
+                fault=False,
+            )
+        ]
     return []
 
 
@@ -68,16 +90,30 @@ def _scale(train: Tensor) -> list[Finding]:
     if not len(varying):
         return []
     uneven = float(varying.max() / varying.median())
-    evidence = (f"inputs have mean {shown(float(train.mean()))} and root mean square {shown(scale)} (standardized: 0 "
-                f"and 1), from {shown(float(train.min()))} to {shown(float(train.max()))}")
+    evidence = (
+        f"inputs have mean {shown(float(train.mean()))} and root mean square {shown(scale)} (standardized: 0 "
+        f"and 1), from {shown(float(train.min()))} to {shown(float(train.max()))}"
+    )
     if scale > LARGE or (uneven > UNEVEN and scale > 1):
-        return [Finding("inputs_not_standardized", evidence,
-                        f"Sums in the first layer are about {shown(scale)} times what the initialization expects: the "
-                        "loss reacts violently to small changes of the weights, and plain gradient descent needs a "
-                        "tiny rate.", STANDARDIZE)]
+        return [
+            Finding(
+                "inputs_not_standardized",
+                evidence,
+                f"Sums in the first layer are about {shown(scale)} times what the initialization expects: the "
+                "loss reacts violently to small changes of the weights, and plain gradient descent needs a "
+                "tiny rate.",
+                STANDARDIZE,
+            )
+        ]
     if scale < SMALL:
-        return [Finding("inputs_not_standardized", evidence,
-                        "The first layer hardly feels the inputs and learns slowly.", STANDARDIZE)]
+        return [
+            Finding(
+                "inputs_not_standardized",
+                evidence,
+                "The first layer hardly feels the inputs and learns slowly.",
+                STANDARDIZE,
+            )
+        ]
     return []
 
 
@@ -90,10 +126,14 @@ def _leakage(dataset: Dataset) -> list[Finding]:
         found, of = shared_examples(train, split)
         if found <= max(1, SHARED * of):
             continue
-        findings.append(Finding(
-            "leakage_between_splits", f"{found} of {of} {name} examples are training examples, too",
-            f"What the {name} split says about new examples is too good to be true: the network has seen them. "
-            "Remove duplicates before splitting, and keep what belongs together (one patient, one video) in one split."))
+        findings.append(
+            Finding(
+                "leakage_between_splits",
+                f"{found} of {of} {name} examples are training examples, too",
+                f"What the {name} split says about new examples is too good to be true: the network has seen them. "
+                "Remove duplicates before splitting, and keep what belongs together (such as one patient) in one split.",
+            )
+        )
     return findings
 
 
@@ -117,18 +157,33 @@ def _targets(dataset: Dataset) -> list[Finding]:
         scale = rms(targets)
         if LARGE >= scale >= SMALL:
             return []
-        return [Finding("targets_not_standardized", f"the targets' root mean square is {shown(scale)}",
-                        "Errors, and so gradients, scale with the targets: the usual learning rates do not fit.",
-                        "data.standardize_targets=true")]
+        return [
+            Finding(
+                "targets_not_standardized",
+                f"the targets' root mean square is {shown(scale)}",
+                "Errors, and so gradients, scale with the targets: the usual learning rates do not fit.",
+                "data.standardize_targets=true",
+            )
+        ]
     counts = torch.bincount(targets, minlength=dataset.target_size)
     if int(counts.min()) == 0:
         missing = dataset.target_names[int(counts.argmin())]
-        return [Finding("class_missing", f"class `{missing}` has no training example",
-                        "The network can only learn to never answer it. Check how labels are read.")]
+        return [
+            Finding(
+                "class_missing",
+                f"class `{missing}` has no training example",
+                "The network can only learn to never answer it. Check how labels are read.",
+            )
+        ]
     ratio = float(counts.max() / counts.min())
     if ratio > IMBALANCE:
         share = float(counts.max() / counts.sum())
-        return [Finding("classes_imbalanced", f"the largest class is {shown(ratio)} times as frequent as the smallest",
-                        f"Always answering it is right in {share:.0%} of the cases: accuracy must be read against "
-                        "that.", fault=False)]
+        return [
+            Finding(
+                "classes_imbalanced",
+                f"the largest class is {shown(ratio)} times as frequent as the smallest",
+                f"Always answering it is right in {share:.0%} of the cases: accuracy must be read against that.",
+                fault=False,
+            )
+        ]
     return []

@@ -64,23 +64,38 @@ def find_learning_rate(trials: Trials, seeds: Sequence[int] = (0, 1, 2), steps: 
         steps *= LONGER
         done, found = _climb(trials, ladder(trials), seeds, steps, levels)
     configured = configured_rate(trials)
-    report.numbers |= {"steps": steps, "seeds": len(seeds), "configured": configured,
-                       "rates": [[r.rate, r.loss, r.spread, r.diverged] for r in found]}
-    report.tables.append(Table(f"Mean of the last {AVERAGED} of {steps} minibatch losses, {len(seeds)} seeds",
-                               ["learning rate", "loss", "spread", "diverged"],
-                               [[r.rate, r.loss, r.spread, r.diverged] for r in found]))
-    report.trials = [record(trials, t, f"learning_rate={t.changes[rate_key(trials)]:g} seed={t.changes['seed']}")
-                     for t in done]
+    report.numbers |= {
+        "steps": steps,
+        "seeds": len(seeds),
+        "configured": configured,
+        "rates": [[r.rate, r.loss, r.spread, r.diverged] for r in found],
+    }
+    report.tables.append(
+        Table(
+            f"Mean of the last {AVERAGED} of {steps} minibatch losses, {len(seeds)} seeds",
+            ["learning rate", "loss", "spread", "diverged"],
+            [[r.rate, r.loss, r.spread, r.diverged] for r in found],
+        )
+    )
+    report.trials = [
+        record(trials, t, f"learning_rate={t.changes[rate_key(trials)]:g} seed={t.changes['seed']}") for t in done
+    ]
     limits = find_range(found, levels.constant)
     if limits is None or not _significant(found, levels):
         report.findings = [_nothing_drops(found, levels, steps)]
         report.conclusion = f"{report.findings[0].name}: {report.findings[0].evidence}"
         return report
-    report.numbers |= {"lowest": limits.lowest, "highest": limits.highest, "stable": limits.stable,
-                       "best": limits.best.rate}
+    report.numbers |= {
+        "lowest": limits.lowest,
+        "highest": limits.highest,
+        "stable": limits.stable,
+        "best": limits.best.rate,
+    }
     report.findings = [*_mixed_labels(trials, done, limits), *_judge_configured(configured, found, limits, levels)]
-    report.conclusion = (f"the loss drops significantly from {limits.lowest:g} to {limits.highest:g}; the largest stable "
-                         f"rate is {limits.stable:g}")
+    report.conclusion = (
+        f"the loss drops significantly from {limits.lowest:g} to {limits.highest:g}; the largest stable "
+        f"rate is {limits.stable:g}"
+    )
     if report.faults:
         report.conclusion = f"{report.faults[0].name}: {report.faults[0].evidence}"
     return report
@@ -108,8 +123,13 @@ def _climb(
 
 def _try(trials: Trials, rates: Sequence[float], seeds: Sequence[int], steps: int) -> list[Trial]:
     common: dict[str, Any] = {
-        "regularizer": ["weight_decay"], "regularizer.weight_decay.strength": DECAY, "data/augmentation": [],
-        "scheduler": "constant", "trainer.epochs": None, "trainer.steps": steps, "trainer.validate_unit": "step",
+        "regularizer": ["weight_decay"],
+        "regularizer.weight_decay.strength": DECAY,
+        "data/augmentation": [],
+        "scheduler": "constant",
+        "trainer.epochs": None,
+        "trainer.steps": steps,
+        "trainer.validate_unit": "step",
         "trainer.validate_every": steps,
     }
     key, first = rate_key(trials), int(trials.value("seed", 0))
@@ -151,17 +171,22 @@ def _significant(found: Sequence[Rate], levels: Levels) -> bool:
 def _nothing_drops(found: Sequence[Rate], levels: Levels, steps: int) -> Finding:
     best = min(found, key=lambda r: r.loss)
     if all(r.diverged for r in found):
-        return Finding("loss_explodes", f"every rate from {found[-1].rate:g} to {found[0].rate:g} diverges",
-                       "Weights or inputs are too large, or the gradient is wrong.", "initialization=he")
-    return Finding("loss_does_not_fall", f"the best rate, {best.rate:g}, reaches {shown(best.loss)} in {steps} steps; a "
-                   f"constant answer has {shown(levels.constant)}",
-                   "No rate drops the loss significantly on all the data, although a sample could be memorized: the "
-                   "labels may have little to do with the inputs.")
+        return Finding(
+            "loss_explodes",
+            f"every rate from {found[-1].rate:g} to {found[0].rate:g} diverges",
+            "Weights or inputs are too large, or the gradient is wrong.",
+            "initialization=he",
+        )
+    return Finding(
+        "loss_does_not_fall",
+        f"the best rate, {best.rate:g}, reaches {shown(best.loss)} in {steps} steps; a "
+        f"constant answer has {shown(levels.constant)}",
+        "No rate drops the loss significantly on all the data, although a sample could be memorized: the "
+        "labels may have little to do with the inputs.",
+    )
 
 
-def _judge_configured(
-    configured: float | None, found: Sequence[Rate], limits: Range, levels: Levels
-) -> list[Finding]:
+def _judge_configured(configured: float | None, found: Sequence[Rate], limits: Range, levels: Levels) -> list[Finding]:
     """Whether the user's own rate is far off; the recipe goes on with its own."""
     own = next((r for r in found if configured is not None and math.isclose(r.rate, configured)), None)
     if own is None:
@@ -170,15 +195,28 @@ def _judge_configured(
     suggestion = f"optimizer.learning_rate={limits.stable:g}"
     if own.rate > FAR_ABOVE * limits.stable and gained < SIGNIFICANT * limits.drop:
         what = f"diverges for {own.diverged} seeds" if own.diverged else f"ends at {shown(own.loss)}"
-        return [Finding("learning_rate_too_high", f"the configured rate {own.rate:g} {what}; the largest stable one is "
-                        f"{limits.stable:g}, {shown(own.rate / limits.stable, 2)} times less",
-                        "Steps overshoot the valley; the recipe goes on with its own rate.", suggestion, fault=False)]
+        return [
+            Finding(
+                "learning_rate_too_high",
+                f"the configured rate {own.rate:g} {what}; the largest stable one is "
+                f"{limits.stable:g}, {shown(own.rate / limits.stable, 2)} times less",
+                "Steps overshoot the valley; the recipe goes on with its own rate.",
+                suggestion,
+                fault=False,
+            )
+        ]
     if own.rate * FAR_BELOW < limits.lowest and gained < TOO_LOW * limits.drop:
-        return [Finding("learning_rate_too_low", f"the configured rate {own.rate:g} ends at {shown(own.loss)}, the best at "
-                        f"{shown(limits.best.loss)}; the loss drops from {limits.lowest:g} on, "
-                        f"{shown(limits.stable / own.rate, 2)} times more is stable",
-                        "Training would need many times as many steps; the recipe goes on with its own rate.",
-                        suggestion, fault=False)]
+        return [
+            Finding(
+                "learning_rate_too_low",
+                f"the configured rate {own.rate:g} ends at {shown(own.loss)}, the best at "
+                f"{shown(limits.best.loss)}; the loss drops from {limits.lowest:g} on, "
+                f"{shown(limits.stable / own.rate, 2)} times more is stable",
+                "Training would need many times as many steps; the recipe goes on with its own rate.",
+                suggestion,
+                fault=False,
+            )
+        ]
     return []
 
 
@@ -193,8 +231,13 @@ def _mixed_labels(trials: Trials, done: Sequence[Trial], limits: Range) -> list[
     if pair is None:
         return []
     names = trials.dataset.target_names
-    return [Finding("classes_mixed_up", f"of {pair.count} training examples of classes `{names[pair.first]}` and "
-                    f"`{names[pair.second]}`, {pair.right:.0%} get the right one of the two; every other pair of classes "
-                    f"at least {pair.others:.0%}",
-                    "The labels of these two classes are swapped in a part of the data, or the inputs do not tell them "
-                    "apart. Look at some of their examples.")]
+    return [
+        Finding(
+            "classes_mixed_up",
+            f"of {pair.count} training examples of classes `{names[pair.first]}` and "
+            f"`{names[pair.second]}`, {pair.right:.0%} get the right one of the two; every other pair of classes "
+            f"at least {pair.others:.0%}",
+            "The labels of these two classes are swapped in a part of the data, or the inputs do not tell them "
+            "apart. Look at some of their examples.",
+        )
+    ]

@@ -82,8 +82,13 @@ def is_fitted(metrics: dict[str, float], levels: Levels, classification: bool) -
 
 def _attempt(trials: Trials, examples: int, batch: int, steps: int) -> Attempt:
     common: dict[str, Any] = {
-        **UNREGULARIZED, "scheduler": "constant", "data.limit": examples, "trainer.batch_size": batch,
-        "trainer.epochs": None, "trainer.steps": steps, "trainer.validate_unit": "step",
+        **UNREGULARIZED,
+        "scheduler": "constant",
+        "data.limit": examples,
+        "trainer.batch_size": batch,
+        "trainer.epochs": None,
+        "trainer.steps": steps,
+        "trainer.validate_unit": "step",
         "trainer.validate_every": CHECK_EVERY,
     }
     key = rate_key(trials)
@@ -128,20 +133,33 @@ def _judge(report: StepReport, trials: Trials, attempts: Sequence[Attempt]) -> N
     if reached < MOVES:
         report.findings.append(_plain_stuck(trials, reached))
     if own is None and plain is not None:
-        report.findings.append(Finding(
-            "optimizer_worse_than_plain", f"`{trials.option('optimizer')}` does not fit {last.examples} examples at any "
-            "rate of the ladder; plain gradient descent does", "Something about the optimizer or its settings is off.",
-            "optimizer=adam", fault=_progress(last.own, last.levels) < MOVES))
+        report.findings.append(
+            Finding(
+                "optimizer_worse_than_plain",
+                f"`{trials.option('optimizer')}` does not fit {last.examples} examples at any "
+                "rate of the ladder; plain gradient descent does",
+                "Something about the optimizer or its settings is off.",
+                "optimizer=adam",
+                fault=_progress(last.own, last.levels) < MOVES,
+            )
+        )
     if last.examples != attempts[0].examples:
-        report.findings.append(Finding(
-            "fits_smaller_sample_only", f"{attempts[0].examples} examples were not memorized in {STEPS} steps, "
-            f"{last.examples} were", "The labels are noisy, the task is hard, or the network is small.", fault=False))
+        report.findings.append(
+            Finding(
+                "fits_smaller_sample_only",
+                f"{attempts[0].examples} examples were not memorized in {STEPS} steps, {last.examples} were",
+                "The labels are noisy, the task is hard, or the network is small.",
+                fault=False,
+            )
+        )
     winner = own or plain
     assert winner is not None
     report.findings += _held_out(report, trials, [t for t in attempts[0].trials if t.prediction is not None])
     report.numbers["steps"] = winner.scores["steps"]
-    report.conclusion = (f"{last.examples} examples memorized after {winner.scores['steps']:.0f} steps, loss "
-                         f"{shown(winner.scores['loss/fit'])}")
+    report.conclusion = (
+        f"{last.examples} examples memorized after {winner.scores['steps']:.0f} steps, loss "
+        f"{shown(winner.scores['loss/fit'])}"
+    )
     if report.faults:
         report.conclusion = f"{report.faults[0].name}: {report.faults[0].evidence}"
 
@@ -149,16 +167,21 @@ def _judge(report: StepReport, trials: Trials, attempts: Sequence[Attempt]) -> N
 def _plain_stuck(trials: Trials, reached: float) -> Finding:
     moved = f"{max(reached, 0):.0%}" if math.isfinite(reached) else "nothing"
     return Finding(
-        "hidden_by_optimizer", f"plain gradient descent gets {moved} of the way from a constant answer to a "
+        "hidden_by_optimizer",
+        f"plain gradient descent gets {moved} of the way from a constant answer to a "
         f"perfect one at its best rate; `{trials.option('optimizer')}` fits",
-        "The adaptive optimizer rescales every gradient and so hides that signals or gradients are far too small or too "
-        "large: look at the initialization, the inputs' scale, and saturating activations.", "initialization=he")
+        "The adaptive optimizer rescales every gradient and so hides that signals or gradients are far too small or "
+        "too large: look at the initialization, the inputs' scale, and saturating activations.",
+        "initialization=he",
+    )
 
 
 def _held_out(report: StepReport, trials: Trials, fitted: Sequence[Trial]) -> list[Finding]:
     """Compare held-out answers of the better half of the contestants with chance."""
     ranked = sorted(fitted, key=lambda t: t.scores.get("loss/fit", math.inf))[: max(1, len(fitted) // 3)]
-    predictions = [t.prediction for t in ranked if t.prediction is not None and bool(torch.isfinite(t.prediction).all())]
+    predictions = [
+        t.prediction for t in ranked if t.prediction is not None and bool(torch.isfinite(t.prediction).all())
+    ]
     if not predictions:
         return []
     targets = trials.dataset.validation.targets
@@ -167,10 +190,15 @@ def _held_out(report: StepReport, trials: Trials, fitted: Sequence[Trial]) -> li
     report.numbers["above_chance"], report.numbers["linear_above_chance"] = network, linear
     if network >= CHANCE or linear >= CHANCE:
         return []
-    return [Finding("labels_unrelated", f"the sample is memorized, but on {len(targets)} held-out examples the networks "
-                    f"are {shown(network, 2)} standard deviations above chance, a linear model {shown(linear, 2)}",
-                    "What was learned says nothing about new examples: labels are shuffled, belong to other inputs, or "
-                    "have nothing to do with them.")]
+    return [
+        Finding(
+            "labels_unrelated",
+            f"the sample is memorized, but on {len(targets)} held-out examples the networks "
+            f"are {shown(network, 2)} standard deviations above chance, a linear model {shown(linear, 2)}",
+            "What was learned says nothing about new examples: labels are shuffled, belong to other inputs, or "
+            "have nothing to do with them.",
+        )
+    ]
 
 
 def _describe(report: StepReport, trials: Trials, attempts: Sequence[Attempt]) -> None:
@@ -178,15 +206,30 @@ def _describe(report: StepReport, trials: Trials, attempts: Sequence[Attempt]) -
         rows = []
         for kind, contestants in ((trials.option("optimizer"), attempt.own), ("sgd", attempt.plain)):
             for trial in contestants:
-                rate = trial.changes.get(rate_key(trials) if kind != "sgd" else "optimizer.learning_rate",
-                                         trial.changes.get(rate_key(trials)))
+                rate = trial.changes.get(
+                    rate_key(trials) if kind != "sgd" else "optimizer.learning_rate",
+                    trial.changes.get(rate_key(trials)),
+                )
                 metrics = _metrics(trial)
                 metric = metrics.get("accuracy", metrics.get("r2", float("nan")))
-                rows.append([kind, rate, trial.status, metrics.get("loss", math.inf), metric,
-                             trial.scores.get("steps", len(trial.losses))])
+                rows.append(
+                    [
+                        kind,
+                        rate,
+                        trial.status,
+                        metrics.get("loss", math.inf),
+                        metric,
+                        trial.scores.get("steps", len(trial.losses)),
+                    ]
+                )
                 name = f"{attempt.examples} examples {kind} {rate:g}"
                 report.trials.append(record(trials, trial, name))
         metric_name = "accuracy" if is_classification(trials.dataset) else "r2"
-        report.tables.append(Table(f"{attempt.examples} examples (floor {attempt.levels.floor}, constant answer "
-                                   f"{attempt.levels.constant:.3f})",
-                                   ["optimizer", "learning rate", "status", "loss", metric_name, "steps"], rows))
+        report.tables.append(
+            Table(
+                f"{attempt.examples} examples (floor {attempt.levels.floor}, constant answer "
+                f"{attempt.levels.constant:.3f})",
+                ["optimizer", "learning rate", "status", "loss", metric_name, "steps"],
+                rows,
+            )
+        )

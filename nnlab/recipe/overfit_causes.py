@@ -20,14 +20,24 @@ def explain_failure(trials: Trials, contestants: Sequence[Trial], levels: Levels
     seen = [t for t in contestants if t.scores and math.isfinite(t.scores["loss/fit"])]
     below = [t for t in seen if levels.floor is not None and t.scores["loss/fit"] < levels.floor - 0.05 * levels.span]
     if below:
-        return [Finding("loss_of_wrong_sign", f"the loss fell to {shown(below[0].scores['loss/fit'])}, below its floor "
-                        f"{shown(levels.floor or 0.0)}", "Something that should be minimized is being maximized.")]
+        return [
+            Finding(
+                "loss_of_wrong_sign",
+                f"the loss fell to {shown(below[0].scores['loss/fit'])}, below its floor {shown(levels.floor or 0.0)}",
+                "Something that should be minimized is being maximized.",
+            )
+        ]
     alive = [t for t in seen if not t.diverged]
     if not alive or all(t.scores["loss/fit"] > 2 * max(levels.initial, levels.constant) for t in alive):
-        return [Finding("loss_explodes", f"{len(contestants) - len(alive)} of {len(contestants)} trials ended with NaN or "
-                        "infinity, the others far above where they began",
-                        "Learning rates too high for this loss surface, or a bad initialization: weights or inputs too "
-                        "large.", "initialization=he")]
+        return [
+            Finding(
+                "loss_explodes",
+                f"{len(contestants) - len(alive)} of {len(contestants)} trials ended with NaN or "
+                "infinity, the others far above where they began",
+                "Learning rates too high for this loss surface, or a bad initialization: weights or inputs too large.",
+                "initialization=he",
+            )
+        ]
     best = min(alive, key=lambda t: t.scores["loss/fit"])
     progress = levels.progress(best.scores["loss/fit"])
     if progress < MOVES:
@@ -38,17 +48,30 @@ def explain_failure(trials: Trials, contestants: Sequence[Trial], levels: Levels
 def _does_not_fall(trials: Trials, best: Trial, levels: Levels) -> Finding:
     remedy = _better_initialization(trials, best, levels)
     falling = _gain(best, levels) > 0.01
-    evidence = (f"best loss {shown(best.scores['loss/fit'])} after {best.scores['steps']:.0f} steps; a constant answer "
-                f"has {shown(levels.constant)}")
+    evidence = (
+        f"best loss {shown(best.scores['loss/fit'])} after {best.scores['steps']:.0f} steps; a constant answer "
+        f"has {shown(levels.constant)}"
+    )
     if remedy:
-        return Finding("bad_initialization", f"{evidence}; with `{remedy}` it falls",
-                       "No gradient gets through the network as it starts.", remedy)
+        return Finding(
+            "bad_initialization",
+            f"{evidence}; with `{remedy}` it falls",
+            "No gradient gets through the network as it starts.",
+            remedy,
+        )
     if falling:
-        return Finding("loss_does_not_fall", evidence, "It falls, but far too slowly: learning rate too low, or gradients "
-                       "too small.", "optimizer=adam")
-    return Finding("loss_does_not_fall", evidence,
-                   "No learning rate of the ladder moves it: no gradient reaches the weights, or the inputs say nothing "
-                   "about the labels.")
+        return Finding(
+            "loss_does_not_fall",
+            evidence,
+            "It falls, but far too slowly: learning rate too low, or gradients too small.",
+            "optimizer=adam",
+        )
+    return Finding(
+        "loss_does_not_fall",
+        evidence,
+        "No learning rate of the ladder moves it: no gradient reaches the weights, or the inputs say nothing "
+        "about the labels.",
+    )
 
 
 def _better_initialization(trials: Trials, best: Trial, levels: Levels) -> str:
@@ -77,15 +100,25 @@ def _stuck(trials: Trials, best: Trial, progress: float, levels: Levels) -> Find
     evidence = f"the loss stays at {shown(loss)}, {word} {metric:.1%}; {floor}"
     bound = math.log(1 + (trials.dataset.target_size - 1) / math.e)
     if word == "accuracy" and metric > RIGHT and loss > 0.9 * bound and trials.loss.probabilistic:
-        return Finding("doubled_output_layer", f"{evidence}, that of a doubled softmax {bound:.2f}",
-                       "The answers are right, but the loss cannot fall: a softmax or sigmoid in the network is followed "
-                       "by that of the loss. Leave it out.")
+        return Finding(
+            "doubled_output_layer",
+            f"{evidence}, that of a doubled softmax {bound:.2f}",
+            "The answers are right, but the loss cannot fall: a softmax or sigmoid in the network is followed "
+            "by that of the loss. Leave it out.",
+        )
     if _gain(best, levels) > STILL_FALLING:
-        return Finding("learns_too_slowly", f"{evidence}; still falling",
-                       "The sample is being learned, but slowly: gradients are small, or the network is hard to "
-                       "optimize.", "optimizer=adam")
+        return Finding(
+            "learns_too_slowly",
+            f"{evidence}; still falling",
+            "The sample is being learned, but slowly: gradients are small, or the network is hard to optimize.",
+            "optimizer=adam",
+        )
     wider = trials.value("architecture.widths")
     suggestion = f"architecture.widths=[{','.join(str(2 * int(w)) for w in wider)}]" if wider else ""
-    return Finding("stuck_above_floor", evidence,
-                   f"Training stopped {1 - progress:.0%} of the way short: too little capacity, frozen or dead units, or "
-                   "an output layer that does not fit the loss.", suggestion)
+    return Finding(
+        "stuck_above_floor",
+        evidence,
+        f"Training stopped {1 - progress:.0%} of the way short: too little capacity, frozen or dead units, or "
+        "an output layer that does not fit the loss.",
+        suggestion,
+    )

@@ -31,17 +31,24 @@ def refine_grid(
     best = ranked[0]
     levels = measure_levels(trials.dataset, trials.loss)
     report.trials = records
-    report.tables.append(Table(f"{epochs:g} epochs, {len(seeds)} seeds, best first", columns(trials),
-                               rows(trials, results)))
+    report.tables.append(
+        Table(f"{epochs:g} epochs, {len(seeds)} seeds, best first", columns(trials), rows(trials, results))
+    )
     report.numbers |= {
-        "epochs": epochs, "best": best.to_dict(), "candidates": [r.to_dict() for r in ranked[:KEPT]],
-        "initial": levels.initial, "constant": levels.constant, "floor": levels.floor,
+        "epochs": epochs,
+        "best": best.to_dict(),
+        "candidates": [r.to_dict() for r in ranked[:KEPT]],
+        "initial": levels.initial,
+        "constant": levels.constant,
+        "floor": levels.floor,
         "lowest_fit": min((min(r.fits) for r in results if all(map(math.isfinite, r.fits))), default=math.inf),
         "differences": differences(results),
     }
-    report.conclusion = (f"best of {len(results)}: learning rate {best.changes[rate_key(trials)]:g}, weight decay "
-                         f"{best.changes[DECAY_KEY]:g}, validation loss {shown(best.score)} +- {shown(best.spread)}; "
-                         f"{report.numbers['differences']}")
+    report.conclusion = (
+        f"best of {len(results)}: learning rate {best.changes[rate_key(trials)]:g}, weight decay "
+        f"{best.changes[DECAY_KEY]:g}, validation loss {shown(best.score)} +- {shown(best.spread)}; "
+        f"{report.numbers['differences']}"
+    )
     return report
 
 

@@ -78,8 +78,11 @@ def measure(trainer: Trainer, inputs: Tensor, targets: Tensor) -> Signal:
         stack.buffers[name].copy_(value)
     values, gradients = stack.layout.weights(stack.theta), stack.layout.weights(stack.gradient)
     weights = [_weight(name, values[name], gradients[name]) for name in values]
-    frozen = [Weight(name, 0.0, 0.0, False, True) for name, parameter in stack.network.named_parameters()
-              if parameter.ndim >= 2 and not parameter.requires_grad]
+    frozen = [
+        Weight(name, 0.0, 0.0, False, True)
+        for name, parameter in stack.network.named_parameters()
+        if parameter.ndim >= 2 and not parameter.requires_grad
+    ]
     return Signal(layers, [*frozen, *weights], outputs, losses)
 
 
@@ -90,8 +93,15 @@ def _layer(name: str, y: Tensor, low: float | None, high: float | None) -> Layer
     # A ReLU that is never on has one output for every example; a channel is dead only if it is so everywhere.
     largest = units.reshape(len(y), y.shape[2], -1).amax(2) if y.ndim > 3 else units
     off = (largest <= 1e-12).float().mean(1) if not two_sided else torch.zeros(len(y))
-    return Layer(name, _median(activations.second_moment(y).sqrt()), _median(activations.mean(y)),
-                 _median(units.square().mean(1).sqrt()), _median(off), _median(saturated), two_sided)
+    return Layer(
+        name,
+        _median(activations.second_moment(y).sqrt()),
+        _median(activations.mean(y)),
+        _median(units.square().mean(1).sqrt()),
+        _median(off),
+        _median(saturated),
+        two_sided,
+    )
 
 
 def _weight(name: str, value: Tensor, gradient: Tensor) -> Weight:
@@ -114,9 +124,15 @@ def check_signal(signal: Signal, inputs_at_scale: bool) -> list[Finding]:
     same = [weight for weight in hidden if weight.identical and (weight.rms > 0 or weight.gradient == 0)]
     if same:
         names = ", ".join(weight.name for weight in same)
-        return [Finding("constant_initialization", f"all units have the same weights in {names}",
-                        "Units with equal weights compute the same and get the same gradient, so they stay equal for "
-                        "ever: the layer is one unit wide.", HE)]
+        return [
+            Finding(
+                "constant_initialization",
+                f"all units have the same weights in {names}",
+                "Units with equal weights compute the same and get the same gradient, so they stay equal for "
+                "ever: the layer is one unit wide.",
+                HE,
+            )
+        ]
     if not inputs_at_scale:
         return []
     return _dead(signal) or _too_large(signal) or _faded(signal) or _no_gradient(signal)
@@ -127,9 +143,15 @@ def _dead(signal: Signal) -> list[Finding]:
     if not dead or any(weight.rms == 0 for weight in signal.weights):
         return []
     worst = dead[0]
-    return [Finding("dead_units", f"{worst.dead:.0%} of the units of {worst.name} give the same output for every example",
-                    "A ReLU whose input is negative for all examples has no gradient and never comes back: biases are "
-                    "too negative, or the inputs all lie on one side.", "initialization.bias=0")]
+    return [
+        Finding(
+            "dead_units",
+            f"{worst.dead:.0%} of the units of {worst.name} give the same output for every example",
+            "A ReLU whose input is negative for all examples has no gradient and never comes back: biases are "
+            "too negative, or the inputs all lie on one side.",
+            "initialization.bias=0",
+        )
+    ]
 
 
 def _too_large(signal: Signal) -> list[Finding]:
@@ -140,9 +162,15 @@ def _too_large(signal: Signal) -> list[Finding]:
     evidence = f"initial outputs have a standard deviation of {shown(spread)} (healthy: about 1 at most)"
     if saturated:
         evidence += f"; {saturated[0].saturated:.0%} of the outputs of {saturated[0].name} are saturated"
-    return [Finding("weights_too_large", evidence,
-                    "The fresh network is sure of wrong answers, or its units sit where the activation is flat; "
-                    "training first has to undo that.", HE)]
+    return [
+        Finding(
+            "weights_too_large",
+            evidence,
+            "The fresh network is sure of wrong answers, or its units sit where the activation is flat; "
+            "training first has to undo that.",
+            HE,
+        )
+    ]
 
 
 def _faded(signal: Signal) -> list[Finding]:
@@ -151,16 +179,27 @@ def _faded(signal: Signal) -> list[Finding]:
     last = signal.layers[-1]
     path = ", ".join(shown(layer.spread, 2) for layer in signal.layers)
     if last.rms < FADED:
-        return [Finding("weights_too_small", f"the signal shrinks from layer to layer: spread between examples {path}",
-                        "With weights this small almost nothing of the input reaches the output, and almost no "
-                        "gradient comes back; Adam may hide that, plain gradient descent does not move.", HE)]
+        return [
+            Finding(
+                "weights_too_small",
+                f"the signal shrinks from layer to layer: spread between examples {path}",
+                "With weights this small almost nothing of the input reaches the output, and almost no "
+                "gradient comes back; Adam may hide that, plain gradient descent does not move.",
+                HE,
+            )
+        ]
     if last.spread < UNIFORM * last.rms and abs(last.mean) > 0.2 * last.rms:
         word = "sigmoid" if last.two_sided else "activation"
-        return [Finding("saturating_activation", f"hidden units answer {shown(last.mean)} whatever the input; spread "
-                        f"between examples by layer: {path}",
-                        f"A {word} in every layer of a deep network squeezes differences between examples at each "
-                        "layer, is not centred at zero, and its slope, at most 1/4, shrinks the gradient on the way "
-                        "back.", "activation=relu")]
+        return [
+            Finding(
+                "saturating_activation",
+                f"hidden units answer {shown(last.mean)} whatever the input; spread between examples by layer: {path}",
+                f"A {word} in every layer of a deep network squeezes differences between examples at each "
+                "layer, is not centred at zero, and its slope, at most 1/4, shrinks the gradient on the way "
+                "back.",
+                "activation=relu",
+            )
+        ]
     return []
 
 
@@ -173,6 +212,9 @@ def _no_gradient(signal: Signal) -> list[Finding]:
 
 
 def _frozen(names: str, how: str) -> Finding:
-    return Finding("frozen_layer", f"{names} {how}",
-                   "This layer keeps its random weights: the others learn around it. Look for `requires_grad=False`, "
-                   "`detach()` or `no_grad` in the architecture.")
+    return Finding(
+        "frozen_layer",
+        f"{names} {how}",
+        "This layer keeps its random weights: the others learn around it. Look for `requires_grad=False`, "
+        "`detach()` or `no_grad` in the architecture.",
+    )

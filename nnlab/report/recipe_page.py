@@ -1,2 +1,125 @@
-"""stub"""
-def write_report(folder, content): pass
+"""The recipe's report: one HTML file without anything outside it, and the same as Markdown, from plain content."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nnlab.files import write_whole
+from nnlab.report.recipe_figures import figures
+from nnlab.report.style import to_svg
+
+Content = Mapping[str, Any]
+_SIZE = re.compile(r'<svg([^>]*?) width="([\d.]+)pt" height="([\d.]+)pt"')
+
+PURPOSE = {
+    1: "Regularization off. Are data, loss and the fresh network what they should be, before anything is trained?",
+    2: "Regularization off. A network that cannot memorize a few minibatches will not learn the rest. Plain gradient "
+    "descent takes part, because adaptive optimizers hide faults.",
+    3: "All training data, small weight decay, about a hundred iterations: which rates make the loss drop?",
+    4: "A few epochs for each pair of learning rate and weight decay.",
+    5: "The best few, finer and longer, with several seeds; the learning rate does not decay yet.",
+    6: "What the curves of the best configuration say.",
+    7: "One change at a time, as long as it gains more than the spread of the seeds.",
+    8: "Several seeds of the chosen configuration, on the test split once.",
+}
+
+
+def write_report(folder: Path, content: Content) -> None:
+    """Write `report.html` and `report.md` for the content of `recipe.json`."""
+    write_whole(folder / "report.html", html(content))
+    write_whole(folder / "report.md", markdown(content))
+
+
+def html(content: Content) -> str:
+    """The page."""
+    from jinja2 import Environment, FileSystemLoader
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["cell"] = cell
+    environment.filters["words"] = _words
+    pictures = {
+        step["number"]: [(_inline(to_svg(figure)), text) for figure, text in figures(step)] for step in content["steps"]
+    }
+    template = environment.get_template("recipe_page.html.j2")
+    return template.render(content=content, figures=pictures, purpose=PURPOSE, headline=headline(content))
+
+
+def headline(content: Content) -> str:
+    """The result in one sentence."""
+    steps = content["steps"]
+    failed = [step for step in steps if not step["passed"]]
+    if failed:
+        return f"Step {failed[0]['number']}, {failed[0]['title'].lower()}, did not pass: {failed[0]['conclusion']}"
+    if steps and steps[-1]["number"] == 8:
+        return f"All steps passed: {steps[-1]['conclusion']}."
+    return f"{len(steps)} steps done; nothing is wrong so far."
+
+
+def markdown(content: Content) -> str:
+    """The report as Markdown, without figures."""
+    lines = [
+        f"# Recipe: {content['architecture']} on {content['data']}",
+        "",
+        headline(content),
+        "",
+        f"Command: `{content['command']}`",
+        "",
+    ]
+    for step in content["steps"]:
+        verdict = "passed" if step["passed"] else "**not passed**"
+        lines += [
+            f"## {step['number']} {step['title']}: {verdict} ({step['seconds']:.1f} s)",
+            "",
+            PURPOSE[step["number"]],
+            "",
+            step["conclusion"] + ".",
+            "",
+        ]
+        for finding in step["findings"]:
+            mark = "**fault**" if finding["fault"] else "note"
+            remedy = f" Try `{finding['suggestion']}`." if finding["suggestion"] else ""
+            lines += [f"- {mark} `{finding['name']}`: {finding['evidence']}. {finding['explanation']}{remedy}"]
+        for table in step["tables"]:
+            lines += ["", f"**{table['title']}**", "", _row(table["columns"]), _row(["---"] * len(table["columns"]))]
+            lines += [_row([cell(value) for value in row]) for row in table["rows"]]
+        if step["trials"]:
+            lines += ["", "Trials and how to run each alone:", "", "```"]
+            lines += [f"{trial['command']}  # {trial['name']}" for trial in step["trials"]]
+            lines += ["```"]
+        lines += [""]
+    return "\n".join(lines)
+
+
+def _row(cells: Any) -> str:
+    return "| " + " | ".join(str(each) for each in cells) + " |"
+
+
+def cell(value: Any) -> str:
+    """A value of a table as text.
+
+    >>> cell(0.012345), cell(None), cell(12.0), cell("sgd")
+    ('0.01235', 'inf', '12', 'sgd')
+    """
+    if value is None:
+        return "inf"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:.4g}" if math.isfinite(value) else str(value)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _inline(svg: str) -> Any:
+    """SVG text that can stand in the page, as wide as its place allows."""
+    from markupsafe import Markup
+
+    text = svg[svg.index("<svg") :]
+    return Markup(_SIZE.sub(r'<svg\1 style="width:100%;max-width:\2pt;height:auto"', text, count=1))

@@ -78,24 +78,42 @@ class LeakyDigits(Digits):
 class DoubledSoftmax(MLP):
     """A softmax that the loss applies again."""
 
-    def __init__(self, input_shape: tuple[int, ...], head: Any, activation: Any, widths: list[int] = [64, 64],  # noqa: B006
-                 batch_norm: bool = False) -> None:
+    def __init__(
+        self,
+        input_shape: tuple[int, ...],
+        head: Any,
+        activation: Any,
+        widths: list[int] = [64, 64],  # noqa: B006
+        batch_norm: bool = False,
+    ) -> None:
         super().__init__(input_shape, lambda f: nn.Sequential(head(f), nn.Softmax(-1)), activation, widths, batch_norm)
 
 
 class WideOutput(MLP):
     """Three outputs too many."""
 
-    def __init__(self, input_shape: tuple[int, ...], head: Any, activation: Any, widths: list[int] = [64, 64],  # noqa: B006
-                 batch_norm: bool = False) -> None:
+    def __init__(
+        self,
+        input_shape: tuple[int, ...],
+        head: Any,
+        activation: Any,
+        widths: list[int] = [64, 64],  # noqa: B006
+        batch_norm: bool = False,
+    ) -> None:
         super().__init__(input_shape, lambda f: nn.Linear(f, head(f).out_features + 3), activation, widths, batch_norm)
 
 
 class FrozenLayer(MLP):
     """The second layer is not trained."""
 
-    def __init__(self, input_shape: tuple[int, ...], head: Any, activation: Any, widths: list[int] = [64, 64],  # noqa: B006
-                 batch_norm: bool = False) -> None:
+    def __init__(
+        self,
+        input_shape: tuple[int, ...],
+        head: Any,
+        activation: Any,
+        widths: list[int] = [64, 64],  # noqa: B006
+        batch_norm: bool = False,
+    ) -> None:
         super().__init__(input_shape, head, activation, widths, batch_norm)
         self.linear2.weight.requires_grad_(False)
 
@@ -196,15 +214,27 @@ FAULTS = [
     Fault("weights zero", [SMALL, "initialization=constant", "initialization.value=0"], {"constant_initialization"}),
     Fault("weights too small", [DEEP, "activation=tanh", "initialization=gaussian"], {"weights_too_small"}),
     Fault("weights too large", [SMALL, "initialization.scale=10"], {"weights_too_large"}),
-    Fault("weights too large, tanh", [SMALL, "activation=tanh", "initialization=gaussian", "initialization.std=1"],
-          {"weights_too_large"}),
-    Fault("inputs 0-255", [SMALL, "data/preprocessing=none", f"data.preprocessing._target_={_here('ToBytes')}"],
-          {"inputs_not_standardized"}),
-    Fault("inputs zero", [SMALL, "data/preprocessing=none", f"data.preprocessing._target_={_here('WipedOut')}"],
-          {"inputs_constant"}),
+    Fault(
+        "weights too large, tanh",
+        [SMALL, "activation=tanh", "initialization=gaussian", "initialization.std=1"],
+        {"weights_too_large"},
+    ),
+    Fault(
+        "inputs 0-255",
+        [SMALL, "data/preprocessing=none", f"data.preprocessing._target_={_here('ToBytes')}"],
+        {"inputs_not_standardized"},
+    ),
+    Fault(
+        "inputs zero",
+        [SMALL, "data/preprocessing=none", f"data.preprocessing._target_={_here('WipedOut')}"],
+        {"inputs_constant"},
+    ),
     Fault("labels shuffled", [SMALL, f"data._target_={_here('ShuffledLabels')}"], {"labels_unrelated"}),
-    Fault("two classes swapped in half the data", [SMALL, f"data._target_={_here('SwappedClasses')}"],
-          {"classes_mixed_up"}),
+    Fault(
+        "two classes swapped in half the data",
+        [SMALL, f"data._target_={_here('SwappedClasses')}"],
+        {"classes_mixed_up"},
+    ),
     Fault("softmax twice", [SMALL, f"architecture._target_={_here('DoubledSoftmax')}"], {"doubled_output_layer"}),
     Fault("wrong output size", [SMALL, f"architecture._target_={_here('WideOutput')}"], {"wrong_output_size"}),
     Fault("wrong output size asked for", [SMALL, f"loss._target_={_here('ManyOutputs')}"], {"wrong_output_size"}),
@@ -212,20 +242,34 @@ FAULTS = [
     Fault("dead ReLUs", [SMALL, "initialization.bias=-10"], {"dead_units"}),
     Fault("frozen layer", [SMALL, f"architecture._target_={_here('FrozenLayer')}"], {"frozen_layer"}),
     Fault("detached layer", [SMALL, f"architecture._target_={_here('CutGraph')}"], {"frozen_layer"}),
-    Fault("gradients not cleared", [SMALL, "optimizer=sgd", f"optimizer._target_={_here('UnclearedSGD')}"],
-          {"gradients_not_cleared"}),
-    Fault("gradients not cleared, Adam", [SMALL, f"optimizer._target_={_here('UnclearedAdam')}"],
-          {"gradients_not_cleared"}),
+    Fault(
+        "gradients not cleared",
+        [SMALL, "optimizer=sgd", f"optimizer._target_={_here('UnclearedSGD')}"],
+        {"gradients_not_cleared"},
+    ),
+    Fault(
+        "gradients not cleared, Adam",
+        [SMALL, f"optimizer._target_={_here('UnclearedAdam')}"],
+        {"gradients_not_cleared"},
+    ),
     Fault("wrong sign", [SMALL, f"loss._target_={_here('NegatedLoss')}"], {"loss_of_wrong_sign"}),
     Fault("wrong sign of the gradient", [SMALL, f"loss._target_={_here('NegatedGradient')}"], {"loss_of_wrong_sign"}),
     Fault("wrong sign everywhere", [SMALL, f"loss._target_={_here('ConsistentlyNegated')}"], {"loss_of_wrong_sign"}),
     Fault("rate 100 times too high", [SMALL, "optimizer.learning_rate=0.3"], {"learning_rate_too_high"}),
-    Fault("rate 100 times too high, SGD", [SMALL, "optimizer=sgd", "optimizer.learning_rate=10"],
-          {"learning_rate_too_high"}),
+    Fault(
+        "rate 100 times too high, SGD",
+        [SMALL, "optimizer=sgd", "optimizer.learning_rate=10"],
+        {"learning_rate_too_high"},
+    ),
     Fault("rate 100 times too low", [SMALL, "optimizer.learning_rate=0.00003"], {"learning_rate_too_low"}),
-    Fault("rate 100 times too low, SGD", [SMALL, "optimizer=sgd", "optimizer.learning_rate=0.001"],
-          {"learning_rate_too_low"}),
-    Fault("dropout on in evaluation", [SMALL, f"architecture._target_={_here('AlwaysNoisy')}"], {"noise_in_evaluation"}),
+    Fault(
+        "rate 100 times too low, SGD",
+        [SMALL, "optimizer=sgd", "optimizer.learning_rate=0.001"],
+        {"learning_rate_too_low"},
+    ),
+    Fault(
+        "dropout on in evaluation", [SMALL, f"architecture._target_={_here('AlwaysNoisy')}"], {"noise_in_evaluation"}
+    ),
     Fault("leakage between splits", [SMALL, f"data._target_={_here('LeakyDigits')}"], {"leakage_between_splits"}),
 ]
 

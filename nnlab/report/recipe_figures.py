@@ -1,0 +1,280 @@
+"""The figures of the recipe's page, each from the plain content of a step's report (as in `recipe.json`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nnlab.report.style import BLUE, GREEN, ORANGE, QUIET, VERMILLION, line_style, panels, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Step = Mapping[str, Any]
+WIDE = (9.0, 4.2)
+MOST_CURVES = 16
+MOST_ROWS = 14
+
+
+def figures(step: Step) -> list[tuple[Figure, str]]:
+    """The figures of one step, each with a caption; none where there is nothing to draw."""
+    draw = {1: _initial, 2: _sample, 3: _rates, 4: _grid, 5: _refined, 6: _curves, 7: _changes, 8: _test}
+    found = draw[step["number"]](step)
+    return [] if found is None else [found]
+
+
+def _table(step: Step, title: str) -> Mapping[str, Any] | None:
+    return next((table for table in step["tables"] if table["title"].startswith(title)), None)
+
+
+@styled
+def _initial(step: Step) -> tuple[Figure, str] | None:
+    numbers, activations = step["numbers"], _table(step, "Activations")
+    if "initial_loss" not in numbers:
+        return None
+    figure, axes = panels(1, 2 if activations else 1, WIDE)
+    parts = [numbers["theory"], numbers["at_mean_output"], numbers["initial_loss"], numbers["constant"]]
+    names = ["theory", "mean output", "measured", "best\nconstant"]
+    axes[0].bar(names, [0 if part is None else part for part in parts], color=[QUIET, ORANGE, BLUE, GREEN])
+    axes[0].errorbar(
+        [2], [numbers["initial_loss"] or 0], yerr=[numbers["initial_loss_std"] or 0], color="black", capsize=5
+    )
+    axes[0].set_title("Loss at initialization")
+    axes[0].tick_params(axis="x", labelsize=10)
+    if activations:
+        names = [row[0] for row in activations["rows"]]
+        axes[1].plot(names, [row[1] for row in activations["rows"]], "o-", label="root mean square", color=BLUE)
+        axes[1].plot(
+            names, [row[3] for row in activations["rows"]], "s--", label="spread between examples", color=VERMILLION
+        )
+        axes[1].set_yscale("log")
+        low, high = axes[1].get_ylim()
+        axes[1].set_ylim(min(low, 0.05), max(high, 5.0))
+        axes[1].set_title("The signal, layer by layer")
+        axes[1].tick_params(axis="x", rotation=30, labelsize=9)
+        axes[1].legend()
+    return (
+        figure,
+        "Left: what theory gives, what the outputs' mean and spread add, what was measured. Right: a healthy "
+        "signal neither fades nor explodes from layer to layer.",
+    )
+
+
+@styled
+def _sample(step: Step) -> tuple[Figure, str] | None:
+    return _losses(step, "Memorizing a small sample", "Minibatch losses of the contestants; one must reach the floor.")
+
+
+def _losses(step: Step, title: str, caption: str) -> tuple[Figure, str] | None:
+    trials = [trial for trial in step["trials"] if trial["curves"].get("loss/train")]
+    if not trials:
+        return None
+    figure, (axis,) = panels(size=WIDE)
+    ranked = sorted(trials, key=lambda t: np.nanmean(_values(t, "loss/train")[-10:]))[:MOST_CURVES]
+    for position, trial in enumerate(ranked):
+        steps, values = trial["curves"]["loss/train"]
+        axis.plot(steps, np.asarray(values, dtype=float), label=trial["name"], linewidth=1.6, **line_style(position))
+    _log_if_positive(axis, [_values(t, "loss/train") for t in ranked])
+    axis.set(title=title, xlabel="step", ylabel="loss")
+    axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure, caption
+
+
+def _values(trial: Mapping[str, Any], tag: str) -> np.ndarray:
+    return np.asarray(trial["curves"].get(tag, [[], [np.nan]])[1], dtype=float)
+
+
+def _log_if_positive(axis: Axes, curves: Sequence[np.ndarray]) -> None:
+    every = np.concatenate(curves)
+    every = every[np.isfinite(every)]
+    if len(every) and every.min() > 0:
+        axis.set_yscale("log")
+        axis.set_ylim(max(every.min() * 0.7, 1e-6), min(every.max() * 1.4, np.median(every) * 1e3))
+
+
+@styled
+def _rates(step: Step) -> tuple[Figure, str] | None:
+    numbers = step["numbers"]
+    rates = np.asarray([[np.nan if v is None else v for v in row] for row in numbers["rates"]], dtype=float)
+    if not np.isfinite(rates[:, 1]).any():
+        return None
+    figure, axes = panels(1, 2, (10.0, 4.2))
+    finite = rates[np.isfinite(rates[:, 1])]
+    axes[0].errorbar(finite[:, 0], finite[:, 1], yerr=finite[:, 2], fmt="o-", color=BLUE, capsize=4)
+    for rate in rates[rates[:, 3] > 0, 0]:
+        axes[0].axvline(rate, color=VERMILLION, linestyle=":", label="diverged")
+    if numbers.get("lowest"):
+        axes[0].axvspan(
+            numbers["lowest"] / 1.2, numbers["highest"] * 1.2, color=GREEN, alpha=0.12, label="drops the loss"
+        )
+        axes[0].axvline(numbers["stable"], color=GREEN, label=f"largest stable: {numbers['stable']:g}")
+    if numbers.get("configured"):
+        axes[0].axvline(
+            numbers["configured"], color=QUIET, linestyle="--", label=f"configured: {numbers['configured']:g}"
+        )
+    axes[0].set_xscale("log")
+    axes[0].set(title="Loss at the end, mean and spread", xlabel="learning rate", ylabel="loss")
+    handles, labels = axes[0].get_legend_handles_labels()
+    unique = dict(zip(labels, handles, strict=True))
+    axes[0].legend(unique.values(), unique.keys(), fontsize=9)
+    _rate_curves(axes[1], step)
+    return (
+        figure,
+        "Left: each rate's last losses, averaged, over seeds. Right: the curves behind them, averaged over seeds.",
+    )
+
+
+def _rate_curves(axis: Axes, step: Step) -> None:
+    groups: dict[str, list[np.ndarray]] = {}
+    for trial in step["trials"]:
+        if trial["status"] != "diverged":
+            groups.setdefault(trial["name"].split(" seed")[0].removeprefix("learning_rate="), []).append(
+                _values(trial, "loss/train")
+            )
+    means = {name: np.mean([c[: min(map(len, curves))] for c in curves], 0) for name, curves in groups.items()}
+    for position, (name, curve) in enumerate(means.items()):
+        axis.plot(
+            np.arange(1, len(curve) + 1) * step["numbers"]["steps"] / len(curve),
+            curve,
+            label=name,
+            linewidth=1.6,
+            **line_style(position),
+        )
+    _log_if_positive(axis, list(means.values()))
+    axis.set(title="Loss while training", xlabel="step")
+    axis.legend(fontsize=8, title="learning rate", title_fontsize=9)
+
+
+@styled
+def _grid(step: Step) -> tuple[Figure, str] | None:
+    rows = [row for row in step["tables"][0]["rows"] if row[2] is not None]
+    if not rows:
+        return None
+    figure, (axis,) = panels(size=WIDE)
+    for position, decay in enumerate(sorted({row[1] for row in rows})):
+        own = sorted((row[0], row[2], row[3] or 0.0) for row in rows if row[1] == decay)
+        rate, loss, spread = zip(*own, strict=True)
+        style = line_style(position)
+        axis.errorbar(rate, loss, yerr=spread, marker="o", capsize=3, label=f"{decay:g}", linewidth=1.6, **style)
+    axis.set_xscale("log")
+    _log_if_positive(axis, [np.asarray([row[2] for row in rows])])
+    axis.set(title="Coarse grid", xlabel="learning rate", ylabel="validation loss")
+    axis.legend(title="weight decay", fontsize=10)
+    return figure, "Lower is better; bars are the spread of the seeds. The winner should not lie at an edge."
+
+
+@styled
+def _refined(step: Step) -> tuple[Figure, str] | None:
+    rows = [row for row in step["tables"][0]["rows"] if row[2] is not None][:MOST_ROWS]
+    labels = [f"rate {row[0]:g}, decay {row[1]:g}" for row in rows]
+    return _dots(
+        "Refined grid, best first", labels, [row[2] for row in rows], [row[3] or 0.0 for row in rows], "validation loss"
+    ), "Points closer than their bars cannot be told apart."
+
+
+def _dots(
+    title: str,
+    labels: Sequence[str],
+    values: Sequence[float],
+    spreads: Sequence[float],
+    unit: str,
+    zero: bool = False,
+    marked: Sequence[bool] = (),
+) -> Figure:
+    figure, (axis,) = panels(size=(9.0, 1.4 + 0.36 * len(labels)))
+    places = np.arange(len(labels))[::-1]
+    for i, place in enumerate(places):
+        colour = GREEN if marked and marked[i] else BLUE
+        axis.errorbar(values[i], place, xerr=spreads[i], fmt="o", color=colour, capsize=4)
+    axis.set_yticks(places, labels, fontsize=11)
+    axis.set(title=title, xlabel=unit)
+    if zero:
+        axis.axvline(0, color=QUIET)
+    return figure
+
+
+@styled
+def _curves(step: Step) -> tuple[Figure, str] | None:
+    trials = step["trials"]
+    if not trials:
+        return None
+    figure, axes = panels(1, 2, (10.0, 4.2))
+    steps, _ = trials[0]["curves"]["loss/train"]
+    per_epoch = len(_values(trials[0], "loss/validation"))
+    x = np.asarray(steps) * per_epoch / steps[-1]
+    loss = _values(trials[0], "loss/train")
+    axes[0].scatter(x, loss, s=7, color=BLUE, alpha=0.4, label="minibatches")
+    window = max(len(loss) // 20, 2)
+    average = np.convolve(loss, np.ones(window) / window, "valid")
+    axes[0].plot(x[window - 1 :], average, color=VERMILLION, label="moving average")
+    axes[0].set(title="Training loss, first seed", xlabel="epoch", ylabel="loss")
+    axes[0].legend()
+    _log_if_positive(axes[0], [loss])
+    for tag, colour, name in (("loss/fit", BLUE, "training split"), ("loss/validation", VERMILLION, "validation")):
+        curves = [_values(trial, tag) for trial in trials]
+        length = min(map(len, curves))
+        for curve in curves:
+            axes[1].plot(np.arange(1, len(curve) + 1), curve, color=colour, alpha=0.25, linewidth=1)
+        axes[1].plot(np.arange(1, length + 1), np.mean([c[:length] for c in curves], 0), color=colour, label=name)
+    _log_if_positive(axes[1], [_values(t, tag) for t in trials for tag in ("loss/fit", "loss/validation")])
+    axes[1].set(title="Training against validation", xlabel="epoch")
+    axes[1].legend()
+    return (
+        figure,
+        "Left: every minibatch and its moving average. Right: loss on both splits after every epoch; thin "
+        "lines are single seeds.",
+    )
+
+
+@styled
+def _changes(step: Step) -> tuple[Figure, str] | None:
+    rows = [row for row in step["tables"][0]["rows"] if row[4] is not None]
+    if not rows:
+        return None
+    labels = [f"round {row[0]}: {row[1]}" for row in rows]
+    errors = [row[5] if row[5] is not None else 0.0 for row in rows]
+    figure = _dots(
+        "What each change gave",
+        labels,
+        [row[4] for row in rows],
+        errors,
+        "gain in validation loss",
+        True,
+        [bool(row[-1]) for row in rows],
+    )
+    return figure, "Right of the line is better; bars are standard errors over paired seeds; green was adopted."
+
+
+@styled
+def _test(step: Step) -> tuple[Figure, str] | None:
+    numbers = step["numbers"]
+    metric = numbers["metric"]
+    runs = [(run["seed"], run["metrics"]["test"][metric]) for run in numbers["runs"] if run["metrics"]]
+    figure, (axis,) = panels(size=(9.0, 2.6))
+    axis.plot(
+        [value for _, value in runs], [0.0] * len(runs), "o", color=BLUE, label="networks", markersize=9, alpha=0.7
+    )
+    mean = numbers["test"][metric]
+    axis.errorbar(
+        [mean],
+        [0.0],
+        xerr=[numbers["test_spread"][metric]],
+        fmt="D",
+        color=VERMILLION,
+        capsize=6,
+        label=f"mean {mean:.4g}",
+    )
+    linear, error = numbers["linear_test"][metric], numbers["linear_error"]
+    axis.errorbar([linear], [-0.5], xerr=[error], fmt="s", color=QUIET, capsize=6, label=f"linear model {linear:.4g}")
+    axis.set_yticks([])
+    axis.set_ylim(-1, 0.6)
+    axis.set(title=f"Test {metric}", xlabel=metric)
+    axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return (
+        figure,
+        "Each point is a network trained with another seed; the linear model's bar is the standard error that "
+        "the size of the test split alone gives.",
+    )

@@ -1,0 +1,164 @@
+"""The whole walk: what it leaves behind, where it stops, how it continues, and that its commands reproduce it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nnlab.cli import main
+from nnlab.config import compose, identity
+from nnlab.errors import UserError
+from nnlab.launch import train
+from nnlab.recipe import Recipe
+from nnlab.recipe_best import write_experiment
+from nnlab.recipe_run import RecipeResult, recipe
+from nnlab.training.run import read_config, read_result
+
+QUICK = ["data=blobs", "architecture.widths=[16]", "recipe.seeds=2", "recipe.final_seeds=2", "recipe.rounds=1",
+         "recipe.coarse_epochs=1", "recipe.refine_epochs=3", "callbacks=[tensorboard,checkpoint]"]
+
+
+def run(folder: Path, *overrides: str) -> RecipeResult:
+    words = [*overrides, f"output_dir={folder}"]
+    return recipe(compose(*words, config_name="recipe"), words)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> RecipeResult:
+    return run(tmp_path_factory.mktemp("recipe"), *QUICK)
+
+
+def content(result: RecipeResult) -> Any:
+    return json.loads((result.directory / "recipe.json").read_text())
+
+
+def test_all_steps_pass_and_leave_a_report(done: RecipeResult) -> None:
+    assert done.exit_code == 0
+    assert [step["number"] for step in content(done)["steps"]] == [1, 2, 3, 4, 5, 6, 7, 8]
+    page = (done.directory / "report.html").read_text()
+    assert page.count("<svg") == 8
+    assert "http" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
+        "http://creativecommons.org", "")
+    text = (done.directory / "report.md").read_text()
+    for report in done.reports.values():
+        assert report.conclusion in text
+        for trial in report.trials:
+            assert trial.command in text
+
+
+def test_every_trial_is_a_run_in_tensorboard_under_its_step(done: RecipeResult) -> None:
+    for number, report in done.reports.items():
+        events = list((done.directory / f"step{number}").glob("*/events.out.tfevents.*"))
+        assert len(events) == len(report.trials)
+
+
+def test_the_experiment_reproduces_the_first_final_run(done: RecipeResult, tmp_path: Path) -> None:
+    command = shlex.split(content(done)["steps"][-1]["numbers"]["experiment"])
+    assert command[:3] == ["nnlab", "train", "--config-dir"]
+    config = compose("experiment=best", f"output_dir={tmp_path}", config_dir=command[3])
+    final = done.directory / "final" / "seed=0"
+    assert identity(config) == identity(read_config(final))
+    again, first = train(config), read_result(final)
+    assert first is not None
+    assert again.metrics["test"]["loss"] == pytest.approx(first["metrics"]["test"]["loss"], rel=1e-4)
+
+
+def test_the_command_of_a_trial_reproduces_it(done: RecipeResult, tmp_path: Path) -> None:
+    for number in (3, 5):
+        trial = done.reports[number].trials[0]
+        words = shlex.split(trial.command)[2:]
+        again = train(compose(*words, "callbacks=[]", f"output_dir={tmp_path / str(number)}"))
+        assert again.trainer is not None
+        found = again.trainer.history.latest("loss/validation", 0)
+        assert found == pytest.approx(trial.metrics["loss/validation"], rel=1e-3)
+
+
+def test_the_test_split_is_looked_at_once_and_compared_with_a_linear_model(done: RecipeResult) -> None:
+    numbers = done.reports[8].numbers
+    assert len(numbers["runs"]) == 2
+    assert numbers["test"]["accuracy"] >= numbers["linear_test"]["accuracy"] - numbers["linear_error"]
+    assert all("test" not in metric for number in range(1, 8) for trial in done.reports[number].trials
+               for metric in trial.metrics)
+
+
+def test_a_fault_stops_the_recipe_with_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*QUICK, "initialization=constant", "recipe.steps=[1,2]", f"output_dir={tmp_path}"]
+    assert main(["recipe", *words]) == 1
+    assert "constant_initialization" in capsys.readouterr().out
+    folder = next((tmp_path / "recipe").iterdir())
+    assert [step["number"] for step in json.loads((folder / "recipe.json").read_text())["steps"]] == [1]
+    assert "not passed" in (folder / "report.html").read_text()
+    assert main(["recipe", *words, "recipe.keep_going=true"]) == 1
+    newest = max((tmp_path / "recipe").iterdir(), key=lambda path: path.stat().st_mtime)
+    assert [step["number"] for step in json.loads((newest / "recipe.json").read_text())["steps"]] == [1, 2]
+
+
+def test_a_step_that_needs_another_says_so(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="step 5 builds on step 4"):
+        run(tmp_path, *QUICK, "recipe.steps=[5]")
+    with pytest.raises(UserError, match=r"recipe\.steps"):
+        run(tmp_path, *QUICK, "recipe.steps=[9]")
+
+
+def test_an_interrupted_recipe_continues_after_its_last_finished_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [*QUICK, "recipe.steps=[1,2,3]"]
+    whole = Recipe._step
+
+    def stopped(self: Recipe, number: int) -> None:
+        if number == 2:
+            raise KeyboardInterrupt
+        whole(self, number)
+
+    monkeypatch.setattr(Recipe, "_step", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, *words)
+    walked: list[int] = []
+
+    def counted(self: Recipe, number: int) -> None:
+        walked.append(number)
+        whole(self, number)
+
+    monkeypatch.setattr(Recipe, "_step", counted)
+    result = run(tmp_path, *words)
+    assert walked == [2, 3]
+    assert sorted(result.reports) == [1, 2, 3]
+    assert len(list((tmp_path / "recipe").iterdir())) == 1
+    run(tmp_path, *words)
+    assert len(list((tmp_path / "recipe").iterdir())) == 2  # it was complete
+
+
+@pytest.mark.slow
+def test_a_killed_recipe_ends_as_one_that_was_never_stopped(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "nnlab", "recipe", *QUICK, f"output_dir={tmp_path / 'killed'}"]
+    for seconds in (6, 9, 12):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    killed = json.loads(next((tmp_path / "killed/recipe").glob("*/recipe.json")).read_text())
+    alone = content(run(tmp_path / "alone", *QUICK))
+    for one, other in zip(killed["steps"], alone["steps"], strict=True):
+        if one["number"] < 8:
+            assert one["conclusion"] == other["conclusion"]
+
+
+FOREIGN = ["architecture._target_=faults.FrozenLayer", "regularizer=[weight_decay,dropout]",
+           "data/preprocessing=none", "optimizer=sgd", "data/augmentation=[shift]"]
+
+
+@pytest.mark.parametrize("overrides", [[], FOREIGN, ["regularizer=[]", "loss=multiclass_svm"]], ids=str)
+def test_an_experiment_composes_to_the_config_it_was_written_from(overrides: list[str], tmp_path: Path) -> None:
+    config = compose(*overrides, "data_seed=3", "trainer.epochs=7")
+    write_experiment(tmp_path, config, "test")
+    assert identity(compose("experiment=best", config_dir=tmp_path)) == identity(config)

@@ -1,0 +1,257 @@
+"""What each step says about trials whose outcome is known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nnlab.loss import GaussianNLL, Hinge, MulticlassSVM, SoftmaxCrossEntropy, SquaredError
+from nnlab.recipe import StepReport, check_initial_loss, coarse_grid, find_learning_rate, improve, refine_grid
+from nnlab.recipe.curves import Curves, read
+from nnlab.recipe.grid import Result, gain
+from nnlab.recipe.heldout import above_chance, mixed_pair
+from nnlab.recipe.improve import suggest
+from nnlab.recipe.initial_loss import check_loss_at_zero, explained_excess
+from nnlab.recipe.inputs import check_inputs, shared_examples
+from nnlab.recipe.learning_rate import Rate, find_range
+from nnlab.recipe.levels import Levels, fit_linear, linear_baseline, measure_levels
+from nnlab.recipe.rates import merged
+from nnlab.recipe.trials import Trial
+from nnlab.recipe_trials import ConfigTrials
+from nnlab.types import Dataset, Split, Task
+
+Make = Callable[..., ConfigTrials]
+SMALL = "architecture.widths=[16]"
+
+
+def dataset(inputs: torch.Tensor, targets: torch.Tensor, classes: int = 2) -> Dataset:
+    """Three times the same size, cut from one sample."""
+    n = len(inputs) // 3
+    parts = [Split(inputs[i * n : (i + 1) * n], targets[i * n : (i + 1) * n]) for i in range(3)]
+    task = Task.REGRESSION if targets.is_floating_point() else Task.MULTICLASS
+    return Dataset(*parts, task, tuple(map(str, range(classes))))
+
+
+@pytest.mark.parametrize(
+    ("loss", "targets", "size", "value"),
+    [
+        (SoftmaxCrossEntropy(), torch.arange(30) % 3, 3, math.log(3)),
+        (Hinge(), torch.arange(30) % 2, 2, 1.0),
+        (MulticlassSVM(), torch.arange(30) % 4, 4, 3.0),
+        (SquaredError(), torch.full((30, 2), 2.0), 2, 4.0),
+        (GaussianNLL(), torch.full((30, 1), 2.0), 1, 0.5 * (math.log(2 * math.pi) + 4)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_the_loss_at_zero_outputs_is_that_of_theory(loss: Any, targets: torch.Tensor, size: int, value: float) -> None:
+    assert check_loss_at_zero(loss, targets, size, loss.output_size(size)) == []
+    data = Dataset(*[Split(torch.zeros(30, 1), targets)] * 3, Task.MULTICLASS, tuple("abcd"[:size]))
+    assert measure_levels(data, loss).initial == pytest.approx(value, rel=1e-5)
+
+
+def test_the_excess_over_theory_is_explained_by_the_spread_of_the_outputs() -> None:
+    source = torch.Generator().manual_seed(0)
+    outputs = torch.randn(4000, 10, generator=source)
+    targets = torch.randint(10, (4000,), generator=source)
+    loss = SoftmaxCrossEntropy()
+    constant, added = explained_excess(loss, outputs, targets)
+    measured = float(loss.losses(outputs, targets).mean())
+    assert constant + added == pytest.approx(measured, abs=0.03)
+    assert measured > constant + 0.3
+
+
+def test_imbalanced_classes_start_at_log_c_and_a_constant_answer_is_better() -> None:
+    targets = (torch.arange(100) < 90).long()
+    levels = measure_levels(Dataset(*[Split(torch.zeros(100, 1), targets)] * 3, Task.MULTICLASS, ("a", "b")),
+                            SoftmaxCrossEntropy())
+    entropy = -0.9 * math.log(0.9) - 0.1 * math.log(0.1)
+    assert levels.initial == pytest.approx(math.log(2), rel=1e-6)
+    assert levels.constant == pytest.approx(entropy, rel=1e-4)
+    assert levels.progress(entropy / 2) == pytest.approx(0.5, abs=1e-3)
+
+
+def test_the_linear_model_solves_ridge_regression() -> None:
+    source = torch.Generator().manual_seed(1)
+    inputs = torch.randn(50, 3, generator=source)
+    targets = inputs @ torch.tensor([[1.0], [2.0], [-1.0]]) + 0.5
+    model = fit_linear(SquaredError(), Split(inputs, targets), 1, 0.1)
+    centred, goal = inputs - inputs.mean(0), targets - targets.mean(0)
+    exact = torch.linalg.solve(centred.T @ centred / 50 + 0.1 * torch.eye(3), centred.T @ goal / 50)
+    torch.testing.assert_close(model.weight.T, exact, atol=1e-4, rtol=1e-3)
+
+
+def test_the_linear_baseline_chooses_its_decay_on_validation() -> None:
+    source = torch.Generator().manual_seed(2)
+    inputs = torch.randn(60, 30, generator=source)
+    targets = inputs[:, :1] + torch.randn(60, 1, generator=source)
+    assert linear_baseline(dataset(inputs, targets, 1), SquaredError()).decay >= 0.1
+
+
+def test_examples_in_two_splits_are_counted() -> None:
+    source = torch.Generator().manual_seed(3)
+    inputs = torch.randn(300, 5, generator=source)
+    data = dataset(inputs, torch.arange(300) % 2)
+    assert shared_examples(data.train, data.validation)[0] == 0
+    leaky = Split(torch.cat([data.train.inputs[:20], data.validation.inputs]), data.validation.targets)
+    assert shared_examples(data.train, leaky)[0] == 20
+
+
+@pytest.mark.parametrize(
+    ("inputs", "name"),
+    [
+        (torch.full((60, 2), float("nan")), "inputs_not_finite"),
+        (torch.full((60, 2), 3.0), "inputs_constant"),
+        (255 * torch.rand(60, 2, generator=torch.Generator().manual_seed(0)), "inputs_not_standardized"),
+        (1e-4 * torch.rand(60, 2, generator=torch.Generator().manual_seed(0)), "inputs_not_standardized"),
+    ],
+)
+def test_unfit_inputs_are_named(inputs: torch.Tensor, name: str) -> None:
+    assert check_inputs(dataset(inputs, torch.arange(60) % 2))[0].name == name
+
+
+def test_a_class_without_examples_is_named() -> None:
+    inputs = torch.randn(60, 2, generator=torch.Generator().manual_seed(0))
+    assert [f.name for f in check_inputs(dataset(inputs, torch.arange(60) % 2, 3))] == ["class_missing"]
+
+
+def test_chance_is_told_from_knowledge() -> None:
+    source = torch.Generator().manual_seed(4)
+    targets = torch.randint(3, (200,), generator=source)
+    noise = torch.rand(200, 3, generator=source)
+    assert abs(above_chance(noise, targets)) < 3
+    assert above_chance(noise + 0.5 * torch.nn.functional.one_hot(targets, 3), targets) > 5
+    always = torch.zeros(200, 3)
+    always[:, 1] = 1
+    assert above_chance(always, targets) == pytest.approx(0, abs=1e-6)
+
+
+def test_a_pair_of_classes_is_mixed_up_only_if_the_others_are_not() -> None:
+    source = torch.Generator().manual_seed(5)
+    targets = torch.arange(300) % 3
+    right = torch.nn.functional.one_hot(targets, 3).float()
+    assert mixed_pair(right, targets) is None
+    swapped = torch.where((torch.rand(300, generator=source) < 0.5) & (targets < 2), 1 - targets, targets)
+    pair = mixed_pair(right, swapped)
+    assert pair is not None
+    assert (pair.first, pair.second) == (0, 1)
+    assert mixed_pair(torch.rand(300, 3, generator=source), targets) is None
+
+
+def test_the_largest_stable_rate_is_as_good_as_the_best() -> None:
+    rates = [Rate(1.0, math.inf, 0.0, 3), Rate(0.3, 1.9, 0.5, 0), Rate(0.1, 0.12, 0.02, 0), Rate(0.03, 0.1, 0.01, 0),
+             Rate(0.01, 0.6, 0.05, 0), Rate(0.001, 2.1, 0.05, 0)]
+    found = find_range(rates, constant=2.3)
+    assert found is not None
+    assert (found.lowest, found.highest, found.stable, found.best.rate) == (0.01, 0.1, 0.1, 0.03)
+    assert find_range([Rate(0.1, 2.4, 0.0, 0)], constant=2.3) is None
+
+
+def test_rates_that_are_nearly_equal_are_tried_once() -> None:
+    assert merged([0.1, 0.03, 0.0301, 0.001]) == [0.1, 0.0301, 0.001]
+
+
+def test_a_score_is_a_mean_of_three_validations() -> None:
+    series = {"loss/validation": ([1, 2, 3, 4, 5], [1.0, 0.1, 1.0, 0.4, 0.4])}
+    trial = Trial({}, "completed", np.ones(5), series)
+    assert trial.best("loss/validation") == (4, pytest.approx(0.5))
+    assert Trial({}, "diverged", np.ones(5), series).best("loss/validation") == (0, math.inf)
+
+
+def result(*scores: float, **changes: Any) -> Result:
+    return Result({"trainer.epochs": 10.0, "optimizer.learning_rate": 0.01, "regularizer.weight_decay.strength": 0.0,
+                   "scheduler": "constant", **changes}, scores, scores, scores, scores)
+
+
+def test_gains_are_paired_over_seeds() -> None:
+    difference, error = gain(result(0.9, 1.9, 2.9), result(1.0, 2.0, 3.0))
+    assert difference == pytest.approx(0.1)
+    assert error == pytest.approx(0.0, abs=1e-9)
+    assert gain(result(math.inf), result(1.0))[0] == -math.inf
+
+
+LEVELS = Levels(2.3, 2.3, 0.0)
+
+
+def curves(validation: Sequence[float], fit: Sequence[float], train: Sequence[float] | None = None) -> Curves:
+    minibatches = np.asarray([train if train is not None else fit])
+    return Curves(np.arange(1.0, len(validation) + 1), np.asarray(validation), np.asarray(fit), minibatches, 0.005)
+
+
+FALLING = np.linspace(2.0, 0.5, 20)
+SEEN = {
+    "overfitting": curves([*np.linspace(2, 0.5, 10), *np.linspace(0.5, 1.0, 10)], np.linspace(2, 0.01, 20)),
+    "generalization_gap": curves(np.linspace(1, 0.3, 20).clip(0.4), np.linspace(1, 0.01, 20)),
+    "still_improving": curves(FALLING, FALLING),
+    "underfitting": curves([*np.linspace(2, 1, 10), *[1.0] * 10], [*np.linspace(2, 1, 10), *[0.98] * 10]),
+    "plateau": curves([1.5] * 20, [1.49] * 20),
+    "noisy_loss": curves([0.1] * 20, [0.09] * 20, [0.01, 0.3] * 50),
+    "bad_start": curves([0.1] * 20, [0.09] * 20, [30.0, *[0.1] * 99]),
+}
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_a_curve_is_put_into_words(name: str) -> None:
+    found = read(SEEN[name], LEVELS)
+    assert name in [finding.name for finding in found]
+    assert not any(finding.fault for finding in found)
+
+
+def test_a_good_curve_is_not_complained_about() -> None:
+    values = [*np.linspace(1, 0.02, 15), *[0.02] * 5]
+    assert read(curves(values, values), LEVELS) == []
+
+
+def test_suggestions_follow_the_findings(make_trials: Make) -> None:
+    trials = make_trials(SMALL)
+    plain = [s.name for s in suggest(trials, result(1.0, 1.1), [])]
+    regularized = [s.name for s in suggest(trials, result(1.0, 1.1), ["overfitting"])]
+    assert "dropout 0.2" not in plain
+    assert {"dropout 0.2", "weight decay 0.0001", "shifted images"} <= set(regularized)
+    assert suggest(trials, result(1.0, 1.1), [], linear=0.9)[0].changes == {"architecture": "perceptron"}
+
+
+def test_finding_a_rate_leaves_the_random_state_alone(make_trials: Make) -> None:
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    report = find_learning_rate(make_trials("data=blobs", SMALL), seeds=(0, 1), steps=40)
+    assert report.numbers["lowest"] <= report.numbers["stable"] <= report.numbers["highest"]
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_the_coarse_grid_grows_beyond_an_edge_that_wins(make_trials: Make) -> None:
+    report = coarse_grid(make_trials("data=blobs", SMALL), stable=1e-4, epochs=1, seeds=(0,))
+    assert report.numbers["best"]["changes"]["optimizer.learning_rate"] > 1e-4
+    assert "edge_of_grid" in report.names()
+
+
+def test_refining_keeps_the_schedule_constant_and_reports_the_spread(make_trials: Make) -> None:
+    trials = make_trials("data=moons", SMALL)
+    best = result(1.0, **{"regularizer": ["weight_decay"], "trainer.steps": None})
+    report = refine_grid(trials, [best], epochs=3, seeds=(0, 1))
+    assert len(report.trials) == 6
+    assert all("scheduler=constant" in trial.command for trial in report.trials)
+    assert all(row[3] > 0 for row in report.tables[0].rows)
+
+
+def test_improving_stops_without_time_and_compares_on_fresh_seeds(make_trials: Make) -> None:
+    trials = make_trials("data=moons", SMALL)
+    best = result(0.2, 0.3, **{"regularizer": ["weight_decay"], "trainer.steps": None, "trainer.epochs": 2.0})
+    stopped = improve(trials, best, [], go_on=lambda epochs: False)
+    assert stopped.numbers["stop"] == "no time left"
+    assert stopped.numbers["best"]["changes"] == dict(best.changes)
+    report = improve(trials, best, [], rounds=1, seeds=2)
+    assert any(trial.name.startswith("round 1 as before") and "seed=2" in trial.command for trial in report.trials)
+
+
+def test_a_report_survives_json(make_trials: Make) -> None:
+    import json
+
+    report = check_initial_loss(make_trials("data=diabetes", "loss=squared_error", SMALL), seeds=(0, 1))
+    again = StepReport.from_dict(json.loads(json.dumps(report.to_dict())))
+    assert again.to_dict() == report.to_dict()
+    assert again.numbers["theory"] == pytest.approx(0.5, abs=1e-3)

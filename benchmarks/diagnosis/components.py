@@ -14,6 +14,7 @@ from nnlab.architecture.base import Head, MakeActivation
 from nnlab.data.base import Raw, Source
 from nnlab.data.preprocessing import Preprocessing, Rescale, Transform
 from nnlab.randomness import generator
+from nnlab.types import Task
 
 Change = Literal["duplicated", "target_column", "imbalanced", "shuffled"]
 
@@ -50,6 +51,30 @@ class Altered(Source):
         else:
             targets = targets[torch.randperm(len(targets), generator=draw)]
         return dataclasses.replace(raw, inputs=inputs, targets=targets, test=None)
+
+
+@dataclasses.dataclass(kw_only=True)
+class Generated(Source):
+    """Data sets that only the zoo has, so that no threshold was chosen on them.
+
+    Args:
+        kind: `circles`: one class around the other (noise 0.1, half the radius); `friedman`: regression on ten inputs,
+            five of which matter (Friedman 1991, noise 1).
+        examples: how many.
+    """
+
+    kind: Literal["circles", "friedman"] = "circles"
+    examples: int = 1000
+
+    def read(self, seed: int, root: Path) -> Raw:
+        """Drawn from the seed."""
+        from sklearn import datasets
+
+        if self.kind == "circles":
+            x, y = datasets.make_circles(self.examples, noise=0.1, factor=0.5, random_state=seed)
+            return Raw(torch.from_numpy(x), torch.from_numpy(y), Task.BINARY, ("outer", "inner"), "circles")
+        x, y = datasets.make_friedman1(self.examples, noise=1.0, random_state=seed)
+        return Raw(torch.from_numpy(x), torch.from_numpy(y)[:, None], Task.REGRESSION, ("y",), "friedman")
 
 
 class Unscaled(Preprocessing):

@@ -13,6 +13,7 @@ from nnlab.loss.base import Loss
 from nnlab.types import Dataset, Split
 
 SAMPLE = 2048  # examples that correlations and the best constant output are computed from
+FEWEST_CORRELATED = 100
 FEWEST = 16  # data sets with fewer different examples, such as XOR, share them between splits on purpose
 
 
@@ -89,6 +90,8 @@ def _strongest_correlation(split: Split, classes: int) -> tuple[float, int]:
     With classes it is the correlation ratio (Fisher 1925): the root of the share of an input's variance that lies
     between the classes, 1 where the input is one number within each class.
     """
+    if len(split) < FEWEST_CORRELATED:
+        return 0.0, 0  # among hundreds of inputs, some tell a few examples apart by chance
     x = split.inputs.flatten(1).float()
     x = x - x.mean(0)
     if not split.targets.is_floating_point():

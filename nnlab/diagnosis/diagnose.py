@@ -50,12 +50,12 @@ RULES: tuple[tuple[str, Rule, tuple[str, ...]], ...] = (
     ("learning_rate_too_high", rates.too_high, OUTCOME),
     ("loss_exploded", rates.exploded, OUTCOME),
     ("imbalance_ignored", predictions.imbalance, OUTCOME),
-    ("no_learning", fit.no_learning, OUTCOME),
     ("learning_rate_too_low", rates.too_low, OUTCOME),
     ("learning_rate_decayed_too_early", rates.decayed_too_early, OUTCOME),
     ("train_evaluation_mismatch", predictions.mismatch, OUTCOME),
+    ("no_learning", fit.no_learning, OUTCOME),
     ("overfitting", fit.overfitting, LATE),
-    ("class_collapse", predictions.collapse, LATE),
+    ("class_collapse", predictions.collapse, OUTCOME),
     ("still_improving", fit.still_improving, LATE),
     ("underfitting", fit.underfitting, LATE),
     ("plateau", fit.plateau, LATE),
@@ -86,10 +86,12 @@ def diagnose(record: RunRecord) -> list[Finding]:
 def _ranked(found: dict[str, Finding]) -> list[str]:
     """Names in the order of the table, but what is wrong at the start before what turned up later."""
     position = {name: i for i, (name, _, _) in enumerate(RULES)}
-    late = {"saturated_units", "dead_units"}
-    after = position["learning_rate_too_low"] + 0.5
 
     def rank(name: str) -> float:
-        return after if name in late and found[name].step is None else position[name]
+        if name in ("saturated_units", "dead_units") and found[name].step is None:
+            return position["learning_rate_too_low"] + 0.5
+        if name == "class_collapse" and found[name].evidence["skewed weights"]:
+            return position["leakage_suspected"] + 0.5
+        return position[name]
 
     return sorted(found, key=rank)

@@ -10,6 +10,7 @@ import numpy as np
 from nnlab.diagnosis.finding import Finding
 from nnlab.diagnosis.view import CLEARLY_SHORT, View
 
+CERTAIN = 30  # validation examples from which their loss says something about others
 GAP = 0.15  # rise of the validation loss over its minimum, per what there is to learn
 STRONG = {"weight_decay": 0.1, "optimizer": 1.0, "l1": 0.01, "max_norm": math.inf}
 STRONG_NOISE = 0.8
@@ -27,7 +28,11 @@ def overfitting(view: View) -> Iterator[Finding]:
     end = float(np.nanmean(values[-max(1, len(values) // 10) :]))
     rise, gap = (end - values[best]) / data.scale, (end - view.train_loss) / data.scale
     reliable = end - values[best] > 0.1 * abs(values[best])
-    if not (rise > GAP and gap > GAP and reliable and curve.steps[best] < 0.8 * curve.steps[-1]):
+    rising = rise > GAP and gap > GAP and reliable and curve.steps[best] < 0.8 * curve.steps[-1]
+    memorised = view.learned > 0.9 and gap > 0.5 and view.weak
+    # A handful of validation examples has a loss of its own.
+    few = data.examples.get("validation", 0) < CERTAIN and rise < 2
+    if few or not (rising or memorised):
         return
     opened = curve.steps[best]
     kept = [*record.penalties, *record.noise] or ["weight_decay"]
@@ -37,7 +42,7 @@ def overfitting(view: View) -> Iterator[Finding]:
         f"Since step {opened} the validation loss has risen from {values[best]:.3g} to {end:.3g} while the training "
         f"loss fell to {view.train_loss:.3g}: the network learns its training examples by heart.",
         {"best validation loss": float(values[best]), "validation loss": end, "training loss": view.train_loss},
-        (f"regularizer=[{names}]", "regularizer.early_stopping.patience=3"),
+        (f"regularizer=[{names}]", f"regularizer.early_stopping.patience={max(5, len(values) // 10)}"),
         step=opened,
         certain=rise > 4 * GAP,
     )
@@ -64,9 +69,10 @@ def still_improving(view: View) -> Iterator[Finding]:
     curve = record.curves.get("loss")
     newest = not curve or min(curve.values) >= 0.98 * curve.values[-1] - 1e-12 or curve.values[-1] < 0
     few = record.steps < FEW_EPOCHS * record.steps_per_epoch and record.steps < FEW_STEPS
-    if not (((fall > 0.03 and newest) or few) and view.weak) or (_tiny(view) and not few):
+    short = view.weak and view.shortfall > CLEARLY_SHORT
+    if not (((fall > 0.03 and newest) or few) and short) or (view.tiny and not few):
         return
-    steps = 4 * record.total_steps
+    steps = (10 if few else 4) * record.total_steps
     by_epoch = steps % record.steps_per_epoch == 0
     length = (
         (f"trainer.epochs={steps // record.steps_per_epoch}",)
@@ -83,20 +89,14 @@ def still_improving(view: View) -> Iterator[Finding]:
     )
 
 
-def _tiny(view: View) -> bool:
-    """Whether a linear model or a hidden layer of two units at most stands in the way."""
-    hidden = list(view.record.weights)[:-1]
-    return bool(view.record.weights) and min((w.shape[0] for w in hidden), default=0) <= 2
-
-
 def no_learning(view: View) -> Iterator[Finding]:
     """The validation is no better than the best constant, and nor are simple methods: inputs do not tell targets."""
     data = view.record.data
     skill = view.skill("validation")
     if data is None or math.isnan(skill) or view.record.status == "diverged" or view.record.steps < 20:
         return
-    limit = max(0.05, view.margin)
-    if skill > limit or data.reference > limit:
+    limit = min(max(0.05, view.margin), 0.15)
+    if skill > limit or data.reference > limit or data.examples.get("validation", 0) < CERTAIN:
         return
     yield Finding(
         "no_learning",
@@ -141,7 +141,7 @@ def underfitting(view: View) -> Iterator[Finding]:
         return
     if view.shortfall < CLEARLY_SHORT:
         return
-    if train > record.data.reference - 0.05 or (trend(view) > 0.05 and not _tiny(view)):
+    if train > record.data.reference - 0.05 or (trend(view) > 0.05 and not view.tiny):
         return
     linear = len(record.weights) <= 1
     capacity = max((w.shape[0] for w in list(record.weights)[:-1]), default=0)

@@ -11,9 +11,9 @@ from nnlab.diagnosis.data_facts import data_facts
 from nnlab.diagnosis.network_facts import (
     NetworkFacts,
     activation_layers,
-    has_batch_norm,
     network_facts,
     noise_of,
+    norm_momentum,
     option,
     weight_facts,
 )
@@ -80,6 +80,7 @@ def _record(
     end = int(seen[-1]) + 1 if len(seen) else 0
     ending = "/validation"
     kinds = [option(module) for module in activation_layers(member.network).values()]
+    momentum = norm_momentum(member.network)
     weights = getattr(trainer.loss, "class_weights", None)
     return RunRecord(
         losses=losses[:end],
@@ -99,7 +100,8 @@ def _record(
         batch_size=trainer.population.batches.batch_size * trainer.settings.accumulate,
         penalties=_strengths(member.penalties, member.optimizer),
         noise=noise_of(member.network),
-        batch_norm=has_batch_norm(member.network),
+        batch_norm=momentum is not None,
+        norm_momentum=float("nan") if momentum is None else momentum,
         augmented=bool(member.augmentations),
         class_weights=tuple(weights) if weights is not None else (),
         clipped=member.clip_norm is not None or member.clip_value is not None,

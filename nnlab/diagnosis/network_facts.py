@@ -195,6 +195,7 @@ def noise_of(network: nn.Module) -> dict[str, float]:
     return found
 
 
-def has_batch_norm(network: nn.Module) -> bool:
-    """Whether a layer behaves differently in evaluation because it has running statistics."""
-    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
+def norm_momentum(network: nn.Module) -> float | None:
+    """How fast running statistics follow the batches, the smallest of all batch norms; None where there are none."""
+    norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    return min((1.0 if norm.momentum is None else norm.momentum for norm in norms), default=None)

@@ -23,7 +23,9 @@ def collapse(view: View) -> Iterator[Finding]:
     predicted = facts.predicted.index(most)
     share = data.class_counts[predicted] / max(sum(data.class_counts), 1)
     weights = view.record.class_weights
-    skewed = bool(weights) and max(weights) > 20 * max(min(weights), 1e-12) and view.weak
+    # Weights that make up for rare classes are what they should be.
+    shares = [w * n for w, n in zip(weights, data.class_counts, strict=False)]
+    skewed = bool(shares) and max(shares) > 20 * max(min(shares), 1e-12) and view.weak
     if not skewed and (most < COLLAPSED * total or share > 0.8):
         return
     why = (
@@ -83,6 +85,8 @@ def mismatch(view: View) -> Iterator[Finding]:
         remedy = (f"regularizer.{part}.p=0.2",)
     elif view.record.batch_size < 8:
         remedy = ("trainer.batch_size=32",)
+    elif view.record.norm_momentum < 0.01:
+        remedy = ("architecture=mlp", "architecture.batch_norm=true")
     yield Finding(
         "train_evaluation_mismatch",
         f"The same training examples have a loss of {tail:.3g} in training mode but {facts.loss:.3g} in evaluation "

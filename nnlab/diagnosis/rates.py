@@ -17,7 +17,7 @@ from nnlab.diagnosis.view import EARLY, View, rounded
 USUAL = {"adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3, "adagrad": 0.02, "adadelta": 1.0, "sgd": 0.1, "momentum": 0.1}
 USUAL |= {"heavy_ball": 0.01, "nesterov": 0.01}
 ADAPTIVE = ("adam", "adamw", "rmsprop", "adagrad", "adadelta")
-HEALTHY = 3e-3  # the update-to-weight ratio that a suggested rate aims at
+HEALTHY = 5e-3  # the update-to-weight ratio that a suggested rate aims at
 HIGH_EARLY = 0.25  # a ratio in the first steps from which weights are overwritten rather than adjusted
 HIGH_LATE = 0.05
 LOW = 2e-4
@@ -32,7 +32,7 @@ def suggested_rate(view: View) -> float:
     if record.optimizer in ADAPTIVE or not 0 < ratio < math.inf:
         return usual
     estimate = record.learning_rate * HEALTHY / ratio
-    return min(max(estimate, usual / 30), usual * 10)
+    return min(max(estimate, usual / 5), usual * 5)
 
 
 def _early_ratio(view: View) -> float:
@@ -83,7 +83,9 @@ def too_high(view: View) -> Iterator[Finding]:
     noisy = _oscillation(view)
     jumps = early > HIGH_EARLY or late > HIGH_LATE
     bad = view.weak or (not record.splits and view.learned < 0.3)
-    if not (diverged or (jumps and bad and record.steps >= 20)):
+    windows = view.windows
+    falls = len(windows) > 1 and bool((np.diff(windows) < 0).mean() > 0.7) and view.learned > 0.3
+    if not (diverged or (jumps and bad and not falls and record.steps >= 20)):
         return
     rate = suggested_rate(view)
     rate = rate if rate < record.learning_rate else record.learning_rate / 10

@@ -142,6 +142,7 @@ class RunRecord:
         penalties: strengths by option, such as `weight_decay`.
         noise: drop probabilities by option, such as `dropout`.
         batch_norm: whether the network has batch norm.
+        norm_momentum: how fast its running statistics follow, the smallest of its layers; NaN where there are none.
         augmented: whether inputs are augmented in training.
         class_weights: those of the loss, if it has any.
         clipped: whether gradients are clipped.
@@ -167,6 +168,7 @@ class RunRecord:
     penalties: Mapping[str, float] = dataclasses.field(default_factory=dict)
     noise: Mapping[str, float] = dataclasses.field(default_factory=dict)
     batch_norm: bool = False
+    norm_momentum: float = float("nan")
     augmented: bool = False
     class_weights: tuple[float, ...] = ()
     clipped: bool = False

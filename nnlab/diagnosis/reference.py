@@ -52,4 +52,5 @@ def _ridge(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
     gram = (x.T @ x).double()
     gram.diagonal().add_(1e-2 * len(x))
     weight = torch.linalg.solve(gram, (x.T @ (y - offset)).double()).to(x.dtype)
-    return z @ weight + offset
+    prediction: Tensor = z @ weight + offset
+    return prediction

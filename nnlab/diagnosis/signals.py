@@ -86,7 +86,7 @@ def exploding(view: View) -> Iterator[Finding]:
 def dead(view: View) -> Iterator[Finding]:
     """Units that give the same value for every example."""
     kinds = {layer.name: layer.kind for layer in view.record.layers}
-    if not view.weak and view.record.splits:
+    if (not view.weak and view.record.splits) or view.tiny:
         return
     start = {n: v for n, v in view.early("activation_dead").items() if v > DEAD}
     end = {f.name: f.dead for f in view.record.layers if f.dead > DEAD and f.kind in DYING}
@@ -121,7 +121,7 @@ def _fades(view: View, dead: dict[str, float]) -> bool:
 
 def saturated(view: View) -> Iterator[Finding]:
     """Units of sigmoid or tanh that sit where the activation is flat."""
-    if view.record.activation not in SATURATING or (not view.weak and view.record.splits):
+    if view.record.activation not in SATURATING or (not view.weak and view.record.splits) or view.tiny:
         return
     start = {n: v for n, v in view.early("activation_saturated").items() if v > SATURATED}
     end = {f.name: f.saturated for f in view.record.layers if f.saturated > SATURATED and f.kind in SATURATING}
@@ -181,7 +181,7 @@ def hockey_stick(view: View) -> Iterator[Finding]:
     data = view.record.data
     if data is None or not view.record.steps:
         return
-    if not view.first_loss > max(data.large_loss, data.baseline + 2 * data.scale):
+    if not view.first_loss > max(1.5 * data.large_loss, data.baseline + 2 * data.scale):
         return
     yield Finding(
         "hockey_stick_start",

@@ -69,6 +69,11 @@ class View:
         metric = facts.metric if facts is not None else curve.values[-1] if curve else math.nan
         if self.record.task is Task.REGRESSION:
             return 1 - (metric / data.baseline_metric) ** 2 if data.baseline_metric > 0 else 0.0
+        if self.record.class_weights and facts is not None:
+            # Then rare classes count as much as others, and so they do here.
+            found = [recall for recall in facts.recall if not math.isnan(recall)]
+            chance = 1 / max(len(facts.recall), 1)
+            return (sum(found) / max(len(found), 1) - chance) / (1 - chance)
         return (metric - data.baseline_metric) / max(1 - data.baseline_metric, 1e-9)
 
     @functools.cached_property
@@ -102,7 +107,13 @@ class View:
     @functools.cached_property
     def weak(self) -> bool:
         """Whether the network has clearly not learned what there is to learn."""
-        return self.shortfall > max(SHORT, self.margin)
+        return self.shortfall > max(SHORT, 1.5 * self.margin)
+
+    @property
+    def tiny(self) -> bool:
+        """Whether a linear model or a hidden layer of two units at most stands in the way."""
+        hidden = list(self.record.weights)[:-1]
+        return bool(self.record.weights) and min((w.shape[0] for w in hidden), default=0) <= 2
 
     @functools.cached_property
     def update_ratio(self) -> Series:

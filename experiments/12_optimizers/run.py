@@ -10,7 +10,7 @@ from experiments.reporting import Evidence, panels, shown, smoothed
 from experiments.running import Grid, train
 
 QUICK: dict[str, Any] = {"data": "digits", "limit": None, "widths": [32], "epochs": 4, "seeds": 2, "batch": 32}
-DEFAULT: dict[str, Any] = {"data": "mnist", "limit": 1500, "widths": [64, 64], "epochs": 5, "seeds": 2, "batch": 100}
+DEFAULT: dict[str, Any] = {"data": "mnist", "limit": 3000, "widths": [64, 64], "epochs": 6, "seeds": 2, "batch": 100}
 FULL: dict[str, Any] = {"data": "mnist", "limit": None, "widths": [500, 300], "epochs": 6, "seeds": 5, "batch": 100}
 
 POWERS = [1.0, 0.1, 0.01, 0.001, 0.0001]

@@ -8,10 +8,11 @@ parameter the L2 norm of its gradient, and of every weight the ratio of its upda
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from nnlab.activation.base import Activation
-from nnlab.statistics import activations, updates
+from nnlab.statistics import activations, gradients, updates
 from nnlab.training import Callback, Trainer
 from nnlab.validation import check
 
@@ -40,24 +41,26 @@ class Statistics(Callback):
     def after_backward(self, trainer: Trainer) -> None:
         if not scheduled(trainer.step + 1, self.every):
             return
-        layout = trainer.stack.layout
-        gradients = layout.views(trainer.stack.gradient)
-        self._values = {f"gradient_norm/{name}": value.flatten(1).norm(dim=1) for name, value in gradients.items()}
-        self._values["gradient_norm/all"] = trainer.stack.gradient.norm(dim=1)
+        stack = trainer.stack
+        views = stack.layout.views(stack.gradient)
+        self._values = {f"gradient_norm/{name}": gradients.norm(value) for name, value in views.items()}
+        self._values["gradient_norm/all"] = gradients.norm(stack.gradient)
         self._values |= self.activations(trainer)
-        self._before = trainer.stack.theta.clone()
+        self._before = stack.theta.clone()
         self._members = list(trainer.active)
 
     def step_end(self, trainer: Trainer) -> None:
         if self._before is None:
             return
         if self._members == trainer.active:
-            old = trainer.stack.layout.weights(self._before)
-            for name, value in trainer.stack.layout.weights(trainer.stack.theta).items():
-                self._values[f"update_ratio/{name}"] = updates.update_to_weight(value - old[name], old[name])
-            columns = {name: value.tolist() for name, value in self._values.items()}
-            for row, member in enumerate(trainer.active):
-                trainer.history.record(trainer.step, member, {name: column[row] for name, column in columns.items()})
+            stack = trainer.stack
+            old, new = stack.layout.weights(self._before), stack.layout.weights(stack.theta - self._before)
+            for name, update in new.items():
+                self._values[f"update_ratio/{name}"] = updates.update_to_weight(update, old[name])
+            # One transfer from the device for all.
+            table = torch.stack([value.to(stack.theta.dtype) for value in self._values.values()], 1).tolist()
+            for member, row in zip(trainer.active, table, strict=True):
+                trainer.history.record(trainer.step, member, dict(zip(self._values, row, strict=True)))
         self._before = None
 
     def activations(self, trainer: Trainer) -> dict[str, Tensor]:

@@ -17,10 +17,11 @@ import numpy as np
 
 from nnlab.callbacks import tensorboard_summaries as summaries
 from nnlab.callbacks.tensorboard_records import message, record, scalar_events
-from nnlab.training import Callback, Run, Trainer
+from nnlab.training import Callback, Record, Run, Trainer
 from nnlab.validation import check
 
 FLUSH_STEPS = 1000
+FLUSH_SECONDS = 2.0  # between two writes while training, at validations
 PREFIX = "events.out.tfevents."
 # Sections and keys of a config that say nothing about the result, or that a table has no room for.
 UNSHOWN = ("name", "output_dir", "data_root", "resume", "sweep", "callbacks", "experiment")
@@ -93,6 +94,7 @@ class TensorBoard(Callback):
 
     def fit_start(self, trainer: Trainer) -> None:
         self._files = [self._open(trainer, run) for run in trainer.runs]
+        self._written = time.monotonic()
         self._steps = len(trainer.history.losses)
         self._records = len(trainer.history.records)
 
@@ -101,7 +103,8 @@ class TensorBoard(Callback):
             self.write(trainer)
 
     def evaluated(self, trainer: Trainer) -> None:
-        self.write(trainer)
+        if time.monotonic() - self._written >= FLUSH_SECONDS:
+            self.write(trainer)
 
     def fit_end(self, trainer: Trainer) -> None:
         self.write(trainer)
@@ -120,12 +123,11 @@ class TensorBoard(Callback):
             suffixes = {member: f"/member_{i}" if len(run.members) > 1 else "" for i, member in enumerate(run.members)}
             for member, suffix in suffixes.items():
                 self._write_steps(trainer, member, file, suffix, now)
-            for entry in trainer.history.records[self._records :]:
-                if entry.member in suffixes:
-                    suffix = suffixes[entry.member]
-                    file.scalars(entry.step, {tag + suffix: value for tag, value in entry.values.items()}, now)
+            own = [entry for entry in trainer.history.records[self._records :] if entry.member in suffixes]
+            _write_records(own, suffixes, file, now)
             file.flush()
         self._steps, self._records = len(trainer.history.losses), len(trainer.history.records)
+        self._written = time.monotonic()
 
     @staticmethod
     def _open(trainer: Trainer, run: Run) -> EventFile:
@@ -173,6 +175,17 @@ class TensorBoard(Callback):
 
     def load_state(self, member: int, state: dict[str, Any]) -> None:
         self._average[member] = (state["average"], state["count"])
+
+
+def _write_records(records: Sequence[Record], suffixes: Mapping[int, str], file: EventFile, now: float) -> None:
+    """Append sparse scalars; those with the same tags, such as all validations of a member, in one block."""
+    blocks: dict[tuple[str, ...], list[Record]] = {}
+    for entry in records:
+        blocks.setdefault(tuple(tag + suffixes[entry.member] for tag in entry.values), []).append(entry)
+    for tags, entries in blocks.items():
+        steps = np.array([entry.step for entry in entries])
+        columns = np.array([list(entry.values.values()) for entry in entries]).T
+        file.scalar_block(steps, dict(zip(tags, columns, strict=True)), now)
 
 
 def whole_records(data: bytes) -> int:

@@ -1,0 +1,42 @@
+"""How much of a run's time may go into looking at it: a share of the time that it has been training."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+from nnlab.validation import check
+
+
+class Budget:
+    """Keeps count of the time spent.
+
+    Args:
+        share: of the training time that may be spent. [0, 1]
+    """
+
+    def __init__(self, share: float) -> None:
+        self.share = check("share", share, "[0, 1]")
+        self._started = time.perf_counter()
+        self._spent = 0.0
+        self._last = 0.0
+
+    def start(self) -> None:
+        """Training begins."""
+        self._started = time.perf_counter()
+        self._spent = self._last = 0.0
+
+    def allows(self) -> bool:
+        """Whether spending as much as the last time keeps within the share."""
+        return self._spent + self._last <= self.share * (time.perf_counter() - self._started)
+
+    @contextlib.contextmanager
+    def spending(self) -> Iterator[None]:
+        """The time inside the block is spent."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._last = time.perf_counter() - started
+            self._spent += self._last

@@ -1,0 +1,73 @@
+"""Histograms of weights, gradients and activations of every layer, before the first step and then once per epoch.
+
+All three belong to the same pass: the weights before an update, the activations of its minibatch, and the gradient
+that follows from them. An epoch is left out where looking would take more than its share of the time; the beginning
+and the end never are.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nnlab.callbacks.budget import Budget
+from nnlab.callbacks.statistics import activation_layers
+from nnlab.callbacks.tensorboard import EventFile
+from nnlab.training import Callback, Trainer
+from nnlab.validation import check
+
+
+class Histograms(Callback):
+    """Writes the histograms, for an ensemble those of its first member.
+
+    Args:
+        share: of the time that may be spent. [0, 1]
+        bins: number of bins. [2, inf)
+    """
+
+    def __init__(self, share: float = 0.01, bins: int = 40) -> None:
+        self.budget = Budget(share)
+        self.bins = check("bins", bins, "[2, inf)")
+
+    def fit_start(self, trainer: Trainer) -> None:
+        self.budget.start()
+        self._layers = list(activation_layers(trainer.stack.network))
+
+    def after_backward(self, trainer: Trainer) -> None:
+        done = trainer.step + 1
+        ends = done >= trainer.total_steps
+        if not (trainer.step == 0 or ends or done % trainer.steps_per_epoch == 0):
+            return
+        if trainer.step == 0 or ends or self.budget.allows():
+            with self.budget.spending():
+                self.write(trainer)
+
+    def write(self, trainer: Trainer) -> None:
+        """Append the histograms of every run, as far as the time goes."""
+        stack = trainer.stack
+        values = {f"weights/{name}": value for name, value in stack.layout.weights(stack.theta).items()}
+        values |= {f"gradients/{name}": value for name, value in stack.layout.weights(stack.gradient).items()}
+        if self._layers:
+            captured = stack.capture(trainer.inputs, self._layers)
+            values |= {f"activations/{name}": value for name, value in captured.items()}
+        for position, run in enumerate(trainer.runs):
+            if run.members[0] in trainer.active and (position == 0 or self.budget.allows()):
+                row = trainer.active.index(run.members[0])
+                tables = {tag: table(value[row], self.bins) for tag, value in values.items()}
+                EventFile(run).histograms(trainer.step, tables)
+
+
+def table(values: Tensor, bins: int) -> tuple[np.ndarray, np.ndarray]:
+    """Edges (bins + 1,) and counts (bins,) of values of any shape; what is not finite is left out."""
+    flat = values.detach().flatten()
+    low, high = (bound.item() for bound in flat.aminmax()) if len(flat) else (0.0, 0.0)
+    if not np.isfinite(high - low):
+        flat = flat[torch.isfinite(flat)]
+        low, high = (bound.item() for bound in flat.aminmax()) if len(flat) else (0.0, 0.0)
+    if high - low <= 1e-6 * max(abs(low), abs(high)):  # one value, but for rounding: a bin around it
+        margin = max(1e-6 * abs(low), 1e-12)
+        return np.linspace(low - margin, high + margin, 2), np.array([float(len(flat))])
+    flat = flat if flat.is_floating_point() and flat.dtype != torch.bfloat16 else flat.float()
+    counts = torch.histc(flat, bins, low, high)
+    return np.linspace(low, high, bins + 1), counts.cpu().double().numpy()

@@ -68,6 +68,9 @@ def run(data: str, limit: int | None, widths: list[int], epochs: int, seeds: int
             "equal budget: five snapshots beat the single long run in likelihood": bool(
                 snapshot["nll"].mean() < longer["nll"].mean()
             ),
+            "equal budget: five snapshots are more accurate than the single long run": bool(
+                snapshot["accuracy"].mean() > longer["accuracy"].mean()
+            ),
             "the gain in accuracy is the lecture's 2 points (1.5 to 2.5)": bool(1.5 <= gain.mean() <= 2.5),
         }
     table = [["", "test error %", "negative log-likelihood", "Brier score", "calibration error"]]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nnlab.build import locate
+from nnlab.config.schema import locate
 from nnlab.device import resolve_device
 from nnlab.errors import UserError
 from nnlab.launch import train_runs
@@ -139,9 +139,9 @@ def _compare_metrics(before: Mapping[str, Any], again: Result) -> list[str]:
             lines.append(f"{key}: was {before.get(key)}, is {now}")
     for split, metrics in before["metrics"].items():
         for name, value in metrics.items():
-            now = again.metrics.get(split, {}).get(name, math.nan)
-            if repr(float(value)) != repr(float(now)):
-                lines.append(f"{split} {name}: {_change(repr(value), repr(now))}")
+            found = again.metrics.get(split, {}).get(name, math.nan)
+            if repr(float(value)) != repr(float(found)):
+                lines.append(f"{split} {name}: {_change(repr(value), repr(found))}")
     return lines
 
 

@@ -20,7 +20,7 @@ from benchmarks.diagnosis.zoo import DATA, HELD_OUT, TUNING, Case, cases, clean
 from nnlab.diagnosis import Finding, diagnose
 from nnlab.diagnosis.view import View
 
-SEEDS = {"tuning": 0, "held-out": 11}
+SEEDS = {"tuning": 0, "held-out": 23}
 
 
 @dataclasses.dataclass

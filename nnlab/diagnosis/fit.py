@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from nnlab.diagnosis.finding import Finding
-from nnlab.diagnosis.view import CLEARLY_SHORT, View
+from nnlab.diagnosis.view import CHANCE, CLEARLY_SHORT, View
 
 CERTAIN = 30  # validation examples from which their loss says something about others
 GAP = 0.15  # rise of the validation loss over its minimum, per what there is to learn
@@ -29,21 +29,25 @@ def overfitting(view: View) -> Iterator[Finding]:
     rise, gap = (end - values[best]) / data.scale, (end - view.train_loss) / data.scale
     reliable = end - values[best] > 0.1 * abs(values[best])
     rising = rise > GAP and gap > GAP and reliable and curve.steps[best] < 0.8 * curve.steps[-1]
-    memorised = view.learned > 0.9 and gap > 0.5 and view.weak
+    behind = view.skill("train") - view.skill("validation")
+    memorised = view.learned > 0.9 and gap > GAP and behind > 0.2
     # A handful of validation examples has a loss of its own.
     few = data.examples.get("validation", 0) < CERTAIN and rise < 2
     if few or not (rising or memorised):
         return
     opened = curve.steps[best]
     kept = [*record.penalties, *record.noise] or ["weight_decay"]
+    decay = () if record.penalties else ("regularizer.weight_decay.strength=0.01",)
     names = ",".join(dict.fromkeys(["weight_decay", *(n for n in kept if n != "optimizer"), "early_stopping"]))
     yield Finding(
         "overfitting",
         f"Since step {opened} the validation loss has risen from {values[best]:.3g} to {end:.3g} while the training "
         f"loss fell to {view.train_loss:.3g}: the network learns its training examples by heart.",
         {"best validation loss": float(values[best]), "validation loss": end, "training loss": view.train_loss},
-        (f"regularizer=[{names}]", f"regularizer.early_stopping.patience={max(5, len(values) // 10)}"),
+        (f"regularizer=[{names}]", *decay, f"regularizer.early_stopping.patience={max(5, len(values) // 50)}"),
         step=opened,
+        # A loss that rises for its confidence alone costs no predictions.
+        severity="fault" if behind > GAP or view.weak or math.isnan(behind) else "note",
         certain=rise > 4 * GAP,
     )
 
@@ -72,7 +76,7 @@ def still_improving(view: View) -> Iterator[Finding]:
     short = view.weak and view.shortfall > CLEARLY_SHORT
     if not (((fall > 0.03 and newest) or few) and short) or (view.tiny and not few):
         return
-    steps = (10 if few else 4) * record.total_steps
+    steps = max(10 * record.total_steps, 500) if few else 4 * record.total_steps
     by_epoch = steps % record.steps_per_epoch == 0
     length = (
         (f"trainer.epochs={steps // record.steps_per_epoch}",)
@@ -95,7 +99,7 @@ def no_learning(view: View) -> Iterator[Finding]:
     skill = view.skill("validation")
     if data is None or math.isnan(skill) or view.record.status == "diverged" or view.record.steps < 20:
         return
-    limit = min(max(0.05, view.margin), 0.15)
+    limit = max(0.1, min(view.margin, CHANCE))
     if skill > limit or data.reference > limit or data.examples.get("validation", 0) < CERTAIN:
         return
     yield Finding(

@@ -16,7 +16,6 @@ from nnlab.diagnosis.view import EARLY, View, rounded
 
 USUAL = {"adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3, "adagrad": 0.02, "adadelta": 1.0, "sgd": 0.1, "momentum": 0.1}
 USUAL |= {"heavy_ball": 0.01, "nesterov": 0.01}
-ADAPTIVE = ("adam", "adamw", "rmsprop", "adagrad", "adadelta")
 HEALTHY = 5e-3  # the update-to-weight ratio that a suggested rate aims at
 HIGH_EARLY = 0.25  # a ratio in the first steps from which weights are overwritten rather than adjusted
 HIGH_LATE = 0.05
@@ -29,10 +28,10 @@ def suggested_rate(view: View) -> float:
     record = view.record
     usual = USUAL.get(record.optimizer, 0.01)
     ratio = _early_ratio(view)
-    if record.optimizer in ADAPTIVE or not 0 < ratio < math.inf:
+    if not 0 < ratio < math.inf:
         return usual
     estimate = record.learning_rate * HEALTHY / ratio
-    return min(max(estimate, usual / 5), usual * 5)
+    return min(max(estimate, usual / 3), usual * 5)
 
 
 def _early_ratio(view: View) -> float:

@@ -12,6 +12,7 @@ from nnlab.types import Task
 
 EARLY = 8  # steps whose statistics still describe the start
 CLEARLY_SHORT = 0.13  # the same, where nothing else is wrong
+CHANCE = 0.2  # the most that is put down to chance: the errors of a bad network have a large spread
 SHORT = 0.1  # skill behind the reference that counts as not having learned what is there
 
 
@@ -107,7 +108,7 @@ class View:
     @functools.cached_property
     def weak(self) -> bool:
         """Whether the network has clearly not learned what there is to learn."""
-        return self.shortfall > max(SHORT, 1.5 * self.margin)
+        return self.shortfall > max(SHORT, min(1.5 * self.margin, CHANCE))
 
     @property
     def tiny(self) -> bool:

@@ -52,8 +52,7 @@ def run(seeds: int, passes: int, limit: int, width: int) -> Evidence:
     curves: dict[str, np.ndarray] = {}
     for name, rates in RATES.items():
         first_order, vary = [f"optimizer={name}", f"trainer.steps={passes}"], {"optimizer.learning_rate": rates}
-        values = counted(grid(*full, *first_order, seeds=range(seeds), vary=vary))[:passes]
-        values = values.reshape(passes, len(rates), seeds)
+        values = counted(grid(*full, *first_order, seeds=range(seeds), vary=vary))[:passes].reshape(passes, -1, seeds)
         curves[name] = values[:, values[-1].mean(1).argmin()].T
     for name in ("lbfgs", "bfgs"):
         rows = []

@@ -54,8 +54,7 @@ def run(steps: int, rates: int, seeds: int, draws: int) -> Evidence:
     grid_of_rates = np.logspace(-6, 1.5, rates).tolist()
     reached: dict[str, np.ndarray] = {}
     kappa: dict[str, list[float]] = {}
-    curves: dict[str, np.ndarray] = {}
-    best_rates: dict[str, float] = {}
+    curves, best_rates = {}, {}
     for name, option in WAYS.items():
         rows, kappa[name] = [], []
         for seed in range(seeds):
@@ -90,8 +89,8 @@ def run(steps: int, rates: int, seeds: int, draws: int) -> Evidence:
     for name, curve in curves.items():
         axes[0].loglog(np.arange(1, steps + 1), curve, label=f"{name}, rate {best_rates[name]:.2g}")
     axes[0].axhline(TARGET, color="grey", linestyle=":")
-    axes[0].set(xlabel="step", ylabel="training loss", title="Logistic regression")
     axes[0].legend()
+    axes[0].set(xlabel="step", ylabel="training loss", title="Logistic regression")
     axes[1].bar([*WAYS], [float(np.median(kappa[name])) for name in WAYS])
     axes[1].set(yscale="log", title="Condition number of the Hessian")
     axes[2].bar([*flips], [100 * share for share in flips.values()])

@@ -60,8 +60,7 @@ def run(units: int, seeds: int, data: str, limit: int | None, width: int, steps:
     equal = train(*shared, f"trainer.steps={steps}", "initialization=constant", "architecture.widths=[64]", seeds=[0])
     weights = equal.trainer.stack.views["linear1.weight"][0]
     differ, same = float((weights - weights[0]).abs().max()), float(equal.last("test", "accuracy")[0, 0])
-    sections = [compose(f"initialization={name}")["initialization"] for name in ("he", "xavier")]
-    rates = [0.001, 0.003, 0.01]
+    rates, sections = [0.001, 0.003, 0.01], [compose(f"initialization={n}")["initialization"] for n in ("he", "xavier")]
     vary = [{"initialization": section, "optimizer.learning_rate": rate} for section in sections for rate in rates]
     net = [f"trainer.steps={steps}", f"architecture.widths={[width] * 30}", "optimizer=heavy_ball"]
     deep = train(*shared, *net, vary=vary, seeds=range(seeds))

@@ -83,7 +83,8 @@ def run(seeds: int, steps: int, widths: list[int], folds: int) -> Evidence:
         "and in the mean": bool(deep[96].mean() < shallow[96].mean()),
     }
     figure, (left, right) = panels(2)
-    left.loglog(widths, [v.mean() for v in by_width.values()], "o-")
+    left.set_xscale("log", base=2)
+    left.semilogy(widths, [v.mean() for v in by_width.values()], "o-")
     left.fill_between(widths, *zip(*[(v.min(), v.max()) for v in by_width.values()], strict=True), alpha=0.15)
     left.set(xlabel="units of the one hidden layer", ylabel="RMSE / std", title="Width: two sines")
     for label, values in (("one layer", shallow), ("three layers", deep)):

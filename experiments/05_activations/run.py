@@ -11,7 +11,7 @@ from experiments.running import Grid, train
 from nnlab.statistics import activations
 
 QUICK: dict[str, Any] = {"data": "digits", "seeds": 3, "steps": 400, "rates": [0.1, 0.5], "depth": 6, "width": 32}
-DEFAULT: dict[str, Any] = {"data": "mnist", "seeds": 3, "steps": 800, "rates": [0.03, 0.1, 0.3, 1.0], "depth": 8,
+DEFAULT: dict[str, Any] = {"data": "mnist", "seeds": 3, "steps": 800, "rates": [0.01, 0.03, 0.1, 0.3, 1.0, 3.0], "depth": 8,
                            "width": 64}  # fmt: skip
 FULL: dict[str, Any] = {**DEFAULT, "seeds": 10, "steps": 20000, "rates": [0.01, 0.03, 0.1, 0.3, 1.0], "width": 128}
 
@@ -59,7 +59,7 @@ def run(data: str, seeds: int, steps: int, rates: list[float], depth: int, width
             row = [layers, name, rates[best], shown(loss[layers, name], 4)]
             reached = shown(speed[layers, name], 0) if below.any(1).all() else f"not all in {steps}"
             table.append(
-                [*row, reached, "0" if dead is None else f"{100 * dead.max():.0f} at most, over rates and seeds"]
+                [*row, reached, "-" if dead is None else f"{100 * dead.max():.0f} at most, over rates and seeds"]
             )
             ax.semilogy(np.arange(1, steps + 1), curves[best].mean(0), label=f"{name} ({rates[best]:g})")
             results[f"{layers} {name}"] = {"rate": rates[best], "loss": loss[layers, name].tolist(),

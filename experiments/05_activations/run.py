@@ -11,9 +11,9 @@ from experiments.running import Grid, train
 from nnlab.statistics import activations
 
 QUICK: dict[str, Any] = {"data": "digits", "seeds": 3, "steps": 400, "rates": [0.1, 0.5], "depth": 6, "width": 32}
-DEFAULT: dict[str, Any] = {"data": "mnist", "seeds": 3, "steps": 800, "rates": [0.01, 0.03, 0.1, 0.3, 1.0, 3.0], "depth": 8,
-                           "width": 64}  # fmt: skip
-FULL: dict[str, Any] = {**DEFAULT, "seeds": 10, "steps": 20000, "rates": [0.01, 0.03, 0.1, 0.3, 1.0], "width": 128}
+RATES = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0]
+DEFAULT: dict[str, Any] = {"data": "mnist", "seeds": 3, "steps": 800, "rates": RATES, "depth": 8, "width": 64}
+FULL: dict[str, Any] = {**DEFAULT, "seeds": 10, "steps": 20000, "width": 128}
 
 NAMES = ["sigmoid", "tanh", "relu", "leaky_relu", "prelu", "elu"]
 TARGET = 0.25  # training loss at which convergence speed is read

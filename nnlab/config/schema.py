@@ -6,12 +6,14 @@ arguments. Nothing here knows Hydra: configs are plain dictionaries, lists, numb
 
 from __future__ import annotations
 
+import builtins
 import difflib
 import functools
 import importlib
 import inspect
 import pkgutil
 import re
+import sys
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -101,6 +103,20 @@ def locate(target: str) -> Callable[..., Any]:
     return typing.cast(Callable[..., Any], found)
 
 
+class _Names(dict[str, Any]):
+    """Names that annotations use, from the modules of a class and its bases; what only type checkers see is `Any`."""
+
+    def __init__(self, found: Any) -> None:
+        super().__init__()
+        for each in reversed(getattr(found, "__mro__", (found,))):
+            self.update(getattr(sys.modules.get(each.__module__ or ""), "__dict__", {}))
+
+    def __missing__(self, name: str) -> Any:
+        if hasattr(builtins, name):
+            raise KeyError(name)
+        return Any
+
+
 @functools.cache
 def signature(target: str) -> Signature:
     """The arguments that the class or function at a dotted path takes.
@@ -114,8 +130,8 @@ def signature(target: str) -> Signature:
     except ValueError:  # built-in classes without a signature
         return Signature({}, open=True)
     try:
-        hints = typing.get_type_hints(found.__init__ if inspect.isclass(found) else found)  # type: ignore[misc]
-    except (NameError, TypeError):  # annotations that exist for the type checker only, or none at all
+        hints = typing.get_type_hints(found.__init__ if inspect.isclass(found) else found, localns=_Names(found))  # type: ignore
+    except (NameError, TypeError, AttributeError):
         hints = {}
     named = {
         parameter.name: Argument(hints.get(parameter.name, Any), parameter.default is parameter.empty)

@@ -190,7 +190,8 @@ def noise_of(network: nn.Module) -> dict[str, float]:
     found: dict[str, float] = {}
     for module in network.modules():
         p = getattr(module, "p", None)
-        if hasattr(module, "noisy") and p is not None:
+        # The template of a population that has lost its last member is bound to no rows.
+        if hasattr(module, "noisy") and p is not None and torch.as_tensor(p).numel():
             found[option(module)] = max(found.get(option(module), 0.0), float(torch.as_tensor(p).max()))
     return found
 

@@ -1,0 +1,36 @@
+"""`nnlab plot`: figures of a run and of several."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import nnlab
+from nnlab.errors import UserError
+from nnlab.plot import main
+
+SMALL = ("architecture.widths=[8]", "trainer.epochs=2", "data.limit=200", "callbacks=[statistics,checkpoint]")
+
+
+def test_a_run_is_drawn_as_png_and_svg(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = nnlab.train(*SMALL, f"output_dir={tmp_path}").directory
+    capsys.readouterr()
+    assert main([str(run)]) == 0
+    names = {"activations", "calibration", "gradient_flow", "learning_rate", "loss", "loss_surface", "train_validation"}
+    assert {path.name for path in (run / "figures").iterdir()} == {f"{n}.{k}" for n in names for k in ("png", "svg")}
+    assert len(capsys.readouterr().out.splitlines()) == 14
+    assert all(path.read_bytes()[1:4] == b"PNG" for path in (run / "figures").glob("*.png"))
+
+
+def test_several_runs_share_a_chart(tmp_path: Path) -> None:
+    runs = [str(nnlab.train(*SMALL, f"output_dir={tmp_path}", f"seed={seed}").directory) for seed in (0, 1)]
+    assert main([*runs, "--out", str(tmp_path / "drawn")]) == 0
+    drawn = {path.name for path in (tmp_path / "drawn").iterdir()}
+    assert drawn == {f"validation_{metric}.{kind}" for metric in ("loss", "accuracy") for kind in ("png", "svg")}
+    assert "2 seeds" in (tmp_path / "drawn" / "validation_loss.svg").read_text()
+
+
+def test_a_path_without_a_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"there is no run at"):
+        main([str(tmp_path)])

@@ -9,6 +9,7 @@ import pytest
 import nnlab
 from nnlab.errors import UserError
 from nnlab.plot import main
+from nnlab.report import figures
 
 SMALL = ("architecture.widths=[8]", "trainer.epochs=2", "data.limit=200", "callbacks=[statistics,checkpoint]")
 
@@ -23,12 +24,15 @@ def test_a_run_is_drawn_as_png_and_svg(tmp_path: Path, capsys: pytest.CaptureFix
     assert all(path.read_bytes()[1:4] == b"PNG" for path in (run / "figures").glob("*.png"))
 
 
-def test_several_runs_share_a_chart(tmp_path: Path) -> None:
+def test_runs_that_differ_in_the_seed_share_a_curve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = []
+    overlay = figures.overlay
+    monkeypatch.setattr(figures, "overlay", lambda curves, **names: groups.append(curves) or overlay(curves, **names))
     runs = [str(nnlab.train(*SMALL, f"output_dir={tmp_path}", f"seed={seed}").directory) for seed in (0, 1)]
     assert main([*runs, "--out", str(tmp_path / "drawn")]) == 0
     drawn = {path.name for path in (tmp_path / "drawn").iterdir()}
     assert drawn == {f"validation_{metric}.{kind}" for metric in ("loss", "accuracy") for kind in ("png", "svg")}
-    assert "2 seeds" in (tmp_path / "drawn" / "validation_loss.svg").read_text()
+    assert [len(curves) for group in groups for curves in group.values()] == [2, 2]
 
 
 def test_a_path_without_a_run_is_named(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from nnlab.recipe.findings import Finding, StepReport, Table, shown
-from nnlab.recipe.heldout import mixed_pair
+from nnlab.recipe.heldout import linear_held_out, mixed_pair, told_apart
 from nnlab.recipe.levels import Levels, measure_levels
 from nnlab.recipe.rates import configured_rate, ladder, merged, rate_key, rung
 from nnlab.recipe.trials import Changes, Trial, Trials, record, run_trials
@@ -228,7 +228,7 @@ def _mixed_labels(trials: Trials, done: Sequence[Trial], limits: Range) -> list[
         return []
     prediction = torch.stack(predictions).double().mean(0)
     pair = mixed_pair(prediction, trials.dataset.train.targets[: len(prediction)])
-    if pair is None:
+    if pair is None or told_apart(*linear_held_out(trials.dataset, trials.loss), pair):
         return []
     names = trials.dataset.target_names
     return [

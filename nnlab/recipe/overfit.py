@@ -56,9 +56,8 @@ def overfit_sample(trials: Trials) -> StepReport:
     available = len(trials.dataset.train)
     least = max(SMALLEST, trials.dataset.target_size)
     sizes = {min(BATCHES * batch, available): STEPS}
-    if is_classification(trials.dataset):
-        sizes[min(2 * batch, available)] = PATIENT
-    sizes[min(least, available)] = PATIENT
+    for size in (2 * batch, least) if is_classification(trials.dataset) else (least, least // 2):
+        sizes.setdefault(min(size, available), PATIENT)
     attempts: list[Attempt] = []
     for size, steps in sizes.items():
         attempts.append(_attempt(trials, size, min(batch, size), steps))
@@ -75,8 +74,9 @@ def is_fitted(metrics: dict[str, float], levels: Levels, classification: bool) -
     """Whether metrics on the sample are those of a network that has memorized it."""
     if not classification:
         # Where the variance is predicted too, an error of 1% of the variance is worth 1/2 log 100 nats.
-        nats = levels.floor is None and levels.progress(metrics["loss"]) >= 0.5 * math.log(100)
-        return nats or metrics["r2"] >= EXPLAINED
+        enough = EXPLAINED if levels.floor is not None else -0.5 * math.log(1 - EXPLAINED)
+        reached = max(levels.progress(metrics["loss"]), levels.progress(metrics["minibatch"]))
+        return reached >= enough or metrics["r2"] >= EXPLAINED
     return metrics["accuracy"] == 1.0 and levels.progress(metrics["loss"]) >= NEAR_FLOOR
 
 
@@ -127,7 +127,7 @@ def _judge(report: StepReport, trials: Trials, attempts: Sequence[Attempt]) -> N
     report.numbers |= {"examples": last.examples, "fitted": own is not None or plain is not None}
     reached = _progress(attempts[0].plain or attempts[0].own, attempts[0].levels)
     if own is None and plain is None:
-        report.findings = explain_failure(trials, attempts[0].trials, attempts[0].levels)
+        report.findings = explain_failure(trials, last.trials, last.levels)
         report.conclusion = f"{report.findings[0].name}: {report.findings[0].evidence}"
         return
     if reached < MOVES:

@@ -11,6 +11,7 @@ from nnlab.recipe.trials import Changes, Trial, Trials, run_trials
 
 MOVES = 0.1
 STILL_FALLING = 0.03  # of the way to the floor, gained in the last quarter
+MOSTLY = 0.5  # of the way to the floor
 RIGHT = 0.9  # accuracy that a doubled output layer still reaches
 INITIALIZATIONS = ("he", "xavier", "orthogonal")
 
@@ -112,6 +113,7 @@ def _stuck(trials: Trials, best: Trial, progress: float, levels: Levels) -> Find
             f"{evidence}; still falling",
             "The sample is being learned, but slowly: gradients are small, or the network is hard to optimize.",
             "optimizer=adam",
+            fault=progress < MOSTLY,
         )
     wider = trials.value("architecture.widths")
     suggestion = f"architecture.widths=[{','.join(str(2 * int(w)) for w in wider)}]" if wider else ""

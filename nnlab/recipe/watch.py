@@ -12,6 +12,7 @@ from nnlab.training.evaluation import evaluate
 from nnlab.types import Split
 
 HALVINGS = (100, 200, 400)  # steps after which the worse half of a ladder is left behind
+AVERAGED = 10  # last minibatch losses
 KEPT = 3  # members that are never left behind
 
 Fitted = Callable[[dict[str, float]], bool]
@@ -42,6 +43,8 @@ class SampleWatch(Callback):
         predictions = trainer.evaluate("validation").prediction
         for row, member in enumerate(trainer.active):
             values = {name: column[row] for name, column in metrics.items()}
+            # As in training: batch norm of a few examples gives others in evaluation.
+            values["minibatch"] = float(trainer.history.losses[-AVERAGED:, member].mean())
             self.results[member] = {f"{name}/fit": value for name, value in values.items()}
             self.results[member]["steps"] = trainer.step
             self.predictions[member] = predictions[row].clone()

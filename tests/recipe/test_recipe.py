@@ -20,8 +20,16 @@ from nnlab.recipe_best import write_experiment
 from nnlab.recipe_run import RecipeResult, recipe
 from nnlab.training.run import read_config, read_result
 
-QUICK = ["data=blobs", "architecture.widths=[16]", "recipe.seeds=2", "recipe.final_seeds=2", "recipe.rounds=1",
-         "recipe.coarse_epochs=1", "recipe.refine_epochs=3", "callbacks=[tensorboard,checkpoint]"]
+QUICK = [
+    "data=blobs",
+    "architecture.widths=[16]",
+    "recipe.seeds=2",
+    "recipe.final_seeds=2",
+    "recipe.rounds=1",
+    "recipe.coarse_epochs=1",
+    "recipe.refine_epochs=3",
+    "callbacks=[tensorboard,checkpoint]",
+]
 
 
 def run(folder: Path, *overrides: str) -> RecipeResult:
@@ -44,7 +52,8 @@ def test_all_steps_pass_and_leave_a_report(done: RecipeResult) -> None:
     page = (done.directory / "report.html").read_text()
     assert page.count("<svg") == 8
     assert "http" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
-        "http://creativecommons.org", "")
+        "http://creativecommons.org", ""
+    )
     text = (done.directory / "report.md").read_text()
     for report in done.reports.values():
         assert report.conclusion in text
@@ -83,8 +92,12 @@ def test_the_test_split_is_looked_at_once_and_compared_with_a_linear_model(done:
     numbers = done.reports[8].numbers
     assert len(numbers["runs"]) == 2
     assert numbers["test"]["accuracy"] >= numbers["linear_test"]["accuracy"] - numbers["linear_error"]
-    assert all("test" not in metric for number in range(1, 8) for trial in done.reports[number].trials
-               for metric in trial.metrics)
+    assert all(
+        "test" not in metric
+        for number in range(1, 8)
+        for trial in done.reports[number].trials
+        for metric in trial.metrics
+    )
 
 
 def test_a_fault_stops_the_recipe_with_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,8 +166,13 @@ def test_a_killed_recipe_ends_as_one_that_was_never_stopped(tmp_path: Path) -> N
             assert one["conclusion"] == other["conclusion"]
 
 
-FOREIGN = ["architecture._target_=faults.FrozenLayer", "regularizer=[weight_decay,dropout]",
-           "data/preprocessing=none", "optimizer=sgd", "data/augmentation=[shift]"]
+FOREIGN = [
+    "architecture._target_=faults.FrozenLayer",
+    "regularizer=[weight_decay,dropout]",
+    "data/preprocessing=none",
+    "optimizer=sgd",
+    "data/augmentation=[shift]",
+]
 
 
 @pytest.mark.parametrize("overrides", [[], FOREIGN, ["regularizer=[]", "loss=multiclass_svm"]], ids=str)

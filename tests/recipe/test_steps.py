@@ -14,7 +14,7 @@ from nnlab.loss import GaussianNLL, Hinge, MulticlassSVM, SoftmaxCrossEntropy, S
 from nnlab.recipe import StepReport, check_initial_loss, coarse_grid, find_learning_rate, improve, refine_grid
 from nnlab.recipe.curves import Curves, read
 from nnlab.recipe.grid import Result, gain
-from nnlab.recipe.heldout import above_chance, mixed_pair
+from nnlab.recipe.heldout import Pair, above_chance, mixed_pair, told_apart
 from nnlab.recipe.improve import suggest
 from nnlab.recipe.initial_loss import check_loss_at_zero, explained_excess
 from nnlab.recipe.inputs import check_inputs, shared_examples
@@ -67,8 +67,9 @@ def test_the_excess_over_theory_is_explained_by_the_spread_of_the_outputs() -> N
 
 def test_imbalanced_classes_start_at_log_c_and_a_constant_answer_is_better() -> None:
     targets = (torch.arange(100) < 90).long()
-    levels = measure_levels(Dataset(*[Split(torch.zeros(100, 1), targets)] * 3, Task.MULTICLASS, ("a", "b")),
-                            SoftmaxCrossEntropy())
+    levels = measure_levels(
+        Dataset(*[Split(torch.zeros(100, 1), targets)] * 3, Task.MULTICLASS, ("a", "b")), SoftmaxCrossEntropy()
+    )
     entropy = -0.9 * math.log(0.9) - 0.1 * math.log(0.1)
     assert levels.initial == pytest.approx(math.log(2), rel=1e-6)
     assert levels.constant == pytest.approx(entropy, rel=1e-4)
@@ -143,8 +144,14 @@ def test_a_pair_of_classes_is_mixed_up_only_if_the_others_are_not() -> None:
 
 
 def test_the_largest_stable_rate_is_as_good_as_the_best() -> None:
-    rates = [Rate(1.0, math.inf, 0.0, 3), Rate(0.3, 1.9, 0.5, 0), Rate(0.1, 0.12, 0.02, 0), Rate(0.03, 0.1, 0.01, 0),
-             Rate(0.01, 0.6, 0.05, 0), Rate(0.001, 2.1, 0.05, 0)]
+    rates = [
+        Rate(1.0, math.inf, 0.0, 3),
+        Rate(0.3, 1.9, 0.5, 0),
+        Rate(0.1, 0.12, 0.02, 0),
+        Rate(0.03, 0.1, 0.01, 0),
+        Rate(0.01, 0.6, 0.05, 0),
+        Rate(0.001, 2.1, 0.05, 0),
+    ]
     found = find_range(rates, constant=2.3)
     assert found is not None
     assert (found.lowest, found.highest, found.stable, found.best.rate) == (0.01, 0.1, 0.1, 0.03)
@@ -163,8 +170,19 @@ def test_a_score_is_a_mean_of_three_validations() -> None:
 
 
 def result(*scores: float, **changes: Any) -> Result:
-    return Result({"trainer.epochs": 10.0, "optimizer.learning_rate": 0.01, "regularizer.weight_decay.strength": 0.0,
-                   "scheduler": "constant", **changes}, scores, scores, scores, scores)
+    return Result(
+        {
+            "trainer.epochs": 10.0,
+            "optimizer.learning_rate": 0.01,
+            "regularizer.weight_decay.strength": 0.0,
+            "scheduler": "constant",
+            **changes,
+        },
+        scores,
+        scores,
+        scores,
+        scores,
+    )
 
 
 def test_gains_are_paired_over_seeds() -> None:
@@ -255,3 +273,12 @@ def test_a_report_survives_json(make_trials: Make) -> None:
     again = StepReport.from_dict(json.loads(json.dumps(report.to_dict())))
     assert again.to_dict() == report.to_dict()
     assert again.numbers["theory"] == pytest.approx(0.5, abs=1e-3)
+
+
+def test_two_classes_that_overlap_are_told_apart_better_than_chance() -> None:
+    source = torch.Generator().manual_seed(6)
+    targets = torch.arange(300) % 3
+    pair = Pair(0, 1, 0.7, 200, 0.99)
+    scores = torch.nn.functional.one_hot(targets, 3) + 0.8 * torch.randn(300, 3, generator=source)
+    assert told_apart(scores, targets, pair)
+    assert not told_apart(torch.rand(300, 3, generator=source), targets, pair)

@@ -194,5 +194,5 @@ def recipe_command(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> 
     if last is not None and "experiment" in last.numbers:
         print(f"again:  {last.numbers['experiment']}")
     print(f"report: {result.directory / 'report.html'}")
-    print(f"look:   tensorboard --logdir {shlex.quote(str(result.directory))}")
+    print(f"look:   nnlab board {shlex.quote(str(result.directory))}")
     return result

@@ -28,7 +28,7 @@ def print_summary(result: Result) -> None:
         console.print(ensemble_table(result.ensemble["test"]))
     print(f"{result.status} in {result.seconds:.1f} s" + (f": {result.reason}" if result.reason else ""))
     print(f"run:  {result.directory}")
-    print(f"look: tensorboard --logdir {shlex.quote(str(result.directory.parent))}")
+    print(f"look: nnlab board {shlex.quote(str(result.directory))}")
 
 
 def ensemble_table(report: Mapping[str, Any]) -> Table:

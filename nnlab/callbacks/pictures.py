@@ -102,7 +102,7 @@ def confusion(counts: np.ndarray, names: Sequence[str]) -> Pixels:
             canvas, left + row * cell + cell // 2, drawing.LINE + 2, short[row] if fits else f"{row}", align=0.5
         )
         for column in np.flatnonzero(counts[row]):
-            colour = WHITE if share[row, column] > 0.5 else INK
+            colour = WHITE if share[row, column] > 0.75 else INK
             x = left + column * cell + cell // 2
             drawing.write(canvas, int(x), middle, str(int(counts[row, column])), colour, align=0.5)
     return canvas

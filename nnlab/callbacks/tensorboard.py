@@ -25,6 +25,7 @@ FLUSH_SECONDS = 2.0  # between two writes while training, at validations
 PREFIX = "events.out.tfevents."
 # Sections and keys of a config that say nothing about the result, or that a table has no room for.
 UNSHOWN = ("name", "output_dir", "data_root", "resume", "sweep", "callbacks", "experiment")
+FIRST_KEYS = {"optimizer", "optimizer.learning_rate", "architecture", "trainer.batch_size", "seed"}
 UNSHOWN_KEYS = ("trainer.device", "trainer.threads", "trainer.time_limit", "trainer.deterministic")
 
 
@@ -136,8 +137,10 @@ class TensorBoard(Callback):
         if file.fresh:
             names = ("loss", trainer.primary_metric)
             metrics = [f"best/{name}/{split}" for split in ("validation", "test", "train") for name in names]
-            shown = hyper_parameters(run.config, run.overrides)
-            file.summaries(0, [summaries.layout(), *summaries.hyper_parameters(shown, metrics)])
+            table = summaries.hyper_parameters(
+                hyper_parameters(run.config), given_keys(run.overrides) or FIRST_KEYS, metrics
+            )
+            file.summaries(0, [summaries.layout(), *table])
         return file
 
     @staticmethod
@@ -204,8 +207,8 @@ def event_files(directory: Path) -> list[Path]:
     return sorted(directory.glob(f"{PREFIX}*"))
 
 
-def hyper_parameters(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """What a table of runs shows of a config, by dotted key: what the command line gave first; components by name."""
+def hyper_parameters(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a table of runs shows of a config, by dotted key; components by the names of their classes."""
     leaves: dict[str, Any] = {}
 
     def collect(section: Mapping[str, Any], prefix: str) -> None:
@@ -220,6 +223,9 @@ def hyper_parameters(config: Mapping[str, Any], overrides: Sequence[str] = ()) -
 
     collect({key: value for key, value in config.items() if key not in UNSHOWN}, "")
     leaves.pop("trainer", None)
-    given = [override.lstrip("+~").partition("=")[0].replace("/", ".") for override in overrides]
-    order = sorted(leaves, key=lambda name: (name not in given, "." in name))
-    return {name: leaves[name] for name in order if name not in UNSHOWN_KEYS}
+    return {name: value for name, value in leaves.items() if name not in UNSHOWN_KEYS}
+
+
+def given_keys(overrides: Sequence[str]) -> set[str]:
+    """The dotted keys that the command line gave."""
+    return {override.lstrip("+~").partition("=")[0].replace("/", ".") for override in overrides}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,7 +47,8 @@ LAYOUT: dict[str, dict[str, list[str]]] = {
 
 def scalar(tag: str, value: float) -> bytes:
     """A number."""
-    return message([(1, tag), (2, np.float32(value))])
+    with np.errstate(over="ignore"):  # what a diverging float64 run reaches is infinite in a file of float32
+        return message([(1, tag), (2, np.float32(value))])
 
 
 def image(tag: str, png: bytes, width: int, height: int, description: str = "") -> bytes:
@@ -79,10 +80,14 @@ def layout() -> bytes:
     return _value(LAYOUT_TAG, "custom_scalars", b"", TENSOR, _strings([categories]))
 
 
-def hyper_parameters(values: Mapping[str, Any], metrics: Sequence[str]) -> list[bytes]:
-    """What the tab HPARAMS shows of a run: its hyper-parameters, and the tags of scalars that are its metrics."""
+def hyper_parameters(values: Mapping[str, Any], given: Collection[str], metrics: Sequence[str]) -> list[bytes]:
+    """What the tab HPARAMS shows of a run: its hyper-parameters, and the tags of scalars that are its metrics.
+
+    Those that were `given` are marked as different between runs: the table begins with them.
+    """
     known = {name: _plain(value) for name, value in values.items()}
-    names = [field(4, message([(1, name), (4, _TYPES[type(value)])])) for name, value in known.items()]
+    kinds = {name: message([(1, name), (4, _TYPES[type(value)]), (7, name in given)]) for name, value in known.items()}
+    names = [field(4, kind) for kind in kinds.values()]
     tags = [field(5, message([(1, field(2, tag)), (3, tag)])) for tag in metrics]
     pairs = [field(1, message([(1, name), (2, _any(value))])) for name, value in known.items()]
     return [

@@ -114,10 +114,11 @@ def test_the_layout_is_the_one_declared() -> None:
 
 def test_hyper_parameters_keep_their_types_and_the_metrics_their_tags() -> None:
     values = {"optimizer": "Adam", "seed": 3, "rate": 0.25, "on": True, "widths": [8, 8], "limit": None}
-    first, second = summaries.hyper_parameters(values, ["best/loss/test"])
+    first, second = summaries.hyper_parameters(values, {"seed"}, ["best/loss/test"])
     experiment = hparams.parse_experiment_plugin_data(parsed(first).metadata.plugin_data.content)
     assert [info.name for info in experiment.hparam_infos] == list(values)
     assert [info.type for info in experiment.hparam_infos] == [1, 3, 3, 2, 1, 1]
+    assert [info.name for info in experiment.hparam_infos if info.differs] == ["seed"]
     assert [(info.name.group, info.name.tag) for info in experiment.metric_infos] == [("", "best/loss/test")]
     start = hparams.parse_session_start_info_plugin_data(parsed(second).metadata.plugin_data.content)
     plain = {name: getattr(value, value.WhichOneof("kind")) for name, value in start.hparams.items()}

@@ -17,7 +17,7 @@ from nnlab.build import build_trainer
 from nnlab.callbacks.histograms import table
 from nnlab.callbacks.precision_recall import precision_recall
 from nnlab.callbacks.projector import classes, tensor_file
-from nnlab.callbacks.tensorboard import EventFile, event_files, hyper_parameters
+from nnlab.callbacks.tensorboard import EventFile, event_files, given_keys, hyper_parameters
 from nnlab.config import compose
 from nnlab.launch import train
 from nnlab.training import Callback, Run, Trainer
@@ -156,10 +156,14 @@ def test_a_run_killed_before_its_first_checkpoint_uses_its_event_file_again(tmp_
     assert [(step, float(value)) for step, value in values(tmp_path)["loss"]] == [(1, 2.0)]
 
 
-def test_hyper_parameters_are_components_by_name_and_what_was_given_first() -> None:
+def test_hyper_parameters_are_components_by_name_with_their_values() -> None:
     config = compose("optimizer=momentum", "trainer.batch_size=16", "callbacks=[]")
-    shown = hyper_parameters(config, ["trainer.batch_size=16", "optimizer=momentum"])
-    assert set(list(shown)[:2]) == {"optimizer", "trainer.batch_size"}
+    shown = hyper_parameters(config)
+    assert given_keys(["trainer.batch_size=16", "+data/preprocessing=pca"]) == {
+        "trainer.batch_size",
+        "data.preprocessing",
+    }
+    assert shown["trainer.batch_size"] == 16
     assert shown["optimizer"] == "Momentum"
     assert shown["activation"] == "ReLU"
     assert shown["data.preprocessing"] == "Standardize"

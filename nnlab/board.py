@@ -1,0 +1,150 @@
+"""`nnlab board [RUN or STUDY ...]`: start TensorBoard on the right folder, and print the address of the right page.
+
+TensorBoard's first page, TIME SERIES, shows the first hundreds of runs; SCALARS begins with all runs switched off where
+there are many, and nnlab's own charts (training against validation, all layers in one chart) are in CUSTOM SCALARS. So
+the address leads to CUSTOM SCALARS for few runs, and to TIME SERIES for many.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, NoReturn
+
+from nnlab.errors import UserError
+
+PORT = 6006
+PINNED = ("loss/validation", "loss/train_average", "accuracy/validation")  # on top of TIME SERIES
+MANY = 40  # runs beyond which CUSTOM SCALARS begins with all runs switched off
+PATIENCE = 60.0  # seconds that TensorBoard may take to answer
+PREFIX = "events.out.tfevents."
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; `nnlab board --help` shows what there is")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run TensorBoard until it is interrupted.
+
+    Raises:
+        UserError: there are no runs, or TensorBoard does not start.
+    """
+    parser = _Parser(prog="nnlab board", description="Show runs and studies in TensorBoard.")
+    parser.add_argument("folders", nargs="*", metavar="RUN or STUDY", help="folders; without any: outputs")
+    parser.add_argument("--port", type=int, help="by default 6006, or another one where that is taken")
+    parser.add_argument("--host", default="localhost", help="the address to listen on, by default localhost")
+    given = parser.parse_args(arguments)
+    with board(given.folders, given.port, given.host) as address:
+        print(f"TensorBoard: {address}")
+        print("CUSTOM SCALARS has the charts, IMAGES what was learned, HPARAMS the table; Ctrl-C ends it", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            while True:
+                time.sleep(3600)
+    return 0
+
+
+@contextlib.contextmanager
+def board(paths: Sequence[str | Path] = (), port: int | None = None, host: str = "localhost") -> Iterator[str]:
+    """A TensorBoard that shows `paths` inside the block; the value is the address of the page to open.
+
+    Raises:
+        UserError: there are no runs, or TensorBoard does not start.
+    """
+    folders = [Path(path).expanduser() for path in paths or ["outputs"]]
+    runs = sum(count_runs(folder) for folder in folders)
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(_together(folders))
+        chosen = port or free_port(host)
+        log = stack.enter_context(tempfile.TemporaryFile())
+        command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder)]
+        process = subprocess.Popen([*command, "--host", host, "--port", str(chosen)], stdout=log, stderr=log)
+        stack.callback(_stop, process)
+        _wait(process, f"http://{host}:{chosen}/", log)
+        yield f"http://{host}:{chosen}/{page(runs)}"
+
+
+def page(runs: int) -> str:
+    """What to add to the address: the page for so many runs, where there are many with the first charts pinned."""
+    if runs <= MANY:
+        return "#custom_scalars"
+    cards = [{"plugin": "scalars", "tag": tag} for tag in PINNED]
+    return f"?pinnedCards={urllib.parse.quote(json.dumps(cards, separators=(',', ':')))}#timeseries"
+
+
+def count_runs(folder: Path) -> int:
+    """How many runs are at or below a folder.
+
+    Raises:
+        UserError: none.
+    """
+    runs = len({path.parent for path in folder.rglob(f"{PREFIX}*")}) if folder.is_dir() else 0
+    if not runs:
+        what = "there is no folder" if not folder.is_dir() else "there is no run with TensorBoard's events in"
+        raise UserError(f"{what} `{folder}`; give the folder of a run or of a study, such as outputs/train")
+    return runs
+
+
+@contextlib.contextmanager
+def _together(folders: Sequence[Path]) -> Iterator[Path]:
+    """One folder that shows all of them; a single run under its own name rather than a dot."""
+    if len(folders) == 1 and not list(folders[0].glob(f"{PREFIX}*")):
+        yield folders[0]
+        return
+    with tempfile.TemporaryDirectory(prefix="nnlab-board-") as temporary:
+        for folder in folders:
+            name, number = folder.resolve().name, 1
+            while (link := Path(temporary) / (name if number == 1 else f"{name} ({number})")).is_symlink():
+                number += 1
+            link.symlink_to(folder.resolve(), target_is_directory=True)
+        yield Path(temporary)
+
+
+def free_port(host: str) -> int:
+    """6006 if nothing listens there, else one that the system gives."""
+    for port in (PORT, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+            return int(probe.getsockname()[1])
+    raise UserError(f"cannot listen on `{host}`")
+
+
+def _wait(process: subprocess.Popen[bytes], address: str, log: IO[bytes]) -> None:
+    """Until TensorBoard answers.
+
+    Raises:
+        UserError: it has ended, or does not answer.
+    """
+    started = time.monotonic()
+    while time.monotonic() - started < PATIENCE:
+        if process.poll() is not None:
+            log.seek(0)
+            lines = log.read().decode(errors="replace").strip().splitlines()
+            raise UserError(f"TensorBoard did not start: {lines[-1] if lines else 'no reason given'}")
+        with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
+            urllib.request.urlopen(address, timeout=5).close()
+            return
+        time.sleep(0.1)
+    raise UserError(f"TensorBoard does not answer at {address}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,146 @@
+"""What a user sees in a browser: TensorBoard with a real run. The screenshots are kept in outputs/browser."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nnlab.board import board
+from nnlab.board import page as board_page
+from nnlab.config import compose
+from nnlab.launch import train
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+ABSENT = "no Chromium on this machine" if CHROMIUM is None else "playwright is not installed"
+SHOTS = Path(__file__).parents[1] / "outputs" / "browser"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PATIENCE = 90_000  # milliseconds, for machines that are busy
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None or importlib.util.find_spec("playwright") is None, reason=ABSENT)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study with two runs."""
+    folder = tmp_path_factory.mktemp("runs")
+    common = ("trainer.epochs=5", "data.limit=200", "architecture.widths=[32,32]", f"output_dir={folder}")
+    for overrides in (["optimizer.learning_rate=0.003"], ["data=moons", "loss=binary_cross_entropy"]):
+        name = "moons" if "data=moons" in overrides else "digits"
+        train(compose(*common, *overrides, f"name={name}"), overrides)
+    for name in ("digits", "moons"):
+        [run] = (folder / name).iterdir()
+        run.rename(folder / name / f"{name} run")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(runs: Path) -> Iterator[str]:
+    with board([runs]) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+Open = Callable[[str], Any]
+
+
+@pytest.fixture
+def show(browser: Any, address: str, request: pytest.FixtureRequest) -> Iterator[Open]:
+    """Opens a tab of TensorBoard, and keeps a screenshot at the end."""
+    page = browser.new_page(viewport={"width": 1600, "height": 1000})
+    page.set_default_timeout(PATIENCE)
+
+    def open_tab(tab: str) -> Any:
+        page.goto(re.sub(r"#.*", tab if "#" in tab else f"#{tab}", address))
+        return page
+
+    yield open_tab
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SHOTS / f"{request.node.name.removeprefix('test_')}.png")
+    page.close()
+
+
+def test_the_printed_address_leads_to_the_charts_for_few_runs(address: str) -> None:
+    assert address.endswith("#custom_scalars")
+
+
+def test_the_custom_layout_is_on_the_page(show: Open) -> None:
+    page = show("custom_scalars")
+    page.get_by_text("Loss and accuracy").first.wait_for()
+    for text in ("Learning rate", "Gradients and updates", "Activations", "training (moving average) and validation"):
+        page.get_by_text(text).first.wait_for()
+    lines = functools.partial(page.locator, "tf-custom-scalar-multi-line-chart-card vz-line-chart2 svg path")
+    lines().first.wait_for(state="attached")
+    page.wait_for_timeout(1500)
+    assert lines().evaluate_all("all => all.filter(p => (p.getAttribute('d') || '').length > 100).length") >= 2
+
+
+def test_loss_curves_are_on_the_page(show: Open) -> None:
+    page = show(board_page(1000))
+    for tag in ("loss/train_average", "loss/validation", "accuracy/validation"):
+        page.locator(f'card-view [title="{tag}"], card-view :text-is("{tag}")').first.wait_for()
+    page.locator("line-chart").nth(2).wait_for()
+    page.wait_for_timeout(2000)
+    assert page.locator("line-chart canvas, line-chart svg path").count() >= 3
+
+
+def test_images_are_on_the_page(show: Open) -> None:
+    page = show("images")
+    for tag in ("images/batch", "images/filters", "images/confusion_matrix", "images/predictions"):
+        page.get_by_text(tag, exact=False).first.wait_for()
+    page.locator("tf-image-loader img").first.wait_for()
+    page.wait_for_timeout(1500)
+    loaded = page.locator("tf-image-loader img").evaluate_all("all => all.filter(i => i.naturalWidth > 50).length")
+    assert loaded >= 4
+
+
+def test_hyper_parameters_and_metrics_are_on_the_page(show: Open) -> None:
+    page = show("hparams")
+    page.get_by_text("best/accuracy/validation").first.wait_for()
+    page.get_by_text("optimizer.learning_rate").first.wait_for()
+    page.get_by_text("digits/digits run").first.wait_for()
+    for value in ("ReLU", "MLP"):
+        page.get_by_text(value, exact=True).first.wait_for()
+
+
+def test_histograms_are_on_the_page(show: Open) -> None:
+    page = show("histograms")
+    page.get_by_text("activations/activation1", exact=False).first.wait_for()
+    page.wait_for_timeout(1500)
+
+
+def test_precision_and_recall_are_on_the_page(show: Open) -> None:
+    page = show("pr_curves")
+    page.get_by_text("precision_recall/validation", exact=False).first.wait_for()
+    page.wait_for_timeout(1500)
+
+
+def test_the_last_hidden_layer_is_in_the_projector(show: Open) -> None:
+    page = show("projector")
+    frame = page.frame_locator("iframe").frame_locator("iframe")
+    frame.locator(".numDataPoints:text('144')").wait_for()
+    assert "last hidden layer" in frame.locator("input").evaluate_all("all => all.map(input => input.value)")
+    page.wait_for_timeout(1500)

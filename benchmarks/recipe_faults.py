@@ -2,7 +2,7 @@
 
     python benchmarks/recipe_faults.py [--seeds 3] [--healthy 50] [--only faults|healthy] [--out results.json]
 
-Faults: those of `tests/recipe/faults.py`, each with several seeds (other splits, weights and data orders); one counts as
+Faults: those of `tests/recipe/faults.py`, each with several seeds (other splits, weights, data orders); one is
 caught if the first fault of the verdict has its name, and for learning rates if the verdict names it.
 
 Healthy: configurations drawn at random over data sets, architectures, activations, losses, optimizers and
@@ -100,9 +100,7 @@ def catch_faults(seeds: int) -> dict[str, object]:
             words = [*fault.overrides, f"seed={seed}"]
             reports = list(walk(ConfigTrials(compose(*words), words)))
             first = [f.name for f in reports[-1].faults][:1]
-            verdicts.append(
-                first or [name for r in reports for name in r.names() if name.startswith("learning_rate")]
-            )
+            verdicts.append(first or [name for r in reports for name in r.names() if name.startswith("learning_rate")])
         caught = sum(bool(fault.names & set(names)) for names in verdicts)
         print(
             f"{caught} of {seeds}  {fault.plant:40s} {[names[0] if names else '-' for names in verdicts]}", flush=True

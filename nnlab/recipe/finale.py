@@ -76,9 +76,7 @@ def conclude(trials: Trials, runs: Sequence[FinalRun], experiment: str) -> StepR
         if better <= error
         else f"a linear model has {linear[metric]:.4g}"
     )
-    report.conclusion = (
-        f"test {metric} {averages[metric]:.4g} +- {spreads[metric]:.2g} over {len(good)} runs; {verdict}"
-    )
+    report.conclusion = f"test {metric} {averages[metric]:.4g} ± {spreads[metric]:.2g} over {len(good)} runs; {verdict}"
     return report
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nnlab.recipe.findings import TrialRecord, shown
+from nnlab.recipe.findings import TrialRecord
 from nnlab.recipe.rates import rate_key
 from nnlab.recipe.trials import Changes, Trial, Trials, record, run_trials
 from nnlab.recipe.watch import FitWatch
@@ -159,10 +159,9 @@ def differences(results: Sequence[Result]) -> str:
     behind = [other for other in others if _clearly(best, other)]
     if not others:
         return ""
-    tied = len(others) - len(behind)
     return (
-        f"{len(behind)} of {len(others)} others are worse by more than twice the standard error over seeds; {tied} "
-        f"cannot be told from the best ({shown(best.score)} with spread {shown(best.spread)})"
+        f"{len(behind)} of {len(others)} others are worse by more than twice the standard error over seeds, the rest "
+        "cannot be told from it"
     )
 
 

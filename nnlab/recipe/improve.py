@@ -73,7 +73,7 @@ def improve(
         tried |= {option.name for option in options if option is chosen or adopted is None}
         tried |= {o.name for o, r in zip(options, results[1:], strict=True) if not gain(r, results[0])[0] > 0}
         present = adopted or results[0]
-    _fill(report, best, present, history, stop)
+    _fill(report, present, history, stop)
     return report
 
 
@@ -181,7 +181,7 @@ def _chunks(records: list[TrialRecord], size: int) -> list[list[TrialRecord]]:
     return [records[i : i + size] for i in range(0, len(records), size)]
 
 
-def _fill(report: StepReport, start: Result, end: Result, history: list[list[Any]], stop: str) -> None:
+def _fill(report: StepReport, end: Result, history: list[list[Any]], stop: str) -> None:
     adopted = [row[1] for row in history if row[-1]]
     report.tables.append(
         Table(
@@ -191,9 +191,5 @@ def _fill(report: StepReport, start: Result, end: Result, history: list[list[Any
         )
     )
     report.numbers |= {"best": end.to_dict(), "adopted": adopted, "tried": len(history), "stop": stop}
-    gained = start.score - end.score
-    words = ", ".join(adopted) if adopted else "nothing adopted"
-    report.conclusion = (
-        f"{len(history)} changes tried, {words}; validation loss {shown(start.score)} -> "
-        f"{shown(end.score)} ({shown(gained)} gained); {stop}"
-    )
+    words = ", ".join(f"{row[1]} (gain {shown(row[4])} ± {shown(row[5])})" for row in history if row[-1])
+    report.conclusion = f"{len(history)} changes tried, adopted: {words or 'none'}; {stop}"

@@ -131,7 +131,7 @@ def _leakage(dataset: Dataset) -> list[Finding]:
                 "leakage_between_splits",
                 f"{found} of {of} {name} examples are training examples, too",
                 f"What the {name} split says about new examples is too good to be true: the network has seen them. "
-                "Remove duplicates before splitting, and keep what belongs together (such as one patient) in one split.",
+                "Remove duplicates before splitting, and keep what belongs together (one patient) in one split.",
             )
         )
     return findings

@@ -46,7 +46,7 @@ def refine_grid(
     }
     report.conclusion = (
         f"best of {len(results)}: learning rate {best.changes[rate_key(trials)]:g}, weight decay "
-        f"{best.changes[DECAY_KEY]:g}, validation loss {shown(best.score)} +- {shown(best.spread)}; "
+        f"{best.changes[DECAY_KEY]:g}, validation loss {shown(best.score)} ± {shown(best.spread)}; "
         f"{report.numbers['differences']}"
     )
     return report

@@ -224,8 +224,8 @@ def _curves(step: Step) -> tuple[Figure, str] | None:
     axes[1].legend()
     return (
         figure,
-        "Left: every minibatch and its moving average. Right: loss on both splits after every epoch; thin "
-        "lines are single seeds.",
+        "Left: minibatches (averages of a few, where there are many) and their moving average. Right: loss on both "
+        "splits after every epoch; thin lines are single seeds.",
     )
 
 

@@ -22,8 +22,10 @@ from nnlab.errors import UserError
 from nnlab.files import make_folder, write_whole
 from nnlab.sweep.job import FINISHED, PENDING, Job, Outcome
 from nnlab.sweep.naming import key_of, own_overrides
+from nnlab.training.claim import locked
 from nnlab.training.run import read_result
 
+LOCK = ".summary.lock"
 SHARE = 0.05  # of the time that writing the table may take
 NUMBERS = ("best_step", "steps", "seconds", "reason")
 
@@ -43,9 +45,6 @@ class Summary:
         self._final: dict[str, dict[str, Any]] = {}
         self._lock = threading.Lock()
         self._written, self._cost = 0.0, 0.0
-        for file in sorted(folder.glob("*/overrides.yaml")):
-            if file.parent.name not in self._overrides:
-                self._overrides[file.parent.name] = own_overrides(_listed(file))
 
     def add(self, job: Job, outcome: Outcome) -> None:
         """Take up what became of a job; the table follows when it is due."""
@@ -57,10 +56,11 @@ class Summary:
 
     def write(self) -> None:
         """Write both files now."""
-        with self._lock:
+        make_folder(self.folder)
+        with self._lock, locked(self.folder / LOCK):  # whoever writes last has seen what all others have done
             started = time.monotonic()
+            self._find_others()
             results = {name: self._result(name) for name in self._overrides}
-            make_folder(self.folder)
             write_whole(self.folder / "summary.csv", _table(self._overrides, results))
             content = {
                 "counts": dict(Counter(result["status"] for result in results.values())),
@@ -70,6 +70,12 @@ class Summary:
             write_whole(self.folder / "study.json", json.dumps(content, indent=2) + "\n")
             self._written = time.monotonic()
             self._cost = self._written - started
+
+    def _find_others(self) -> None:
+        """Take up the runs that other commands have added to the study."""
+        for file in sorted(self.folder.glob("*/overrides.yaml")):
+            if file.parent.name not in self._overrides:
+                self._overrides[file.parent.name] = own_overrides(_listed(file))
 
     def _result(self, name: str) -> dict[str, Any]:
         """What a run came to, as far as it has; only what cannot change any more is kept."""

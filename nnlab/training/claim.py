@@ -50,3 +50,18 @@ def claimed(directory: Path) -> Iterator[Path]:
         raise UserError(f"`{directory}` is in use: another process is training this run")
     with file:
         yield directory
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Wait for a lock that all processes share, and hold it.
+
+    Raises:
+        WriteError: the file of the lock cannot be made.
+    """
+    with explained(path):
+        file = open(path, "ab")  # noqa: SIM115 (closed below, outside the explanation)
+    with file:
+        with contextlib.suppress(OSError):  # without locks, two tables written at once may each miss a row
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

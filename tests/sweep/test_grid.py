@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import math
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import yaml
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 
 from nnlab.cli import main
+from nnlab.sweep.job import Job, Outcome
 
 SMALL = [
     *("data.limit=200", "trainer.epochs=2", "trainer.precision=float64", "architecture.widths=[9]"),
@@ -188,3 +191,20 @@ def test_a_zipped_grid_runs_its_pairs(tmp_path: Path) -> None:
     assert sweep(tmp_path, *zipped) == 0
     found = {(setting(run, "seed"), setting(run, "optimizer.learning_rate")) for run in runs(tmp_path)}
     assert found == {("0", "0.1"), ("1", "0.01")}
+
+
+def test_the_driver_costs_a_job_of_a_large_grid_milliseconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(jobs: Sequence[Job]) -> list[Outcome]:
+        results = [
+            {"status": "completed", "metrics": {"test": {"loss": 1.0}}, "identity": job.identity} for job in jobs
+        ]
+        for job, content in zip(jobs, results, strict=True):
+            (job.directory / "result.json").write_text(json.dumps(content))
+        return [Outcome(content) for content in results]
+
+    monkeypatch.setattr("nnlab.grid.train_here", nothing)
+    started = time.process_time()
+    grid = ["optimizer.learning_rate=0.1,0.2,0.3", "seed=range(100)", "hydra.launcher.stack=never"]
+    assert sweep(tmp_path, *grid) == 0
+    assert len(runs(tmp_path)) == 300
+    assert (time.process_time() - started) / 300 < 0.02

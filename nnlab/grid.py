@@ -16,8 +16,9 @@ from typing import Any
 from nnlab.build import load_dataset
 from nnlab.config import difference, identity
 from nnlab.errors import UserError
-from nnlab.launch import Result, train_runs
+from nnlab.launch import train_runs
 from nnlab.measuring import Measured, measure
+from nnlab.result import Result
 from nnlab.stacking import stacking_key
 from nnlab.study import write as write_study
 from nnlab.sweep.driver import Driver, Policy, counted

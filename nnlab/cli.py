@@ -37,6 +37,8 @@ COMMANDS = {
         job="nnlab.grid:run_job",
     ),
     "recipe": Command("walk the seven steps to a tuned network", "nnlab.recipe_run:recipe_command", hydra=True),
+    "board": Command("open TensorBoard on the right page: nnlab board [RUN or STUDY]", "nnlab.board:main"),
+    "plot": Command("draw the figures of runs as PNG and SVG: nnlab plot RUN...", "nnlab.plot:main"),
     "evaluate": Command("measure a finished run again: nnlab evaluate RUN", "nnlab.evaluate:main"),
     "diagnose": Command("say in words what is wrong with a run: nnlab diagnose RUN", "nnlab.diagnose:main"),
     "study": Command("compare the runs of a study: nnlab study FOLDER", "nnlab.study:main"),

@@ -1,174 +1,251 @@
-"""`nnlab plot RUN...`: the figures of one run, or several runs in one chart, as PNG and SVG."""
+"""`nnlab plot RUN...`: the figures of a run, or of several runs overlaid, as PNG and SVG.
+
+nnlab plot outputs/train/RUN                     figures of one run, in RUN/figures
+nnlab plot outputs/study1                        the runs of a study overlaid, in outputs/study1/figures
+nnlab plot RUN RUN --out slides --surface        several runs, with their trajectories on the loss surface
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import argparse
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import torch
+import numpy as np
 
-from nnlab.errors import UserError
-from nnlab.files import make_folder
-from nnlab.loading import load_run
-from nnlab.randomness import generator
-from nnlab.report import figures
+from nnlab.errors import UserError, did_you_mean
 from nnlab.report.read_run import SavedRun, find_runs, labels, read_run
-from nnlab.training import Trainer
-from nnlab.types import Split
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-USAGE = """\
-usage: nnlab plot RUN [RUN ...] [--out FOLDER]
+NATS = ("SoftmaxCrossEntropy", "BinaryCrossEntropy", "GaussianNLL")
+EXAMPLES = 512  # whose activations are shown
+Figures = Mapping[str, Callable[[], "Figure | None"]]
 
-One run: its loss curve, training against validation, learning rate, gradient flow, the outputs of every activation
-layer, calibration, and a random slice of the loss around its best weights, in RUN/figures. Several runs, or a study's
-folder: their validation curves in one chart, with mean and band where runs differ in the seed only, in ./figures.
-"""
-EXAMPLES = 512  # of the training split, behind the slice of the loss
-GRID = 17  # points along each direction of the slice
-REACH = 1.0  # of the slice, in units of the weights' own norm
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; `nnlab plot --help` shows what there is")
 
 
 def main(arguments: Sequence[str]) -> int:
     """Draw the figures and print where they are.
 
     Raises:
-        UserError: there is no run at a path.
+        UserError: there is no run, or no such figure.
     """
-    words = list(arguments)
-    out = None
-    if "--out" in words:
-        position = words.index("--out")
-        if position + 1 == len(words):
-            raise UserError("`--out` needs a folder: nnlab plot RUN --out FOLDER")
-        out = Path(words[position + 1])
-        del words[position : position + 2]
-    if not words or words[0] in ("-h", "--help"):
-        print(USAGE)
-        return 0 if words else 2
-    runs = [read_run(path) for path in find_runs(words)]
-    folder = out or (runs[0].directory / "figures" if len(runs) == 1 else Path("figures"))
-    make_folder(folder)
-    drawn = one_run(runs[0]) if len(runs) == 1 else several_runs(runs)
-    for name, figure in drawn.items():
-        for path in figures.save(figure, folder / name):
-            print(path)
+    parser = _Parser(prog="nnlab plot", description="Draw the figures of runs as PNG and SVG.")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="folders of runs, or of studies for all of their runs")
+    parser.add_argument("--out", type=Path, help="folder for the figures; default: `figures` in the run or study")
+    parser.add_argument("--only", help="names of figures, separated by commas, such as loss,calibration")
+    parser.add_argument(
+        "--surface",
+        nargs="?",
+        const="principal",
+        choices=("principal", "random"),
+        help="also trajectories on the loss surface (this trains the runs again): the plane to cut along",
+    )
+    given = parser.parse_args(arguments)
+    folders = find_runs(given.runs)
+    wanted = given.only.split(",") if given.only else None
+    for path in plot(folders, given.out or _default_folder(given.runs, folders), wanted, given.surface):
+        print(path)
     return 0
 
 
-def one_run(run: SavedRun) -> dict[str, Figure]:
-    """The figures of one run, by file name."""
-    per_epoch = run.steps_per_epoch
-    losses = run.steps, run.losses
-    validation = run.metrics.get("loss")
-    metric = next((name for name in ("accuracy", "rmse") if name in run.metrics), "")
-    drawn = {
-        "loss": figures.loss_curve(*losses, steps_per_epoch=per_epoch),
-        "train_validation": figures.train_validation(
-            losses,
-            (validation.steps, validation.values) if validation else ([], []),
-            metric=(run.metrics[metric].steps, run.metrics[metric].values) if metric else None,
-            metric_name=metric,
-            best_step=run.result["best_step"] if run.result else None,
-            steps_per_epoch=per_epoch,
-        ),
-        "learning_rate": figures.learning_rate({"": (run.steps, run.rates)}, steps_per_epoch=per_epoch),
-    }
-    norms = {
-        name: (series.steps, series.values)
-        for name, series in run.layers("gradient_norm").items()
-        if name.endswith("weight")
-    }
-    if norms:
-        drawn["gradient_flow"] = figures.gradient_flow(norms, steps_per_epoch=per_epoch)
-    if run.result is not None and not list(run.directory.glob("member_*")):
-        drawn |= of_the_network(load_run(run.directory))
-    return drawn
+def plot(folders: Sequence[Path], out: Path, only: Sequence[str] | None = None, surface: Any = None) -> list[Path]:
+    """Draw the figures of one run, or those of several; returns the files.
+
+    Args:
+        folders: run directories.
+        out: folder for the figures.
+        only: their names; None: all.
+        surface: `principal` or `random`, for trajectories on the loss surface too.
+
+    Raises:
+        UserError: there is no such figure, or none could be drawn.
+    """
+    from nnlab.report.style import save
+
+    runs = [read_run(folder) for folder in folders]
+    figures = dict(single(runs[0]) if len(runs) == 1 else several(runs))
+    if surface or "loss_surface" in (only or ()):
+        figures["loss_surface"] = lambda: surface_figure(runs, surface or "principal")
+    for name in only or ():
+        if name not in figures:
+            raise UserError(f"there is no figure `{name}` of this; {did_you_mean(name, figures)}")
+    paths = []
+    for name, draw in figures.items():
+        figure = draw() if only is None or name in only else None
+        if figure is not None:
+            paths += save(figure, out / name)
+    if not paths:
+        raise UserError("there is nothing to draw yet: the run has not recorded anything")
+    return paths
 
 
-def of_the_network(trainer: Trainer) -> dict[str, Figure]:
-    """Figures that need the network itself: activations, calibration, and a slice of the loss."""
+def single(run: SavedRun) -> Figures:
+    """The figures of one run by name; a value draws it, or gives None where the run has nothing to show."""
+    from nnlab.report import figures
+
+    loss, per_epoch = loss_label(run), run.steps_per_epoch
+    metric = next((name for name in ("accuracy", "rmse") if name in run.metrics), None)
+    common: dict[str, Any] = {"steps_per_epoch": per_epoch}
+
+    def curves(kind: str) -> dict[str, Any]:
+        return {name: (s.steps, s.values) for name, s in run.layers(kind).items() if name != "all"}
+
+    def over_layers(kind: str, ylabel: str, title: str) -> Figure | None:
+        found = curves(kind)
+        return figures.layer_statistics(found, ylabel=ylabel, title=title, **common) if found else None
+
+    def gradient_flow() -> Figure | None:
+        weights = {name: curve for name, curve in curves("gradient_norm").items() if "bias" not in name}
+        return figures.gradient_flow(weights, **common) if weights else None
+
+    def train_validation() -> Figure | None:
+        if "loss" not in run.metrics or not len(run.metrics["loss"].steps):
+            return None
+        validation, second = run.metrics["loss"], run.metrics.get(metric or "")
+        return figures.train_validation(
+            (run.steps, run.losses),
+            (validation.steps, validation.values),
+            metric=(second.steps, second.values) if second else None,
+            metric_name=metric or "",
+            best_step=(run.result or {}).get("best_step"),
+            ylabel=loss,
+            **common,
+        )
+
+    def loss_curve() -> Figure | None:
+        return figures.loss_curve(run.steps, run.losses, ylabel=loss, **common) if len(run.steps) else None
+
+    return {
+        "loss": loss_curve,
+        "train_validation": train_validation,
+        "learning_rate": lambda: figures.learning_rate({run.name: (run.steps, run.rates)}, **common),
+        "gradient_flow": gradient_flow,
+        "activation_std": lambda: over_layers("activation_std", "standard deviation of the outputs", "Activations"),
+        "dead_units": lambda: over_layers("activation_dead", "dead units (fraction)", "Dead units"),
+        "update_ratio": lambda: over_layers("update_ratio", "size of an update / size of the weight", "Updates"),
+        "activations": lambda: activation_figure(run),
+        "calibration": lambda: calibration_figure(run),
+        "confusion_matrix": lambda: confusion_figure(run),
+    }
+
+
+def several(runs: Sequence[SavedRun]) -> Figures:
+    """The figures of several runs by name; runs that differ in their seed only are averaged."""
+    from nnlab.report import figures
+
+    groups: dict[str, list[SavedRun]] = {}
+    for label, run in zip(labels([run.config for run in runs], ignore=("seed", "data_seed")), runs, strict=True):
+        groups.setdefault(label, []).append(run)
+
+    def overlaid(name: str) -> Figure | None:
+        curves = {
+            label: [(run.metrics[name].steps, run.metrics[name].values) for run in group if name in run.metrics]
+            for label, group in groups.items()
+        }
+        curves = {label: found for label, found in curves.items() if found}
+        ylabel = f"validation {loss_label(runs[0]) if name == 'loss' else name}"
+        return figures.overlay(curves, ylabel=ylabel, title=f"Validation {name}") if curves else None
+
+    def training() -> Figure:
+        curves = {label: [(run.steps, figures.smooth(run.losses)) for run in group] for label, group in groups.items()}
+        title = "Training loss (moving average)"
+        return figures.overlay(curves, ylabel=f"training {loss_label(runs[0])}", title=title)
+
+    metric = next((name for name in ("accuracy", "rmse") if name in runs[0].metrics), "accuracy")
+    return {
+        "loss": training,
+        "validation_loss": lambda: overlaid("loss"),
+        f"validation_{metric}": lambda: overlaid(metric),
+        "learning_rate": lambda: figures.learning_rate({k: (g[0].steps, g[0].rates) for k, g in groups.items()}),
+    }
+
+
+def loss_label(run: SavedRun) -> str:
+    """What the axis of a loss says, with its unit."""
+    kind = str(run.config.get("loss", {}).get("_target_", "")).rpartition(".")[2]
+    return "loss (nats)" if kind in NATS else f"loss ({kind or 'mean over examples'})"
+
+
+def activation_figure(run: SavedRun) -> Figure | None:
+    """Outputs of every activation layer on validation examples, at the best weights."""
     from nnlab.callbacks.statistics import activation_layers
-    from nnlab.statistics import calibration
+    from nnlab.loading import load_run
+    from nnlab.report import figures
 
-    drawn: dict[str, Figure] = {}
-    data = trainer.members[0].dataset
-    inputs = data.train.inputs[:EXAMPLES]
+    trainer = load_run(run.directory)
+    inputs = trainer.members[0].dataset.validation.inputs[:EXAMPLES]
     with trainer.at_best() as stack:
         names = list(activation_layers(stack.network))
-        captured = stack.capture(inputs.expand(len(stack), *inputs.shape), names) if names else {}
-    if captured:
-        drawn["activations"] = figures.activation_histograms({n: captured[n][0].cpu().numpy() for n in names})
-    evaluation = trainer.final_evaluations()["test"]
-    if "ece" in evaluation.metrics:
-        bins = calibration.reliability(evaluation.prediction[0], data.test.targets)
-        error = float(evaluation.metrics["ece"][0])
-        drawn["calibration"] = figures.calibration(
-            bins.confidence.cpu().numpy(), bins.accuracy.cpu().numpy(), bins.count.cpu().numpy(), error=error
-        )
-    drawn["loss_surface"] = loss_slice(trainer)
-    return drawn
-
-
-def loss_slice(trainer: Trainer) -> Figure:
-    """Training loss around the best weights, along two random directions scaled to the weights' norms, layer by layer.
-
-    Source of the scaling: Li et al. 2018, arXiv:1712.09913, here for whole tensors instead of filters.
-    """
-    stack, data = trainer.stack, trainer.members[0].dataset
-    best = trainer.best.theta[0]
-    directions = [_direction(trainer, number) for number in range(2)]
-    ticks = torch.linspace(-REACH, REACH, GRID, device=best.device, dtype=best.dtype)
-    sample = Split(data.train.inputs[:EXAMPLES], data.train.targets[:EXAMPLES])
-    evaluate: Callable[[torch.Tensor], torch.Tensor] = lambda rows: _losses(trainer, rows, sample)  # noqa: E731
-    present = stack.theta, stack.buffers
-    values = torch.stack([evaluate(best + ticks[:, None] * directions[0] + y * directions[1]) for y in ticks])
-    stack.replace(*present)
-    return figures.loss_surface(
-        ticks.cpu().numpy(),
-        ticks.cpu().numpy(),
-        values.cpu().numpy(),
-        xlabel="first random direction (1 = the norm of each weight)",
-        ylabel="second random direction",
-        title="Training loss around the best weights",
+        outputs = stack.capture(inputs.expand(len(stack), *inputs.shape), names) if names else {}
+    layers = {name: outputs[name][0].cpu().numpy() for name in names}
+    return (
+        figures.activation_histograms(layers, title="Activations layer by layer, at the best weights")
+        if layers
+        else None
     )
 
 
-def _direction(trainer: Trainer, number: int) -> torch.Tensor:
-    """A random row (1, P) in which every parameter has the norm of the best weights' one."""
-    best = trainer.best.theta[:1]
-    drawn = torch.randn(best.shape, generator=generator(0, "slice", number)).to(best)
-    sizes = trainer.stack.layout.views(best)
-    for name, part in trainer.stack.layout.views(drawn).items():
-        part.mul_(sizes[name].norm() / part.norm().clamp_min(1e-12))
-    return drawn
+def calibration_figure(run: SavedRun) -> Figure | None:
+    """The reliability diagram on the test split, for losses that give probabilities."""
+    from nnlab.evaluate import evaluate
+    from nnlab.report import figures
+    from nnlab.statistics.calibration import reliability
+
+    found = evaluate(run.directory, "test")
+    if "ece" not in found.metrics:
+        return None
+    table = reliability(found.prediction, found.targets, bins=10)
+    title = f"Calibration on {len(found.targets)} test examples"
+    rows = table.confidence.numpy(), table.accuracy.numpy(), table.count.numpy()
+    return figures.calibration(*rows, error=found.metrics["ece"], title=title)
 
 
-def _losses(trainer: Trainer, rows: torch.Tensor, sample: Split) -> torch.Tensor:
-    """Mean losses of the networks with parameters `rows` (G, P), as one population."""
-    stack = trainer.stack
-    count = len(rows)
-    buffers = {name: value[:1].expand(count, *value.shape[1:]) for name, value in trainer.best.buffers.items()}
-    stack.replace(rows, buffers)
-    outputs = stack.outputs(sample.inputs.expand(count, *sample.inputs.shape))
-    losses: torch.Tensor = stack.loss.losses(outputs, sample.targets.expand(count, *sample.targets.shape)).mean(1)
-    return losses
+def confusion_figure(run: SavedRun) -> Figure | None:
+    """The confusion matrix on the test split."""
+    from nnlab.evaluate import evaluate
+    from nnlab.report import figures
+    from nnlab.statistics.calibration import confusion_matrix
+
+    found = evaluate(run.directory, "test")
+    if found.targets.is_floating_point():
+        return None
+    counts = confusion_matrix(found.targets, found.prediction.argmax(-1), len(found.names))
+    return figures.confusion_matrix(counts.numpy(), found.names, title="Confusion matrix on the test split")
 
 
-def several_runs(runs: Sequence[SavedRun]) -> dict[str, Figure]:
-    """Validation curves of several runs in one chart, those that differ in the seed only as mean and band."""
-    shared = [name for name in runs[0].metrics if all(name in run.metrics for run in runs)]
-    names = labels([run.config for run in runs])
-    drawn = {}
-    for metric in [name for name in ("loss", "accuracy", "rmse") if name in shared]:
-        groups: dict[str, list[figures.Curve]] = {}
-        for name, run in zip(names, runs, strict=True):
-            groups.setdefault(name, []).append((run.metrics[metric].steps, run.metrics[metric].values))
-        drawn[f"validation_{metric}"] = figures.overlay(groups, ylabel=f"validation {metric}")
-    curves = {f"{name} {i}": (run.steps, run.losses) for i, (name, run) in enumerate(zip(names, runs, strict=True))}
-    if not drawn and curves:
-        drawn["loss"] = figures.overlay({name: [curve] for name, curve in curves.items()}, ylabel="training loss")
-    return drawn
+def surface_figure(runs: Sequence[SavedRun], plane: Any) -> Figure:
+    """Trajectories of the runs on the loss surface of the first."""
+    from nnlab.report import figures
+    from nnlab.surface import loss_surface
+
+    found = loss_surface([run.config for run in runs], plane)
+    names = labels([run.config for run in runs], ignore=()) if len(runs) > 1 else [""]
+    paths = {
+        name or f"run {i + 1}": path.numpy() for i, (name, path) in enumerate(zip(names, found.paths, strict=True))
+    }
+    share = f" ({100 * found.explained:.0f} % of the way lies in it)" if found.explained < 0.995 else ""
+    return figures.loss_surface(
+        found.x.numpy(),
+        found.y.numpy(),
+        found.losses.numpy().astype(np.float64),
+        paths=paths,
+        xlabel=found.labels[0],
+        ylabel=found.labels[1],
+        zlabel=f"training {loss_label(runs[0])}",
+        title=f"Loss surface{share}",
+    )
+
+
+def _default_folder(given: Sequence[str], folders: Sequence[Path]) -> Path:
+    """`figures` in the run or study; for several of them, here."""
+    if len(given) == 1:
+        return Path(given[0]).expanduser() / "figures"
+    parents = {folder.resolve().parent for folder in folders}
+    return parents.pop() / "figures" if len(parents) == 1 else Path("figures")

@@ -68,7 +68,7 @@ def part(path: Path) -> str:
     return relative.parts[0].removesuffix(".py")
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if "nnlab" == p.relative_to(ROOT).parts[0]], ids=str)
+@pytest.mark.parametrize("path", [p for p in MODULES if p.relative_to(ROOT).parts[0] == "nnlab"], ids=str)
 def test_modules_import_only_from_floors_below(path: Path) -> None:
     here = part(path)
     if here in FREE:

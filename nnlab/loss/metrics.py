@@ -47,7 +47,7 @@ def expected_calibration_error(probabilities: Tensor, targets: Tensor, bins: int
 
 
 def regression_metrics(prediction: Tensor, targets: Tensor, scale: Tensor | None = None) -> dict[str, Tensor]:
-    """`rmse`, `mae` and `r2` of (..., N, C); errors are multiplied by `scale`, (C,) or (..., 1, C); R^2 does not change.
+    """`rmse`, `mae` and `r2` of (..., N, C); errors are multiplied by `scale`, (C,) or (..., 1, C); R^2 stays.
 
     A target that is constant has R^2 = 1 where it is met exactly and 0 otherwise, as in scikit-learn.
     """

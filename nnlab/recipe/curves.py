@@ -23,11 +23,11 @@ from nnlab.recipe.trials import Trials
 TITLE = "Look at the loss curves"
 LATE = 0.85  # of the run: a best epoch after it says that longer is better
 RISEN = 0.1  # of the lowest validation loss, that it rose again
-GAP = 0.5  # of the validation loss above its floor, that lies between training and validation
+GAP = 0.25  # of the validation loss above its floor, that lies between training and validation
 CLOSE = 0.05  # of what there is to learn, between training and validation
 UNFIT = 0.1  # of what there is to learn, left on the training split
 NOISE = 0.5  # spread of minibatch losses in the last epochs over their mean
-START = 1.5  # initial loss over its theory
+START = 3.0  # initial loss over its theory
 
 
 @dataclass(frozen=True)
@@ -82,15 +82,15 @@ def gather(records: Sequence[TrialRecord], epochs: float, spread: float) -> Curv
 
 def read(curves: Curves, levels: Levels) -> list[Finding]:
     """Findings about the curves, those with the most to gain first; none is a fault."""
-    findings = [
-        *_overfitting(curves, levels),
+    apart = _overfitting(curves, levels)
+    return [
+        *apart,
         *_still_improving(curves, levels),
-        *_underfitting(curves, levels),
+        *([] if apart else _underfitting(curves, levels)),
         *_plateau(curves, levels),
         *_noise(curves),
         *_bad_start(curves, levels),
     ]
-    return findings
 
 
 def _overfitting(curves: Curves, levels: Levels) -> list[Finding]:
@@ -116,7 +116,7 @@ def _overfitting(curves: Curves, levels: Levels) -> list[Finding]:
         return [
             Finding(
                 "generalization_gap",
-                f"validation lies {shown(gap)} above training at the best epoch, most of what "
+                f"validation lies {shown(gap)} above training at the best epoch, a large part of what "
                 f"is left; half of that had opened by epoch {curves.epochs[opened]:g}",
                 "The network knows its training examples better than new ones: that is what regularization is for.",
                 "'regularizer=[weight_decay,dropout]'",

@@ -223,6 +223,7 @@ def confusion_figure(run: SavedRun) -> Figure | None:
 def surface_figure(runs: Sequence[SavedRun], plane: Any) -> Figure:
     """Trajectories of the runs on the loss surface of the first."""
     from nnlab.report import figures
+    from nnlab.report.curve_figures import shortened
     from nnlab.surface import loss_surface
 
     found = loss_surface([run.config for run in runs], plane)
@@ -230,7 +231,9 @@ def surface_figure(runs: Sequence[SavedRun], plane: Any) -> Figure:
     paths = {
         name or f"run {i + 1}": path.numpy() for i, (name, path) in enumerate(zip(names, found.paths, strict=True))
     }
-    share = f" ({100 * found.explained:.0f} % of the way lies in it)" if found.explained < 0.995 else ""
+    share = (
+        f": {100 * found.explained:.0f} % of the path's variance is in this plane" if found.explained < 0.995 else ""
+    )
     return figures.loss_surface(
         found.x.numpy(),
         found.y.numpy(),

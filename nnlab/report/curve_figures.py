@@ -45,6 +45,11 @@ def smooth(values: Values, window: int | None = None) -> np.ndarray:
     return torch.where(share > 0, total / share.clamp(min=1e-12), torch.nan).numpy()
 
 
+def shortened(label: str, length: int = 44) -> str:
+    """A label that leaves room for the curves."""
+    return label if len(label) <= length else f"{label[: length - 1]}…"
+
+
 @styled
 def loss_curve(
     steps: Values,
@@ -126,14 +131,14 @@ def overlay(
     for position, (label, curves) in enumerate(groups.items()):
         x, mean, std, count = averaged(curves)
         style = line_style(position)
-        name = f"{label or 'runs'} ({count} seeds)" if count > 1 else label
+        name = f"{shortened(label) or 'runs'} ({count} seeds)" if count > 1 else shortened(label)
         axis.plot(x, mean, label=name, **style)
         if count > 1:
             axis.fill_between(x, mean - std, mean + std, color=style["color"], alpha=0.2, linewidth=0)
     _loss_axis(axis, np.asarray(everything), ylabel, logarithmic)
     axis.set_xlabel(xlabel)
     axis.set_title(title)
-    if any(groups):
+    if any(groups) or any(len(curves) > 1 for curves in groups.values()):
         outside = len(groups) > 6
         axis.legend(loc="upper left" if outside else "best", bbox_to_anchor=(1.01, 1) if outside else None)
     if any(len(curves) > 1 for curves in groups.values()):
@@ -196,7 +201,7 @@ def learning_rate(
     """The learning rate of every step; several schedules by label."""
     figure, (axis,) = panels()
     for position, (label, curve) in enumerate(curves.items()):
-        axis.plot(*curve, label=label, **line_style(position))
+        axis.plot(*curve, label=shortened(label), **line_style(position))
     axis.set(xlabel="step (updates of the weights)", ylabel="learning rate (per step)")
     axis.set_ylim(bottom=0)
     axis.yaxis.set_major_formatter("{x:g}")

@@ -88,29 +88,20 @@ def calibration(
     Arguments are as `nnlab.statistics.calibration.Reliability` holds them, (bins,); `error` is the expected
     calibration error.
     """
-    figure, (axis, below) = panels(2, 1, size=(6.2, 6.2), sharex=True, height_ratios=[3, 1])
+    figure, (axis, below) = panels(2, 1, size=(7.2, 6.2), sharex=True, height_ratios=[3, 1])
     counts = np.asarray(count, dtype=float)
     filled = counts > 0
     width = 1 / len(counts)
     centres = (np.arange(len(counts)) + 0.5) * width
     right, sure = np.asarray(accuracy, dtype=float), np.asarray(confidence, dtype=float)
     axis.bar(centres[filled], right[filled], width * 0.94, color=BLUE, label="accuracy")
-    axis.bar(
-        centres[filled],
-        (sure - right)[filled],
-        width * 0.94,
-        bottom=right[filled],
-        color=ORANGE,
-        alpha=0.35,
-        hatch="//",
-        edgecolor=ORANGE,
-        linewidth=0,
-        label="gap to the confidence",
-    )
+    low, high = np.minimum(right, sure)[filled], np.maximum(right, sure)[filled]
+    gap = {"facecolor": "none", "edgecolor": ORANGE, "hatch": "///", "linewidth": 1.2}
+    axis.bar(centres[filled], high - low, width * 0.94, bottom=low, label="gap to the confidence", **gap)
     axis.plot([0, 1], [0, 1], color=INK, linestyle=":", label="perfectly calibrated")
     axis.set(ylabel="accuracy (fraction)", ylim=(0, 1), xlim=(0, 1))
     axis.set_title(title + (f" (expected error {100 * error:.2g} %)" if error is not None else ""))
-    axis.legend(loc="upper left")
+    axis.legend(loc="upper left", frameon=True, framealpha=0.9, edgecolor="none")
     below.bar(centres, 100 * counts / max(counts.sum(), 1), width * 0.94, color=QUIET)
     below.set(xlabel="confidence (probability of the predicted class)", ylabel="examples (%)")
     return figure
@@ -163,8 +154,7 @@ def loss_surface(
     axis.set_title(title)
     axis.grid(visible=False)
     if paths and any(paths):
-        legend = axis.legend(loc="upper right", frameon=True, framealpha=0.9)
-        legend.get_frame().set_linewidth(0)
+        figure.legend(loc="outside lower left", ncols=1 if max(map(len, paths)) > 30 else 3)
     return figure
 
 

@@ -125,7 +125,7 @@ def find_runs(paths: Sequence[str | Path]) -> list[Path]:
 
 
 def labels(configs: Sequence[Mapping[str, Any]], ignore: Sequence[str] = ("seed",)) -> list[str]:
-    """What tells configs apart, one label each, such as `optimizer.learning_rate=0.1`; equal but for `ignore`: equal.
+    """What tells configs apart, one label each, such as `learning_rate=0.1`; equal but for `ignore`: equal.
 
     Args:
         configs: resolved configs.
@@ -140,7 +140,22 @@ def labels(configs: Sequence[Mapping[str, Any]], ignore: Sequence[str] = ("seed"
         if not any(key == name or key.startswith(f"{name}.") for name in unseen)
         and any(each.get(key) != flat[0].get(key) for each in flat)
     ]
-    return [", ".join(_described(key, each[key]) for key in differing if key in each) for each in flat]
+    shown = [key for key in differing if not _implied(key, flat, differing)]
+    short = {key: key.rpartition(".")[2] for key in shown if not key.endswith("._target_")}
+    unique = {key: name if list(short.values()).count(name) == 1 else key for key, name in short.items()}
+    return [", ".join(_described(unique.get(key, key), each[key]) for key in shown if key in each) for each in flat]
+
+
+def _implied(key: str, flat: Sequence[Mapping[str, Any]], differing: Sequence[str]) -> bool:
+    """Whether a value comes with a component: one that differs, and always has this value where it is the same."""
+    parents = [f"{key[:end]}._target_" for end, letter in enumerate(key) if letter == "."]
+    for parent in parents:
+        if parent != key and parent in differing:
+            values: dict[object, set[str]] = {}
+            for each in flat:
+                values.setdefault(each.get(parent), set()).add(repr(each.get(key)))
+            return all(len(found) == 1 for found in values.values())
+    return False
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -223,7 +223,6 @@ def confusion_figure(run: SavedRun) -> Figure | None:
 def surface_figure(runs: Sequence[SavedRun], plane: Any) -> Figure:
     """Trajectories of the runs on the loss surface of the first."""
     from nnlab.report import figures
-    from nnlab.report.curve_figures import shortened
     from nnlab.surface import loss_surface
 
     found = loss_surface([run.config for run in runs], plane)

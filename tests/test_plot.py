@@ -31,7 +31,7 @@ def test_runs_that_differ_in_the_seed_share_a_curve(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(figures, "overlay", lambda curves, **names: groups.append(curves) or overlay(curves, **names))
     runs = [str(nnlab.train(*SMALL, f"output_dir={tmp_path}", f"seed={seed}").directory) for seed in (0, 1)]
     assert main([*runs, "--out", str(tmp_path / "drawn")]) == 0
-    assert {"loss.png", "accuracy.svg"} <= {path.name for path in (tmp_path / "drawn").iterdir()}
+    assert {"loss.png", "validation_accuracy.svg"} <= {path.name for path in (tmp_path / "drawn").iterdir()}
     assert groups
     assert all(len(curves) == 2 for group in groups for curves in group.values())
 

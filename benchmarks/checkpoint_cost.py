@@ -72,7 +72,8 @@ def main() -> int:
     for position, clock in enumerate(("wall", "processor")):
         epoch, save = (statistics.median(each[position] for each in kind) for kind in (timed.epochs, timed.saves))
         shares.append(save / epoch)
-        print(f"{clock:10} epoch {epoch * 1e3:6.0f} ms, {save * 1e3:.1f} ms ({size / 1e6:.1f} MB), {save / epoch:.2%}")
+        times = f"epoch {epoch * 1e3:6.0f} ms, save {save * 1e3:5.1f} ms ({size / 1e6:.1f} MB)"
+        print(f"{clock:10} {times}, {save / epoch:.2%}")
     return int(max(shares) >= 0.03)
 
 

@@ -151,7 +151,8 @@ def several(runs: Sequence[SavedRun]) -> Figures:
         }
         curves = {label: found for label, found in curves.items() if found}
         ylabel = f"validation {loss_label(runs[0]) if name == 'loss' else name}"
-        return figures.overlay(curves, ylabel=ylabel, title=f"Validation {name}") if curves else None
+        title = f"Validation {name}"
+        return figures.overlay(curves, ylabel=ylabel, title=title, from_zero=name == "loss") if curves else None
 
     def training() -> Figure:
         curves = {label: [(run.steps, figures.smooth(run.losses)) for run in group] for label, group in groups.items()}
@@ -226,13 +227,10 @@ def surface_figure(runs: Sequence[SavedRun], plane: Any) -> Figure:
     from nnlab.surface import loss_surface
 
     found = loss_surface([run.config for run in runs], plane)
-    names = labels([run.config for run in runs], ignore=()) if len(runs) > 1 else [""]
-    paths = {
-        name or f"run {i + 1}": path.numpy() for i, (name, path) in enumerate(zip(names, found.paths, strict=True))
-    }
-    share = (
-        f": {100 * found.explained:.0f} % of the path's variance is in this plane" if found.explained < 0.995 else ""
-    )
+    names = labels([run.config for run in runs], ignore=()) if len(runs) > 1 else ["path of training"]
+    shown = [figures.shortened(name, 60) or f"run {number}" for number, name in enumerate(names, start=1)]
+    paths = {name: path.numpy() for name, path in zip(shown, found.paths, strict=True)}
+    inside = f": {100 * found.explained:.0f} % of the path's variance is in this plane"
     return figures.loss_surface(
         found.x.numpy(),
         found.y.numpy(),
@@ -241,7 +239,7 @@ def surface_figure(runs: Sequence[SavedRun], plane: Any) -> Figure:
         xlabel=found.labels[0],
         ylabel=found.labels[1],
         zlabel=f"training {loss_label(runs[0])}",
-        title=f"Loss surface{share}",
+        title="Loss surface" + (inside if found.explained < 0.995 else ""),
     )
 
 

@@ -17,6 +17,7 @@ from nnlab.report.style import (
     LARGEST_SVG_POINTS,
     QUIET,
     SKY,
+    SLIDE,
     VERMILLION,
     epochs_above,
     line_style,
@@ -124,22 +125,31 @@ def overlay(
     ylabel: str = "validation loss",
     title: str = "",
     logarithmic: bool | None = None,
+    from_zero: bool = True,
 ) -> Figure:
-    """Several settings in one chart: for each the mean over its repetitions (seeds), and a band of one deviation."""
-    figure, (axis,) = panels()
+    """Several settings in one chart: for each the mean over its repetitions (seeds), and a band of one deviation.
+
+    The scale is logarithmic where the values span decades (`logarithmic` decides otherwise); a linear one begins at
+    zero, unless `from_zero` is false.
+    """
+    outside = len(groups) > 6
+    figure, (axis,) = panels(size=(10.5, max(4.5, 0.9 + 0.25 * len(groups))) if outside else SLIDE)
     everything = [float(y) for curves in groups.values() for _, ys in curves for y in ys]
     for position, (label, curves) in enumerate(groups.items()):
         x, mean, std, count = averaged(curves)
         style = line_style(position)
-        name = f"{shortened(label) or 'runs'} ({count} seeds)" if count > 1 else shortened(label)
+        early = sum(len(xs) < len(x) for xs, _ in curves)
+        ended = f", {early} ended early" if early else ""
+        name = f"{shortened(label) or 'runs'} ({count} seeds{ended})" if count > 1 else shortened(label)
         axis.plot(x, mean, label=name, **style)
         if count > 1:
             axis.fill_between(x, mean - std, mean + std, color=style["color"], alpha=0.2, linewidth=0)
-    _loss_axis(axis, np.asarray(everything), ylabel, logarithmic)
+    if from_zero or logarithmic:
+        _loss_axis(axis, np.asarray(everything), ylabel, logarithmic)
+    axis.set_ylabel(ylabel)
     axis.set_xlabel(xlabel)
     axis.set_title(title)
     if any(groups) or any(len(curves) > 1 for curves in groups.values()):
-        outside = len(groups) > 6
         axis.legend(loc="upper left" if outside else "best", bbox_to_anchor=(1.01, 1) if outside else None)
     if any(len(curves) > 1 for curves in groups.values()):
         axis.annotate(
@@ -155,12 +165,16 @@ def overlay(
 
 
 def averaged(curves: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-    """Common x, mean, standard deviation (n - 1), and the number of curves; those that end early stop the average."""
-    length = min(len(x) for x, _ in curves)
-    x = np.asarray(curves[0][0][:length], dtype=float)
-    values = np.array([ys[:length] for _, ys in curves], dtype=float)
-    std = values.std(0, ddof=1) if len(values) > 1 else np.zeros(length)
-    return x, values.mean(0), std, len(values)
+    """Longest x, mean, standard deviation (n - 1), number of curves; where one has ended, the mean of the others."""
+    longest = max(curves, key=lambda curve: len(curve[0]))
+    values = np.full((len(curves), len(longest[0])), np.nan)
+    for row, (_, ys) in zip(values, curves, strict=True):
+        row[: len(ys)] = ys
+    there = np.isfinite(values)
+    count = np.maximum(there.sum(0), 1)
+    mean = np.where(there.any(0), np.where(there, values, 0).sum(0) / count, np.nan)
+    square = np.where(there, values - mean, 0) ** 2
+    return np.asarray(longest[0], dtype=float), mean, np.sqrt(square.sum(0) / np.maximum(count - 1, 1)), len(curves)
 
 
 @styled

@@ -12,6 +12,7 @@ from nnlab.report.curve_figures import (
     learning_rate,
     loss_curve,
     overlay,
+    shortened,
     smooth,
     train_validation,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "loss_surface",
     "overlay",
     "save",
+    "shortened",
     "smooth",
     "to_png",
     "to_svg",

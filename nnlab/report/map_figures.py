@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -96,7 +96,7 @@ def calibration(
     right, sure = np.asarray(accuracy, dtype=float), np.asarray(confidence, dtype=float)
     axis.bar(centres[filled], right[filled], width * 0.94, color=BLUE, label="accuracy")
     low, high = np.minimum(right, sure)[filled], np.maximum(right, sure)[filled]
-    gap = {"facecolor": "none", "edgecolor": ORANGE, "hatch": "///", "linewidth": 1.2}
+    gap: dict[str, Any] = {"facecolor": "none", "edgecolor": ORANGE, "hatch": "///", "linewidth": 1.2}
     axis.bar(centres[filled], high - low, width * 0.94, bottom=low, label="gap to the confidence", **gap)
     axis.plot([0, 1], [0, 1], color=INK, linestyle=":", label="perfectly calibrated")
     axis.set(ylabel="accuracy (fraction)", ylim=(0, 1), xlim=(0, 1))
@@ -154,7 +154,7 @@ def loss_surface(
     axis.set_title(title)
     axis.grid(visible=False)
     if paths and any(paths):
-        figure.legend(loc="outside lower left", ncols=1 if max(map(len, paths)) > 30 else 3)
+        figure.legend(loc="outside lower left", ncols=1 if max(map(len, paths)) > 32 else 2)
     return figure
 
 

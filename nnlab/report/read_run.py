@@ -185,7 +185,7 @@ def _text(path: Path) -> str:
 
 def _history(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, Series]]:
     """The dense columns (T, 4), the members' losses (T, members), and the validation metrics."""
-    header, *rows = csv.reader(_text(path).splitlines()) or [list(DENSE)]
+    header, *rows = list(csv.reader(_text(path).splitlines())) or [list(DENSE)]
     if tuple(header[: len(DENSE)]) != DENSE:
         raise ValueError(f"{path.name} does not begin with the columns {', '.join(DENSE)}")
     dense = np.array([row[: len(DENSE)] for row in rows], dtype=float).reshape(-1, len(DENSE))

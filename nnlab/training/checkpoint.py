@@ -200,7 +200,7 @@ def load_member_state(trainer: Trainer, member: int, state: dict[str, Any]) -> b
 
 
 def run_state(trainer: Trainer, run: Run) -> dict[str, Any]:
-    """All that the run of some members needs; its growing files are on the disk up to this step."""
+    """All that the run of some members needs; its growing files are flushed."""
     trainer.history.flush()
     for callback in trainer.callbacks:
         callback.flush(trainer)
@@ -209,7 +209,7 @@ def run_state(trainer: Trainer, run: Run) -> dict[str, Any]:
         "config": dict(run.config),
         "step": trainer.step,
         "seconds": trainer.seconds,
-        "files": run.sync(),
+        "files": run.lengths(),
         "members": [member_state(trainer, member) for member in run.members],
     }
 

@@ -86,14 +86,18 @@ class Run:
         return self.offsets | {name: file.offset for name, file in self.files.items()}
 
     def mark_trained(self) -> None:
-        """Training has ended; what is appended from now on describes the whole run."""
+        """Training has ended: its logs are on the disk, and what is appended from now on describes the whole run."""
         self.trained = self.flush()
-
-    def sync(self) -> dict[str, int]:
-        """Flush the growing files until the disk has them; returns the lengths from which the run would continue."""
         for file in self.files.values():
             file.sync()
-        return self.flush() if self.trained is None else self.trained
+
+    def lengths(self) -> dict[str, int]:
+        """Flush the growing files; returns the lengths from which the run would continue.
+
+        During training the disk is not waited for: a power cut may cost a piece of the curves, but no weights.
+        """
+        present = self.flush()
+        return present if self.trained is None else self.trained
 
     def close(self) -> None:
         """Close the growing files."""

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 from nnlab.validation import check
 
+FIRST = 0.02  # seconds that a look is expected to take before there has been one
+
 
 class Budget:
     """Keeps count of the time spent.
@@ -18,14 +20,12 @@ class Budget:
 
     def __init__(self, share: float) -> None:
         self.share = check("share", share, "[0, 1]")
-        self._started = time.perf_counter()
-        self._spent = 0.0
-        self._last = 0.0
+        self.start()
 
     def start(self) -> None:
         """Training begins."""
         self._started = time.perf_counter()
-        self._spent = self._last = 0.0
+        self._spent, self._last = 0.0, FIRST
 
     def allows(self) -> bool:
         """Whether spending as much as the last time keeps within the share."""
@@ -38,5 +38,7 @@ class Budget:
         try:
             yield
         finally:
-            self._last = time.perf_counter() - started
-            self._spent += self._last
+            spent = time.perf_counter() - started
+            # A first, small look says little of the cost of the next.
+            self._last = max(spent, 0.5 * self._last)
+            self._spent += spent

@@ -8,12 +8,15 @@ parameter the L2 norm of its gradient, and of every weight the ratio of its upda
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from nnlab.activation.base import Activation
 from nnlab.statistics import activations, gradients, updates
 from nnlab.training import Callback, Trainer
+from nnlab.training.layout import Slot
 from nnlab.validation import check
 
 
@@ -42,9 +45,9 @@ class Statistics(Callback):
         if not scheduled(trainer.step + 1, self.every):
             return
         stack = trainer.stack
-        views = stack.layout.views(stack.gradient)
-        self._values = {f"gradient_norm/{name}": gradients.norm(value) for name, value in views.items()}
-        self._values["gradient_norm/all"] = gradients.norm(stack.gradient)
+        norms = [*self._norms(stack.gradient, stack.layout.slots), gradients.norm(stack.gradient)]
+        names = [*(slot.name for slot in stack.layout.slots), "all"]
+        self._values = {f"gradient_norm/{name}": value for name, value in zip(names, norms, strict=True)}
         self._values |= self.activations(trainer)
         self._before = stack.theta.clone()
         self._members = list(trainer.active)
@@ -54,14 +57,23 @@ class Statistics(Callback):
             return
         if self._members == trainer.active:
             stack = trainer.stack
-            old, new = stack.layout.weights(self._before), stack.layout.weights(stack.theta - self._before)
-            for name, update in new.items():
-                self._values[f"update_ratio/{name}"] = updates.update_to_weight(update, old[name])
+            weights = [slot for slot in stack.layout.slots if slot.is_weight]
+            if weights:
+                moved, size = (torch.stack(self._norms(r, weights)) for r in (stack.theta - self._before, self._before))
+                ratios = updates.ratio(moved, size)
+                self._values |= {
+                    f"update_ratio/{slot.name}": value for slot, value in zip(weights, ratios, strict=True)
+                }
             # One transfer from the device for all.
             table = torch.stack([value.to(stack.theta.dtype) for value in self._values.values()], 1).tolist()
             for member, row in zip(trainer.active, table, strict=True):
                 trainer.history.record(trainer.step, member, dict(zip(self._values, row, strict=True)))
         self._before = None
+
+    @staticmethod
+    def _norms(rows: Tensor, slots: Sequence[Slot]) -> list[Tensor]:
+        """Norm (M,) of each slot's part of rows (M, P)."""
+        return [gradients.norm(rows[:, slot.start : slot.start + slot.size]) for slot in slots]
 
     def activations(self, trainer: Trainer) -> dict[str, Tensor]:
         """Statistics (M,) of every activation layer on the present minibatch."""

@@ -46,10 +46,10 @@ def saturated_fraction(y: Tensor, low: float | None, high: float | None, toleran
     >>> saturated_fraction(torch.tensor([[-0.999, 0.0, 0.5, 0.99]]), -1.0, 1.0)
     tensor([0.5000])
     """
-    saturated = torch.zeros_like(y, dtype=torch.bool)
-    for limit in (low, high):
-        if limit is not None:
-            saturated |= (y - limit).abs() <= tolerance
+    near = [(y - limit).abs() <= tolerance for limit in (low, high) if limit is not None]
+    if not near:
+        return torch.zeros(len(y), device=y.device)
+    saturated = near[0] if len(near) == 1 else near[0] | near[1]
     return saturated.flatten(1).float().mean(1)
 
 
@@ -65,5 +65,5 @@ def dead_fraction(y: Tensor, floor: float = 0.0, tolerance: float = 0.0) -> Tens
     >>> dead_fraction(torch.tensor([[[0.0, 1.0], [0.0, 0.0]]]))
     tensor([0.5000])
     """
-    off = ((y - floor).abs() <= tolerance).transpose(1, 2).flatten(2)
-    return off.all(2).float().mean(1)
+    off = y == floor if tolerance == 0 else (y - floor).abs() <= tolerance
+    return off.all(dim=(1, *range(3, y.ndim))).float().mean(1)

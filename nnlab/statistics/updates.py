@@ -17,5 +17,9 @@ def update_to_weight(update: Tensor, weight: Tensor) -> Tensor:
 
     It is 0 where nothing moves, and infinite where weights leave zero.
     """
-    moved = norm(update)
-    return torch.where(moved == 0, torch.zeros_like(moved), moved / norm(weight))
+    return ratio(norm(update), norm(weight))
+
+
+def ratio(moved: Tensor, size: Tensor) -> Tensor:
+    """The same from the norms of update and weight, of any shape."""
+    return torch.where(moved == 0, torch.zeros_like(moved), moved / size)

@@ -31,7 +31,7 @@ def test_the_time_spent_stays_within_the_share(monkeypatch: pytest.MonkeyPatch, 
             with budget.spending():
                 clock.now += cost
             spent, looks = spent + cost, looks + 1
-        # The first look is free, because nothing is known of its cost.
+        # What the first look costs is not known beforehand.
         assert spent - cost <= share * clock.now + 1e-9
     assert looks >= min(1000, 0.8 * share * clock.now / cost)
 

@@ -22,9 +22,9 @@ from pathlib import Path
 
 import numpy as np
 
-from nnlab.board import board
 from nnlab.callbacks import tensorboard_summaries as summaries
 from nnlab.callbacks.tensorboard import EventFile
+from nnlab.commands.board import board
 from nnlab.training import Run
 
 LAYERS = ("linear1.weight", "linear2.weight", "output.weight")

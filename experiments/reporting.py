@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 import nnlab
-from nnlab.launch import commit
+from nnlab.launch.runs import commit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

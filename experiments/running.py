@@ -19,7 +19,7 @@ import torch
 
 from nnlab.build import build_loss, build_member, load_dataset
 from nnlab.config import compose
-from nnlab.launch import suitable_threads
+from nnlab.launch.runs import suitable_threads
 from nnlab.training import Callback, Trainer, TrainerSettings
 from nnlab.types import Dataset
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nnlab.evaluate import Measurement
-    from nnlab.result import Result
+    from nnlab.launch.evaluation import Measurement
+    from nnlab.launch.result import Result
 
 __version__ = "0.1.0"
 
@@ -29,13 +29,13 @@ def train(*overrides: str, config_dir: str | Path | None = None) -> Result:
         UserError: something in the overrides, the data or the output folder is not as it must be.
     """
     from nnlab.config import compose
-    from nnlab.launch import train as launch
+    from nnlab.launch.runs import train as launch
 
     return launch(compose(*overrides, config_dir=config_dir), overrides)
 
 
 def evaluate(run: str | Path, split: str = "test") -> Measurement:
     """Measure a finished run again, at its best weights, on `train`, `validation` or `test`."""
-    from nnlab.evaluate import evaluate as measure
+    from nnlab.launch.evaluation import evaluate as measure
 
     return measure(run, split)

@@ -13,39 +13,36 @@ from nnlab.errors import UserError, did_you_mean
 
 
 class Command(NamedTuple):
-    """A command: one line of help, and the function behind it.
+    """A command of one line of help; the function `main` of the module `nnlab.commands.<command>` is behind it.
+
+    That takes the arguments (a list of text) and returns an exit code or nothing. For a Hydra application it is a task
+    instead: it takes a plain config and the overrides, and returns a result.
 
     Attributes:
         help: what it does.
-        target: `module:function`; takes the arguments (a list of text) and returns an exit code or nothing. For a
-            Hydra application, a task instead: it takes a plain config and the overrides, and returns a result.
         hydra: whether it is a Hydra application, with the primary config `configs/<command>.yaml`.
-        job: the task of one job of a sweep, where that is another one.
+        job: the task of one job of a sweep, `module:function`, where that is another one.
     """
 
     help: str
-    target: str
     hydra: bool = False
     job: str | None = None
 
 
 COMMANDS = {
     "train": Command(
-        "train one network, an ensemble, or with -m a grid of them",
-        "nnlab.launch:train_command",
-        hydra=True,
-        job="nnlab.grid:run_job",
+        "train one network, an ensemble, or with -m a grid of them", hydra=True, job="nnlab.launch.jobs:run_job"
     ),
-    "recipe": Command("walk the seven steps to a tuned network", "nnlab.recipe_run:recipe_command", hydra=True),
-    "board": Command("open TensorBoard on the right page: nnlab board [RUN or STUDY]", "nnlab.board:main"),
-    "plot": Command("draw the figures of runs as PNG and SVG: nnlab plot RUN...", "nnlab.plot:main"),
-    "evaluate": Command("measure a finished run again: nnlab evaluate RUN", "nnlab.evaluate:main"),
-    "diagnose": Command("say in words what is wrong with a run: nnlab diagnose RUN", "nnlab.diagnose:main"),
-    "study": Command("compare the runs of a study: nnlab study FOLDER", "nnlab.study:main"),
-    "reproduce": Command("train a run again and compare every number: nnlab reproduce RUN", "nnlab.reproduce:main"),
-    "list": Command("show the config groups and their options: nnlab list [GROUP]", "nnlab.cli:list_options"),
-    "graph": Command("draw a computation graph with values and error signals", "nnlab.cli:graph"),
-    "experiment": Command("run a claim of the lecture: nnlab experiment list | CLAIM", "nnlab.experiment:main"),
+    "recipe": Command("walk the seven steps to a tuned network", hydra=True),
+    "board": Command("open TensorBoard on the right page: nnlab board [RUN or STUDY]"),
+    "plot": Command("draw the figures of runs as PNG and SVG: nnlab plot RUN..."),
+    "evaluate": Command("measure a finished run again: nnlab evaluate RUN"),
+    "diagnose": Command("say in words what is wrong with a run: nnlab diagnose RUN"),
+    "study": Command("compare the runs of a study: nnlab study FOLDER"),
+    "reproduce": Command("train a run again and compare every number: nnlab reproduce RUN"),
+    "list": Command("show the config groups and their options: nnlab list [GROUP]"),
+    "graph": Command("draw a computation graph with values and error signals"),
+    "experiment": Command("run a claim of the lecture: nnlab experiment list | CLAIM"),
 }
 
 HELP = """\
@@ -99,12 +96,12 @@ def _dispatch(words: list[str]) -> int:
         return _complete(words[-1])
     if words[0] not in COMMANDS:
         raise UserError(f"there is no command `{words[0]}`; {did_you_mean(words[0], COMMANDS)}")
-    command = COMMANDS[words[0]]
+    command, target = COMMANDS[words[0]], f"nnlab.commands.{words[0]}:main"
     if command.hydra:
         from nnlab.config.application import run
 
-        return run(words[0], Task(command.target, command.job), words[1:])
-    return int(_function(command.target)(words[1:]) or 0)
+        return run(words[0], Task(target, command.job), words[1:])
+    return int(_function(target)(words[1:]) or 0)
 
 
 def _function(target: str) -> Any:
@@ -136,41 +133,3 @@ def _complete(shell_request: str) -> int:
     applications = {name: command.hydra for name, command in COMMANDS.items()}
     complete(shell_request, applications, lambda: groups(config_folder()))
     return 0
-
-
-def list_options(arguments: list[str]) -> None:
-    """Print every config group, or one, with its options and what each of them is.
-
-    Raises:
-        UserError: there is no such group.
-    """
-    from nnlab.config.folder import config_folder, description, groups, options
-
-    folder = config_folder()
-    names = groups(folder)
-    wanted = [argument.rstrip("/") for argument in arguments]
-    if wanted in (["-h"], ["--help"]):
-        print("Usage: nnlab list [GROUP ...]\n\n" + "  ".join(names))
-        return
-    for name in wanted:
-        if name not in names:
-            raise UserError(f"there is no group `{name}`; {did_you_mean(name, names)}")
-    chosen = wanted or names
-    files = {name: options(folder, name) for name in chosen}
-    width = max((len(file.stem) for each in files.values() for file in each), default=0)
-    for position, name in enumerate(chosen):
-        print(f"{chr(10) if position else ''}{name}")
-        for file in files[name]:
-            print(f"  {file.stem:{width}}  {description(file)}".rstrip())
-
-
-def graph(arguments: list[str]) -> int:
-    """Show a computation graph; `--out` draws it."""
-    from nnlab.backprop.command import main as show
-
-    def draw(*drawing: Any) -> None:
-        from nnlab.report.graph import draw_graph
-
-        draw_graph(*drawing)
-
-    return show(arguments, draw)

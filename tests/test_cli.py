@@ -46,7 +46,7 @@ def jobs(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tup
             raise raised[config["name"]]
         return Result(config["name"] if config["name"] in EXIT_CODES else "completed")
 
-    for target in filter(None, (COMMANDS["train"].target, COMMANDS["train"].job)):
+    for target in filter(None, ("nnlab.commands.train:main", COMMANDS["train"].job)):
         module, _, function = target.partition(":")
         fake = types.ModuleType(module)
         setattr(fake, function, train)

@@ -1,4 +1,4 @@
-"""The launchers `population` and `processes`: they compose all jobs, and hand them to `nnlab.grid`."""
+"""The launchers `population` and `processes`: they compose all jobs, and hand them to `nnlab.launch.grid`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from nnlab.validation import check, check_choice
 
 if TYPE_CHECKING:
-    from nnlab.grid import Study
+    from nnlab.launch.grid import Study
 
 
 class NnlabLauncher(Launcher):  # type: ignore[misc]
@@ -41,7 +41,7 @@ class NnlabLauncher(Launcher):  # type: ignore[misc]
                 _returned(overrides, self.task_function.run(config, list(overrides)))
                 for config, overrides in zip(configs, job_overrides, strict=True)
             ]
-        from nnlab.grid import check_duplicates
+        from nnlab.launch.jobs import check_duplicates
 
         if str(self.config.hydra.sweeper._target_).endswith("GridSweeper"):
             check_duplicates(configs, job_overrides)
@@ -82,7 +82,7 @@ class PopulationLauncher(NnlabLauncher):
             check("hydra.launcher.memory", self.memory, "(0, inf)")
 
     def study(self, configs: Sequence[Any], overrides: Sequence[Sequence[str]]) -> Study:
-        from nnlab.grid import Study
+        from nnlab.launch.grid import Study
 
         return Study(configs, overrides, self.stack, self.memory)
 
@@ -109,7 +109,7 @@ class ProcessesLauncher(NnlabLauncher):
                 check(f"hydra.launcher.{name}", value, "[1, inf)")
 
     def study(self, configs: Sequence[Any], overrides: Sequence[Sequence[str]]) -> Study:
-        from nnlab.grid import Study
+        from nnlab.launch.grid import Study
 
         return Study(configs, overrides, "never")
 

@@ -50,7 +50,7 @@ class SearchSweeper(Sweeper):  # type: ignore[misc]
         """
         from nnlab.config.jobs import Jobs
         from nnlab.config.search_space import search_plan
-        from nnlab.search import run_search
+        from nnlab.launch.search import run_search
         from nnlab.sweep.search import SearchSettings
 
         settings = SearchSettings(*self.settings)

@@ -110,8 +110,9 @@ class Loss(ABC):
 
 
 def concrete_losses(parent: type[Loss] = Loss) -> list[type[Loss]]:
-    """All losses that are defined, found as the subclasses of `Loss`, so that a new one is known by itself."""
+    """The losses of this package, found as subclasses, so that a new one is known by itself; not a user's own."""
     found = []
     for child in parent.__subclasses__():
-        found += ([] if inspect.isabstract(child) else [child]) + concrete_losses(child)
+        is_option = child.__module__.startswith(f"{__package__}.") and not inspect.isabstract(child)
+        found += ([child] if is_option else []) + concrete_losses(child)
     return found

@@ -19,7 +19,7 @@ from nnlab.callbacks.precision_recall import precision_recall
 from nnlab.callbacks.projector import classes, tensor_file
 from nnlab.callbacks.tensorboard import EventFile, event_files, given_keys, hyper_parameters
 from nnlab.config import compose
-from nnlab.launch import train
+from nnlab.launch.runs import train
 from nnlab.training import Callback, Run, Trainer
 
 SMALL = ("data.limit=80", "architecture.widths=[8,8]", "trainer.epochs=4", "trainer.device=cpu")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from nnlab import experiment
 from nnlab.backprop.examples import EXAMPLES
 from nnlab.cli import COMMANDS
+from nnlab.commands import experiment
 
 MAP = Path(__file__).parents[2] / "docs" / "lecture.md"
 TEXT = re.sub(r"\s+", " ", MAP.read_text())

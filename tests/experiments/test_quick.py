@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from nnlab import experiment
 from nnlab.cli import main
+from nnlab.commands import experiment
 
 FOLDERS = experiment.experiments()
 

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from nnlab.cli import main
+from nnlab.commands.recipe import RecipeResult, recipe
 from nnlab.config import compose, identity
 from nnlab.errors import UserError
-from nnlab.launch import train
+from nnlab.launch.recipe_best import write_experiment
+from nnlab.launch.runs import train
 from nnlab.recipe import Recipe
-from nnlab.recipe_best import write_experiment
-from nnlab.recipe_run import RecipeResult, recipe
 from nnlab.training.run import read_config, read_result
 
 QUICK = [

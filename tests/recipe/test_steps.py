@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from nnlab.launch.recipe_trials import ConfigTrials
 from nnlab.loss import GaussianNLL, Hinge, MulticlassSVM, SoftmaxCrossEntropy, SquaredError
 from nnlab.recipe import StepReport, check_initial_loss, coarse_grid, find_learning_rate, improve, refine_grid
 from nnlab.recipe.curves import Curves, read
@@ -22,7 +23,6 @@ from nnlab.recipe.learning_rate import Rate, find_range
 from nnlab.recipe.levels import Levels, fit_linear, linear_baseline, measure_levels
 from nnlab.recipe.rates import merged
 from nnlab.recipe.trials import Trial
-from nnlab.recipe_trials import ConfigTrials
 from nnlab.types import Dataset, Split, Task
 
 Make = Callable[..., ConfigTrials]

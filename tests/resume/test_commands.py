@@ -12,10 +12,10 @@ import pytest
 import yaml
 from twins import base, compare, result_of
 
-from nnlab import launch
 from nnlab.build import build_trainer
 from nnlab.cli import main
-from nnlab.reproduce import reproduce
+from nnlab.commands.reproduce import reproduce
+from nnlab.launch import runs as launch
 from nnlab.training import Callback, Trainer
 from nnlab.training.claim import claimed
 

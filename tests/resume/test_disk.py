@@ -18,11 +18,11 @@ import torch
 from disk import Disk
 from twins import compare
 
-from nnlab import launch
 from nnlab.cli import main
 from nnlab.errors import UserError
-from nnlab.evaluate import evaluate
 from nnlab.files import GrowingFile, WriteError, write_whole
+from nnlab.launch import runs as launch
+from nnlab.launch.evaluation import evaluate
 from nnlab.training import checkpoint
 
 

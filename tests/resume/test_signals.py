@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from twins import base, compare
 
-from nnlab import launch
 from nnlab.build import build_trainer
 from nnlab.cli import main
-from nnlab.launch import Result
+from nnlab.launch import runs as launch
+from nnlab.launch.runs import Result
 from nnlab.training import Callback, Trainer
 
 QUIET = base("callbacks.checkpoint.seconds=1e6")

@@ -12,7 +12,7 @@ from nnlab.cli import main
 from nnlab.config import compose
 from nnlab.config.composition import hydra_for
 from nnlab.config.jobs import Jobs
-from nnlab.stacking import stacking_key
+from nnlab.launch.stacking import stacking_key
 
 STACK = [
     ([], ["seed=1"]),

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from nnlab import study as command
 from nnlab.cli import main
+from nnlab.commands import study as command
 from nnlab.errors import UserError
 from nnlab.sweep.study import HIGHER_IS_BETTER, Study, canonical
 from nnlab.sweep.study_axes import Axis, study_axes, study_pairs, tied

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from nnlab.board import MANY, board, count_runs, free_port, page
 from nnlab.callbacks.tensorboard import EventFile
 from nnlab.cli import main
+from nnlab.commands.board import MANY, board, count_runs, free_port, page
 from nnlab.errors import UserError
 from nnlab.training import Run
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from nnlab.commands.diagnose import diagnose_run, main
 from nnlab.config import compose
-from nnlab.diagnose import diagnose_run, main
 from nnlab.errors import UserError
-from nnlab.launch import train
+from nnlab.launch.runs import train
 
 COMMON = (
     "data=moons",

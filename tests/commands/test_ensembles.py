@@ -10,15 +10,15 @@ import torch
 
 import nnlab
 from nnlab.build import build_trainer
+from nnlab.commands.evaluate import evaluate, main, monte_carlo
 from nnlab.config import compose
 from nnlab.errors import UserError
-from nnlab.evaluate import evaluate, main, monte_carlo
 from nnlab.statistics import calibration
 
 SMALL = ["architecture.widths=[16]", "trainer.epochs=4", "data.limit=400", "callbacks=[checkpoint]"]
 
 
-def train(folder: Path, *overrides: str) -> nnlab.launch.Result:
+def train(folder: Path, *overrides: str) -> nnlab.launch.runs.Result:
     return nnlab.train(*SMALL, f"output_dir={folder}", *overrides)
 
 

@@ -8,33 +8,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from nnlab.errors import UserError
-
-if TYPE_CHECKING:
-    from nnlab.sweep.study_output import Report
-
-
-def write(folder: str | Path, metric: str | None = None, *, curves: bool = True) -> Report:
-    """Write `study.html`, `study.md`, `study.csv`, and for TensorBoard the curves of repeated configurations.
-
-    Args:
-        folder: the study, `<output_dir>/<name>`.
-        metric: what decides, such as `loss` or `accuracy/test`; None: the task's own, on the validation split.
-        curves: whether to write the curves; those that are up to date are left as they are.
-
-    Raises:
-        UserError: no run has a result yet, or something cannot be written.
-    """
-    from nnlab.sweep.study_curves import write_curves
-    from nnlab.sweep.study_output import write_study
-
-    report = write_study(folder, metric)
-    if curves:
-        write_curves(report.study)
-    return report
+from nnlab.launch.study import write
 
 
 class _Parser(argparse.ArgumentParser):

@@ -10,8 +10,8 @@ import torch
 from nnlab.cli import main
 from nnlab.config import compose
 from nnlab.errors import UserError
-from nnlab.launch import train
-from nnlab.surface import loss_surface, trajectory
+from nnlab.launch.runs import train
+from nnlab.launch.surface import loss_surface, trajectory
 
 SMALL = ("data.limit=80", "architecture.widths=[8,8]", "trainer.epochs=3", "trainer.device=cpu")
 

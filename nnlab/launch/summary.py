@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from nnlab.result import Result
+from nnlab.launch.result import Result
 
 if TYPE_CHECKING:
     from rich.table import Table

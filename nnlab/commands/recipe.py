@@ -23,13 +23,13 @@ from nnlab.build import construct
 from nnlab.config import config_folder, identity
 from nnlab.config.folder import primary
 from nnlab.files import make_folder, write_whole
-from nnlab.launch import train_runs, unfinished_or_new
+from nnlab.launch.recipe_best import write_experiment
+from nnlab.launch.recipe_trials import ConfigTrials
+from nnlab.launch.runs import train_runs, unfinished_or_new
 from nnlab.recipe import Changes, FinalRun, Recipe, RecipeSettings, StepReport
 from nnlab.recipe.driver import TITLES
 from nnlab.recipe.events import write_events
 from nnlab.recipe.live import LiveView, PlainView, make_view
-from nnlab.recipe_best import write_experiment
-from nnlab.recipe_trials import ConfigTrials
 from nnlab.training.claim import claimed
 from nnlab.training.run import read_result
 from nnlab.training.signals import EXIT_CODES, graceful
@@ -181,7 +181,7 @@ class _Final:
         return [[left[i] for i in group] for group in self.trials.groups([chosen[i] for i in left])]
 
 
-def recipe_command(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> RecipeResult:
+def main(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> RecipeResult:
     """`nnlab recipe`: walk, then say where everything is."""
     from nnlab.config.composition import user_folder
 

@@ -177,7 +177,7 @@ def loss_label(run: SavedRun) -> str:
 def activation_figure(run: SavedRun) -> Figure | None:
     """Outputs of every activation layer on validation examples, at the best weights."""
     from nnlab.callbacks.statistics import activation_layers
-    from nnlab.loading import load_run
+    from nnlab.launch.loading import load_run
     from nnlab.report import figures
 
     trainer = load_run(run.directory)
@@ -195,7 +195,7 @@ def activation_figure(run: SavedRun) -> Figure | None:
 
 def calibration_figure(run: SavedRun) -> Figure | None:
     """The reliability diagram on the test split, for losses that give probabilities."""
-    from nnlab.evaluate import evaluate
+    from nnlab.launch.evaluation import evaluate
     from nnlab.report import figures
     from nnlab.statistics.calibration import reliability
 
@@ -210,7 +210,7 @@ def calibration_figure(run: SavedRun) -> Figure | None:
 
 def confusion_figure(run: SavedRun) -> Figure | None:
     """The confusion matrix on the test split."""
-    from nnlab.evaluate import evaluate
+    from nnlab.launch.evaluation import evaluate
     from nnlab.report import figures
     from nnlab.statistics.calibration import confusion_matrix
 
@@ -223,8 +223,8 @@ def confusion_figure(run: SavedRun) -> Figure | None:
 
 def surface_figure(runs: Sequence[SavedRun], plane: Any) -> Figure:
     """Trajectories of the runs on the loss surface of the first."""
+    from nnlab.launch.surface import loss_surface
     from nnlab.report import figures
-    from nnlab.surface import loss_surface
 
     found = loss_surface([run.config for run in runs], plane)
     names = labels([run.config for run in runs], ignore=()) if len(runs) > 1 else ["path of training"]

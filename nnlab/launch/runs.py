@@ -8,7 +8,6 @@ import functools
 import json
 import os
 import platform
-import shlex
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,14 +16,13 @@ from typing import Any
 import torch
 
 import nnlab
-from nnlab import continuation, one_by_one
 from nnlab.build import build_trainer
 from nnlab.callbacks.diagnosis import findings_of
 from nnlab.config import identity
 from nnlab.errors import UserError
 from nnlab.files import WriteError, explained, make_folder
-from nnlab.result import Result
-from nnlab.summary import print_summary
+from nnlab.launch import continuation, one_by_one
+from nnlab.launch.result import Result
 from nnlab.training import Run, Trainer, checkpoint
 from nnlab.training.claim import claimed, try_claim
 from nnlab.training.run import read_config
@@ -51,18 +49,6 @@ def train(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> Result:
         else:
             directory = stack.enter_context(unfinished_or_new(folder, key))
         return train_runs([config], [directory], [list(overrides)])[0]
-
-
-def train_command(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> Result:
-    """`nnlab train`: train, then print what came out and how to look at it."""
-    result = train(config, overrides)
-    if result.status == "interrupted":
-        print(
-            f"interrupted; the same command continues it, or: nnlab train resume={shlex.quote(str(result.directory))}"
-        )
-    else:
-        print_summary(result)
-    return result
 
 
 def train_runs(

@@ -17,11 +17,11 @@ from nnlab.callbacks import HistoryFile
 from nnlab.config import config_folder
 from nnlab.config.folder import options
 from nnlab.config.schema import locate
-from nnlab.launch import suitable_threads
+from nnlab.launch.runs import suitable_threads
+from nnlab.launch.stacking import stacking_key
 from nnlab.loss.base import Loss
 from nnlab.recipe.trials import Changes
 from nnlab.regularizer import Ensemble
-from nnlab.stacking import stacking_key
 from nnlab.training import Callback, Trainer
 from nnlab.types import Dataset
 

@@ -14,9 +14,9 @@ import torch
 
 from nnlab.build import construct, member_seed, stackable
 from nnlab.config import identity
-from nnlab.loading import load_run
+from nnlab.launch.loading import load_run
+from nnlab.launch.result import Result
 from nnlab.regularizer import Ensemble
-from nnlab.result import Result
 from nnlab.training import Run, Trainer
 from nnlab.training.ensemble import ensemble_report
 from nnlab.training.evaluation import Evaluation

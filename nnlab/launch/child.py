@@ -1,4 +1,4 @@
-"""The process of one job: `python -m nnlab.child` reads the job from its standard input, trains it, and ends."""
+"""The process of one job: `python -m nnlab.launch.child` reads the job from its standard input, trains it, and ends."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def main() -> int:
     message = read_message()
     end_with_parent()
     from nnlab.config import identity
-    from nnlab.grid import train_here
+    from nnlab.launch.jobs import train_here
     from nnlab.sweep.job import Job
 
     config = message["config"]

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from nnlab.board import board
-from nnlab.board import page as board_page
+from nnlab.commands.board import board
+from nnlab.commands.board import page as board_page
 from nnlab.config import compose
-from nnlab.launch import train
+from nnlab.launch.runs import train
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ABSENT = "no Chromium on this machine" if CHROMIUM is None else "playwright is not installed"
-SHOTS = Path(__file__).parents[1] / "outputs" / "browser"
+SHOTS = Path(__file__).parents[2] / "outputs" / "browser"
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",

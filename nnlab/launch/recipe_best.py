@@ -12,7 +12,7 @@ import yaml
 from nnlab.config import config_folder
 from nnlab.config.folder import primary
 from nnlab.files import make_folder, write_whole
-from nnlab.recipe_trials import option_of, read_option
+from nnlab.launch.recipe_trials import option_of, read_option
 
 Config = Mapping[str, Any]
 LEFT_OUT = ("callbacks", "experiment")  # what does not decide the result

@@ -1,0 +1,1 @@
+"""One module a command of `nnlab`; each has a function `main(arguments)`, or a task for Hydra."""

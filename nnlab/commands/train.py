@@ -1,0 +1,23 @@
+"""`nnlab train [overrides]`: one network, an ensemble, or with `-m` a grid of them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nnlab.launch.result import Result
+from nnlab.launch.runs import train
+from nnlab.launch.summary import print_summary
+
+
+def main(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> Result:
+    """Train, then print what came out and how to look at it."""
+    result = train(config, overrides)
+    if result.status == "interrupted":
+        print(
+            f"interrupted; the same command continues it, or: nnlab train resume={shlex.quote(str(result.directory))}"
+        )
+    else:
+        print_summary(result)
+    return result

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any
+import weakref
+from collections.abc import Sequence
+
+import numpy as np
 
 from nnlab.training import Callback, Trainer
 from nnlab.validation import check
@@ -21,39 +24,26 @@ class Progress(Callback):
         self.seconds = check("seconds", seconds, "[0, inf)")
 
     def fit_start(self, trainer: Trainer) -> None:
-        self._bar: Any = None
+        self._bar = _Bar(trainer.step, trainer.total_steps) if sys.stdout.isatty() else None
         self._drawn = self._printed = time.monotonic()
-        if sys.stdout.isatty():
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-            self._bar = Progress(
-                TextColumn("training"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.description}"),
-            )
-            self._task = self._bar.add_task("", total=trainer.total_steps, completed=trainer.step)
-            self._bar.start()
 
     def step_end(self, trainer: Trainer) -> None:
         if self._bar is not None and time.monotonic() - self._drawn > 0.1:
             self._drawn = time.monotonic()
-            self._bar.update(self._task, completed=trainer.step)
+            self._bar.show(trainer.step)
 
     def evaluated(self, trainer: Trainer) -> None:
-        line = self._line(trainer)
         for run in trainer.runs:
             run.say(self._line(trainer, run.members[0]))
         if self._bar is not None:
-            self._bar.update(self._task, completed=trainer.step, description=line)
+            self._bar.show(trainer.step, self._line(trainer, with_step=False))  # the bar has it
         elif time.monotonic() - self._printed >= self.seconds or trainer.step >= trainer.total_steps:
             self._printed = time.monotonic()
-            print(line, flush=True)
+            print(self._line(trainer), flush=True)
 
     def fit_end(self, trainer: Trainer) -> None:
         if self._bar is not None:
-            self._bar.update(self._task, completed=trainer.step)
+            self._bar.show(trainer.step)
             self._bar.stop()
         for member, reason in enumerate(trainer.reasons):
             if reason:
@@ -61,19 +51,58 @@ class Progress(Callback):
                 print(who + reason, flush=True)
 
     @staticmethod
-    def _line(trainer: Trainer, member: int | None = None) -> str:
-        """One line about a member, or about the first with the number of members."""
-        shown = (trainer.active or [0])[0] if member is None else member
-        words = [f"epoch {trainer.epoch:.4g}", f"step {trainer.step}"]
+    def _line(trainer: Trainer, member: int | None = None, *, with_step: bool = True) -> str:
+        """One line about a member, or about all that are in training: from the lowest value to the highest."""
+        shown = [member] if member is not None else trainer.active or [0]
+        words = [f"epoch {trainer.epoch:.4g}", *([f"step {trainer.step}"] if with_step else [])]
+        if member is None and len(trainer.members) > 1:
+            words.append(f"{len(trainer.active)} of {len(trainer.members)} members")
         losses = trainer.history.losses[-trainer.steps_per_epoch :, shown]
         if len(losses):
-            words.append(
-                f"train loss {losses[losses == losses].mean() if (losses == losses).any() else losses[-1]:.4f}"
-            )
+            means = np.where(np.isfinite(losses).any(0), _mean(losses), losses[-1])
+            words.append(f"train loss {_span(means.tolist())}")
         for name in ("loss", trainer.primary_metric):
-            value = trainer.history.latest(f"{name}/validation", shown)
-            if value is not None:
-                words.append(f"validation {name} {value:.4f}")
-        if member is None and len(trainer.members) > 1:
-            words.append(f"({len(trainer.active)} of {len(trainer.members)} members in training)")
+            found = [trainer.history.latest(f"{name}/validation", each) for each in shown]
+            values = [value for value in found if value is not None]
+            if values:
+                words.append(f"validation {name} {_span(values)}")
         return "  ".join(words)
+
+
+def _mean(losses: np.ndarray) -> np.ndarray:
+    """Mean over steps (T, M) of what is a number, (M,)."""
+    there = ~np.isnan(losses)
+    means: np.ndarray = np.where(there, losses, 0.0).sum(0) / np.maximum(there.sum(0), 1)
+    return means
+
+
+def _span(values: Sequence[float]) -> str:
+    """One value, or the lowest and the highest.
+
+    >>> _span([0.25]), _span([0.25, 0.5, 0.75])
+    ('0.2500', '0.25-0.75')
+    """
+    return f"{values[0]:.4f}" if len(values) == 1 else f"{min(values):.3g}-{max(values):.3g}"
+
+
+class _Bar:
+    """Two lines in a terminal: how far training is and how long it takes still, and below it the latest metrics."""
+
+    def __init__(self, step: int, total: int) -> None:
+        from rich.console import Group
+        from rich.live import Live
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.text import Text
+
+        columns = BarColumn(), MofNCompleteColumn(), TextColumn("steps,"), TimeRemainingColumn(), TextColumn("left")
+        self._progress = Progress(TextColumn("training"), *columns)
+        self._task = self._progress.add_task("", total=total, completed=step)
+        self._line = Text()
+        live = Live(Group(self._progress, self._line), refresh_per_second=10)
+        live.start()
+        self.stop = weakref.finalize(self, live.stop)  # after an error too: a bar that lives hides the cursor
+
+    def show(self, step: int, line: str | None = None) -> None:
+        self._progress.update(self._task, completed=step)
+        if line is not None:
+            self._line.plain = line

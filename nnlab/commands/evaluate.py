@@ -82,7 +82,9 @@ def _print_confusion(found: Measurement) -> None:
     from rich.table import Table
 
     counts = calibration.confusion_matrix(found.targets, found.prediction.argmax(-1), len(found.names))
-    table = Table("true \\ predicted", *found.names, title="confusion matrix", title_justify="left")
+    table = Table("true \\ predicted", title="confusion matrix", title_justify="left")
+    for name in found.names:
+        table.add_column(name, justify="right")
     for name, row in zip(found.names, counts.tolist(), strict=True):
         table.add_row(name, *(str(count) if count else "." for count in row))
     Console(width=max(80, 6 * len(found.names) + 30)).print(table)
@@ -93,7 +95,9 @@ def _print_calibration(found: Measurement) -> None:
     from rich.table import Table
 
     bins = calibration.reliability(found.prediction, found.targets, bins=10)
-    table = Table("confidence", "mean confidence", "accuracy", "examples", title="calibration", title_justify="left")
+    table = Table("confidence", title="calibration", title_justify="left")
+    for name in ("mean confidence", "accuracy", "examples"):
+        table.add_column(name, justify="right")
     for position, count in enumerate(bins.count.tolist()):
         if count:
             low = position / len(bins.count)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nnlab.launch.result import Result
@@ -15,13 +16,12 @@ if TYPE_CHECKING:
 def print_summary(result: Result) -> None:
     """A short table: metrics at the best weights, time, where the run is, and the command to look at it."""
     from rich.console import Console
-    from rich.table import Table
 
     shown = result.metrics["test"]
-    names = [name for name in shown if name != "nll" or shown["nll"] != shown["loss"]]
-    table = Table("", *names, title=f"best weights (step {result.best_step} of {result.steps})", title_justify="left")
+    names = [name for name in shown if name != "nll" or not math.isclose(shown["nll"], shown["loss"], rel_tol=1e-4)]
+    table = metrics_table("", names, f"best weights (step {result.best_step} of {result.steps})")
     for split, metrics in result.metrics.items():
-        table.add_row(split, *(f"{metrics[name]:.4f}" for name in names))
+        table.add_row(split, *(number(metrics[name]) for name in names))
     console = Console()
     console.print(table)
     if result.ensemble:
@@ -31,17 +31,34 @@ def print_summary(result: Result) -> None:
     print(f"look: nnlab board {shlex.quote(str(result.directory))}")
 
 
-def ensemble_table(report: Mapping[str, Any]) -> Table:
-    """Test metrics of the average of 1, 2, ..., M members, beside those of the members alone."""
+def metrics_table(first: str, names: Sequence[str], title: str) -> Table:
+    """An empty table with a column for each metric, numbers below one another."""
     from rich.table import Table
 
+    table = Table(first, title=title, title_justify="left")
+    for name in names:
+        table.add_column(name, justify="right")
+    return table
+
+
+def number(value: float) -> str:
+    """Four decimals of small numbers, two of large ones.
+
+    >>> number(0.98765), number(61.5789)
+    ('0.9877', '61.58')
+    """
+    return f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
+
+
+def ensemble_table(report: Mapping[str, Any]) -> Table:
+    """Test metrics of the average of 1, 2, ..., M members, beside those of the members alone."""
     names = [name for name in report["mean"] if name != "loss" or "nll" not in report["mean"]]
     title = "ensemble, on the test split" + (f" (majority vote: {report['vote']:.4f})" if "vote" in report else "")
-    table = Table("averaged", *names, title=title, title_justify="left")
+    table = metrics_table("averaged", names, title)
     for size, metrics in enumerate(report["by_size"], start=1):
-        table.add_row(str(size), *(f"{metrics[name]:.4f}" for name in names))
-    spread = (f"{report['mean'][name]:.4f} ± {report['std'][name]:.4f}" for name in names)
-    table.add_row("alone", *spread, end_section=True)
+        table.add_row(str(size), *(number(metrics[name]) for name in names))
+    table.add_row("alone", *(number(report["mean"][name]) for name in names))
+    table.add_row("", *(f"± {number(report['std'][name])}" for name in names), end_section=True)
     gain = ((report["by_size"][-1][name] - report["mean"][name]) for name in names)
     table.add_row("gain", *(f"{value:+.4f}" for value in gain))
     return table

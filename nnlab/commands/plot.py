@@ -20,6 +20,8 @@ from nnlab.report.read_run import SavedRun, find_runs, labels, read_run
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from nnlab.training.stack import Stack
+
 NATS = ("SoftmaxCrossEntropy", "BinaryCrossEntropy", "GaussianNLL")
 EXAMPLES = 512  # whose activations are shown
 Figures = Mapping[str, Callable[[], "Figure | None"]]
@@ -97,9 +99,13 @@ def single(run: SavedRun) -> Figures:
     def curves(kind: str) -> dict[str, Any]:
         return {name: (s.steps, s.values) for name, s in run.layers(kind).items() if name != "all"}
 
-    def over_layers(kind: str, ylabel: str, title: str) -> Figure | None:
+    def over_layers(kind: str, ylabel: str, title: str, **more: Any) -> Figure | None:
         found = curves(kind)
-        return figures.layer_statistics(found, ylabel=ylabel, title=title, **common) if found else None
+        return figures.layer_statistics(found, ylabel=ylabel, title=title, **more, **common) if found else None
+
+    def update_ratio() -> Figure | None:
+        more: dict[str, Any] = {"logarithmic": True, "guide": (1e-3, "healthy: near 0.001")}
+        return over_layers("update_ratio", "norm of an update / of the weight", "Update-to-weight ratio", **more)
 
     def gradient_flow() -> Figure | None:
         weights = {name: curve for name, curve in curves("gradient_norm").items() if "bias" not in name}
@@ -127,9 +133,10 @@ def single(run: SavedRun) -> Figures:
         "train_validation": train_validation,
         "learning_rate": lambda: figures.learning_rate({run.name: (run.steps, run.rates)}, **common),
         "gradient_flow": gradient_flow,
-        "activation_std": lambda: over_layers("activation_std", "standard deviation of the outputs", "Activations"),
+        "update_ratio": update_ratio,
+        "activation_std": lambda: over_layers("activation_std", "standard deviation", "Spread of the activations"),
         "dead_units": lambda: over_layers("activation_dead", "dead units (fraction)", "Dead units"),
-        "update_ratio": lambda: over_layers("update_ratio", "size of an update / size of the weight", "Updates"),
+        "saturated": lambda: over_layers("activation_saturated", "saturated outputs (fraction)", "Saturation"),
         "activations": lambda: activation_figure(run),
         "calibration": lambda: calibration_figure(run),
         "confusion_matrix": lambda: confusion_figure(run),
@@ -175,22 +182,25 @@ def loss_label(run: SavedRun) -> str:
 
 
 def activation_figure(run: SavedRun) -> Figure | None:
-    """Outputs of every activation layer on validation examples, at the best weights."""
+    """Outputs of every activation layer on validation examples, before training and at the best weights."""
     from nnlab.callbacks.statistics import activation_layers
     from nnlab.launch.loading import load_run
     from nnlab.report import figures
 
     trainer = load_run(run.directory)
     inputs = trainer.members[0].dataset.validation.inputs[:EXAMPLES]
+    names = list(activation_layers(trainer.stack.network))
+    if not names:
+        return None
+
+    def outputs(stack: Stack) -> dict[str, np.ndarray]:
+        captured = stack.capture(inputs.expand(len(stack), *inputs.shape), names)
+        return {name: captured[name][0].cpu().numpy() for name in names}
+
+    before = outputs(trainer.stack)  # a trainer that has only been built
     with trainer.at_best() as stack:
-        names = list(activation_layers(stack.network))
-        outputs = stack.capture(inputs.expand(len(stack), *inputs.shape), names) if names else {}
-    layers = {name: outputs[name][0].cpu().numpy() for name in names}
-    return (
-        figures.activation_histograms(layers, title="Activations layer by layer, at the best weights")
-        if layers
-        else None
-    )
+        title = f"Activations layer by layer, on {len(inputs)} validation examples"
+        return figures.activation_histograms(outputs(stack), before=before, title=title)
 
 
 def calibration_figure(run: SavedRun) -> Figure | None:
@@ -226,8 +236,9 @@ def surface_figure(runs: Sequence[SavedRun], plane: Any) -> Figure:
     from nnlab.launch.surface import loss_surface
     from nnlab.report import figures
 
-    found = loss_surface([run.config for run in runs], plane)
-    names = labels([run.config for run in runs], ignore=()) if len(runs) > 1 else ["path of training"]
+    configs = [run.config for run in runs]
+    found = loss_surface(configs, plane)
+    names = labels(configs, ignore=()) if len(runs) > 1 else ["training, from the circle to the star"]
     shown = [figures.shortened(name, 60) or f"run {number}" for number, name in enumerate(names, start=1)]
     paths = {name: path.numpy() for name, path in zip(shown, found.paths, strict=True)}
     inside = f": {100 * found.explained:.0f} % of the path's variance is in this plane"

@@ -101,19 +101,19 @@ def train_validation(
     _scatter(axes[0], train[0], losses, SKY, None)
     axes[0].plot(train[0], smooth(losses, window), color=BLUE, label="training (moving average)")
     if len(validation[0]):
-        axes[0].plot(*validation, color=VERMILLION, linestyle=(0, (5, 1.5)), marker="o", ms=4, label="validation")
+        axes[0].plot(*validation, color=VERMILLION, marker="o", ms=5, label="validation")
     _loss_axis(axes[0], losses, ylabel)
     axes[0].set_title(title)
     if len(axes) > 1 and metric is not None:
-        axes[1].plot(*metric, color=VERMILLION, linestyle=(0, (5, 1.5)), marker="o", ms=4, label="validation")
-        axes[1].set(ylabel=f"{metric_name} on validation" + _metric_unit(metric_name))
+        axes[1].plot(*metric, color=VERMILLION, marker="o", ms=5, label="validation")
+        axes[1].set(ylabel=metric_name + _metric_unit(metric_name))
         axes[1].set_title(f"Validation {metric_name}")
     for axis in axes:
         if best_step:
             axis.axvline(best_step, color=GREEN, linestyle=":", label="best weights")
         axis.set_xlabel("step (updates of the weights)")
         epochs_above(axis, steps_per_epoch)
-        axis.legend(loc="best")
+    axes[0].legend(loc="best")
     return figure
 
 
@@ -129,31 +129,35 @@ def overlay(
 ) -> Figure:
     """Several settings in one chart: for each the mean over its repetitions (seeds), and a band of one deviation.
 
-    The scale is logarithmic where the values span decades (`logarithmic` decides otherwise); a linear one begins at
-    zero, unless `from_zero` is false.
+    The scale is logarithmic where the values span decades (`logarithmic` decides otherwise), and mean and deviation are
+    then those of the logarithm, so that no band ends below zero. A linear one begins at zero, unless `from_zero` is
+    false.
     """
     outside = len(groups) > 6
     figure, (axis,) = panels(size=(10.5, max(4.5, 0.9 + 0.25 * len(groups))) if outside else SLIDE)
-    everything = [float(y) for curves in groups.values() for _, ys in curves for y in ys]
+    everything = np.array([float(y) for curves in groups.values() for _, ys in curves for y in ys])
+    if logarithmic is None:
+        logarithmic = from_zero and _spans_decades(everything)
+    repeated = any(len(curves) > 1 for curves in groups.values())
     for position, (label, curves) in enumerate(groups.items()):
-        x, mean, std, count = averaged(curves)
+        x, mean, low, high, count = _band(curves, logarithmic)
         style = line_style(position)
         early = sum(len(xs) < len(x) for xs, _ in curves)
         ended = f", {early} ended early" if early else ""
         name = f"{shortened(label) or 'runs'} ({count} seeds{ended})" if count > 1 else shortened(label)
         axis.plot(x, mean, label=name, **style)
         if count > 1:
-            axis.fill_between(x, mean - std, mean + std, color=style["color"], alpha=0.2, linewidth=0)
+            axis.fill_between(x, low, high, color=style["color"], alpha=0.2, linewidth=0)
     if from_zero or logarithmic:
-        _loss_axis(axis, np.asarray(everything), ylabel, logarithmic)
+        _loss_axis(axis, everything, ylabel, logarithmic)
     axis.set_ylabel(ylabel)
     axis.set_xlabel(xlabel)
     axis.set_title(title)
-    if any(groups) or any(len(curves) > 1 for curves in groups.values()):
+    if any(groups) or repeated:
         axis.legend(loc="upper left" if outside else "best", bbox_to_anchor=(1.01, 1) if outside else None)
-    if any(len(curves) > 1 for curves in groups.values()):
+    if repeated:
         axis.annotate(
-            "band: ± one standard deviation",
+            "band: ± one standard deviation" + (" of the logarithm" if logarithmic else ""),
             (1, 1),
             xycoords="axes fraction",
             ha="right",
@@ -162,6 +166,16 @@ def overlay(
             color=QUIET,
         )
     return figure
+
+
+def _band(curves: Sequence[Curve], logarithmic: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]:
+    """x, mean, mean - deviation, mean + deviation, number of curves; of the logarithm, if that is wanted."""
+    if not logarithmic:
+        x, mean, std, count = averaged(curves)
+        return x, mean, mean - std, mean + std, count
+    with np.errstate(divide="ignore", invalid="ignore"):  # what is not positive is not on the scale
+        x, mean, std, count = averaged([(xs, np.log(np.asarray(ys, dtype=float))) for xs, ys in curves])
+    return x, np.exp(mean), np.exp(mean - std), np.exp(mean + std), count
 
 
 def averaged(curves: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
@@ -188,12 +202,11 @@ def gradient_flow(
     figure, (left, right) = panels(1, 2, size=(10.5, 4.5))
     names = list(norms)
     for (name, curve), colour in zip(norms.items(), shades(len(names)), strict=True):
-        left.plot(*curve, color=colour, label=name)
+        left.plot(*curve, color=colour, label=name if len(names) <= 4 or name in (names[0], names[-1]) else None)
     left.set(yscale="log", xlabel="step (updates of the weights)", ylabel="gradient norm (L2)")
     left.set_title(title)
     epochs_above(left, steps_per_epoch)
-    if len(names) <= 8:
-        left.legend(loc="best", fontsize=10)
+    left.legend(loc="best", fontsize=10)
     steps = np.asarray(norms[names[0]][0]) if names else np.array([])
     for number, index in enumerate(sorted({0, len(steps) // 2, len(steps) - 1}) if len(steps) else []):
         values = [norms[name][1][index] for name in names]
@@ -203,8 +216,8 @@ def gradient_flow(
         range(len(names)), names, rotation=35 if len(names) > 3 else 0, ha="right" if len(names) > 3 else "center"
     )
     right.tick_params(axis="x", labelsize=10)
-    right.set_title("From layer to layer")
-    right.legend(loc="best")
+    right.set_title("From layer to layer", pad=42)  # beside the title on the left, above the legend
+    right.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, columnspacing=1, handlelength=1.5)
     return figure
 
 
@@ -228,16 +241,30 @@ def learning_rate(
 
 @styled
 def layer_statistics(
-    curves: Mapping[str, Curve], *, ylabel: str, steps_per_epoch: float | None = None, title: str = ""
+    curves: Mapping[str, Curve],
+    *,
+    ylabel: str,
+    guide: tuple[float, str] | None = None,
+    logarithmic: bool = False,
+    steps_per_epoch: float | None = None,
+    title: str = "",
 ) -> Figure:
-    """One statistic of every layer over time, first layers dark and last ones light."""
+    """One statistic of every layer over time, first layers dark and last ones light.
+
+    `guide` is a value to compare with, and what it is.
+    """
     figure, (axis,) = panels()
     for (name, curve), colour in zip(curves.items(), shades(len(curves)), strict=True):
         axis.plot(*curve, color=colour, label=name)
+    if guide is not None:
+        axis.axhline(guide[0], color=QUIET, linestyle=":", label=guide[1])
+    if logarithmic and any(np.any(np.asarray(values) > 0) for _, values in curves.values()):
+        axis.set_yscale("log")
     axis.set(xlabel="step (updates of the weights)", ylabel=ylabel)
     axis.set_title(title)
     epochs_above(axis, steps_per_epoch)
-    axis.legend(loc="best")
+    outside = len(curves) > 4
+    axis.legend(loc="upper left" if outside else "best", bbox_to_anchor=(1.0, 1.0) if outside else None)
     return figure
 
 
@@ -248,13 +275,18 @@ def _scatter(axis: Axes, x: Values, y: np.ndarray, colour: str, label: str | Non
 def _loss_axis(axis: Axes, values: np.ndarray, ylabel: str, logarithmic: bool | None = None) -> None:
     """Logarithmic where the values span decades; otherwise from zero up, without the few largest."""
     finite = values[np.isfinite(values)]
-    positive = finite[finite > 0]
-    wide = len(positive) == len(finite) > 0 and np.quantile(positive, 0.99) / np.quantile(positive, 0.01) > WIDE
-    if wide if logarithmic is None else logarithmic:
+    if _spans_decades(values) if logarithmic is None else logarithmic:
         axis.set_yscale("log")
-    elif len(positive) == len(finite) > 0:
+    elif len(finite) and finite.min() > 0:
         axis.set_ylim(0, 1.05 * max(np.quantile(finite, 0.995), finite[0] if np.isfinite(finite[0]) else 0))
     axis.set_ylabel(ylabel)
+
+
+def _spans_decades(values: np.ndarray) -> bool:
+    finite = values[np.isfinite(values)]
+    if not len(finite) or finite.min() <= 0:
+        return False
+    return bool(np.quantile(finite, 0.99) / np.quantile(finite, 0.01) > WIDE)
 
 
 def _metric_unit(name: str) -> str:

@@ -17,6 +17,7 @@ from nnlab.report.style import (
     ORANGE,
     QUIET,
     SEQUENTIAL,
+    SKY,
     line_style,
     panels,
     shades,
@@ -24,8 +25,10 @@ from nnlab.report.style import (
 )
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+FEW = 10  # examples in a bin, below which its accuracy says little
 WIDE = 50.0  # a loss that spans more than this factor is shown on a logarithmic scale
 
 
@@ -33,6 +36,7 @@ WIDE = 50.0  # a loss that spans more than this factor is shown on a logarithmic
 def activation_histograms(
     layers: Mapping[str, np.ndarray],
     *,
+    before: Mapping[str, np.ndarray] | None = None,
     limits: tuple[float, float] | None = None,
     title: str = "Activations layer by layer",
     bins: int = 60,
@@ -41,37 +45,44 @@ def activation_histograms(
 
     Args:
         layers: outputs by layer, of any shape, in the order of the network.
+        before: the same before training, for a row above.
         limits: the range of values shown; by default that of all layers.
         title: above the figure.
         bins: number of bins.
     """
-    flat = {name: np.asarray(values, dtype=float).ravel() for name, values in layers.items()}
-    columns = min(len(flat), 6)
-    rows = -(-len(flat) // columns)
-    figure, axes = panels(rows, columns, size=(max(8.0, 2.3 * columns), 0.9 + 3.2 * rows), sharex=True)
+    stages = {"before training": before, "at the best weights": layers} if before is not None else {"": layers}
+    flat = {(stage, name): np.asarray(y, float).ravel() for stage, shown in stages.items() for name, y in shown.items()}
+    columns = min(len(layers), 6)
+    blocks = [list(layers)[start : start + columns] for start in range(0, len(layers), columns)]
+    rows = len(blocks) * len(stages)
+    size = max(8.0, 2.3 * columns), 0.9 + (3.2 if rows == 1 else 2.4) * rows
+    figure, axes = panels(rows, columns, size=size, sharex=True)
     low, high = limits or (min(v.min() for v in flat.values()), max(v.max() for v in flat.values()))
     low, high = (low, high) if high > low else (low - 0.5, high + 0.5)
-    for axis, (name, values), colour in zip(axes, flat.items(), shades(len(flat)), strict=False):
-        axis.hist(values, bins=bins, range=(low, high), color=colour, weights=np.full(len(values), 100 / len(values)))
-        axis.set_title(name, fontsize=13, loc="center")
-        axis.annotate(
-            f"mean {values.mean():.2g}\nstd {values.std():.2g}",
-            (0.96, 0.96),
-            xycoords="axes fraction",
-            ha="right",
-            va="top",
-            fontsize=11,
-            bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none"},
-        )
-        axis.margins(y=0.32)  # room for the text
-        axis.grid(axis="x", visible=False)
-        axis.tick_params(labelsize=10)
-    for axis in axes[len(flat) :]:
+    colours = dict(zip(layers, shades(len(layers)), strict=True))
+    for axis in axes:
         axis.axis("off")
+    for row, (block, stage) in enumerate((block, stage) for block in blocks for stage in stages):
+        for axis, name in zip(axes[row * columns :], block, strict=False):
+            _histogram(axis, flat[stage, name], bins, (low, high), colours[name])
+            if row % len(stages) == 0:
+                axis.set_title(name, fontsize=13, loc="center")
+        axes[row * columns].set_ylabel(stage, fontsize=12)
     figure.supxlabel("output of a unit", fontsize=14)
     figure.supylabel("share of outputs (%)", fontsize=14)
     figure.suptitle(title, x=0.01, ha="left", fontsize=15)
     return figure
+
+
+def _histogram(axis: Axes, values: np.ndarray, bins: int, limits: tuple[float, float], colour: Any) -> None:
+    axis.axis("on")
+    axis.hist(values, bins=bins, range=limits, color=colour, weights=np.full(len(values), 100 / len(values)))
+    words = f"mean {values.mean():#.2g}\nstd {values.std():#.2g}"
+    box = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none"}
+    axis.annotate(words, (0.97, 0.97), xycoords="axes fraction", ha="right", va="top", fontsize=11, bbox=box)
+    axis.margins(y=0.45)  # room for the text
+    axis.grid(axis="x", visible=False)
+    axis.tick_params(labelsize=10)
 
 
 @styled
@@ -94,16 +105,21 @@ def calibration(
     width = 1 / len(counts)
     centres = (np.arange(len(counts)) + 0.5) * width
     right, sure = np.asarray(accuracy, dtype=float), np.asarray(confidence, dtype=float)
-    axis.bar(centres[filled], right[filled], width * 0.94, color=BLUE, label="accuracy")
+    many, few = counts >= FEW, filled & (counts < FEW)
+    for chosen, colour, label in ((many, BLUE, "accuracy"), (few, SKY, f"accuracy of fewer than {FEW} examples")):
+        if chosen.any():
+            axis.bar(centres[chosen], right[chosen], width * 0.94, color=colour, label=label)
     low, high = np.minimum(right, sure)[filled], np.maximum(right, sure)[filled]
     gap: dict[str, Any] = {"facecolor": "none", "edgecolor": ORANGE, "hatch": "///", "linewidth": 1.2}
     axis.bar(centres[filled], high - low, width * 0.94, bottom=low, label="gap to the confidence", **gap)
     axis.plot([0, 1], [0, 1], color=INK, linestyle=":", label="perfectly calibrated")
     axis.set(ylabel="accuracy (fraction)", ylim=(0, 1), xlim=(0, 1))
-    axis.set_title(title + (f" (expected error {100 * error:.2g} %)" if error is not None else ""))
-    axis.legend(loc="upper left", frameon=True, framealpha=0.9, edgecolor="none")
-    below.bar(centres, 100 * counts / max(counts.sum(), 1), width * 0.94, color=QUIET)
+    axis.set_title(title + (f"\nexpected calibration error {100 * error:.1f} %" if error is not None else ""))
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    bars = below.bar(centres, 100 * counts / max(counts.sum(), 1), width * 0.94, color=QUIET)
+    below.bar_label(bars, [f"{int(number)}" if number else "" for number in counts], fontsize=11, padding=1)
     below.set(xlabel="confidence (probability of the predicted class)", ylabel="examples (%)")
+    below.margins(y=0.3)  # room for the numbers
     return figure
 
 
@@ -130,6 +146,7 @@ def loss_surface(
     from matplotlib.colors import LogNorm, Normalize
     from matplotlib.patheffects import Normal as Plain
     from matplotlib.patheffects import Stroke
+    from matplotlib.ticker import MaxNLocator
 
     figure, (axis,) = panels(size=(8.0, 5.6))
     values = np.asarray(losses, dtype=float)
@@ -142,7 +159,8 @@ def loss_surface(
     if high > low:
         filled = axis.contourf(x, y, shown, levels, norm=norm, cmap=SEQUENTIAL)
         axis.contour(x, y, shown, levels, norm=norm, colors="white", linewidths=0.4, alpha=0.5)
-        bar = figure.colorbar(filled, ax=axis, label=zlabel, format="%.3g")
+        ticks = None if logarithmic else MaxNLocator(7)
+        bar = figure.colorbar(filled, ax=axis, label=zlabel, format="%.3g", ticks=ticks)
         bar.ax.tick_params(labelsize=11)
     outline = [Stroke(linewidth=4.2, foreground="white"), Plain()]
     for position, (label, path) in enumerate((paths or {}).items()):

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+import numpy as np
+
 from nnlab.files import explained, write_whole
 
 if TYPE_CHECKING:
@@ -49,7 +51,12 @@ STYLE: dict[str, Any] = {
     "ytick.labelsize": 12,
     "text.color": INK,
     "legend.fontsize": 12,
-    "legend.frameon": False,
+    "legend.frameon": True,  # curves do not run through the words
+    "legend.framealpha": 0.85,
+    "legend.edgecolor": "none",
+    "legend.borderpad": 0.2,
+    "figure.constrained_layout.w_pad": 0.08,
+    "figure.constrained_layout.wspace": 0.04,
     "lines.linewidth": 2.2,
     "lines.solid_capstyle": "round",
     "figure.dpi": DPI,
@@ -109,9 +116,15 @@ def epochs_above(axis: Axes, steps_per_epoch: float | None) -> None:
 
 @styled
 def to_png(figure: Figure) -> bytes:
-    """The figure as a PNG file."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
+    """The figure as a PNG file of 256 colours, which takes a third of the space of one with all of them."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    canvas, buffer = FigureCanvasAgg(figure), io.BytesIO()
+    canvas.draw()
+    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    colours = picture.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)  # white remains white
+    colours.save(buffer, "png", dpi=(DPI, DPI))
     return buffer.getvalue()
 
 

@@ -36,6 +36,12 @@ FIGURES: dict[str, Callable[[], Any]] = {
     "activation_histograms": lambda: figures.activation_histograms(
         {f"layer {i}": np.tanh(RANDOM.normal(size=500)) for i in range(6)}
     ),
+    "activation_histograms before and after": lambda: figures.activation_histograms(
+        {f"layer {i}": RANDOM.normal(size=50) for i in range(8)}, before={f"layer {i}": np.ones(50) for i in range(8)}
+    ),
+    "layer_statistics of many, with a guide": lambda: figures.layer_statistics(
+        {f"w{i}": (AT, AT / 10**i) for i in range(9)}, ylabel="x", title="x", guide=(1, "one"), logarithmic=True
+    ),
     "activation_histograms of a dead layer": lambda: figures.activation_histograms({"dead": np.zeros(50)}),
     "gradient_flow": lambda: figures.gradient_flow({f"w{i}": (AT, 10.0**-i * LOSSES[AT - 1]) for i in range(5)}),
     "learning_rate": lambda: figures.learning_rate({"cosine": (STEPS, np.cos(STEPS / 200)), "x": (STEPS, STEPS)}),
@@ -104,6 +110,35 @@ def test_repetitions_are_averaged_with_their_deviation() -> None:
     np.testing.assert_allclose(mean, [2, 4, 3])
     np.testing.assert_allclose(std, [2**0.5, 8**0.5, 0])
     assert count == 2
+
+
+def test_the_band_of_a_logarithmic_chart_is_that_of_the_logarithm() -> None:
+    curves = [([1, 2], [1.0, 1e-4]), ([1, 2], [100.0, 1e-2])]
+    axis = figures.overlay({"rate=1": curves}).axes[0]
+    assert axis.get_yscale() == "log"
+    np.testing.assert_allclose(axis.lines[0].get_ydata(), [10, 1e-3])
+    deviation = np.exp(np.std(np.log([1, 100]), ddof=1))
+    ends = axis.collections[0].get_paths()[0].vertices[:, 1]
+    np.testing.assert_allclose([ends.min(), ends.max()], [1e-3 / deviation, 10 * deviation])
+
+
+def test_activations_before_training_stand_above_those_after() -> None:
+    layers = {"a": np.zeros(20), "b": np.ones(20)}
+    axes = figures.activation_histograms(layers, before={"a": np.ones(20), "b": np.ones(20)}).axes
+    assert [axis.get_ylabel() for axis in axes] == ["before training", "", "at the best weights", ""]
+    assert [axis.texts[0].get_text()[:8] for axis in axes] == ["mean 1.0", "mean 1.0", "mean 0.0", "mean 1.0"]
+
+
+def test_bins_of_few_examples_are_paler() -> None:
+    axis = figures.calibration([0.6, 0.7, 0.9], [0.5, 0.7, 0.9], [9, 10, 500]).axes[0]
+    bars = {round(bar.get_height(), 6): bar.get_facecolor() for bar in axis.patches if not bar.get_hatch()}
+    assert bars[0.7] == bars[0.9] != bars[0.5]
+
+
+def test_a_picture_has_few_colours_and_a_white_ground() -> None:
+    image = Image.open(io.BytesIO(style.to_png(FIGURES["train_validation"]())))
+    assert image.mode == "P"
+    assert image.convert("RGB").getpixel((1, 1)) == (255, 255, 255)
 
 
 def test_twenty_four_curves_look_different() -> None:

@@ -19,6 +19,9 @@ import numpy as np
 
 Pixels = np.ndarray  # (H, W, 3) uint8
 LINE = 16  # height of a line of text
+# Pixels across a picture in TensorBoard. It shrinks wider ones to that by leaving out pixels: letters fall apart.
+CARD = 350
+FEWEST_COLUMNS = 4  # of tiles; where fewer fit, they are too large for a card, and can be looked at in their own size
 # Okabe and Ito's colours (2008), which stay apart for all common kinds of colour vision.
 CLASSES = np.array(
     [(0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (230, 159, 0), (86, 180, 233), (240, 228, 66)],
@@ -126,12 +129,14 @@ def write(pixels: Pixels, x: int, y: int, words: str, colour: tuple[int, int, in
     merge(area, text[: area.shape[0], : area.shape[1]], out=area)
 
 
-def tiles(pictures: np.ndarray, captions: Sequence[Sequence[str]] = (), columns: int = 8, gap: int = 4) -> Pixels:
-    """Pictures (N, H, W, 3) in rows, each below its caption's lines."""
+def tiles(
+    pictures: np.ndarray, captions: Sequence[Sequence[str]] = (), columns: int | None = None, gap: int = 4
+) -> Pixels:
+    """Pictures (N, H, W, 3) in rows, each below its caption's lines; `columns`: None takes what fits a card."""
     count, height, width, _ = pictures.shape
     lines = max((len(caption) for caption in captions), default=0)
     cell_width = max([width, *(text_width(line) for caption in captions for line in caption)])
-    columns = min(columns, count)
+    columns = min(columns or max(FEWEST_COLUMNS, (CARD - gap) // (cell_width + gap)), count)
     rows = -(-count // columns)
     cell_height = height + lines * LINE
     cells = np.full((rows * columns, cell_height + gap, cell_width + gap, 3), 255, np.uint8)
@@ -146,6 +151,12 @@ def tiles(pictures: np.ndarray, captions: Sequence[Sequence[str]] = (), columns:
             x = gap + column * (cell_width + gap) + cell_width // 2
             write(canvas, x, gap + row * (cell_height + gap) + number * LINE, line, align=0.5)
     return canvas
+
+
+def on_card(pixels: Pixels) -> Pixels:
+    """A picture with white on its right, as wide as TensorBoard shows it."""
+    height, width, _ = pixels.shape
+    return np.concatenate([pixels, blank(height, max(0, CARD - width))], 1)
 
 
 def framed(pictures: Pixels, colours: np.ndarray, width: int = 2) -> Pixels:

@@ -22,7 +22,7 @@ from nnlab.training import Trainer
 from nnlab.types import Task
 from nnlab.validation import check
 
-GRID = 96  # points of a decision surface along each side
+GRID = 87  # points of a decision surface along each side
 DOTS = 400  # examples on a decision surface
 
 

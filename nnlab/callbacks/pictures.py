@@ -34,8 +34,9 @@ def filters(weight: np.ndarray, input_shape: Sequence[int]) -> Pixels:
         units = units.reshape(len(units), *input_shape)
     if units.ndim == 2:
         table = drawing.signed(units[:, :256].T, float(np.abs(units).max()))
-        return drawing.enlarged(table, max(1, min(16, 512 // int(max(table.shape[:2])))))
-    return drawing.tiles(_enlarged(_coloured(units)), columns=8)
+        height, width = (max(1, min(16, drawing.CARD // int(size))) for size in table.shape[:2])
+        return table.repeat(height, 0).repeat(width, 1)
+    return drawing.on_card(drawing.tiles(_enlarged(_coloured(units)), gap=3))
 
 
 def _coloured(units: np.ndarray) -> Pixels:
@@ -61,13 +62,13 @@ def photographs(images: np.ndarray) -> Pixels:
 
 def batch(images: np.ndarray, labels: Sequence[str]) -> Pixels:
     """A minibatch (N, K, H, W) with its labels."""
-    return drawing.tiles(_enlarged(photographs(images)), [[label] for label in labels])
+    return drawing.on_card(drawing.tiles(_enlarged(photographs(images)), [[label] for label in labels], gap=3))
 
 
 def predictions(images: np.ndarray, labels: Sequence[Sequence[str]], wrong: Sequence[bool]) -> Pixels:
     """Examples (N, K, H, W) with what they are and what was predicted; those that are wrong have an orange frame."""
     colours = np.where(np.array(wrong)[:, None], NEGATIVE, 255.0)
-    return drawing.tiles(drawing.framed(_enlarged(photographs(images)), colours), labels, columns=6, gap=6)
+    return drawing.on_card(drawing.tiles(drawing.framed(_enlarged(photographs(images)), colours), labels, gap=6))
 
 
 def contact_sheet(images: np.ndarray) -> Pixels:
@@ -84,9 +85,10 @@ def confusion(counts: np.ndarray, names: Sequence[str]) -> Pixels:
     """Counts (C, C) of true classes (rows) by predicted classes (columns); blue is right and orange is wrong."""
     classes = len(names)
     written = classes <= LARGEST_TABLE
-    cell = max(36, 160 // classes) if written else max(2, 600 // classes)
     short = [name[:10] for name in names]
-    left = 2 * drawing.LINE + (max(map(drawing.text_width, short)) + 6 if written else 0)
+    left = max(map(drawing.text_width, short)) + 8 if written else 0
+    room = (drawing.CARD - left - 8) // classes
+    cell = min(80, max(24, room)) if written else max(2, room)
     top = 2 * drawing.LINE + 4
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     colours = drawing.signed(np.where(np.eye(classes, dtype=bool), share, -np.sqrt(share)), 1.0)
@@ -105,7 +107,7 @@ def confusion(counts: np.ndarray, names: Sequence[str]) -> Pixels:
             colour = WHITE if share[row, column] > 0.75 else INK
             x = left + column * cell + cell // 2
             drawing.write(canvas, int(x), middle, str(int(counts[row, column])), colour, align=0.5)
-    return canvas
+    return drawing.on_card(canvas)
 
 
 def surface(values: np.ndarray, points: np.ndarray, classes: np.ndarray | None) -> Pixels:
@@ -116,7 +118,7 @@ def surface(values: np.ndarray, points: np.ndarray, classes: np.ndarray | None) 
         points: examples (n, 2) in units of the rectangle, [0, 1] from the bottom left.
         classes: their labels (n,), or None.
     """
-    factor = max(1, 480 // len(values))
+    factor = max(1, drawing.CARD // len(values))
     if values.shape[2] == 1:
         plane = values[:, :, 0]
         colours = drawing.signed(plane - plane.mean(), float(np.abs(plane - plane.mean()).max()))
@@ -135,4 +137,4 @@ def surface(values: np.ndarray, points: np.ndarray, classes: np.ndarray | None) 
             area = canvas[row - DOT - 1 : row + DOT + 2, column - DOT - 1 : column + DOT + 2]
             area[rim] = 255
             area[disc] = ink
-    return canvas
+    return drawing.on_card(canvas)

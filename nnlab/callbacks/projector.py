@@ -97,6 +97,8 @@ def classes(targets: Tensor, prediction: Tensor, names: Sequence[str]) -> str:
         rows = [(f"{true:.4g}", f"{said:.4g}") for true, said in zip(*columns, strict=True)]
         return "".join("\t".join(row) + "\n" for row in [("target", "predicted"), *rows])
     plain = [" ".join(name.split()) for name in names]
+    if all(name.isdecimal() for name in plain):  # the projector labels and colours by words, and passes over numbers
+        plain = [f"class {name}" for name in plain]
     labels = zip(targets.tolist(), prediction.argmax(-1).tolist(), strict=True)
     table = [(plain[t], plain[p], "right" if t == p else "wrong") for t, p in labels]
     return "".join("\t".join(row) + "\n" for row in [("class", "predicted", "right or wrong"), *table])

@@ -64,10 +64,10 @@ def test_filters_have_the_shape_of_the_input() -> None:
     weight[1, 0] = -2.0
     picture = pictures.filters(weight, (1, 2, 3))
     factor = round(pictures.SIDE / 3)
-    first = picture[4 : 4 + 2 * factor, 4 : 4 + 3 * factor]
+    first = picture[3 : 3 + 2 * factor, 3 : 3 + 3 * factor]
     assert np.abs(first[factor + 1, factor + 1] - drawing.POSITIVE).max() <= 1
     assert (first[0, 0] == 255).all()
-    second = picture[4:, 4 + 3 * factor + 4 :]
+    second = picture[3:, 3 + 3 * factor + 3 :]
     assert np.abs(second[1, 1] - drawing.NEGATIVE).max() <= 1
 
 

@@ -53,10 +53,11 @@ def seconds(config: dict[str, Any], folder: Path) -> tuple[float, float]:
         return time.process_time() - started, time.perf_counter() - clock
 
 
-def compare(name: str, overrides: list[str], repetitions: int, folder: Path) -> None:
-    """Print medians for no callbacks, each alone, and all of them."""
+def compare(name: str, overrides: list[str], repetitions: int, folder: Path, *, each_alone: bool) -> None:
+    """Print medians for no callbacks, each alone if that is wanted, and all of them."""
     full = compose(*overrides)
-    choices = {"none": [], **{each: [each] for each in callbacks_of(full)}, "all": callbacks_of(full)}
+    alone = {each: [each] for each in callbacks_of(full)} if each_alone else {}
+    choices = {"none": [], **alone, "all": callbacks_of(full)}
     configs = {label: {**full, "callbacks": {n: full["callbacks"][n] for n in kept}} for label, kept in choices.items()}
     times: dict[str, list[tuple[float, float]]] = {label: [] for label in configs}
     for position in range(repetitions + 1):
@@ -81,12 +82,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repetitions", type=int, default=9)
     parser.add_argument("--case", choices=("digits", "mnist", "both"), default="both")
+    parser.add_argument("--together", action="store_true", help="only all callbacks, none of them alone")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         for name, overrides in CASES.items():
             if arguments.case == "both" or name.lower().startswith(arguments.case):
-                compare(name, overrides, arguments.repetitions, Path(folder))
+                compare(name, overrides, arguments.repetitions, Path(folder), each_alone=not arguments.together)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from nnlab.validation import check
 
-FIRST = 0.02  # seconds that a look is expected to take before there has been one
+FIRST = 0.02  # seconds
 
 
 class Budget:
@@ -16,16 +16,18 @@ class Budget:
 
     Args:
         share: of the training time that may be spent. [0, 1]
+        first: seconds that a look is expected to take before there has been one.
     """
 
-    def __init__(self, share: float) -> None:
+    def __init__(self, share: float, first: float = FIRST) -> None:
         self.share = check("share", share, "[0, 1]")
+        self._first = first
         self.start()
 
     def start(self) -> None:
         """Training begins."""
         self._started = time.perf_counter()
-        self._spent, self._last = 0.0, FIRST
+        self._spent, self._last = 0.0, self._first
 
     def allows(self) -> bool:
         """Whether spending as much as the last time keeps within the share."""

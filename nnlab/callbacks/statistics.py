@@ -3,7 +3,8 @@
 Hooks on every step would cost a quarter of the training time; on the schedule they cost next to nothing. After steps
 1, 2, 4, 8, ... up to `every`, and then every `every` steps, the minibatch passes once more through the network, and of
 every activation layer are recorded: mean, standard deviation, saturated fraction, dead fraction; of every
-parameter the L2 norm of its gradient, and of every weight the ratio of its update to itself (healthy near 1e-3).
+parameter the L2 norm of its gradient, and of every weight the norm of its update and the ratio of the update to the
+weight (healthy near 1e-3).
 """
 
 from __future__ import annotations
@@ -60,10 +61,8 @@ class Statistics(Callback):
             weights = [slot for slot in stack.layout.slots if slot.is_weight]
             if weights:
                 moved, size = (torch.stack(self._norms(r, weights)) for r in (stack.theta - self._before, self._before))
-                ratios = updates.ratio(moved, size)
-                self._values |= {
-                    f"update_ratio/{slot.name}": value for slot, value in zip(weights, ratios, strict=True)
-                }
+                for slot, norm, ratio in zip(weights, moved, updates.ratio(moved, size), strict=True):
+                    self._values |= {f"update_norm/{slot.name}": norm, f"update_ratio/{slot.name}": ratio}
             # One transfer from the device for all.
             table = torch.stack([value.to(stack.theta.dtype) for value in self._values.values()], 1).tolist()
             for member, row in zip(trainer.active, table, strict=True):

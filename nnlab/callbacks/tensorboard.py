@@ -137,9 +137,9 @@ class TensorBoard(Callback):
         if file.fresh:
             names = ("loss", trainer.primary_metric)
             metrics = [f"best/{name}/{split}" for split in ("validation", "test", "train") for name in names]
-            table = summaries.hyper_parameters(
-                hyper_parameters(run.config), given_keys(run.overrides) or FIRST_KEYS, metrics
-            )
+            shown = hyper_parameters(run.config)
+            given = given_keys(run.overrides) & shown.keys()
+            table = summaries.hyper_parameters(shown, given or FIRST_KEYS, metrics)
             file.summaries(0, [summaries.layout(), *table])
         return file
 

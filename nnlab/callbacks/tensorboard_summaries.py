@@ -23,14 +23,15 @@ _TYPES = {bool: 2, int: 3, float: 3, str: 1}
 
 # Charts by category, each the tags (regular expressions, matched at the beginning) that share it.
 LAYOUT: dict[str, dict[str, list[str]]] = {
-    "Loss and accuracy": {
-        "loss: training (moving average) and validation": [r"loss/(train_average|validation)"],
-        "accuracy or error on validation": [r"(accuracy|rmse)/validation"],
+    "Learning": {
+        "loss: training (moving average) and validation": [r"loss/(train_average|validation)(/|$)"],
+        "accuracy or error on validation": [r"(accuracy|rmse)/validation(/|$)"],
+        "learning rate": [r"learning_rate"],
     },
-    "Learning rate": {"learning rate": [r"learning_rate"]},
     "Gradients and updates": {
-        "gradient norm of every parameter": [r"gradient_norm/"],
-        "size of an update relative to the weight (healthy near 0.001)": [r"update_ratio/"],
+        "gradient norm of every parameter, and of all": [r"gradient_norm/"],
+        "update norm of every weight": [r"update_norm/"],
+        "update / weight (healthy: near 0.001)": [r"update_ratio/"],
     },
     "Activations": {
         "standard deviation of every layer": [r"activation_std/"],
@@ -39,8 +40,8 @@ LAYOUT: dict[str, dict[str, list[str]]] = {
         "saturated outputs (fraction) of every layer": [r"activation_saturated/"],
     },
     "Calibration": {
-        "expected calibration error and Brier score": [r"(ece|brier)/validation"],
-        "negative log-likelihood": [r"nll/validation"],
+        "expected calibration error and Brier score": [r"(ece|brier)/validation(/|$)"],
+        "negative log-likelihood": [r"nll/validation(/|$)"],
     },
 }
 
@@ -77,6 +78,19 @@ def layout() -> bytes:
             lines = b"".join(field(1, tag) for tag in tags)
             content += field(2, message([(1, title), (2, lines)]))
         categories += field(2, content)
+    return _layout(categories)
+
+
+def band_layout(category: str, bands: Mapping[str, tuple[str, str, str]]) -> bytes:
+    """Charts of a curve in a band, in a category of CUSTOM SCALARS: by title the tags of value, lower and upper end."""
+    content = field(1, category)
+    for title, tags in reversed(bands.items()):  # TensorBoard shows the last first
+        series = field(1, message(list(enumerate(tags, start=1))))
+        content += field(2, message([(1, title), (3, series)]))
+    return _layout(field(2, content))
+
+
+def _layout(categories: bytes) -> bytes:
     return _value(LAYOUT_TAG, "custom_scalars", b"", TENSOR, _strings([categories]))
 
 

@@ -17,7 +17,7 @@ from nnlab.build import build_trainer
 from nnlab.callbacks.histograms import table
 from nnlab.callbacks.precision_recall import precision_recall
 from nnlab.callbacks.projector import classes, tensor_file
-from nnlab.callbacks.tensorboard import EventFile, event_files, given_keys, hyper_parameters
+from nnlab.callbacks.tensorboard import FIRST_KEYS, EventFile, event_files, given_keys, hyper_parameters
 from nnlab.config import compose
 from nnlab.launch.runs import train
 from nnlab.training import Callback, Run, Trainer
@@ -82,8 +82,8 @@ def test_every_run_has_what_its_task_can_show(runs: dict[str, Path], name: str) 
     assert pictures == expected
     assert ("precision_recall/validation" in shown) == (name in ("moons", "margin loss"))
     kinds = {tag.split("/")[0] for tag in shown}
-    assert {"weights", "gradients", "activations", "gradient_norm", "update_ratio", "activation_std"} <= kinds
-    assert {"custom_scalars__config__", "_hparams_"} <= kinds
+    assert {"weights", "gradients", "activations", "gradient_norm", "update_norm", "update_ratio"} <= kinds
+    assert {"activation_std", "custom_scalars__config__", "_hparams_"} <= kinds
     assert (runs[name] / "projector_config.pbtxt").is_file()
 
 
@@ -190,6 +190,17 @@ def test_a_histogram_holds_all_finite_values(content: torch.Tensor, bins: int) -
         assert edges[-1] >= finite.max()
 
 
+@pytest.mark.parametrize("scale", [1e-35, 1e-6, 1.0, 1e35])
+@pytest.mark.parametrize("shift", [0.0, 100.0])
+def test_a_histogram_counts_as_numpy_does(scale: float, shift: float) -> None:
+    values = (torch.randn(5000, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + shift) * scale
+    edges, counts = table(values.float(), 40)
+    expected, expected_edges = np.histogram(values.float().numpy().astype(float), 40)
+    np.testing.assert_allclose(edges, expected_edges, rtol=1e-6)
+    assert counts.sum() == 5000
+    assert np.abs(np.cumsum(counts) - np.cumsum(expected)).max() <= 2  # values on an edge, by rounding
+
+
 def test_precision_and_recall_are_those_of_scikit_learn() -> None:
     from sklearn.metrics import precision_score, recall_score
 
@@ -217,3 +228,23 @@ def test_vectors_that_would_read_as_text_become_a_table() -> None:
 def test_class_names_cannot_break_the_table() -> None:
     text = classes(torch.tensor([0, 1]), torch.tensor([[1.0, 0.0], [1.0, 0.0]]), ["a\tb\nc", "d"])
     assert text.splitlines() == ["class\tpredicted\tright or wrong", "a b c\ta b c\tright", "d\ta b c\twrong"]
+
+
+def test_classes_that_are_numbers_are_words_to_the_projector() -> None:
+    text = classes(torch.tensor([1]), torch.tensor([[1.0, 0.0]]), ["0", "1"])
+    assert text.splitlines()[1] == "class 1\tclass 0\twrong"
+
+
+def test_the_table_of_runs_begins_with_what_the_command_line_gave(tmp_path: Path) -> None:
+    from tensorboard.plugins.hparams import plugin_data_pb2
+
+    def first(*overrides: str) -> set[str]:
+        result = train(compose(*SMALL, f"output_dir={tmp_path}", *overrides), [f"output_dir={tmp_path}", *overrides])
+        [file] = event_files(result.directory)
+        summaries = [value for event in EventFileLoader(str(file)).Load() for value in event.summary.value]
+        [content] = [value.metadata.plugin_data.content for value in summaries if value.tag == "_hparams_/experiment"]
+        infos = plugin_data_pb2.HParamsPluginData.FromString(content).experiment.hparam_infos
+        return {info.name for info in infos if info.differs}
+
+    assert first("seed=5", "trainer.batch_size=16") == {"seed", "trainer.batch_size"}
+    assert first() == FIRST_KEYS

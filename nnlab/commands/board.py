@@ -2,7 +2,9 @@
 
 TensorBoard's first page, TIME SERIES, shows the first hundreds of runs; SCALARS begins with all runs switched off where
 there are many, and nnlab's own charts (training against validation, all layers in one chart) are in CUSTOM SCALARS. So
-the address leads to CUSTOM SCALARS for few runs, and to TIME SERIES for many.
+the address leads to CUSTOM SCALARS for few runs, and to TIME SERIES for many. Of a study whose configurations were
+repeated with several seeds it selects the curves over seeds, `mean/...`; clearing the box with that word brings all
+runs back.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from nnlab.errors import UserError
 
 PORT = 6006
 PINNED = ("loss/validation", "loss/train_average", "accuracy/validation")  # on top of TIME SERIES
+SEEDS = "^mean/"  # the curves over seeds of a study (`nnlab.sweep.study_curves`), among the names of runs
 MANY = 40  # runs beyond which CUSTOM SCALARS begins with all runs switched off
 PATIENCE = 60.0  # seconds that TensorBoard may take to answer
 PREFIX = "events.out.tfevents."
@@ -50,6 +53,8 @@ def main(arguments: Sequence[str]) -> int:
     with board(given.folders, given.port, given.host) as address:
         print(f"TensorBoard: {address}")
         print("CUSTOM SCALARS has the charts, IMAGES what was learned, HPARAMS the table; Ctrl-C ends it", flush=True)
+        if urllib.parse.quote(SEEDS, safe="") in address:
+            print(f"shown are the curves over seeds; without `{SEEDS}` in the field of runs, all runs", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             while True:
                 time.sleep(3600)
@@ -65,6 +70,7 @@ def board(paths: Sequence[str | Path] = (), port: int | None = None, host: str =
     """
     folders = [Path(path).expanduser() for path in paths or ["outputs"]]
     runs = sum(count_runs(folder) for folder in folders)
+    repeated = len(folders) == 1 and any((folders[0] / "mean").glob(f"*/{PREFIX}*"))
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(_together(folders))
         chosen = port or free_port(host)
@@ -73,15 +79,21 @@ def board(paths: Sequence[str | Path] = (), port: int | None = None, host: str =
         process = subprocess.Popen([*command, "--host", host, "--port", str(chosen)], stdout=log, stderr=log)
         stack.callback(_stop, process)
         _wait(process, f"http://{host}:{chosen}/", log)
-        yield f"http://{host}:{chosen}/{page(runs)}"
+        yield f"http://{host}:{chosen}/{page(runs, seeds=repeated)}"
 
 
-def page(runs: int) -> str:
-    """What to add to the address: the page for so many runs, where there are many with the first charts pinned."""
+def page(runs: int, *, seeds: bool = False) -> str:
+    """What to add to the address: the page for so many runs, where there are many with the first charts pinned.
+
+    `seeds` selects the curves over seeds.
+    """
+    chosen = urllib.parse.quote(SEEDS, safe="")
     if runs <= MANY:
-        return "#custom_scalars"
+        # The training loss is averaged already; the rest must not be.
+        return "#custom_scalars&_smoothingWeight=0" + (f"&regexInput={chosen}" if seeds else "")
     cards = [{"plugin": "scalars", "tag": tag} for tag in PINNED]
-    return f"?pinnedCards={urllib.parse.quote(json.dumps(cards, separators=(',', ':')))}#timeseries"
+    filtered = f"&runFilter={chosen}" if seeds else ""
+    return f"?pinnedCards={urllib.parse.quote(json.dumps(cards, separators=(',', ':')))}{filtered}#timeseries"
 
 
 def count_runs(folder: Path) -> int:

@@ -1,7 +1,8 @@
 """Curves over seeds for TensorBoard: one extra run, `mean/<configuration>`, for every repeated configuration.
 
 It holds mean, mean - std and mean + std of every validation metric, at the steps that all repetitions have measured,
-and of the training loss, averaged since the validation before.
+and of the training loss, averaged since the validation before; and the layout of CUSTOM SCALARS that shows them as
+curves in bands.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from nnlab.sweep.naming import run_name
 from nnlab.sweep.study import REPLICATES, Configuration, Study
 
 FOLDER = "mean"  # in the study's
+CATEGORY = "Over seeds: mean and standard deviation"  # of charts
 TRAIN = "loss/train"
 
 Curves = Mapping[str, Mapping[int, float]]  # values by step, by tag
@@ -74,13 +76,19 @@ def over_seeds(runs: Sequence[Curves]) -> dict[int, dict[str, float]]:
             values = [each[tag][step] for each in runs]
             if all(map(math.isfinite, values)):
                 mean, std = statistics.fmean(values), statistics.stdev(values)
-                names = (tag, f"{tag}_minus_std", f"{tag}_plus_std")
+                names = _band(tag)
                 rows.setdefault(step, {}).update(zip(names, (mean, mean - std, mean + std), strict=True))
     return dict(sorted(rows.items()))
 
 
+def _band(tag: str) -> tuple[str, str, str]:
+    """The tags of mean, mean - std and mean + std."""
+    return tag, f"{tag}_minus_std", f"{tag}_plus_std"
+
+
 def _write(folder: Path, rows: Mapping[int, Mapping[str, float]]) -> None:
     from nnlab.callbacks.tensorboard import EventFile, event_files  # loads torch
+    from nnlab.callbacks.tensorboard_summaries import band_layout
     from nnlab.training import Run
 
     make_folder(folder)
@@ -88,6 +96,18 @@ def _write(folder: Path, rows: Mapping[int, Mapping[str, float]]) -> None:
         old.unlink()
     run = Run(folder, [])
     events = EventFile(run)
+    tags = [tag for tag in next(iter(rows.values()), {}) if not tag.endswith("_std")]
+    events.summaries(0, [band_layout(CATEGORY, {_title(tag): _band(tag) for tag in tags})])
     for step, values in rows.items():
         events.scalars(step, values)
     run.close()
+
+
+def _title(tag: str) -> str:
+    """What a chart says of a tag.
+
+    >>> _title("loss/train"), _title("accuracy/validation")
+    ('training loss', 'accuracy on validation')
+    """
+    name, _, split = tag.partition("/")
+    return f"training {name}" if split == "train" else f"{name} on {split}"

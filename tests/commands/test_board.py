@@ -26,11 +26,22 @@ def some_run(folder: Path) -> Path:
 
 
 def test_few_runs_open_on_the_charts_and_many_with_the_first_ones_pinned() -> None:
-    assert page(MANY) == "#custom_scalars"
+    assert page(MANY) == "#custom_scalars&_smoothingWeight=0"
     address = urllib.parse.urlsplit("http://localhost/" + page(MANY + 1))
     [cards] = urllib.parse.parse_qs(address.query)["pinnedCards"]
     assert json.loads(cards)[0] == {"plugin": "scalars", "tag": "loss/validation"}
     assert address.fragment == "timeseries"
+
+
+def test_a_study_opens_on_its_curves_over_seeds(tmp_path: Path) -> None:
+    assert "&regexInput=%5Emean%2F" in page(MANY, seeds=True)
+    assert "&runFilter=%5Emean%2F#timeseries" in page(MANY + 1, seeds=True)
+    some_run(tmp_path / "study" / "seed=0")
+    some_run(tmp_path / "study" / "mean" / "rate=0.1")
+    with board([tmp_path / "study"]) as address:
+        assert address.endswith("&regexInput=%5Emean%2F")
+    with board([tmp_path]) as address:
+        assert "mean" not in address
 
 
 def test_runs_are_counted_wherever_they_are(tmp_path: Path) -> None:

@@ -285,6 +285,17 @@ def test_curves_over_seeds_have_the_mean_and_its_spread(tmp_path: Path) -> None:
 
     events = EventAccumulator(str(folders[0])).Reload()
     assert [e.step for e in events.Scalars("loss/validation_minus_std")] == [2]
+    [layout] = events.Tensors("custom_scalars__config__")
+    assert sorted(band_titles(layout.tensor_proto.string_val[0])) == ["loss on validation", "training loss"]
+
+
+def band_titles(layout: bytes) -> dict[str, tuple[str, str, str]]:
+    """The tags of value, lower and upper end by the title of the chart that shows them."""
+    from tensorboard.plugins.custom_scalar import layout_pb2
+
+    [category] = layout_pb2.Layout.FromString(layout).category
+    series = {chart.title: chart.margin.series[0] for chart in category.chart}
+    return {title: (each.value, each.lower, each.upper) for title, each in series.items()}
 
 
 def test_the_command_writes_a_page_that_needs_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

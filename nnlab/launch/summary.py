@@ -40,7 +40,7 @@ def ensemble_table(report: Mapping[str, Any]) -> Table:
     table = Table("averaged", *names, title=title, title_justify="left")
     for size, metrics in enumerate(report["by_size"], start=1):
         table.add_row(str(size), *(f"{metrics[name]:.4f}" for name in names))
-    spread = (f"{report['mean'][name]:.4f} ± {report['std'][name]:.4f}" for name in names)
+    spread = (f"{report['mean'][name]:.4f}±{report['std'][name]:.4f}" for name in names)
     table.add_row("alone", *spread, end_section=True)
     gain = ((report["by_size"][-1][name] - report["mean"][name]) for name in names)
     table.add_row("gain", *(f"{value:+.4f}" for value in gain))

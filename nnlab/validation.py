@@ -44,5 +44,7 @@ def check_choice(name: str, value: str, choices: Collection[str]) -> str:
         UserError: it is not; the sentence suggests the nearest choice.
     """
     if value not in choices:
-        raise UserError(f"`{name}` has no option {value!r}; {did_you_mean(value, choices)}")
+        nearest = did_you_mean(value, choices)
+        every = f" (valid: {', '.join(choices)})" if nearest.startswith("did") else ""
+        raise UserError(f"`{name}` has no option {value!r}; {nearest}{every}")
     return value

@@ -45,9 +45,9 @@ def download(dataset: str, folder: str, files: Sequence[str], root: Path) -> Non
             for file in files:
                 os.replace(Path(temporary) / folder / file, root / folder / file)
     except _FAILURES as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].strip(" :")
         raise UserError(
-            f"{dataset} is not in {root / folder} and could not be downloaded ({reason[:200]}); connect to the "
+            f"{dataset} is not in {root / folder} and could not be downloaded ({reason}); connect to the "
             "network, or set `data_root` (environment variable NNLAB_DATA) to a folder that has it"
         ) from error
 

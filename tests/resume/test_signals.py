@@ -117,7 +117,7 @@ def test_a_second_interrupt_leaves_at_once(tmp_path: Path) -> None:
     module = f"{Path(__file__).parents[2]}:{tmp_path}"
     code = (
         "import signal, sys; sys.path[:0] = " + repr(module.split(":")) + "; import os\n"
-        "from nnlab import launch; from nnlab.build import build_trainer; from slow import Slow\n"
+        "from nnlab.launch import runs as launch; from nnlab.build import build_trainer; from slow import Slow\n"
         "from nnlab.training import Callback\n"
         "class Send(Callback):\n"
         "    def step_start(self, trainer):\n"

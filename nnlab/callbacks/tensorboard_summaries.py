@@ -84,7 +84,7 @@ def layout() -> bytes:
 def band_layout(category: str, bands: Mapping[str, tuple[str, str, str]]) -> bytes:
     """Charts of a curve in a band, in a category of CUSTOM SCALARS: by title the tags of value, lower and upper end."""
     content = field(1, category)
-    for title, tags in reversed(bands.items()):  # TensorBoard shows the last first
+    for title, tags in list(bands.items())[::-1]:  # TensorBoard shows the last first
         series = field(1, message(list(enumerate(tags, start=1))))
         content += field(2, message([(1, title), (3, series)]))
     return _layout(field(2, content))

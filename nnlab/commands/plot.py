@@ -96,12 +96,17 @@ def single(run: SavedRun) -> Figures:
     metric = next((name for name in ("accuracy", "rmse") if name in run.metrics), None)
     common: dict[str, Any] = {"steps_per_epoch": per_epoch}
 
+    whose = " of the first member" if run.member_losses.shape[1] > 1 else ""
+
     def curves(kind: str) -> dict[str, Any]:
-        return {name: (s.steps, s.values) for name, s in run.layers(kind).items() if name != "all"}
+        found = run.layers(kind)
+        if whose:
+            found = {name.removesuffix("/0"): s for name, s in found.items() if name.endswith("/0")}
+        return {name: (s.steps, s.values) for name, s in found.items() if name != "all"}
 
     def over_layers(kind: str, ylabel: str, title: str, **more: Any) -> Figure | None:
         found = curves(kind)
-        return figures.layer_statistics(found, ylabel=ylabel, title=title, **more, **common) if found else None
+        return figures.layer_statistics(found, ylabel=ylabel, title=title + whose, **more, **common) if found else None
 
     def update_ratio() -> Figure | None:
         more: dict[str, Any] = {"logarithmic": True, "guide": (1e-3, "healthy: near 0.001")}
@@ -109,7 +114,7 @@ def single(run: SavedRun) -> Figures:
 
     def gradient_flow() -> Figure | None:
         weights = {name: curve for name, curve in curves("gradient_norm").items() if "bias" not in name}
-        return figures.gradient_flow(weights, **common) if weights else None
+        return figures.gradient_flow(weights, title="Gradient flow" + whose, **common) if weights else None
 
     def train_validation() -> Figure | None:
         if "loss" not in run.metrics or not len(run.metrics["loss"].steps):

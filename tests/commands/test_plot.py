@@ -8,10 +8,12 @@ import pytest
 import torch
 
 from nnlab.cli import main
+from nnlab.commands.plot import single
 from nnlab.config import compose
 from nnlab.errors import UserError
 from nnlab.launch.runs import train
 from nnlab.launch.surface import loss_surface, trajectory
+from nnlab.report.read_run import read_run
 
 SMALL = ("data.limit=80", "architecture.widths=[8,8]", "trainer.epochs=3", "trainer.device=cpu")
 
@@ -43,6 +45,19 @@ def test_several_runs_are_overlaid(study: Path, tmp_path: Path) -> None:
         "validation_accuracy",
         "learning_rate",
     }
+
+
+def test_the_layers_of_an_ensemble_are_those_of_its_first_member(tmp_path: Path) -> None:
+    ensemble = ("regularizer=[ensemble]", "regularizer.ensemble.members=2")
+    run = read_run(train(compose(*SMALL, *ensemble, f"output_dir={tmp_path}")).directory)
+    flow = single(run)["gradient_flow"]()
+    assert flow is not None
+    assert [tick.get_text() for tick in flow.axes[1].get_xticklabels()] == [
+        "linear1.weight",
+        "linear2.weight",
+        "output.weight",
+    ]
+    assert "first member" in flow.axes[0].get_title(loc="left")
 
 
 def test_a_regression_run_is_drawn_without_what_it_lacks(tmp_path: Path) -> None:

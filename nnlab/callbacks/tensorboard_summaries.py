@@ -22,7 +22,8 @@ SUCCESS, FAILURE = 1, 2  # how a session ended
 _TYPES = {bool: 2, int: 3, float: 3, str: 1}
 
 # Charts by category, each the tags (regular expressions, matched at the beginning) that share it.
-LAYOUT: dict[str, dict[str, list[str]]] = {
+Charts = Mapping[str, Mapping[str, Sequence[str]]]
+LAYOUT: Charts = {
     "Learning": {
         "loss: training (moving average) and validation": [r"loss/(train_average|validation)(/|$)"],
         "accuracy or error on validation": [r"(accuracy|rmse)/validation(/|$)"],
@@ -69,12 +70,12 @@ def precision_recall(tag: str, table: np.ndarray, description: str = "") -> byte
     return _value(tag, "pr_curves", content, TENSOR, _numbers(table, FLOAT), description)
 
 
-def layout() -> bytes:
+def layout(charts: Charts = LAYOUT) -> bytes:
     """The charts of the tab CUSTOM SCALARS."""
     categories = b""
-    for category, charts in LAYOUT.items():
+    for category, titles in charts.items():
         content = field(1, category)
-        for title, tags in charts.items():
+        for title, tags in titles.items():
             lines = b"".join(field(1, tag) for tag in tags)
             content += field(2, message([(1, title), (2, lines)]))
         categories += field(2, content)

@@ -5,10 +5,19 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from nnlab.callbacks import tensorboard_summaries as summaries
 from nnlab.callbacks.tensorboard import EventFile
 from nnlab.files import make_folder
 from nnlab.recipe.findings import StepReport, TrialRecord
 from nnlab.training import Run
+
+CHARTS = {  # of CUSTOM SCALARS
+    "Trials": {
+        "training loss": [r"loss/train$"],
+        "loss on validation": [r"loss/validation$"],
+        "accuracy or error on validation": [r"(accuracy|rmse)/validation$"],
+    }
+}
 
 
 def write_events(folder: Path, report: StepReport) -> None:
@@ -36,5 +45,6 @@ def _write(file: EventFile, trial: TrialRecord) -> None:
     points = sorted(
         (step, tag, value) for tag, curve in trial.curves.items() for step, value in zip(*curve, strict=True)
     )
+    file.summaries(0, [summaries.layout(CHARTS)])
     for step, tag, value in points:
         file.scalars(int(step), {tag: value})

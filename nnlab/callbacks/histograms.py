@@ -28,7 +28,7 @@ class Histograms(Callback):
         bins: number of bins. [2, inf)
     """
 
-    def __init__(self, share: float = 0.02, bins: int = 40) -> None:
+    def __init__(self, share: float = 0.01, bins: int = 40) -> None:
         self.budget = Budget(share, first=0.0)  # the look before the first step costs as much as any
         self.bins = check("bins", bins, "[2, inf)")
 

@@ -27,7 +27,7 @@ from typing import IO, NoReturn
 from nnlab.errors import UserError
 
 PORT = 6006
-PINNED = ("loss/validation", "loss/train_average", "accuracy/validation")  # on top of TIME SERIES
+PINNED = ("loss/validation", "loss/train_average", "accuracy/validation", "rmse/validation")  # on top of TIME SERIES
 SEEDS = "^mean/"  # the curves over seeds of a study (`nnlab.sweep.study_curves`), among the names of runs
 MANY = 40  # runs beyond which CUSTOM SCALARS begins with all runs switched off
 PATIENCE = 60.0  # seconds that TensorBoard may take to answer
@@ -91,8 +91,10 @@ def page(runs: int, *, seeds: bool = False) -> str:
     if runs <= MANY:
         # The training loss is averaged already; the rest must not be.
         return "#custom_scalars&_smoothingWeight=0" + (f"&regexInput={chosen}" if seeds else "")
-    cards = [{"plugin": "scalars", "tag": tag} for tag in PINNED]
-    filtered = f"&runFilter={chosen}" if seeds else ""
+    # Curves over seeds have averages under the plain tag.
+    pinned = [tag.replace("train_average", "train") for tag in PINNED] if seeds else PINNED
+    cards = [{"plugin": "scalars", "tag": tag} for tag in pinned]
+    filtered = f"&smoothing=0&runFilter={chosen}" if seeds else ""
     return f"?pinnedCards={urllib.parse.quote(json.dumps(cards, separators=(',', ':')))}{filtered}#timeseries"
 
 
@@ -100,7 +102,7 @@ def count_runs(folder: Path) -> int:
     """How many runs are at or below a folder.
 
     Raises:
-        UserError: none.
+        UserError: there are none.
     """
     runs = len({path.parent for path in folder.rglob(f"{PREFIX}*")}) if folder.is_dir() else 0
     if not runs:

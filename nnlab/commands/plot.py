@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from nnlab.training.stack import Stack
 
 NATS = ("SoftmaxCrossEntropy", "BinaryCrossEntropy", "GaussianNLL")
+NAMES = """figures of one run: loss, train_validation, learning_rate, gradient_flow, update_ratio, activation_std,
+dead_units, saturated, activations, calibration, confusion_matrix; of several: loss, validation_loss,
+validation_accuracy (or rmse), learning_rate; with --surface: loss_surface. docs/reading-a-run.md reads them."""
 EXAMPLES = 512  # whose activations are shown
 Figures = Mapping[str, Callable[[], "Figure | None"]]
 
@@ -38,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         UserError: there is no run, or no such figure.
     """
-    parser = _Parser(prog="nnlab plot", description="Draw the figures of runs as PNG and SVG.")
+    parser = _Parser(prog="nnlab plot", description="Draw the figures of runs as PNG and SVG.", epilog=NAMES)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="folders of runs, or of studies for all of their runs")
     parser.add_argument("--out", type=Path, help="folder for the figures; default: `figures` in the run or study")
     parser.add_argument("--only", help="names of figures, separated by commas, such as loss,calibration")

@@ -1,17 +1,19 @@
-"""What a user sees in a browser: TensorBoard with a real run. The screenshots are kept in outputs/browser."""
+"""What a user sees in a browser: TensorBoard with real runs. The screenshots are kept in outputs/browser."""
 
 from __future__ import annotations
 
-import functools
 import importlib.util
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nnlab.callbacks.drawing import CARD
+from nnlab.cli import main
 from nnlab.commands.board import board
 from nnlab.commands.board import page as board_page
 from nnlab.config import compose
@@ -29,14 +31,14 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE = 90_000  # milliseconds, for machines that are busy
+PATIENCE = 90_000  # milliseconds that a page may take on a machine that is busy; nothing waits when it is there
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None or importlib.util.find_spec("playwright") is None, reason=ABSENT)
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study with two runs."""
+    """Two runs, and a study of two rates with two seeds each."""
     folder = tmp_path_factory.mktemp("runs")
     common = ("trainer.epochs=5", "data.limit=200", "architecture.widths=[32,32]", f"output_dir={folder}")
     for overrides in (["optimizer.learning_rate=0.003"], ["data=moons", "loss=binary_cross_entropy"]):
@@ -45,12 +47,20 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("digits", "moons"):
         [run] = (folder / name).iterdir()
         run.rename(folder / name / f"{name} run")
+    grid = ["optimizer.learning_rate=0.01,0.001", "seed=0,1", "trainer.epochs=5", "data.limit=200"]
+    assert main(["train", "-m", *grid, f"output_dir={folder.parent}", "name=study"]) == 0
     return folder
 
 
 @pytest.fixture(scope="module")
 def address(runs: Path) -> Iterator[str]:
     with board([runs]) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def study_address(runs: Path) -> Iterator[str]:
+    with board([runs.parent / "study"]) as found:
         yield found
 
 
@@ -74,13 +84,29 @@ def show(browser: Any, address: str, request: pytest.FixtureRequest) -> Iterator
     page.set_default_timeout(PATIENCE)
 
     def open_tab(tab: str) -> Any:
-        page.goto(re.sub(r"#.*", tab if "#" in tab else f"#{tab}", address))
+        page.goto(tab if tab.startswith("http") else re.sub(r"#.*", tab if "#" in tab else f"#{tab}", address))
         return page
 
     yield open_tab
     SHOTS.mkdir(parents=True, exist_ok=True)
+    page.wait_for_timeout(500)  # for what moves
     page.screenshot(path=SHOTS / f"{request.node.name.removeprefix('test_')}.png")
     page.close()
+
+
+def until(page: Any, holds: Callable[[], bool], what: str) -> None:
+    """Wait until something is on the page."""
+    deadline = time.monotonic() + PATIENCE / 1000
+    while not holds():
+        assert time.monotonic() < deadline, f"not on the page: {what}"
+        page.wait_for_timeout(100)
+
+
+def curves(page: Any, card: str) -> int:
+    """How many lines of more than a point or two the charts of CUSTOM SCALARS show."""
+    paths = page.locator(f"{card} vz-line-chart2 svg path")
+    found: int = paths.evaluate_all("all => all.filter(p => (p.getAttribute('d') || '').length > 100).length")
+    return found
 
 
 def test_the_printed_address_leads_to_the_charts_for_few_runs(address: str) -> None:
@@ -92,10 +118,17 @@ def test_the_custom_layout_is_on_the_page(show: Open) -> None:
     page.get_by_text("loss: training (moving average) and validation").first.wait_for()
     for text in ("learning rate", "Gradients and updates", "update norm of every weight", "Activations"):
         page.get_by_text(text).first.wait_for()
-    lines = functools.partial(page.locator, "tf-custom-scalar-multi-line-chart-card vz-line-chart2 svg path")
-    lines().first.wait_for(state="attached")
-    page.wait_for_timeout(1500)
-    assert lines().evaluate_all("all => all.filter(p => (p.getAttribute('d') || '').length > 100).length") >= 2
+    until(page, lambda: curves(page, "tf-custom-scalar-multi-line-chart-card") >= 6, "the curves of two runs")
+
+
+def test_a_study_opens_on_the_mean_over_seeds_in_its_band(show: Open, study_address: str) -> None:
+    page = show(study_address)
+    page.get_by_text("Over seeds: mean and standard deviation").first.wait_for()
+    page.get_by_text("accuracy on validation").first.wait_for()
+    until(page, lambda: curves(page, "tf-custom-scalar-margin-chart-card") >= 4, "two curves in their bands")
+    listed = page.locator("tf-multi-checkbox .item-label-container").all_inner_texts()
+    assert len(listed) == 2
+    assert all(name.startswith("mean/") for name in listed)
 
 
 def test_loss_curves_are_on_the_page(show: Open) -> None:
@@ -103,18 +136,25 @@ def test_loss_curves_are_on_the_page(show: Open) -> None:
     for tag in ("loss/train_average", "loss/validation", "accuracy/validation"):
         page.locator(f'card-view [title="{tag}"], card-view :text-is("{tag}")').first.wait_for()
     page.locator("line-chart").nth(2).wait_for()
-    page.wait_for_timeout(2000)
-    assert page.locator("line-chart canvas, line-chart svg path").count() >= 3
+    until(page, lambda: page.locator("line-chart canvas, line-chart svg path").count() >= 3, "three charts")
 
 
 def test_images_are_on_the_page(show: Open) -> None:
     page = show("images")
     for tag in ("images/batch", "images/filters", "images/confusion_matrix", "images/predictions"):
         page.get_by_text(tag, exact=False).first.wait_for()
-    page.locator("tf-image-loader img").first.wait_for()
-    page.wait_for_timeout(1500)
-    loaded = page.locator("tf-image-loader img").evaluate_all("all => all.filter(i => i.naturalWidth > 50).length")
-    assert loaded >= 4
+    pictures = page.locator("tf-image-loader img")
+    widths: list[int] = []
+
+    def loaded() -> bool:
+        widths[:] = pictures.evaluate_all("all => all.map(i => i.naturalWidth).filter(width => width)")
+        return len(widths) >= 5
+
+    until(page, loaded, "five pictures")
+    page.get_by_text("images/decision_surface").first.wait_for()
+    shown = pictures.first.evaluate("image => image.getBoundingClientRect().width")
+    assert shown == CARD  # TensorBoard neither stretches nor shrinks what has this width
+    assert max(widths) <= CARD
 
 
 def test_hyper_parameters_and_metrics_are_on_the_page(show: Open) -> None:
@@ -129,13 +169,19 @@ def test_hyper_parameters_and_metrics_are_on_the_page(show: Open) -> None:
 def test_histograms_are_on_the_page(show: Open) -> None:
     page = show("histograms")
     page.get_by_text("activations/activation1", exact=False).first.wait_for()
-    page.wait_for_timeout(1500)
+    until(page, lambda: page.locator("vz-histogram-timeseries svg path").count() >= 4, "histograms of several steps")
+
+
+def test_distributions_are_on_the_page(show: Open) -> None:
+    page = show("distributions")
+    page.get_by_text("weights/linear1.weight", exact=False).first.wait_for()
+    until(page, lambda: page.locator("vz-distribution-chart svg path").count() >= 4, "distributions")
 
 
 def test_precision_and_recall_are_on_the_page(show: Open) -> None:
     page = show("pr_curves")
     page.get_by_text("precision_recall/validation", exact=False).first.wait_for()
-    page.wait_for_timeout(1500)
+    until(page, lambda: page.locator("tf-pr-curve-card vz-line-chart2 svg path").count() >= 1, "a curve")
 
 
 def test_the_last_hidden_layer_is_in_the_projector(show: Open) -> None:
@@ -143,4 +189,4 @@ def test_the_last_hidden_layer_is_in_the_projector(show: Open) -> None:
     frame = page.frame_locator("iframe").frame_locator("iframe")
     frame.locator(".numDataPoints:text('144')").wait_for()
     assert "last hidden layer" in frame.locator("input").evaluate_all("all => all.map(input => input.value)")
-    page.wait_for_timeout(1500)
+    page.wait_for_timeout(1500)  # for the points, which have no elements

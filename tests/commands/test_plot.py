@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import torch
 
 from nnlab.cli import main
-from nnlab.commands.plot import single
+from nnlab.commands.plot import NAMES, several, single
 from nnlab.config import compose
 from nnlab.errors import UserError
 from nnlab.launch.runs import train
@@ -33,6 +34,12 @@ def test_one_run_has_its_figures_in_its_folder(study: Path, capsys: pytest.Captu
     expected = "loss train_validation learning_rate gradient_flow activations calibration confusion_matrix loss_surface"
     assert names >= {f"{name}.{suffix}" for name in expected.split() for suffix in ("png", "svg")}
     assert sorted(Path(line).name for line in capsys.readouterr().out.splitlines()) == sorted(names)
+
+
+def test_the_help_names_every_figure(study: Path) -> None:
+    run = read_run(sorted(study.iterdir())[0])
+    named = set(re.findall(r"\w+", NAMES))
+    assert single(run).keys() | several([run]).keys() | {"loss_surface"} <= named
 
 
 def test_several_runs_are_overlaid(study: Path, tmp_path: Path) -> None:

@@ -5,6 +5,13 @@ hyper-parameters); then TensorBoard is started, and the time is taken until it l
 step of the last of them, and until the page in a browser shows a chart where Chromium is there.
 
     python -m benchmarks.board_opening [--runs 256] [--steps 1000]
+
+Measured on 2 cores of an x86_64 machine (tensorboard 2.21, Chromium headless), one run, 256 runs of 1000 steps, 28 MB:
+
+    writing all event files       2.01 s
+    TensorBoard answers after     2.63 s
+    all runs are loaded after     2.73 s
+    first chart in Chromium       4.81 s after opening the page
 """
 
 from __future__ import annotations

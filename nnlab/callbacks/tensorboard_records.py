@@ -20,10 +20,13 @@ Value = int | float | str | bytes | np.float32
 SHORT = 1024  # bytes up to which a plain loop is the faster checksum
 LANE = 32  # bytes that one lane of the vectorised checksum takes
 FEW = 16  # rows for which a plain loop joins the lanes faster
+_BYTES = [bytes([number]) for number in range(0x80)]
 
 
 def varint(number: int) -> bytes:
     """Seven bits a byte, the lowest first; the top bit says that more follow."""
+    if number < 0x80:
+        return _BYTES[number]
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)
@@ -34,14 +37,15 @@ def varint(number: int) -> bytes:
 
 def field(number: int, value: Value) -> bytes:
     """One field: integers as varints, float as a double, numpy.float32 as a float, the rest with its length."""
+    if isinstance(value, bytes):
+        return varint(number << 3 | 2) + varint(len(value)) + value
     if isinstance(value, np.float32):
         return varint(number << 3 | 5) + struct.pack("<f", value)
     if isinstance(value, float):
         return varint(number << 3 | 1) + struct.pack("<d", value)
     if isinstance(value, int):
         return varint(number << 3) + varint(int(value))
-    content = value.encode() if isinstance(value, str) else value
-    return varint(number << 3 | 2) + varint(len(content)) + content
+    return field(number, value.encode())
 
 
 def message(fields: Sequence[tuple[int, Value]]) -> bytes:

@@ -15,9 +15,9 @@ def main(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> Result:
     """Train, then print what came out and how to look at it."""
     result = train(config, overrides)
     if result.status == "interrupted":
-        print(
-            f"interrupted; the same command continues it, or: nnlab train resume={shlex.quote(str(result.directory))}"
-        )
+        where = f" at step {result.steps} of {result.trainer.total_steps}" if result.trainer else ""
+        again = f"nnlab train resume={shlex.quote(str(result.directory))}"
+        print(f"interrupted{where}; the same command continues it, or: {again}")
     else:
         print_summary(result)
     return result

@@ -33,11 +33,12 @@ def download(dataset: str, folder: str, files: Sequence[str], root: Path) -> Non
         root: the data folder; created if need be.
 
     Raises:
-        UserError: no network, a damaged download, or a folder that cannot be written.
+        UserError: no network, a damaged download, an archive that would write outside its folder, or a folder that
+            cannot be written.
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=root, prefix=".download-") as temporary, _timeout():
+        with tempfile.TemporaryDirectory(dir=root, prefix=".download-") as temporary, _timeout(), _confined_archives():
             import torchvision.datasets
 
             getattr(torchvision.datasets, dataset)(temporary, download=True)
@@ -61,3 +62,14 @@ def _timeout() -> Iterator[None]:
         yield
     finally:
         socket.setdefaulttimeout(before)
+
+
+@contextmanager
+def _confined_archives() -> Iterator[None]:
+    """Let archives write only inside the folder that they are unpacked into; torchvision does not ask for that."""
+    before = tarfile.TarFile.extraction_filter
+    tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        tarfile.TarFile.extraction_filter = before

@@ -39,10 +39,8 @@ class Best:
         """Keep the stack's `row` if it beats the member's best: by the primary metric, then by the loss."""
         if _key(metrics, primary) >= _key(self.metrics[member], primary):
             return False
-        self.theta[member].copy_(stack.theta[row])
-        for name, value in stack.buffers.items():
-            self.buffers[name][member].copy_(value[row])
-        self.steps[member], self.metrics[member] = step, metrics
+        self._keep(stack, row, member, step)
+        self.metrics[member] = metrics
         return True
 
     def restore(self, stack: Stack, row: int, member: int) -> None:
@@ -51,16 +49,23 @@ class Best:
         for name, value in stack.buffers.items():
             value[row].copy_(self.buffers[name][member])
 
-    def keep_final(self, stack: Stack, active: Sequence[int], rows: Sequence[int]) -> None:
-        """Members that leave before their first validation keep their last weights."""
+    def keep_final(self, stack: Stack, active: Sequence[int], rows: Sequence[int], step: int, losses: Tensor) -> None:
+        """Members that leave before their first validation keep their last weights, if their loss (m,) is a number."""
         for row in rows:
-            if not self.metrics[active[row]] and bool(torch.isfinite(stack.theta[row]).all()):
-                self.theta[active[row]].copy_(stack.theta[row])
+            usable = bool(torch.isfinite(stack.theta[row]).all() & torch.isfinite(losses[row]))
+            if not self.metrics[active[row]] and usable:
+                self._keep(stack, row, active[row], step)
+
+    def _keep(self, stack: Stack, row: int, member: int, step: int) -> None:
+        self.theta[member].copy_(stack.theta[row])
+        for name, value in stack.buffers.items():
+            self.buffers[name][member].copy_(value[row])
+        self.steps[member] = step
 
 
 def _key(metrics: dict[str, float], primary: str) -> tuple[float, float]:
-    """Smaller is better; nothing yet, or not a number, is worst."""
-    value = metrics.get(primary, math.inf)
-    value = -value if primary in HIGHER_IS_BETTER and math.isfinite(value) else value
-    loss = metrics.get("loss", math.inf)
-    return (math.inf if math.isnan(value) else value, math.inf if math.isnan(loss) else loss)
+    """Smaller is better; nothing yet, or a loss or metric that is not finite, is worst."""
+    value, loss = (metrics.get(name, math.inf) for name in (primary, "loss"))
+    if not (math.isfinite(value) and math.isfinite(loss)):
+        return (math.inf, math.inf)
+    return (-value if primary in HIGHER_IS_BETTER else value, loss)

@@ -101,7 +101,8 @@ def load_newest(folder: Path, mend: bool = False) -> dict[str, Any] | None:
             if path.exists():
                 return load(path)
         except DamagedError as error:
-            print(f"warning: {error}", file=sys.stderr, flush=True)
+            other = f"; `{PREVIOUS}` is used instead" if name == LAST and (folder / PREVIOUS).exists() else ""
+            print(f"warning: {error}{other}", file=sys.stderr, flush=True)
             if mend:
                 with explained(path):
                     path.replace(path.with_suffix(".damaged"))
@@ -148,6 +149,7 @@ def member_state(trainer: Trainer, member: int) -> dict[str, Any]:
         "reason": trainer.reasons[member],
         "ended_at": trainer.ended_at[member],
         "learning_rate": trainer.members[member].optimizer.learning_rate,
+        "repairs": int(trainer.repairs[member]),
         "best": {
             "theta": _own(best.theta[member]),
             "buffers": {name: _own(value[member]) for name, value in best.buffers.items()},
@@ -178,6 +180,7 @@ def load_member_state(trainer: Trainer, member: int, state: dict[str, Any]) -> b
     trainer.reasons[member] = state["reason"]
     trainer.ended_at[member] = state["ended_at"]
     trainer.members[member].optimizer.learning_rate = state["learning_rate"]
+    trainer.repairs[member] = state.get("repairs", 0)  # older checkpoints of this format do not count them
     _load_best_state(trainer, member, state["best"])
     for callback in trainer.callbacks:
         if type(callback).__name__ in state["callbacks"]:

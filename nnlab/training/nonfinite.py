@@ -2,7 +2,7 @@
 
 On the CPU this is immediate. Elsewhere looking would make the program wait for the device in every step, so members
 whose loss or gradient is not finite are frozen on the device, and ended when losses are fetched. Only the policy
-`restore`, which has to act at once, looks in every step on every device.
+`restore`, which has to act at once, looks in every step on every device. A run that went on says how often it had to.
 """
 
 from __future__ import annotations
@@ -25,7 +25,19 @@ def nonfinite_sentence(trainer: Trainer, row: int, step: int) -> str:
     gradients = trainer.stack.layout.views(trainer.stack.gradient)
     layers = [name for name, value in gradients.items() if not bool(torch.isfinite(value[row]).all())]
     where = f"; first non-finite gradient: `{layers[0]}`" if layers else ""
-    return f"diverged at step {step}: loss {loss:g}{where}; the weights before that step were kept"
+    return f"diverged at step {step}: loss {loss:g}{where}; that update was not made"
+
+
+def repaired_sentence(trainer: Trainer, member: int) -> str:
+    """What was done about non-finite numbers of a member that went on; empty where there were none."""
+    count = int(trainer.repairs[member])
+    if not count:
+        return ""
+    steps = f"the loss or gradient of {count} step{'s' if count > 1 else ''} was not finite"
+    if trainer.settings.on_nonfinite == "skip":
+        return f"{steps}; {'those updates were' if count > 1 else 'that update was'} left out"
+    rate = trainer.members[member].optimizer.learning_rate
+    return f"{steps}; each time the best weights were restored and the rate was halved, at last to {rate:.3g}"
 
 
 def rows_to_update(trainer: Trainer) -> Tensor | None:
@@ -33,11 +45,13 @@ def rows_to_update(trainer: Trainer) -> Tensor | None:
     finite = torch.isfinite(trainer.losses + trainer.stack.gradient.sum(1))
     policy = trainer.settings.on_nonfinite
     if trainer.deferred and policy != "restore":
+        index = torch.tensor(trainer.active, device=trainer.device)
         if policy == "stop":
-            index = torch.tensor(trainer.active, device=trainer.device)
             alive = trainer.failed_step[index] < 0
             trainer.failed_step[index[alive & ~finite]] = trainer.step
             finite = alive & finite
+        else:
+            trainer.repairs[index] += ~finite
         return finite.unsqueeze(1)
     if bool(finite.all()):
         return None
@@ -47,9 +61,16 @@ def rows_to_update(trainer: Trainer) -> Tensor | None:
             trainer.reasons[trainer.active[row]] = nonfinite_sentence(trainer, row, trainer.step + 1)
         trainer.end_rows(bad, "diverged")
         return None
-    if policy == "restore":
-        restore(trainer, bad)
+    repair(trainer, bad)
     return finite.unsqueeze(1)
+
+
+def repair(trainer: Trainer, rows: Sequence[int]) -> None:
+    """Count the step that `rows` do not take; under `restore`, take them back."""
+    for row in rows:
+        trainer.repairs[trainer.active[row]] += 1
+    if trainer.settings.on_nonfinite == "restore":
+        restore(trainer, rows)
 
 
 def restore(trainer: Trainer, rows: Sequence[int]) -> None:

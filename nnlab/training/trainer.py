@@ -26,7 +26,14 @@ from nnlab.training.ensemble import ensemble_report
 from nnlab.training.evaluation import Evaluation, evaluate
 from nnlab.training.history import History
 from nnlab.training.member import Member
-from nnlab.training.nonfinite import nonfinite_sentence, restore, rows_to_update, settle, update_rows
+from nnlab.training.nonfinite import (
+    nonfinite_sentence,
+    repair,
+    repaired_sentence,
+    rows_to_update,
+    settle,
+    update_rows,
+)
 from nnlab.training.population import Population
 from nnlab.training.run import Run
 from nnlab.training.second_order import BatchClosure
@@ -53,6 +60,7 @@ class Trainer:
         best: the members' best weights so far; see `Best`.
         deferred: whether non-finite members are found only when losses are fetched; see `nnlab.training.nonfinite`.
         failed_step: (M,) on the device, the step at which each was found, -1 for none.
+        repairs: (M,) on the device, steps that were not taken because a number was not finite (`on_nonfinite`).
     """
 
     def __init__(
@@ -90,6 +98,7 @@ class Trainer:
         self._final: dict[str, Evaluation] | None = None
         self.deferred = self.device.type != "cpu"
         self.failed_step = torch.full((len(members),), -1, device=self.device)
+        self.repairs = torch.zeros(len(members), dtype=torch.long, device=self.device)
 
     @property
     def stack(self) -> Any:
@@ -158,6 +167,9 @@ class Trainer:
         for member in list(self.active):
             self.statuses[member] = "interrupted" if self.stop_requested == "interrupted" else "completed"
             self.ended_at[member] = self.step
+            limited = self.stop_requested == "time limit"
+            limit = f"the time limit was reached at step {self.step} of {self.total_steps}" if limited else ""
+            self.reasons[member] = "; ".join(filter(None, (limit, repaired_sentence(self, member))))
 
     def schedule(self) -> None:
         """Compute the learning rates of all steps anew."""
@@ -234,8 +246,8 @@ class Trainer:
         elif self.settings.on_nonfinite == "stop":
             self.end_rows([0], "diverged", nonfinite_sentence(self, 0, self.step + 1))
             return
-        elif self.settings.on_nonfinite == "restore":
-            restore(self, [0])
+        else:
+            repair(self, [0])
         self.history.add(self.losses, rate)
 
     def end(self, members: Sequence[int], status: str, reason: str) -> None:
@@ -249,10 +261,11 @@ class Trainer:
         for row in rows:
             member = self.active[row]
             self.statuses[member] = status
-            self.reasons[member] = reason or self.reasons[member]
+            why = (reason or self.reasons[member], repaired_sentence(self, member))
+            self.reasons[member] = "; ".join(filter(None, why))
             self.ended_at[member] = self.step
         keep = [row for row in range(len(self.active)) if row not in set(rows)]
-        self.best.keep_final(self.stack, self.active, rows)
+        self.best.keep_final(self.stack, self.active, rows, self.step, self.losses)
         self.losses = self.losses[keep]
         self.population.select(keep)
         self.history.select(self.active)

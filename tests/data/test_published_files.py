@@ -6,6 +6,7 @@ import os
 import pickle
 import struct
 import sys
+import tarfile
 import urllib.error
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,14 @@ import torch
 from nnlab.data import CIFAR10, MNIST, FashionMNIST, cifar10
 from nnlab.data.mnist import FILES
 from nnlab.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def made_files(monkeypatch, request):
+    """Files that a test has made have no published checksums."""
+    if "real" not in request.function.__name__:
+        for kind in (MNIST, FashionMNIST):
+            monkeypatch.setattr(kind, "checksums", {})
 
 
 def idx(array):
@@ -67,7 +76,6 @@ def replaced(name, content):
     ("damage", "message"),
     [
         (truncated, "holds 188155 bytes of data where its header says 240 x 28 x 28"),
-        (truncated, "expected 6bbc9ace898e44ae57da46a324031adb"),
         (replaced(FILES[1], b"<html>"), "does not begin like an idx file of bytes with 1 axes"),
         (replaced(FILES[1], b""), "does not begin like an idx file"),
         (replaced(FILES[1], idx(np.zeros((240, 1)))), "does not begin like an idx file of bytes with 1 axes"),
@@ -91,9 +99,35 @@ def test_a_damaged_gz_file_is_named(tmp_path):
     path = raw / f"{FILES[0]}.gz"
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(
-        UserError, match=r"cannot read .*train-images-idx3-ubyte\.gz .*; delete it to download it again"
+        UserError, match=r"idx3-ubyte\.gz is damaged: it cannot be decompressed .*; delete it to download"
     ):
         MNIST().load(0, tmp_path)
+
+
+def altered(path, content):
+    """Change one pixel, or whatever the last byte is."""
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+
+@pytest.mark.parametrize("damage", [altered, lambda path, content: path.write_bytes(content[:1000])])
+@pytest.mark.parametrize("compress", [False, True])
+def test_a_file_that_is_not_the_published_one_is_named_with_its_checksum(tmp_path, monkeypatch, compress, damage):
+    raw = write_mnist(tmp_path, compress=compress)
+    sums = {path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in raw.iterdir()}
+    monkeypatch.setattr(MNIST, "checksums", sums)
+    assert len(MNIST().read(0, tmp_path).inputs) == 240
+    path = raw / f"{FILES[0]}{'.gz' if compress else ''}"
+    damage(path, path.read_bytes())
+    actual = hashlib.md5(path.read_bytes()).hexdigest()
+    with pytest.raises(UserError, match=rf"damaged.*MD5 {actual}, expected {sums[path.name]}\); delete it to download"):
+        MNIST().read(0, tmp_path)
+
+
+def test_a_published_file_may_have_been_compressed_by_another_program(tmp_path, monkeypatch):
+    plain, packed = write_mnist(tmp_path / "plain"), write_mnist(tmp_path / "packed", compress=True)
+    sums = {path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in plain.iterdir()}
+    monkeypatch.setattr(MNIST, "checksums", sums | {path.name: "0" * 32 for path in packed.iterdir()})
+    assert len(MNIST().read(0, tmp_path / "packed").inputs) == 240
 
 
 @pytest.fixture
@@ -143,6 +177,23 @@ def test_every_failed_download_is_one_sentence_and_leaves_nothing(tmp_path, torc
     assert "connect to the network, or set `data_root`" in message
     assert "\n" not in message
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_archive_cannot_write_outside_its_folder(tmp_path, torchvision):
+    archive = tmp_path / "evil.tar"
+    with tarfile.open(archive, "w") as tar:
+        tar.add(__file__, "../../escaped")
+
+    def unpack(root, download):
+        with tarfile.open(archive) as tar:
+            tar.extractall(root)  # as torchvision does
+
+    torchvision.CIFAR10 = unpack
+    before = tarfile.TarFile.extraction_filter
+    with pytest.raises(UserError, match=r"could not be downloaded \('../../escaped' would be extracted to .*outside"):
+        CIFAR10().load(0, tmp_path / "data")
+    assert not list(tmp_path.rglob("escaped"))
+    assert tarfile.TarFile.extraction_filter is before
 
 
 def cifar_arrays():

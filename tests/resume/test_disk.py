@@ -61,7 +61,8 @@ def test_a_damaged_last_checkpoint_falls_back_to_the_previous_one_with_a_warning
     found = checkpoint.load_newest(directory / "checkpoints")
     assert found is not None
     assert found["step"] == step
-    assert "last.ckpt` is damaged: its checksum does not match" in capsys.readouterr().err
+    warning = "last.ckpt` is damaged: its checksum does not match; `previous.ckpt` is used instead"
+    assert warning in capsys.readouterr().err
     assert compare(subject.train("fallback").directory, subject.twin) == []
     assert (directory / "checkpoints" / "last.damaged").exists()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,9 @@ import torch
 from nnlab.build import build_trainer
 from nnlab.config import compose
 
-GOLDEN = Path(__file__).parents[1] / "golden"
-OPTIMIZERS = sorted(path.stem for path in (Path(__file__).parents[2] / "configs" / "optimizer").glob("*.yaml"))
+ROOT = Path(__file__).parents[2]
+GOLDEN = ROOT / "tests" / "golden"
+OPTIMIZERS = sorted(path.stem for path in (ROOT / "configs" / "optimizer").glob("*.yaml"))
 FULL_BATCH = ("lbfgs", "bfgs", "newton")
 
 
@@ -33,19 +35,26 @@ def losses(optimizer: str) -> list[float]:
 
 def here() -> dict[str, str]:
     """What bits depend on: torch and the instructions of the processor."""
+    names = ("model name", "cpu family", "model")  # virtual machines give one name to several generations
+    known = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in _processors())}
     return {
         "torch": torch.__version__,
         "machine": platform.machine(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
-        "processor": next(
-            (line.partition(":")[2].strip() for line in _processors() if line.startswith("model name")), "unknown"
-        ),
+        "processor": " ".join(known[name] for name in names if name in known) or "unknown",
     }
 
 
 def _processors() -> list[str]:
     path = Path("/proc/cpuinfo")
     return path.read_text().splitlines() if path.exists() else []
+
+
+def test_the_golden_losses_are_those_of_the_pinned_torch() -> None:
+    pinned = re.search(r"^torch==(.*)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    assert pinned is not None
+    written = {json.loads((GOLDEN / f"{name}.json").read_text())["here"]["torch"] for name in OPTIMIZERS}
+    assert {version.partition("+")[0] for version in written} == {pinned[1]}
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,8 @@ class Break(Callback):
 def test_stop_keeps_good_weights_and_names_layer_and_step(deferred: bool, accumulate: int) -> None:
     trainer = poisoned("stop", Break(), f"trainer.accumulate={accumulate}", deferred=deferred)
     assert trainer.statuses == ["diverged"]
-    sentence = "diverged at step 5: loss nan; first non-finite gradient: `linear1.weight`; the weights before that step"
-    assert trainer.reasons[0].startswith(sentence)
+    sentence = "diverged at step 5: loss nan; first non-finite gradient: `linear1.weight`; that update was not made"
+    assert trainer.reasons[0] == sentence
     assert bool(torch.isfinite(trainer.best.theta).all())
     assert trainer.best.theta.shape[0] == 1
 
@@ -101,6 +102,30 @@ def test_skip_leaves_weights_and_state_of_that_member_alone(optimizer: str, defe
         assert torch.equal(value[1], poison.state_after[name][1])
         assert not torch.equal(value[0], poison.state_after[name][0])
     assert bool(torch.isfinite(trainer.stack.theta).all())
+    assert trainer.reasons[1] == "the loss or gradient of 1 step was not finite; that update was left out"
+    assert trainer.reasons[::2] == ["", ""]
+
+
+def test_a_run_that_diverges_before_its_first_validation_keeps_weights_with_a_finite_loss() -> None:
+    trainer = build_trainer([compose(*base("optimizer=sgd", "optimizer.learning_rate=1e30"))])
+    initial = trainer.stack.theta.clone()
+    trainer.fit()
+    assert trainer.ended_at == [1]  # the weights after this update are finite, but their loss is not
+    assert trainer.best.steps == [0]
+    assert torch.equal(trainer.best.theta, initial)
+    trainer = poisoned("stop", Poison(5))  # here it is finite
+    assert trainer.best.steps == [4]
+    assert not torch.equal(trainer.best.theta, initial)
+
+
+def test_weights_whose_loss_is_not_finite_are_never_the_best() -> None:
+    config = compose(*base("optimizer=sgd", "optimizer.learning_rate=1e30", "trainer.on_nonfinite=skip"))
+    trainer = build_trainer([config]).fit()
+    assert trainer.statuses == ["completed"]
+    assert trainer.best.steps == [0]
+    assert trainer.reasons[0] == "the loss or gradient of 23 steps was not finite; those updates were left out"
+    metrics, _ = trainer.final_metrics([0])
+    assert all(math.isfinite(value) for split in metrics.values() for value in split.values())
 
 
 def test_restore_returns_to_the_best_weights_and_halves_the_rate_of_that_member() -> None:
@@ -113,6 +138,8 @@ def test_restore_returns_to_the_best_weights_and_halves_the_rate_of_that_member(
     assert steps[0] == 8
     assert losses
     assert trainer.statuses == ["completed"] * 2
+    sentence = "the loss or gradient of 1 step was not finite; each time the best weights were restored and the rate"
+    assert trainer.reasons == [f"{sentence} was halved, at last to 0.005", ""]
 
 
 @pytest.mark.parametrize("policy", ["skip", "restore"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -53,7 +54,7 @@ def test_a_signal_saves_and_leaves_with_its_code(
     with monkeypatch.context() as patched:
         send_at(7, number, patched)
         assert main(command) == code
-    assert "interrupted; the same command continues it" in capsys.readouterr().out
+    assert "interrupted at step 7 of 24; the same command continues it" in capsys.readouterr().out
     assert signal.getsignal(number) is before
     assert main(command) == 0
     assert "from step 7 of 24" in capsys.readouterr().out
@@ -101,7 +102,7 @@ def test_a_process_of_its_own_answers_to_sigterm(tmp_path: Path) -> None:
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 143
     assert "Traceback" not in said
-    assert said.splitlines()[-1].startswith("interrupted; the same command continues it")
+    assert re.match(r"interrupted at step \d+ of 240000; the same command continues it", said.splitlines()[-1])
     assert list(tmp_path.glob("train/*/checkpoints/last.ckpt"))
 
 
@@ -117,7 +118,7 @@ def test_a_second_interrupt_leaves_at_once(tmp_path: Path) -> None:
     module = f"{Path(__file__).parents[2]}:{tmp_path}"
     code = (
         "import signal, sys; sys.path[:0] = " + repr(module.split(":")) + "; import os\n"
-        "from nnlab.launch import runs as launch; from nnlab.build import build_trainer; from slow import Slow\n"
+        "from nnlab.launch import runs; from nnlab.build import build_trainer; from slow import Slow\n"
         "from nnlab.training import Callback\n"
         "class Send(Callback):\n"
         "    def step_start(self, trainer):\n"
@@ -126,7 +127,7 @@ def test_a_second_interrupt_leaves_at_once(tmp_path: Path) -> None:
         "    trainer = build_trainer(*arguments)\n"
         "    trainer.callbacks += [Send(), Slow()]\n"
         "    return trainer\n"
-        "launch.build_trainer = build\n"
+        "runs.build_trainer = build\n"
         f"from nnlab.cli import main; sys.exit(main(['train', *{QUIET!r}, 'output_dir={tmp_path}']))"
     )
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

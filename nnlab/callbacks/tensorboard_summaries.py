@@ -23,8 +23,9 @@ _TYPES = {bool: 2, int: 3, float: 3, str: 1}
 
 # Charts by category, each the tags (regular expressions, matched at the beginning) that share it.
 Charts = Mapping[str, Mapping[str, Sequence[str]]]
+LEARNING = "Learning"  # the first category
 LAYOUT: Charts = {
-    "Learning": {
+    LEARNING: {
         "loss: training (moving average) and validation": [r"loss/(train_average|validation)(/|$)"],
         "accuracy or error on validation": [r"(accuracy|rmse)/validation(/|$)"],
         "learning rate": [r"learning_rate"],

@@ -17,7 +17,6 @@ from nnlab.sweep.naming import run_name
 from nnlab.sweep.study import REPLICATES, Configuration, Study
 
 FOLDER = "mean"  # in the study's
-CATEGORY = "Over seeds: mean and standard deviation"  # of charts
 TRAIN = "loss/train"
 
 Curves = Mapping[str, Mapping[int, float]]  # values by step, by tag
@@ -88,7 +87,7 @@ def _band(tag: str) -> tuple[str, str, str]:
 
 def _write(folder: Path, rows: Mapping[int, Mapping[str, float]]) -> None:
     from nnlab.callbacks.tensorboard import EventFile, event_files  # loads torch
-    from nnlab.callbacks.tensorboard_summaries import band_layout
+    from nnlab.callbacks.tensorboard_summaries import LEARNING, band_layout
     from nnlab.training import Run
 
     make_folder(folder)
@@ -97,7 +96,7 @@ def _write(folder: Path, rows: Mapping[int, Mapping[str, float]]) -> None:
     run = Run(folder, [])
     events = EventFile(run)
     tags = [tag for tag in next(iter(rows.values()), {}) if not tag.endswith("_std")]
-    events.summaries(0, [band_layout(CATEGORY, {_title(tag): _band(tag) for tag in tags})])
+    events.summaries(0, [band_layout(LEARNING, {_title(tag): _band(tag) for tag in tags})])
     for step, values in rows.items():
         events.scalars(step, values)
     run.close()
@@ -107,7 +106,7 @@ def _title(tag: str) -> str:
     """What a chart says of a tag.
 
     >>> _title("loss/train"), _title("accuracy/validation")
-    ('training loss', 'accuracy on validation')
+    ('training loss over seeds', 'accuracy on validation over seeds')
     """
     name, _, split = tag.partition("/")
-    return f"training {name}" if split == "train" else f"{name} on {split}"
+    return (f"training {name}" if split == "train" else f"{name} on {split}") + " over seeds"

@@ -123,8 +123,8 @@ def test_the_custom_layout_is_on_the_page(show: Open) -> None:
 
 def test_a_study_opens_on_the_mean_over_seeds_in_its_band(show: Open, study_address: str) -> None:
     page = show(study_address)
-    page.get_by_text("Over seeds: mean and standard deviation").first.wait_for()
-    page.get_by_text("accuracy on validation").first.wait_for()
+    for title in ("training loss over seeds", "accuracy on validation over seeds"):
+        page.get_by_text(title).first.wait_for()
     until(page, lambda: curves(page, "tf-custom-scalar-margin-chart-card") >= 4, "two curves in their bands")
     listed = page.locator("tf-multi-checkbox .item-label-container").all_inner_texts()
     assert len(listed) == 2
@@ -174,7 +174,7 @@ def test_histograms_are_on_the_page(show: Open) -> None:
 
 def test_distributions_are_on_the_page(show: Open) -> None:
     page = show("distributions")
-    page.get_by_text("weights/linear1.weight", exact=False).first.wait_for()
+    page.get_by_text("activations/activation1", exact=False).first.wait_for()
     until(page, lambda: page.locator("vz-distribution-chart svg path").count() >= 4, "distributions")
 
 

@@ -286,7 +286,10 @@ def test_curves_over_seeds_have_the_mean_and_its_spread(tmp_path: Path) -> None:
     events = EventAccumulator(str(folders[0])).Reload()
     assert [e.step for e in events.Scalars("loss/validation_minus_std")] == [2]
     [layout] = events.Tensors("custom_scalars__config__")
-    assert sorted(band_titles(layout.tensor_proto.string_val[0])) == ["loss on validation", "training loss"]
+    assert sorted(band_titles(layout.tensor_proto.string_val[0])) == [
+        "loss on validation over seeds",
+        "training loss over seeds",
+    ]
 
 
 def band_titles(layout: bytes) -> dict[str, tuple[str, str, str]]:

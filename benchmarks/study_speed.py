@@ -5,6 +5,8 @@
 Makes a grid of rate, weight decay, architecture, optimizer and five seeds, with results as a trainer would leave them,
 among them diverged ones, and times the command in a process of its own, three times. `--histories` gives every run a
 `history.csv` of 1350 steps, from which the curves over seeds are made the first time.
+
+On a 2-core machine, otherwise idle: 2.73, 3.04, 2.86 s, of which 2.78 s are processor time.
 """
 
 from __future__ import annotations

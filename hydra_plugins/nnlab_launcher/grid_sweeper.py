@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra.core.plugins import Plugins
@@ -30,6 +32,7 @@ class GridSweeper(Sweeper):  # type: ignore[misc]
         self.config, self.task_function = config, task_function
         self.loader = hydra_context.config_loader
         check_installed(config)
+        keep_ray_private(config)
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
@@ -48,6 +51,10 @@ class GridSweeper(Sweeper):  # type: ignore[misc]
         if not self._is_ours() and self._announced(jobs, section):
             return []
         results = self.launcher.launch(jobs, initial_job_idx=0)
+        if not self._is_ours() and len(jobs) > 1 and getattr(self.task_function, "trains", False):
+            from nnlab.launch.study import conclude
+
+            conclude(Path(self.config.hydra.sweep.dir))
         return [results]
 
     def _is_ours(self) -> bool:
@@ -88,3 +95,15 @@ def check_installed(config: DictConfig) -> None:
             f"`hydra/launcher={option}` is not installed; `pip install 'nnlab[{EXTRAS[option]}]'` installs it"
         )
     raise UserError(f"`hydra/launcher={option}` names `{config.hydra.launcher._target_}`, which is no launcher")
+
+
+def keep_ray_private(config: DictConfig) -> None:
+    """Before Ray is imported: no reports of usage to its makers, and a Ray of one's own listens on loopback alone.
+
+    It would open unprotected ports on every interface. The second variable says that no other machine will join.
+    """
+    address = OmegaConf.select(config, "hydra.launcher.ray.init.address")
+    if address is not None:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if str(address).partition(":")[0] in ("local", "localhost", "127.0.0.1"):
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")

@@ -34,10 +34,11 @@ class SearchSweeper(Sweeper):  # type: ignore[misc]
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what Hydra gives, and make the launcher."""
-        from hydra_plugins.nnlab_launcher.grid_sweeper import check_installed
+        from hydra_plugins.nnlab_launcher.grid_sweeper import check_installed, keep_ray_private
 
         self.config, self.loader = config, hydra_context.config_loader
         check_installed(config)
+        keep_ray_private(config)
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )

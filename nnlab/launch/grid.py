@@ -6,7 +6,6 @@ Floor 6 joins here what `nnlab.sweep` does not know: configs become jobs, and ch
 from __future__ import annotations
 
 import collections
-import contextlib
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -16,7 +15,7 @@ from nnlab.errors import UserError
 from nnlab.launch.job_cost import Measured, measure
 from nnlab.launch.jobs import Config, Overrides, check_tasks, make_jobs, message, policy_of, result_of, train_here
 from nnlab.launch.result import Result
-from nnlab.launch.study import write as write_study
+from nnlab.launch.study import conclude
 from nnlab.sweep.driver import Driver, counted
 from nnlab.sweep.grouping import Group, by_key, plan
 from nnlab.sweep.job import FINISHED, PENDING, Job, Outcome, condition
@@ -91,8 +90,11 @@ class Study:
         counts = collections.Counter(self.conditions.values())
         states = ", ".join(f"{count} {state}" for state, count in counts.items())
         lines = [f"{counted(len(self.jobs), 'job')} in {folders}: {states}"]
-        for group in self.groups:
-            lines.append(f"  {_described(group, how)}")
+        groups = [group for group in self.groups if len(group.jobs) > 1 or group.reason or how]
+        lines += [f"  {_described(group, how)}" for group in groups]
+        single = len(self.groups) - len(groups)
+        if single:
+            lines.append("  1 job alone" if single == 1 else f"  {single} jobs alone: no two of them can be stacked")
         if self.open:
             lines.append("  " + self._time())
         return "\n".join(lines)
@@ -150,9 +152,8 @@ class Study:
 
     def _write_studies(self) -> None:
         for folder, summary in self.summaries.items():
-            with contextlib.suppress(UserError):  # no run has a result yet
-                if len(summary.jobs) > 1:
-                    print(f"study: {write_study(folder).page}", flush=True)
+            if len(summary.jobs) > 1:
+                conclude(folder)
 
     def conclusion(self, driver: Driver) -> str:
         """How the study ended, in a line for the counts and one for the table."""

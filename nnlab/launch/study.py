@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from nnlab.errors import UserError
 
 if TYPE_CHECKING:
     from nnlab.sweep.study_output import Report
@@ -27,3 +30,9 @@ def write(folder: str | Path, metric: str | None = None, *, curves: bool = True)
     if curves:
         write_curves(report.study)
     return report
+
+
+def conclude(folder: Path) -> None:
+    """At the end of a sweep: write its study, and print the short of it; nothing where no run has a result yet."""
+    with contextlib.suppress(UserError):
+        print(write(folder).brief, flush=True)

@@ -153,7 +153,7 @@ def _laid_out(figure: Figure) -> Figure:
     engine = figure.get_layout_engine()
     if engine is not None:
         engine.execute(figure)
-    figure.set_layout_engine("none")
+    figure.set_layout_engine(None)  # "none" would leave a placeholder, for which the file is drawn once for nothing
     return figure
 
 

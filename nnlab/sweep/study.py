@@ -143,7 +143,7 @@ class Study:
         """The configuration that ranks first."""
         return self.ranked[0]
 
-    @property
+    @functools.cached_property
     def metrics(self) -> list[str]:
         """The metrics that any run has, in the order in which they came."""
         return list(dict.fromkeys(tag for run in self.runs for tag in run.metrics))

@@ -37,6 +37,18 @@ class Report:
         """A few lines for the terminal."""
         return tables.terminal(self.study, self.proposal)
 
+    @property
+    def brief(self) -> str:
+        """What the end of a sweep says: the best, what to run next, and where the rest is.
+
+        A search says the first two by itself, after every batch.
+        """
+        page = f"study: {self.page}"
+        if self.study.searched:
+            return page
+        lines = [tables.headline(self.study), *tables.next_lines(self.proposal), page]
+        return "\n".join(lines)
+
 
 def write_study(folder: str | Path, metric: str | None = None) -> Report:
     """Read the runs of a study and write its files into its folder.
@@ -59,7 +71,6 @@ def write_study(folder: str | Path, metric: str | None = None) -> Report:
 
 
 def _page(study: Study, axes: Sequence[Axis], proposal: Proposal) -> Page:
-
     compared = tables.contenders(study)
     header, rows = tables.best_rows(study, compared)
     tags = study.metrics
@@ -109,7 +120,7 @@ def _command_text(proposal: Proposal, axes: Sequence[Axis]) -> str:
     known = proposal.runs - proposal.new
     edge = "beyond the edge" if any(axis.edge for axis in axes) else "around the best"
     clause = f"; {known} of its {proposal.runs} points are known and will not be trained again" if known else ""
-    return f"{proposal.new} new runs {edge}{clause}:"
+    return f"{proposal.new_runs} {edge}{clause}:"
 
 
 def _numeric(header: Sequence[str], axes: int) -> list[bool]:
@@ -179,4 +190,4 @@ def _pair_section(study: Study, pair: Pair) -> Section:
     figure = draw_pair(names, labels, pair.cells, tables.in_words(study.metric), study.higher_is_better, log)
     share = pair.interaction
     text = "" if share is None or math.isnan(share) else f"{100 * share:.0f}% of the variation is interaction."
-    return Section(f"{names[0]} x {names[1]}", to_svg(figure), text=text)
+    return Section(f"{names[0]} × {names[1]}", to_svg(figure), text=text)

@@ -38,7 +38,12 @@ class Proposal:
     @property
     def what(self) -> str:
         """The command in words."""
-        return f"{self.new} new runs" if self.new else "a search around the best"
+        return self.new_runs if self.new else "a search around the best"
+
+    @property
+    def new_runs(self) -> str:
+        """How many runs the command adds, in words."""
+        return f"{self.new} new run" + ("" if self.new == 1 else "s")
 
 
 def propose(study: Study, axes: Sequence[Axis]) -> Proposal:

@@ -49,9 +49,21 @@ def in_words(tag: str) -> str:
 def spread(configuration: Configuration, tag: str) -> str:
     """Mean and standard deviation, such as `0.953 ± 0.004`."""
     mean, std = configuration.mean(tag), configuration.std(tag)
-    if math.isnan(mean):
-        return ""
-    return f"{mean:.4g}" + ("" if math.isnan(std) else f" ± {std:.2g}")
+    return "" if math.isnan(mean) else in_digits(mean, std)
+
+
+def in_digits(mean: float, std: float) -> str:
+    """A mean with as many decimals as its standard deviation, of which two digits count; without one (NaN) four digits.
+
+    >>> in_digits(0.979, 0.0052), in_digits(12.3456, 1.23), in_digits(0.979, math.nan), in_digits(3e-7, 2e-8)
+    ('0.9790 ± 0.0052', '12.3 ± 1.2', '0.979', '3e-07 ± 2e-08')
+    """
+    if math.isnan(std):
+        return f"{mean:.4g}"
+    decimals = 1 - math.floor(math.log10(std)) if std > 0 else -1
+    if not 0 <= decimals <= 6:
+        return f"{mean:.4g} ± {std:.2g}"
+    return f"{mean:.{decimals}f} ± {std:.{decimals}f}"
 
 
 def ended(configuration: Configuration) -> str:
@@ -173,7 +185,10 @@ def terminal(study: Study, proposal: Proposal) -> str:
     header, rows = best_rows(study, compared)
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
     lines = [counts(study), "", *("  ".join(map(str.ljust, row, widths)).rstrip() for row in [header, *rows])]
-    lines += ["", seeds_sentence(study, compared), *(f"warning: {note}" for note in proposal.notes)]
-    if proposal.command:
-        lines += [f"next ({proposal.what}):", f"  {proposal.command}"]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", seeds_sentence(study, compared), *next_lines(proposal)])
+
+
+def next_lines(proposal: Proposal) -> list[str]:
+    """Warnings, and the command to run next."""
+    lines = [f"warning: {note}" for note in proposal.notes]
+    return [*lines, f"next ({proposal.what}):", f"  {proposal.command}"] if proposal.command else lines

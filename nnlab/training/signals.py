@@ -46,7 +46,11 @@ class Signals:
 
 @contextlib.contextmanager
 def graceful() -> Iterator[Signals]:
-    """Inside the block, signals stop the trainer that the `Signals` name."""
+    """Inside the block, signals stop the trainer that the `Signals` name.
+
+    A batch system's client that had a handler for SIGUSR1 or SIGUSR2 (submitit's puts the job into the queue again)
+    gets its signal at the end, when the run has saved.
+    """
     signals = Signals()
     if threading.current_thread() is not threading.main_thread():
         yield signals  # only the main thread may install handlers
@@ -57,3 +61,12 @@ def graceful() -> Iterator[Signals]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    for received in dict.fromkeys(map(signal.Signals, signals.received)):
+        handler = before[received]
+        if EXIT_CODES[received] == REQUEUE and callable(handler) and not _ours(handler):
+            handler(received, None)
+
+
+def _ours(handler: object) -> bool:
+    """Whether a handler is that of a surrounding `graceful`, which learns of the signal by the result."""
+    return getattr(handler, "__func__", None) is Signals.handle

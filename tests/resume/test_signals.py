@@ -72,6 +72,23 @@ def test_a_signal_with_the_last_step_does_not_ask_for_another_run(
     assert (run / "result.json").exists()
 
 
+def test_a_batch_system_that_wants_to_requeue_gets_its_signal_when_the_run_has_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: list[list[Path]] = []
+
+    def requeue(*_: Any) -> None:
+        saved.append(list(tmp_path.glob("train/*/checkpoints/last.ckpt")))
+
+    before = signal.signal(signal.SIGUSR2, requeue)
+    try:
+        send_at(7, signal.SIGUSR2, monkeypatch)
+        assert main(["train", *QUIET, f"output_dir={tmp_path}"]) == 75
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert [len(files) for files in saved] == [1]
+
+
 def test_a_signal_before_training_leaves_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def build(*_: Any) -> Trainer:
         os.kill(os.getpid(), signal.SIGTERM)

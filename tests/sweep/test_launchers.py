@@ -1,7 +1,8 @@
-"""The launchers of Hydra's plugins, where they are installed: a grid of six jobs; else what is said."""
+"""The launchers of Hydra's plugins: each runs a grid of six jobs; and what is said where one is not installed."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -9,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -34,64 +36,86 @@ def installed(launcher: str) -> bool:
 
 def environment() -> dict[str, str]:
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "RAY_AUTH_MODE": "disabled"}
+    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
 
 
-def sweep(folder: Path, launcher: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "nnlab", "train", "-m", f"output_dir={folder}", "seed=range(6)", *SMALL]
-    return subprocess.run(
+def sweep(folder: Path, launcher: str, *arguments: str, jobs: int = 6) -> list[Path]:
+    """Run a grid of seeds, and return the results' files."""
+    command = [sys.executable, "-m", "nnlab", "train", "-m", f"output_dir={folder}", f"seed=range({jobs})", *SMALL]
+    done = subprocess.run(
         [*command, f"hydra/launcher={launcher}", *arguments],
         env=environment(), capture_output=True, text=True, timeout=300, cwd=folder,
     )  # fmt: skip
-
-
-def check(folder: Path, done: subprocess.CompletedProcess[str]) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
-    results = list((folder / "train").glob("*/result.json"))
-    assert len(results) == 6
+    assert "\nBest: defaults, with validation accuracy " in done.stdout
+    results = sorted((folder / "train").glob("*/result.json"))
+    assert len(results) == jobs
     assert {json.loads(file.read_text())["status"] for file in results} == {"completed"}
     table = list(csv.DictReader((folder / "train/summary.csv").read_text().splitlines()))
-    assert sorted(row["seed"] for row in table) == [str(seed) for seed in range(6)]
+    assert sorted(row["seed"] for row in table) == [str(seed) for seed in range(jobs)]
+    return results
 
 
-@pytest.mark.parametrize("launcher", PACKAGES)
-def test_a_grid_runs_through_another_launcher_and_again_only_reads_its_results(launcher: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+def test_a_grid_runs_through_another_launcher(launcher: str, tmp_path: Path) -> None:
     if not installed(launcher):
         pytest.skip(f"{PACKAGES[launcher]} is not installed")
-    check(tmp_path, sweep(tmp_path, launcher))
-    times = {file: file.stat().st_mtime_ns for file in (tmp_path / "train").glob("*/result.json")}
-    check(tmp_path, sweep(tmp_path, launcher))
-    assert {file: file.stat().st_mtime_ns for file in (tmp_path / "train").glob("*/result.json")} == times
+    sweep(tmp_path, launcher)
+
+
+def test_another_launcher_only_reads_what_is_finished(tmp_path: Path) -> None:
+    if not installed("joblib"):
+        pytest.skip("hydra_joblib_launcher is not installed")
+    times = [file.stat().st_mtime_ns for file in sweep(tmp_path, "basic", jobs=2)]
+    again = sweep(tmp_path, "joblib", "hydra.launcher.n_jobs=1", jobs=2)
+    assert [file.stat().st_mtime_ns for file in again] == times
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback interface that nobody listens on."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[str]:
-    """Address of a Ray cluster of this machine alone."""
+def cluster() -> Iterator[str]:
+    """Address of a Ray cluster of this machine alone: on loopback, without reports to Ray's makers or a dashboard."""
     if not installed("ray"):
         pytest.skip("hydra_ray_launcher is not installed")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=2"]
-    options = [f"--port={port}", "--node-ip-address=127.0.0.1", "--include-dashboard=false"]
-    head = subprocess.Popen(
-        [*command, *options], env=environment(), cwd=tmp_path, start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    address = f"127.0.0.1:{port}"
-    for _ in range(100):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        time.sleep(0.5)
-    time.sleep(3)
-    yield address
-    os.killpg(head.pid, signal.SIGTERM)
-    head.wait(120)
+    gcs, client, agent = free_ports(3)
+    # Ray replaces 127.0.0.1 by the machine's own address unless told that it cannot form a cluster of several.
+    variables = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+    with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as temporary:  # a socket's path is short
+        words = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=2"]
+        words += ["--disable-usage-stats", "--include-dashboard=false", "--node-ip-address=127.0.0.1"]
+        words += [f"--port={gcs}", f"--ray-client-server-port={client}", f"--dashboard-agent-listen-port={agent}"]
+        output = Path(temporary) / "output"
+        with output.open("wb") as file:
+            head = subprocess.Popen(
+                [*words, f"--temp-dir={temporary}"], env={**environment(), **variables}, cwd=temporary,
+                start_new_session=True, stdout=file, stderr=file,
+            )  # fmt: skip
+        try:
+            deadline = time.monotonic() + 120
+            while "Ray runtime started" not in output.read_text():
+                assert head.poll() is None, output.read_text()
+                assert time.monotonic() < deadline, output.read_text()
+                time.sleep(0.1)
+            yield f"127.0.0.1:{gcs}"
+        finally:
+            head.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                head.wait(60)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(head.pid, signal.SIGKILL)
+            head.wait(60)
 
 
-def test_ray_joins_a_running_cluster(cluster: str, tmp_path: Path) -> None:
-    check(tmp_path, sweep(tmp_path, "ray", f"hydra.launcher.ray.init.address='{cluster}'"))
+def test_a_grid_runs_on_a_ray_cluster(cluster: str, tmp_path: Path) -> None:
+    sweep(tmp_path, "ray", f"hydra.launcher.ray.init.address='{cluster}'")
 
 
 @pytest.mark.parametrize("launcher", [*PACKAGES, "submitit_slurm"])

@@ -136,3 +136,11 @@ def test_a_dry_run_shows_the_groups_and_leaves_nothing_behind(
     assert text.count("2 jobs as one population, which differ in seed") == 2
     assert "4 jobs one by one: `LBFGS` cannot move several networks at once" in text
     assert list(tmp_path.iterdir()) == []
+
+
+def test_jobs_that_resemble_no_other_are_announced_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grid = ["architecture.widths=[8],[9],[10]", "data.limit=100"]
+    assert main(["train", "-m", f"output_dir={tmp_path}", "sweep.dry_run=true", *grid]) == 0
+    assert "  3 jobs alone: no two of them can be stacked" in capsys.readouterr().out.splitlines()

@@ -318,6 +318,15 @@ def test_the_command_writes_a_page_that_needs_nothing_else(tmp_path: Path, capsy
     assert "| 0.1 |" in (folder / "study.md").read_text()
 
 
+def test_the_end_of_a_sweep_names_the_best_and_what_to_run_next(tmp_path: Path) -> None:
+    make_grid(tmp_path / "s", RATES)
+    first, *lines, last = command.write(tmp_path / "s").brief.splitlines()
+    assert first.startswith("Best: lr=0.1, with validation accuracy ")
+    assert any(line.startswith("warning: ") and "upper edge" in line for line in lines)
+    assert any(line.startswith("  nnlab train -m ") for line in lines)
+    assert last == f"study: {tmp_path / 's' / 'study.html'}"
+
+
 def test_one_run_and_one_configuration_make_a_page_too(tmp_path: Path) -> None:
     add_run(tmp_path / "s", "seed=0", 0.9)
     report = command.write(tmp_path / "s")

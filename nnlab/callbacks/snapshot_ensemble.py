@@ -26,9 +26,9 @@ class SnapshotEnsemble(Callback):
     def __init__(self, last: int | None = None) -> None:
         self.last = None if last is None else check("last", last, "[1, inf)")
         self._kept: dict[int, list[dict[str, Any]]] = {}
-
-    def fit_start(self, trainer: Trainer) -> None:
         self._ends: dict[int, set[int]] = {}
+
+    def check(self, trainer: Trainer) -> None:
         for number, member in enumerate(trainer.members):
             find = getattr(member.scheduler, "cycle_ends", None)
             if find is None:

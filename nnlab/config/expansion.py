@@ -19,7 +19,7 @@ def expand(overrides: Sequence[str], zipped: Sequence[Any] = ()) -> list[list[st
         zipped: keys whose values go side by side, or several lists of such keys.
 
     Raises:
-        UserError: a range is no list of values, or keys cannot be zipped.
+        UserError: a range is no list of values, a list holds none, or keys cannot be zipped.
 
     >>> expand(["a=1,2", "b=x,y", "c=0"], ["a", "b"])
     [['a=1', 'b=x', 'c=0'], ['a=2', 'b=y', 'c=0']]
@@ -36,6 +36,9 @@ def expand(overrides: Sequence[str], zipped: Sequence[Any] = ()) -> list[list[st
                 f"`{entry.input_line}` is a range to search in, not a list of values; list the values, or search "
                 "with `hydra/sweeper=search`"
             )
+    for key, lines in values.items():
+        if not lines:
+            raise UserError(f"the grid holds no job: `{key}` is given no value")
     axes = _axes(values, _groups(zipped, values))
     return [[line for part in job for line in part] for job in itertools.product(*axes)]
 

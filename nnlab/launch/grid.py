@@ -63,7 +63,7 @@ class Study:
     def _plan(self, stack: str, memory: float | None) -> None:
         """Group the open jobs, and measure one network of each group, which also shows whether it can be built."""
         known: dict[str, Measured] = {}
-        for position, jobs in enumerate(by_key(self.open)):
+        for position, jobs in enumerate(map(_side_by_side, by_key(self.open))):
             timed = min(8, len(jobs) if jobs[0].key else 1) if position < TIMED_GROUPS else 0
             parts = [jobs] if jobs[0].key else [[job] for job in jobs]
             found: list[Measured] = []
@@ -161,6 +161,11 @@ class Study:
         states = ", ".join(f"{count} {state}" for state, count in counts.items())
         tables = ", ".join(str(folder / "summary.csv") for folder in self.summaries)
         return f"{counted(len(self.jobs), 'job')}: {states}\ntable: {tables}"
+
+
+def _side_by_side(jobs: list[Job]) -> list[Job]:
+    """Jobs that can be stacked with those of one seed next to each other: the engine reads their batches once."""
+    return jobs if jobs[0].key is None else sorted(jobs, key=lambda job: int(job.config["seed"]))
 
 
 def _shape(job: Job) -> str:

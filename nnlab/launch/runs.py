@@ -24,7 +24,7 @@ from nnlab.files import WriteError, explained, make_folder
 from nnlab.launch import continuation, one_by_one
 from nnlab.launch.result import Result
 from nnlab.training import Run, Trainer, checkpoint
-from nnlab.training.claim import claimed, try_claim
+from nnlab.training.claim import CLAIM, claimed, try_claim
 from nnlab.training.run import read_config
 from nnlab.training.signals import Signals, graceful
 
@@ -219,8 +219,21 @@ def unfinished_or_new(folder: Path, key: str) -> Iterator[Path]:
                 continue
             raise
         with claimed(directory):
-            yield directory
+            try:
+                yield directory
+            except UserError:
+                _remove_unused(directory)
+                raise
         return
+
+
+def _remove_unused(directory: Path) -> None:
+    """Leave nothing of a run that was refused before it began."""
+    if os.listdir(directory) == [CLAIM]:
+        (directory / CLAIM).unlink()
+        directory.rmdir()
+        with contextlib.suppress(OSError):  # other runs are there
+            directory.parent.rmdir()
 
 
 def _identity_of(directory: Path) -> str | None:

@@ -25,7 +25,7 @@ class Regularizer:
 class Penalty(Regularizer, ABC):
     """A term `strength * r(theta)` in the objective, on weights only (no biases, no norm parameters).
 
-    Methods see the rows `theta` (M, P) and `mask` (P,), 1 for the weights that are penalised and 0 elsewhere.
+    Some methods see the rows `theta` (M, P) and `mask` (P,), 1 for the weights that are penalised and 0 elsewhere.
     """
 
     per_member = ("strength",)
@@ -43,8 +43,15 @@ class Penalty(Regularizer, ABC):
         """The penalty of each member, (M,)."""
 
     @abstractmethod
-    def add_gradient(self, gradient: Tensor, theta: Tensor, mask: Tensor) -> None:
-        """Add the penalty's gradient to `gradient` (M, P), in place."""
+    def add_gradient(self, gradient: Tensor, weights: Tensor) -> None:
+        """Add the penalty's gradient by `weights` (M, size) to `gradient`, of the same shape, in place."""
+
+    def add(self, gradient: Tensor, direction: Tensor) -> None:
+        """gradient += strength * direction, in place and in one pass over memory"""
+        if isinstance(self.strength, Tensor):
+            gradient.addcmul_(direction, self.strength)
+        else:
+            gradient.add_(direction, alpha=self.strength)
 
     def decay(self, theta: Tensor, mask: Tensor, learning_rate: Hyper) -> None:
         """Shrink theta directly before the update, in place, as decoupled weight decay does; nothing by default."""

@@ -26,6 +26,6 @@ class L1(Penalty):
         total: Tensor = self.strength * (theta.abs() @ mask).unsqueeze(1)
         return total.squeeze(1)
 
-    def add_gradient(self, gradient: Tensor, theta: Tensor, mask: Tensor) -> None:
+    def add_gradient(self, gradient: Tensor, weights: Tensor) -> None:
         if not self.is_off:
-            gradient.addcmul_(theta.sign(), mask * self.strength)
+            self.add(gradient, weights.sign())

@@ -34,9 +34,9 @@ class WeightDecay(Penalty):
         squares: Tensor = 0.5 * self.strength * (theta.square() @ mask).unsqueeze(1)
         return squares.squeeze(1)
 
-    def add_gradient(self, gradient: Tensor, theta: Tensor, mask: Tensor) -> None:
+    def add_gradient(self, gradient: Tensor, weights: Tensor) -> None:
         if not (self.decoupled or self.is_off):
-            gradient.addcmul_(theta, mask * self.strength)
+            self.add(gradient, weights)
 
     @torch.no_grad()
     def decay(self, theta: Tensor, mask: Tensor, learning_rate: Hyper) -> None:

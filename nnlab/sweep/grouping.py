@@ -90,7 +90,9 @@ def plan(jobs: list[Job], cost: Cost, stack: str = "auto", memory: float | None 
         reason = f"stacking {cost.parameters} parameters at batch size {cost.batch_size} gains nothing on a CPU"
         return Group(jobs, 1, cost, reason)
     room = SHARE * free_memory(cost.device) if memory is None else memory * 1e9
-    return Group(jobs, max(1, int((room - cost.shared_bytes) // max(cost.bytes, 1))), cost)
+    size = max(1, int((room - cost.shared_bytes) // max(cost.bytes, 1)))
+    reason = f"two of them do not fit into {room / 1e9:.2g} GB of memory" if size == 1 and len(jobs) > 1 else ""
+    return Group(jobs, size, cost, reason)
 
 
 def free_memory(device: torch.device) -> int:

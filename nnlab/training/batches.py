@@ -10,12 +10,15 @@ from torch import Tensor
 from nnlab.randomness import generator
 from nnlab.types import Dataset, Split
 
+JOINED = 1 << 26  # bytes up to which the members' data sets are joined, which saves a call for each of them
+
 
 class Batches:
     """The training split of every member, in an order drawn anew each epoch from (seed, epoch); full batches in one.
 
-    Members whose data set is the same object share its memory; members that share their seed too read each batch
-    once. Nothing here has a state: any batch can be asked for at any time.
+    Members whose data set is the same object share its memory. Where M = G K members stand side by side in G groups
+    of K that share their seed, too, a batch is read once for each group: (G, n, ...), which `spread` repeats for the
+    members. Nothing here has a state: any batch can be asked for at any time.
 
     Args:
         datasets: one data set per member.
@@ -29,11 +32,13 @@ class Batches:
         self.examples = len(distinct[0].train)
         self.batch_size = min(batch_size or self.examples, self.examples)
         self.steps_per_epoch = -(-self.examples // self.batch_size)
-        train = [dataset.train for dataset in distinct]
-        single = len(train) == 1
-        self.inputs = train[0].inputs if single else torch.cat([split.inputs for split in train])
-        self.targets = train[0].targets if single else torch.cat([split.targets for split in train])
-        self.sources = [(position[id(d)] * self.examples, seed) for d, seed in zip(datasets, seeds, strict=True)]
+        self.splits = [dataset.train for dataset in distinct]
+        joined = len(distinct) == 1 or len(distinct) * _bytes(distinct[0].train) <= JOINED
+        if len(distinct) > 1 and joined:
+            inputs = torch.cat([split.inputs for split in self.splits])
+            self.splits = [Split(inputs, torch.cat([split.targets for split in self.splits]))]
+        self.offset = self.examples if joined else 0  # of each data set in the joined one
+        self.sources = [(position[id(d)], seed) for d, seed in zip(datasets, seeds, strict=True)]
         self._epoch = -1
 
     def select(self, rows: Sequence[int]) -> None:
@@ -42,34 +47,65 @@ class Batches:
         self._epoch = -1
 
     def _start(self, epoch: int) -> None:
-        """Draw the order of `epoch`: indices (M, n), or (1, n) where all members share them."""
+        """Draw the order of `epoch`: indices (G, n)."""
         sources = self.sources
         if self.steps_per_epoch == 1:  # the order within a full batch does not matter
-            sources = [(offset, 0) for offset, _ in sources]
+            sources = [(data, 0) for data, _ in sources]
         distinct = list(dict.fromkeys(sources))
-        self.shared = len(distinct) == 1
         orders = {
-            source: torch.randperm(self.examples, generator=generator(source[1], "order", epoch)) + source[0]
-            for source in distinct
+            (data, seed): torch.randperm(self.examples, generator=generator(seed, "order", epoch)) + data * self.offset
+            for data, seed in distinct
         }
-        rows = distinct if self.shared else sources
-        self._order = torch.stack([orders[source] for source in rows]).to(self.inputs.device)
+        each = len(sources) // len(distinct)
+        regular = sources == [source for source in distinct for _ in range(each)]
+        rows = distinct if regular else sources
+        self._order = torch.stack([orders[source] for source in rows]).to(self.splits[0].inputs.device)
+        self._data = [data for data, _ in rows]
         self._epoch = epoch
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
-        """Inputs (M, n, ...) and targets (M, n, ...) of step 0, 1, ...; the last batch of an epoch may be smaller."""
+        """Inputs (G, n, ...) and targets (G, n, ...) of step 0, 1, ...; the last batch of an epoch may be smaller."""
         epoch, position = divmod(step, self.steps_per_epoch) if self.steps_per_epoch > 1 else (0, 0)
         if epoch != self._epoch:
             self._start(epoch)
         start = position * self.batch_size
         index = self._order[:, start : start + self.batch_size]
-        flat = index.reshape(-1)
-        inputs = self.inputs.index_select(0, flat).view(*index.shape, *self.inputs.shape[1:])
-        targets = self.targets.index_select(0, flat).view(*index.shape, *self.targets.shape[1:])
-        members = len(self.sources)
-        if self.shared and members > 1:
-            inputs, targets = inputs.expand(members, *inputs.shape[1:]), targets.expand(members, *targets.shape[1:])
+        splits = self.splits
+        if len(splits) == 1:
+            return _rows(splits[0].inputs, index), _rows(splits[0].targets, index)
+        inputs = splits[0].inputs.new_empty(*index.shape, *splits[0].inputs.shape[1:])
+        targets = splits[0].targets.new_empty(*index.shape, *splits[0].targets.shape[1:])
+        for group, data in enumerate(self._data):
+            torch.index_select(splits[data].inputs, 0, index[group], out=inputs[group])
+            torch.index_select(splits[data].targets, 0, index[group], out=targets[group])
         return inputs, targets
+
+
+def _rows(values: Tensor, index: Tensor) -> Tensor:
+    """The rows `index` (G, n) of values (examples, ...), as (G, n, ...)."""
+    return values.index_select(0, index.reshape(-1)).view(*index.shape, *values.shape[1:])
+
+
+def _bytes(split: Split) -> int:
+    return split.inputs.numel() * split.inputs.element_size()
+
+
+def spread(groups: Tensor, members: int) -> Tensor:
+    """Rows (M, ...) for all members from those of G groups (G, ...), M/G members to each.
+
+    >>> spread(torch.tensor([1, 2]), 6)
+    tensor([1, 1, 1, 2, 2, 2])
+    """
+    if len(groups) == members:
+        return groups
+    if len(groups) == 1:
+        return groups.expand(members, *groups.shape[1:])
+    return groups.repeat_interleave(members // len(groups), 0)
+
+
+def distinct_rows(rows: Tensor) -> Tensor:
+    """Rows (M, ...) that are one row in memory as that row (1, ...); others as they are."""
+    return rows[:1] if rows.stride(0) == 0 else rows
 
 
 def stacked_scale(datasets: Sequence[Dataset]) -> Tensor | None:

@@ -26,6 +26,13 @@ class Callback:
 
     changes_state: ClassVar[bool] = False
 
+    def check(self, trainer: Trainer) -> None:
+        """Refuse a trainer that this callback cannot serve, before anything is written.
+
+        Raises:
+            UserError: it cannot.
+        """
+
     def fit_start(self, trainer: Trainer) -> None:
         """Training begins or continues (`trainer.step` steps are done)."""
 

@@ -12,7 +12,7 @@ from nnlab.members import Hyper, merge
 from nnlab.optimizer.base import FirstOrder, Optimizer
 from nnlab.randomness import fold
 from nnlab.regularizer.base import Constraint, Penalty
-from nnlab.training.batches import Batches
+from nnlab.training.batches import Batches, spread
 from nnlab.training.chain import make_stack
 from nnlab.training.clipping import clip_norm, clip_value
 from nnlab.training.member import Augmentation, Member
@@ -107,11 +107,13 @@ class Population:
         return self._keys[step - start]
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """Inputs and targets (M, N, ...) of a minibatch, augmented; the noise modules receive their keys."""
+        """Inputs and targets (G, N, ...) of a minibatch, augmented; the noise modules receive their keys."""
         inputs, targets = self.batches(step)
         if self.stack.noise or self.augmentations:
             keys = self.noise_keys(step)
             self.stack.set_keys(keys[:-1])
+            if self.augmentations:
+                inputs = spread(inputs, len(self.active))
             for position, augmentation in enumerate(self.augmentations):
                 inputs = augmentation(inputs, fold(keys[-1], position))
         return inputs, targets
@@ -119,7 +121,8 @@ class Population:
     def add_penalties(self) -> None:
         """Add the gradients of the penalties."""
         for penalty in self.penalties:
-            penalty.add_gradient(self.stack.gradient, self.stack.theta, self.mask)
+            for gradient, weights in self.stack.penalised:
+                penalty.add_gradient(gradient, weights)
 
     def penalty(self) -> Tensor:
         """Value of all penalties (M,)."""

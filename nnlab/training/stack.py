@@ -19,6 +19,7 @@ from nnlab.errors import UserError
 from nnlab.loss.base import Loss
 from nnlab.optimizer.memory import lanes
 from nnlab.regularizer.base import NoiseModule
+from nnlab.training.batches import spread
 from nnlab.training.layout import Layout
 
 
@@ -29,6 +30,7 @@ class Stack:
         network: the network of one member, the template that the rows of `theta` fill in.
         theta: parameters (M, P).
         gradient: gradient of each member's mean loss by its parameters (M, P), filled by `backward`.
+        penalised: of every weight, its places (M, size) in `gradient` and in `theta`.
         buffers: the networks' buffers and frozen parameters, (M, ...) by name.
     """
 
@@ -63,6 +65,8 @@ class Stack:
         """Point everything that looks into the rows at the present `theta` and `buffers`."""
         self.gradient = lanes(self.theta, 1)[0]
         self.views = self.layout.views(self.theta)
+        places = [slice(slot.start, slot.start + slot.size) for slot in self.layout.slots if slot.is_weight]
+        self.penalised = [(self.gradient[:, place], self.theta[:, place]) for place in places]
         self.leaves = {name: view.detach().requires_grad_() for name, view in self.views.items()}
         if len(self) == 1:
             for name, parameter in self.network.named_parameters():
@@ -125,18 +129,21 @@ class Stack:
             return result
 
         # Noise draws from explicit keys; "same" only lets torch's own random layers pass inside foreign networks.
-        mapped: Tensor = vmap(one, randomness="different")(parameters, self.buffers, inputs)
+        mapped: Tensor = vmap(one, randomness="different")(parameters, self.buffers, spread(inputs, len(self)))
         return mapped
 
     def backward(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Mean loss of each member (M,) on inputs (M, N, ...) and targets (M, N, ...); fills `gradient`."""
+        """Mean loss of each member (M,) on inputs (G, N, ...) and targets (G, N, ...); fills `gradient`.
+
+        Batches may be those of all members, G = M, or of groups of members that share them; see `Batches`.
+        """
         self.network.train()
         leaves = self.leaves
         if len(self) == 1:
             leaves = {n: p for n, p in self.network.named_parameters() if p.requires_grad}
         with torch.enable_grad():
             outputs = self._forward(inputs, leaves)
-        losses, error = self.loss.losses_and_gradient(outputs.detach(), targets)
+        losses, error = self.loss.losses_and_gradient(outputs.detach(), spread(targets, len(self)))
         error = error / error.shape[1]
         parts = torch.autograd.grad(outputs, list(leaves.values()), error, allow_unused=True)
         for view, part in zip(self.layout.views(self.gradient).values(), parts, strict=True):
@@ -148,7 +155,7 @@ class Stack:
 
     @torch.no_grad()
     def outputs(self, inputs: Tensor) -> Tensor:
-        """Outputs (M, N, O) in evaluation mode, from inputs (M, N, ...)."""
+        """Outputs (M, N, O) in evaluation mode, from inputs (G, N, ...)."""
         self.network.eval()
         return self._forward(inputs, self.views)
 

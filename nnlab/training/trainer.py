@@ -19,7 +19,7 @@ from nnlab.errors import UserError
 from nnlab.loss.base import Loss
 from nnlab.members import Hyper
 from nnlab.optimizer.base import SecondOrder
-from nnlab.training.batches import stacked_scale, stacked_split
+from nnlab.training.batches import spread, stacked_scale, stacked_split
 from nnlab.training.best import Best
 from nnlab.training.callback import Callback
 from nnlab.training.ensemble import ensemble_report
@@ -99,6 +99,8 @@ class Trainer:
         self.deferred = self.device.type != "cpu"
         self.failed_step = torch.full((len(members),), -1, device=self.device)
         self.repairs = torch.zeros(len(members), dtype=torch.long, device=self.device)
+        for callback in self.callbacks:
+            callback.check(self)
 
     @property
     def stack(self) -> Any:
@@ -119,6 +121,16 @@ class Trainer:
     def finished(self) -> bool:
         """Whether no member is in training any more."""
         return "running" not in self.statuses
+
+    @property
+    def inputs(self) -> Tensor:
+        """Inputs (M, N, ...) of the present minibatch, augmented, of the members in training."""
+        return spread(self._inputs, len(self.active))
+
+    @property
+    def targets(self) -> Tensor:
+        """Targets (M, N) or (M, N, C) of the present minibatch."""
+        return spread(self._targets, len(self.active))
 
     def metric_names(self) -> list[str]:
         """`loss` and the task's metrics, in the order in which they are reported."""
@@ -206,10 +218,10 @@ class Trainer:
         """Losses and gradients of the minibatch of `step`, or of the average of several; `events` when it is known."""
         count = self.settings.accumulate
         if count == 1:
-            self.inputs, self.targets = self.population.batch(self.step)
+            self._inputs, self._targets = self.population.batch(self.step)
             for event in events:
                 self._notify(event)
-            self.losses = self.stack.backward(self.inputs, self.targets)
+            self.losses = self.stack.backward(self._inputs, self._targets)
             return
         per_epoch = self.population.batches.steps_per_epoch
         first = (self.step // self.steps_per_epoch) * per_epoch + (self.step % self.steps_per_epoch) * count
@@ -217,20 +229,20 @@ class Trainer:
         total, examples = torch.zeros_like(self.stack.gradient), 0
         losses = torch.zeros(len(self.active), device=self.device, dtype=total.dtype)
         for position in range(first, last):
-            self.inputs, self.targets = self.population.batch(position)
+            self._inputs, self._targets = self.population.batch(position)
             for event in events if position == first else ():
                 self._notify(event)
-            weight = self.inputs.shape[1]
-            losses += weight * self.stack.backward(self.inputs, self.targets)
+            weight = self._inputs.shape[1]
+            losses += weight * self.stack.backward(self._inputs, self._targets)
             total.add_(self.stack.gradient, alpha=weight)
             examples += weight
         self.losses = losses / examples
         torch.div(total, examples, out=self.stack.gradient)
 
     def _second_order_step(self, optimizer: SecondOrder) -> None:
-        self.inputs, self.targets = self.population.batch(self.step)
+        self._inputs, self._targets = self.population.batch(self.step)
         self._notify("step_start")
-        closure = BatchClosure(self.population, self.inputs, self.targets)
+        closure = BatchClosure(self.population, self._inputs, self._targets)
         row = self.stack.theta[0].clone()
         rate = self.learning_rate()
         keep = self.settings.on_nonfinite != "stop"  # the rules change their state in place

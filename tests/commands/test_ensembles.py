@@ -59,7 +59,7 @@ def test_members_can_share_their_batches() -> None:
     overrides = ["regularizer=[ensemble]", "regularizer.ensemble.members=2", "regularizer.ensemble.share_batches=true"]
     trainer = build_trainer([compose(*SMALL, *overrides)])
     inputs, _ = trainer.population.batches(0)
-    assert inputs.stride(0) == 0
+    assert len(inputs) == 1
     assert not torch.equal(trainer.stack.theta[0], trainer.stack.theta[1])
 
 
@@ -134,6 +134,7 @@ def test_a_wrong_ensemble_is_answered_with_one_sentence(tmp_path: Path, override
     with pytest.raises(UserError) as error:
         train(tmp_path, *overrides)
     assert sentence in str(error.value).replace("regularizer.ensemble.", "")
+    assert not list(tmp_path.rglob("*.yaml")), "a run that is refused leaves nothing half-written"
 
 
 def test_a_wrong_question_about_a_run_is_answered_with_one_sentence(tmp_path: Path) -> None:

@@ -23,9 +23,12 @@ def rows(members: int = 3) -> Tensor:
 
 def gradient(penalty: Penalty, theta: Tensor) -> Tensor:
     """What the penalty adds to a gradient that is not zero."""
-    total = torch.ones_like(theta)
-    penalty.add_gradient(total, theta, MASK)
-    return total - 1
+    weights = MASK.bool()
+    part = torch.ones_like(theta[:, weights])
+    penalty.add_gradient(part, theta[:, weights])
+    total = torch.zeros_like(theta)
+    total[:, weights] = part - 1
+    return total
 
 
 def test_weight_decay_is_half_the_sum_of_squares_of_the_weights() -> None:

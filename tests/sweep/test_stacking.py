@@ -105,6 +105,8 @@ MISTAKES = [
     (["data=digits,diabetes"], "the grid mixes tasks, classification (Digits) and regression (Diabetes)"),
     (["hydra/launcher=populations", "seed=1,2"], "`hydra/launcher` has no option `populations`"),
     (["hydra/launcher=joblib", "seed=1,2"], "pip install 'nnlab[joblib]'"),
+    (["seed=range(0)"], "the grid holds no job: `seed` is given no value"),
+    (["regularizer=[snapshot_ensemble]", "seed=1,2"], "a snapshot ensemble needs a schedule with cycles"),
     (["seed=1,x"], "`seed` must be a whole number, got 'x' (override `seed=x`)"),
     (["trainer.batch_size=32,100000"], "more than the"),
     (["sweep.on_failure=explode", "seed=1,2"], "`sweep.on_failure` has no option"),

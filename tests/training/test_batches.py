@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from nnlab.training.batches import Batches
+from nnlab.training.batches import Batches, spread
 from nnlab.types import Dataset, Split, Task
 
 
@@ -25,10 +26,42 @@ def test_full_batches_are_shared_by_all_seeds_and_hold_every_example() -> None:
     data = dataset()
     batches = Batches([data] * 3, [0, 1, 2], None)
     inputs, targets = batches(7)
-    assert inputs.shape == (3, 12, 1)
-    assert inputs.stride(0) == 0, "members that share a data set share the memory of its full batch"
+    assert inputs.shape == (1, 12, 1), "members that share a data set share the memory of its full batch"
     assert torch.equal(inputs[0].sort(0).values.squeeze(1), torch.arange(12.0))
     assert torch.equal(targets, (inputs.squeeze(2) % 2).long())
+
+
+def test_groups_of_members_that_share_their_seed_read_each_batch_once() -> None:
+    data = dataset()
+    inputs, _ = Batches([data] * 6, [4, 4, 4, 7, 7, 7], 5)(1)
+    alone, _ = Batches([data] * 2, [4, 7], 5)(1)
+    assert inputs.shape == (2, 5, 1)
+    assert torch.equal(inputs, alone)
+    members = spread(inputs, 6)
+    assert [torch.equal(row, alone[0]) for row in members] == [True] * 3 + [False] * 3
+
+
+def test_members_whose_groups_are_uneven_or_apart_have_their_own_rows() -> None:
+    data = dataset()
+    for seeds in ([4, 4, 7], [4, 7, 4, 7]):
+        inputs, _ = Batches([data] * len(seeds), seeds, 5)(1)
+        assert len(inputs) == len(seeds)
+        for row, seed in zip(inputs, seeds, strict=True):
+            assert torch.equal(row, Batches([data], [seed], 5)(1)[0][0])
+
+
+def test_large_data_sets_stay_where_they_are_and_give_the_same_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = dataset(), dataset()
+    second.train.inputs.add_(100)
+    members = [first, second, second, first], [0, 1, 2, 0], 5
+    joined = Batches(*members)
+    with monkeypatch.context() as patch:
+        patch.setattr("nnlab.training.batches.JOINED", 0)
+        apart = Batches(*members)
+    assert apart.splits[1].inputs is second.train.inputs
+    for step in range(4):
+        for one, other in zip(joined(step), apart(step), strict=True):
+            assert torch.equal(one, other)
 
 
 def test_full_batches_of_different_data_sets_stay_apart() -> None:

@@ -11,7 +11,7 @@ import torch
 
 from nnlab.build import build_trainer
 from nnlab.config import compose
-from nnlab.training import Trainer
+from nnlab.training import Callback, Trainer
 from nnlab.training.chain import Chain
 
 STEPS = 200
@@ -75,6 +75,16 @@ CASES: dict[str, tuple[list[str], dict[str, list[Any]]]] = {
     "multiclass_svm": ([*TINY, "loss=multiclass_svm"], {}),
     "label smoothing": ([*TINY], {"loss.label_smoothing": [0.0, 0.0, 0.0]}),
 }
+
+
+class Leaving(Callback):
+    """Takes the second member out of training after fifty steps."""
+
+    changes_state = True
+
+    def step_end(self, trainer: Trainer) -> None:
+        if trainer.step == 50:
+            trainer.end([1], "completed", "it has left")
 
 
 def configs(shared: list[str], differing: dict[str, list[Any]], seeds: list[int], *more: str) -> list[dict[str, Any]]:
@@ -152,6 +162,18 @@ def test_the_equations_by_hand_equal_autograd(name: str, monkeypatch: pytest.Mon
         np.testing.assert_allclose(by_hand.history.losses, by_autograd.history.losses, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("strengths", [[0.1, 0.1], [0.1, 0.3]], ids=["shared", "own"])
+def test_penalties_pull_at_weights_and_leave_biases_alone(strengths: list[float]) -> None:
+    trainer = build_trainer(configs(TINY, {"regularizer.weight_decay.strength": strengths}, [0, 1]))
+    stack = trainer.stack
+    stack.theta.normal_()
+    stack.gradient.zero_()
+    trainer.population.add_penalties()
+    expected = torch.tensor(strengths).unsqueeze(1) * stack.theta * trainer.population.mask
+    torch.testing.assert_close(stack.gradient, expected)
+    assert 0 < int(trainer.population.mask.sum()) < stack.theta.shape[1]
+
+
 def test_members_with_their_own_seed_have_their_own_order_and_data() -> None:
     trainer = build_trainer(configs(TINY, {}, [0, 1]))
     (inputs, _), again = trainer.population.batches(0), build_trainer(configs(TINY, {}, [1])).population.batches(0)
@@ -162,8 +184,7 @@ def test_members_with_their_own_seed_have_their_own_order_and_data() -> None:
 def test_members_that_share_seed_and_data_read_each_batch_once() -> None:
     trainer = build_trainer(configs(TINY, {"optimizer.learning_rate": [0.1, 0.01]}, [3, 3]))
     inputs, _ = trainer.population.batches(0)
-    assert inputs.shape[0] == 2
-    assert inputs.stride(0) == 0
+    assert len(inputs) == 1
 
 
 def test_every_combination_of_member_count_and_order_is_the_same_member() -> None:
@@ -181,6 +202,41 @@ def test_every_combination_of_member_count_and_order_is_the_same_member() -> Non
         for row, member in enumerate(order):
             reference = losses.setdefault(member, trainer.history.losses[:, row])
             np.testing.assert_allclose(trainer.history.losses[:, row], reference, rtol=1e-9)
+
+
+GROUPED = [
+    [*TINY],
+    [*TINY, "activation=prelu", "architecture.batch_norm=true"],
+    [*TINY, "regularizer=[dropconnect]"],
+    [*TINY, "regularizer=[dropout]", "regularizer.dropout.input_p=0.2"],
+    [*TINY, "loss=squared_error"],
+    [*TINY, "trainer.accumulate=2"],
+    ["architecture=perceptron"],
+    [*CONV, "data/augmentation=[shift]", "trainer.steps=40"],
+]
+
+
+@pytest.mark.parametrize("more", GROUPED, ids=str)
+def test_groups_of_members_that_share_their_batches_equal_the_runs_alone(more: list[str]) -> None:
+    differing = {"optimizer.learning_rate": [0.01, 0.003, 0.001, 0.0003]}
+    chosen = configs(more, differing, [3, 3, 5, 5], "trainer.precision=float64")
+    population = build_trainer(chosen)
+    assert len(population.population.batches(0)[0]) == 2
+    population.fit()
+    alone = [build_trainer([config]).fit() for config in chosen]
+    assert_equal_losses(population, alone, 1e-9, 1e-12, len(population.history.losses))
+
+
+def test_a_group_that_loses_a_member_goes_on_with_the_same_losses() -> None:
+    differing = {"optimizer.learning_rate": [0.01, 0.003, 0.001, 0.0003]}
+    chosen = configs(TINY, differing, [3, 3, 5, 5], "trainer.precision=float64")
+    population = build_trainer(chosen)
+    population.callbacks.append(Leaving())
+    population.fit()
+    alone = [build_trainer([config]).fit() for config in chosen]
+    for member in (0, 2, 3):
+        reference = alone[member].history.losses[:, 0]
+        np.testing.assert_allclose(population.history.losses[:, member], reference, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("more", [[], ["regularizer=[dropconnect]"], ["activation=prelu"]], ids=str)

@@ -48,6 +48,10 @@ def look_at_curves(trials: Trials, refined: StepReport) -> StepReport:
     numbers = refined.numbers
     levels = Levels(numbers["initial"], numbers["constant"], numbers["floor"])
     own = _records(trials, refined, best)
+    if not own:
+        report.findings = [_nothing_to_see(trials, best)]
+        report.conclusion = f"{report.findings[0].name}: {report.findings[0].evidence}"
+        return report
     curves = gather(own, refined.numbers["epochs"], best.spread)
     report.trials = own
     report.findings = read(curves, levels)
@@ -56,8 +60,8 @@ def look_at_curves(trials: Trials, refined: StepReport) -> StepReport:
     report.numbers |= {"best": best.to_dict(), "suggestions": [f.name for f in report.findings]}
     words = ", ".join(f.name.replace("_", " ") for f in report.findings) or "nothing to complain about"
     report.conclusion = (
-        f"{words}; validation loss {shown(float(curves.validation.min()))} after epoch "
-        f"{curves.epochs[curves.validation.argmin()]:g}"
+        f"the curves show: {words}; the lowest validation loss is {shown(float(curves.validation.min()))}, after epoch "
+        f"{curves.epochs[curves.validation.argmin()]:g} of {curves.epochs[-1]:g}"
     )
     return report
 
@@ -65,6 +69,15 @@ def look_at_curves(trials: Trials, refined: StepReport) -> StepReport:
 def _records(trials: Trials, refined: StepReport, best: Result) -> list[TrialRecord]:
     start = name_of(trials, best.changes)
     return [r for r in refined.trials if r.name.startswith(f"{start} seed") and "loss/fit" in r.curves]
+
+
+def _nothing_to_see(trials: Trials, best: Result) -> Finding:
+    return Finding(
+        "all_diverged",
+        f"even the best configuration of step 5, {name_of(trials, best.changes)}, diverged before its first validation",
+        "There are no curves to look at.",
+        "trainer.clip_norm=1",
+    )
 
 
 def gather(records: Sequence[TrialRecord], epochs: float, spread: float) -> Curves:

@@ -38,7 +38,7 @@ TITLES = {
     4: "Coarse grid",
     5: "Refine the grid, train longer",
     6: "Look at the loss curves",
-    7: "Go to step 5",
+    7: "Go to step 5, one change at a time",
     8: LAST,
 }
 NEEDS = {4: 3, 5: 4, 6: 5, 7: 6, 8: 7}
@@ -142,10 +142,13 @@ class Recipe:
                 lambda epochs: budget.affords(epochs, settings, trials),
                 self._linear(),
             ),
-            8: lambda: conclude(
-                trials, *self.finish(reports[7].numbers["best"]["changes"], range(settings.final_seeds))
-            ),
+            8: self._conclude,
         }
+
+    def _conclude(self) -> StepReport:
+        chosen = self.reports[7].numbers["best"]["changes"]
+        runs, experiment = self.finish(chosen, range(self.settings.final_seeds))
+        return conclude(self.trials, chosen, runs, experiment)
 
     def _linear(self) -> float | None:
         first = self.reports.get(1)

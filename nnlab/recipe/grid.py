@@ -159,10 +159,10 @@ def differences(results: Sequence[Result]) -> str:
     behind = [other for other in others if _clearly(best, other)]
     if not others:
         return ""
-    return (
-        f"{len(behind)} of {len(others)} others are worse by more than twice the standard error over seeds, the rest "
-        "cannot be told from it"
-    )
+    if not behind:
+        return f"none of the {len(others)} others can be told from it (twice the standard error over seeds)"
+    rest = ", the rest cannot be told from it" if len(behind) < len(others) else ""
+    return f"{len(behind)} of {len(others)} others are worse by more than twice the standard error over seeds{rest}"
 
 
 def _clearly(best: Result, other: Result) -> bool:

@@ -17,10 +17,11 @@ from nnlab.recipe.grid import DECAY_KEY, Result, gain, mean, run_grid
 from nnlab.recipe.rates import rate_key
 from nnlab.recipe.trials import Changes, Trials
 
-TITLE = "Go to step 5"
+TITLE = "Go to step 5, one change at a time"
 WIDEST = 1024
 LONGEST = 80.0  # epochs
 HANDFUL = 4  # changes in a round
+ADOPTED = "adopted"
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def improve(
         tried |= {option.name for option in options if option is chosen or adopted is None}
         tried |= {o.name for o, r in zip(options, results[1:], strict=True) if not gain(r, results[0])[0] > 0}
         present = adopted or results[0]
-    _fill(report, present, history, stop)
+    _fill(report, present, history, stop, trials.loss.primary_metric(trials.dataset.task))
     return report
 
 
@@ -162,34 +163,35 @@ def _choose(
         adopted = position == 0 and math.isfinite(difference) and difference > error
         if adopted:
             chosen = option, result
-        history.append(
-            [
-                number,
-                option.name,
-                option.reason,
-                result.score,
-                difference,
-                error,
-                mean(result.metrics),
-                "adopted" if adopted else "",
-            ]
-        )
+        outcome = ADOPTED if adopted else _outcome(difference, error)
+        values = [result.score, difference, error, mean(result.metrics)]
+        history.append([number, option.name, option.reason, *values, outcome])
     return chosen
+
+
+def _outcome(difference: float, error: float) -> str:
+    """Why a change was not adopted, in a word or two."""
+    if not math.isfinite(difference):
+        return "diverged"
+    if difference > error:
+        return "another gave more"
+    return "within its error" if difference > -error else "worse"
 
 
 def _chunks(records: list[TrialRecord], size: int) -> list[list[TrialRecord]]:
     return [records[i : i + size] for i in range(0, len(records), size)]
 
 
-def _fill(report: StepReport, end: Result, history: list[list[Any]], stop: str) -> None:
-    adopted = [row[1] for row in history if row[-1]]
+def _fill(report: StepReport, end: Result, history: list[list[Any]], stop: str, metric: str) -> None:
+    adopted = [row for row in history if row[-1] == ADOPTED]
     report.tables.append(
         Table(
             "Changes tried",
-            ["round", "change", "why", "validation loss", "gain", "standard error", "metric", ""],
+            ["round", "change", "why", "validation loss", "gain", "standard error", metric, "outcome"],
             history,
         )
     )
-    report.numbers |= {"best": end.to_dict(), "adopted": adopted, "tried": len(history), "stop": stop}
-    words = ", ".join(f"{row[1]} (gain {shown(row[4])} ± {shown(row[5])})" for row in history if row[-1])
+    names = [row[1] for row in adopted]
+    report.numbers |= {"best": end.to_dict(), "adopted": names, "tried": len(history), "stop": stop}
+    words = ", ".join(f"{row[1]} (gain {shown(row[4])} ± {shown(row[5])})" for row in adopted)
     report.conclusion = f"{len(history)} changes tried, adopted: {words or 'none'}; {stop}"

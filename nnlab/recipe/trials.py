@@ -157,7 +157,7 @@ def record(trials: Trials, trial: Trial, name: str, points: int = POINTS) -> Tri
         ends = np.cumsum([len(block) for block in blocks])
         curves["loss/train"] = ([float(end) for end in ends], [round(float(b.mean()), 6) for b in blocks])
     for tag, (steps, values) in trial.series.items():
-        if "/" in tag and tag.rpartition("/")[2] in ("validation", "fit") and len(values) > 1:
+        if "/" in tag and tag.rpartition("/")[2] in ("validation", "fit") and values:
             curves[tag] = ([float(step) for step in steps], [round(value, 6) for value in values])
     metrics = {"loss/train": trial.last_loss(), **trial.scores}
     for tag, (_, values) in trial.series.items():

@@ -1,6 +1,6 @@
 """Does the recipe choose better than random search and Optuna's TPE, over the same space in the same time?
 
-    python benchmarks/recipe_search.py [--data digits breast_cancer] [--seeds 5] [--limit 20] [--out results.json]
+    python benchmarks/recipe_search.py [--data digits ...] [--seeds 5] [--first 0] [--limit 20] [--out results.json]
     python benchmarks/recipe_search.py --show results.json [more.json]
 
 For each data set and seed (other splits, weights and data orders) the recipe walks steps 1 to 7 under
@@ -168,6 +168,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", nargs="+", choices=list(LOSSES), default=list(LOSSES))
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first", type=int, default=0, help="the first seed, to go on where a run ended")
     parser.add_argument("--limit", type=float, default=20.0, help="recipe.time_limit, in seconds")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--show", type=Path, nargs="+")
@@ -177,7 +178,7 @@ def main() -> None:
         show([result for file in arguments.show for result in json.loads(file.read_text())])
         return
     results = []
-    for seed in range(arguments.seeds):
+    for seed in range(arguments.first, arguments.first + arguments.seeds):
         for data in arguments.data:
             results.append(compare(data, seed, arguments.limit))
             if arguments.out:

@@ -118,7 +118,7 @@ def _walk(config: dict[str, Any], overrides: Sequence[str], config_dir: str | No
 
 def _machine(device: torch.device) -> str:
     """What the seconds depend on."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type}, up to {THREADS} threads"
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type}, threads: at most {THREADS}"
     return f"{name} (nnlab {nnlab.__version__}, torch {torch.__version__})"
 
 

@@ -160,6 +160,8 @@ def differences(results: Sequence[Result]) -> str:
     if not others:
         return ""
     if not behind:
+        if len(others) == 1:
+            return "the other cannot be told from it (twice the standard error over seeds)"
         return f"none of the {len(others)} others can be told from it (twice the standard error over seeds)"
     rest = ", the rest cannot be told from it" if len(behind) < len(others) else ""
     return f"{len(behind)} of {len(others)} others are worse by more than twice the standard error over seeds{rest}"

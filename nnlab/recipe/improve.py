@@ -1,8 +1,8 @@
 """Step 7: try what the curves suggest, one change at a time, as long as the gain exceeds the seeds' spread.
 
 Every round trains the present best and a handful of supported changes of it, with the same fresh seeds: the best of
-many was also the luckiest, and would be hard to beat on the seeds that chose it. The change with the largest gain is
-adopted if that gain is more than its standard error.
+many was also the luckiest, and would be hard to beat on the seeds that chose it. The change whose gain exceeds its
+standard error by most is adopted.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def improve(
             for name, group in zip(names, _chunks(records, seeds), strict=True)
             for r in group
         ]
-        chosen, adopted = _choose(results[0], options, results[1:], history, number)
+        chosen, adopted = choose(results[0], options, results[1:], history, number)
         tried |= {option.name for option in options if option is chosen or adopted is None}
         tried |= {o.name for o, r in zip(options, results[1:], strict=True) if not gain(r, results[0])[0] > 0}
         present = adopted or results[0]
@@ -152,11 +152,11 @@ def _regularizers(trials: Trials, changes: Changes, names: Sequence[str]) -> lis
     return found
 
 
-def _choose(
+def choose(
     present: Result, options: Sequence[Suggestion], results: Sequence[Result], history: list[list[Any]], number: int
 ) -> tuple[Suggestion | None, Result | None]:
-    """The option with the largest gain, if that exceeds its standard error; all go into the history."""
-    ranked = sorted(zip(options, results, strict=True), key=lambda pair: pair[1].score)
+    """The option whose gain exceeds its standard error by most, if one does; all go into the history."""
+    ranked = sorted(zip(options, results, strict=True), key=lambda pair: -_sure_gain(pair[1], present))
     chosen: tuple[Suggestion | None, Result | None] = (None, None)
     for position, (option, result) in enumerate(ranked):
         difference, error = gain(result, present)
@@ -167,6 +167,12 @@ def _choose(
         values = [result.score, difference, error, mean(result.metrics)]
         history.append([number, option.name, option.reason, *values, outcome])
     return chosen
+
+
+def _sure_gain(new: Result, old: Result) -> float:
+    """The gain less its standard error; minus infinity where one diverged."""
+    difference, error = gain(new, old)
+    return difference - error if math.isfinite(difference) and math.isfinite(error) else -math.inf
 
 
 def _outcome(difference: float, error: float) -> str:

@@ -95,9 +95,9 @@ def _values(trial: Mapping[str, Any], tag: str) -> np.ndarray:
 def _log_if_positive(axis: Axes, curves: Sequence[np.ndarray]) -> None:
     every = np.concatenate(curves)
     every = every[np.isfinite(every)]
-    if len(every) and every.min() > 0:
+    if len(every) and every.min() >= 0 and every.max() > 0:
         axis.set_yscale("log")
-        axis.set_ylim(max(every.min() * 0.7, 1e-6), min(every.max() * 1.4, np.median(every) * 1e3))
+        axis.set_ylim(max(every[every > 0].min() * 0.7, 1e-6), min(every.max() * 1.4, np.median(every) * 1e3))
         low, high = axis.get_ylim()
         _plain_numbers(axis.yaxis, high / low)
 

@@ -16,7 +16,7 @@ from nnlab.recipe import StepReport, check_initial_loss, coarse_grid, find_learn
 from nnlab.recipe.curves import Curves, read
 from nnlab.recipe.grid import Result, gain
 from nnlab.recipe.heldout import Pair, above_chance, mixed_pair, told_apart
-from nnlab.recipe.improve import suggest
+from nnlab.recipe.improve import Suggestion, choose, suggest
 from nnlab.recipe.initial_loss import check_loss_at_zero, explained_excess
 from nnlab.recipe.inputs import check_inputs, shared_examples
 from nnlab.recipe.learning_rate import Rate, find_range
@@ -190,6 +190,26 @@ def test_gains_are_paired_over_seeds() -> None:
     assert difference == pytest.approx(0.1)
     assert error == pytest.approx(0.0, abs=1e-9)
     assert gain(result(math.inf), result(1.0))[0] == -math.inf
+
+
+def test_a_sure_gain_is_adopted_before_a_larger_one_that_may_be_luck() -> None:
+    old, sure, lucky = result(1.0, 1.0, 1.0), result(0.8, 0.81, 0.79), result(0.1, 1.0, 1.0)
+    options = [Suggestion("lucky", "", {}), Suggestion("sure", "", {})]
+    history: list[list[Any]] = []
+    chosen, adopted = choose(old, options, [lucky, sure], history, 1)
+    assert chosen == options[1]
+    assert adopted == sure
+    assert [(row[1], row[-1]) for row in history] == [("sure", "adopted"), ("lucky", "within its error")]
+
+
+@pytest.mark.parametrize(
+    ("override", "remedy"),
+    [("initialization.scale=10", "initialization.scale=1"), ("initialization=gaussian", "initialization=he")],
+)
+def test_what_is_suggested_takes_the_fault_back(override: str, remedy: str, make_trials: Make) -> None:
+    words = [override, *(["initialization.std=1"] if "gaussian" in override else [])]
+    (fault,) = check_initial_loss(make_trials(*words, SMALL), seeds=(0,)).faults
+    assert (fault.name, fault.suggestion) == ("weights_too_large", remedy)
 
 
 LEVELS = Levels(2.3, 2.3, 0.0)

@@ -23,7 +23,7 @@ from nnlab.recipe.finale import TITLE as LAST
 from nnlab.recipe.finale import FinalRun, conclude
 from nnlab.recipe.findings import StepReport
 from nnlab.recipe.grid import Result
-from nnlab.recipe.improve import improve
+from nnlab.recipe.improve import Linear, improve
 from nnlab.recipe.initial_loss import check_initial_loss
 from nnlab.recipe.learning_rate import find_learning_rate
 from nnlab.recipe.overfit import overfit_sample
@@ -150,9 +150,9 @@ class Recipe:
         runs, experiment = self.finish(chosen, range(self.settings.final_seeds))
         return conclude(self.trials, chosen, runs, experiment)
 
-    def _linear(self) -> float | None:
-        first = self.reports.get(1)
-        return None if first is None else first.numbers.get("linear", {}).get("loss")
+    def _linear(self) -> Linear | None:
+        numbers = self.reports[1].numbers if 1 in self.reports else {}
+        return Linear(numbers["linear"]["loss"], numbers["linear_decay"]) if "linear" in numbers else None
 
     def save(self) -> None:
         """Write `recipe.json`."""

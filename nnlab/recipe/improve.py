@@ -33,6 +33,14 @@ class Suggestion:
     changes: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Linear:
+    """The linear baseline: its loss on validation, and its weight decay."""
+
+    loss: float
+    decay: float
+
+
 def improve(
     trials: Trials,
     best: Result,
@@ -40,7 +48,7 @@ def improve(
     rounds: int = 3,
     seeds: int = 3,
     go_on: Callable[[float], bool] = lambda _: True,
-    linear: float | None = None,
+    linear: Linear | None = None,
 ) -> StepReport:
     """Adopt suggestions one by one.
 
@@ -50,7 +58,7 @@ def improve(
         rounds: how often to try a handful of changes, of which one at most is adopted.
         seeds: networks of each configuration.
         go_on: whether there is time for trials of so many epochs in all.
-        linear: validation loss of the linear baseline.
+        linear: the linear baseline of step 1.
     """
     report = StepReport(7, TITLE)
     history: list[list[Any]] = []
@@ -86,14 +94,15 @@ def apply(changes: Changes, suggestion: Suggestion) -> Changes:
 
 
 def cost(present: Result, options: Sequence[Suggestion]) -> float:
-    """Epochs of one seed for the present configuration and its changes, wider networks counted as more."""
+    """Epochs of one seed for the present configuration and its changes; wide networks count twice, linear ones less."""
     own = float(present.changes["trainer.epochs"])
-    wider = [2.0 if "architecture.widths" in option.changes else 1.0 for option in options]
+    sizes = {"architecture.widths": 2.0, "architecture": 0.2}
+    factors = [next((size for key, size in sizes.items() if key in option.changes), 1.0) for option in options]
     epochs = [float(option.changes.get("trainer.epochs", own)) for option in options]
-    return own + sum(factor * each for factor, each in zip(wider, epochs, strict=True))
+    return own + sum(factor * each for factor, each in zip(factors, epochs, strict=True))
 
 
-def suggest(trials: Trials, best: Result, findings: Sequence[str], linear: float | None = None) -> list[Suggestion]:
+def suggest(trials: Trials, best: Result, findings: Sequence[str], linear: Linear | None = None) -> list[Suggestion]:
     """Changes that the findings support; what is always worth a try comes last."""
     changes, found = best.changes, set(findings)
     epochs = float(changes["trainer.epochs"])
@@ -103,11 +112,11 @@ def suggest(trials: Trials, best: Result, findings: Sequence[str], linear: float
         linear is not None
         and trials.option("architecture") != "perceptron"
         and changes.get("architecture") != "perceptron"
-        and linear <= best.score + best.spread / math.sqrt(len(best.scores))
+        and linear.loss <= best.score + best.spread / math.sqrt(len(best.scores))
     ):
-        suggestions.append(
-            Suggestion("linear model", "a linear model does as well on validation", {"architecture": "perceptron"})
-        )
+        # With the decay that suits it, and long enough: it needs more steps than a network.
+        own = {"architecture": "perceptron", DECAY_KEY: linear.decay, "trainer.epochs": LONGEST, "scheduler": "cosine"}
+        suggestions.append(Suggestion("linear model", "a linear model does as well on validation", own))
     if changes.get("scheduler") == "constant":
         suggestions.append(Suggestion("cosine decay", "noise of a constant rate", {"scheduler": "cosine"}))
     if found & {"overfitting", "generalization_gap"}:

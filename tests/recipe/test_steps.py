@@ -16,7 +16,7 @@ from nnlab.recipe import StepReport, check_initial_loss, coarse_grid, find_learn
 from nnlab.recipe.curves import Curves, read
 from nnlab.recipe.grid import Result, gain
 from nnlab.recipe.heldout import Pair, above_chance, mixed_pair, told_apart
-from nnlab.recipe.improve import Suggestion, choose, suggest
+from nnlab.recipe.improve import Linear, Suggestion, choose, suggest
 from nnlab.recipe.initial_loss import check_loss_at_zero, explained_excess
 from nnlab.recipe.inputs import check_inputs, shared_examples
 from nnlab.recipe.learning_rate import Rate, find_range
@@ -250,7 +250,9 @@ def test_suggestions_follow_the_findings(make_trials: Make) -> None:
     regularized = [s.name for s in suggest(trials, result(1.0, 1.1), ["overfitting"])]
     assert "dropout 0.2" not in plain
     assert {"dropout 0.2", "weight decay 0.0001", "shifted images"} <= set(regularized)
-    assert suggest(trials, result(1.0, 1.1), [], linear=0.9)[0].changes == {"architecture": "perceptron"}
+    linear = suggest(trials, result(1.0, 1.1), [], Linear(0.9, 0.1))[0]
+    assert linear.changes["architecture"] == "perceptron"
+    assert linear.changes["regularizer.weight_decay.strength"] == 0.1
 
 
 def test_finding_a_rate_leaves_the_random_state_alone(make_trials: Make) -> None:

@@ -57,7 +57,7 @@ def improve(
         findings: names of what step 6 found.
         rounds: how often to try a handful of changes, of which one at most is adopted.
         seeds: networks of each configuration.
-        go_on: whether there is time for trials of so many epochs in all.
+        go_on: whether there is time for trials of so many epochs in all; otherwise fewer changes are tried.
         linear: the linear baseline of step 1.
     """
     report = StepReport(7, TITLE)
@@ -66,8 +66,11 @@ def improve(
     present, fresh, stop = best, len(best.scores), "no rounds left"
     for number in range(1, rounds + 1):
         options = [s for s in suggest(trials, present, findings, linear) if s.name not in tried][:HANDFUL]
-        if not options or not go_on(cost(present, options) * seeds):
-            stop = "no time left" if options else "nothing left to try"
+        wanted = len(options)
+        while options and not go_on(cost(present, options) * seeds):
+            options.pop()
+        if not options:
+            stop = "no time left" if wanted else "nothing left to try"
             break
         configurations = [present.changes, *(apply(present.changes, option) for option in options)]
         results, records = run_grid(trials, configurations, range(fresh, fresh + seeds))

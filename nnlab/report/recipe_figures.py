@@ -265,7 +265,10 @@ def _changes(step: Step) -> tuple[Figure, str] | None:
         True,
         [row[-1] == "adopted" for row in rows],
     )
-    return figure, "Right of the line is better; bars are standard errors over paired seeds; green was adopted."
+    return (
+        figure,
+        "Right of the line is better; bars are standard errors over seeds and examples; green was adopted.",
+    )
 
 
 @styled

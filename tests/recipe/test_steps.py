@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -190,6 +191,30 @@ def test_gains_are_paired_over_seeds() -> None:
     assert difference == pytest.approx(0.1)
     assert error == pytest.approx(0.0, abs=1e-9)
     assert gain(result(math.inf), result(1.0))[0] == -math.inf
+
+
+def test_a_small_validation_split_makes_gains_unsure() -> None:
+    losses = torch.linspace(0, 2, 25, dtype=torch.float64)
+    old = replace(result(1.0, 1.0), examples=losses)
+    new = replace(result(0.9, 0.9), examples=losses.flip(0))
+    difference, error = gain(new, old)
+    assert difference == pytest.approx(0.1)
+    assert error == pytest.approx(float((losses - losses.flip(0)).std()) / 5)
+
+
+def test_examples_in_both_splits_are_found_among_many_features() -> None:
+    source = torch.Generator().manual_seed(7)
+    inputs = 1 + torch.randn(400, 784, generator=source)
+    held_out = torch.cat([inputs[:15], inputs[200:300] + 0.05])
+    train = Split(inputs[:200], torch.zeros(200).long())
+    assert shared_examples(train, Split(held_out, torch.zeros(115).long())) == (15, 115)
+
+
+def test_fewer_changes_are_tried_where_time_is_short(make_trials: Make) -> None:
+    trials = make_trials("data=moons", SMALL)
+    best = result(0.2, 0.3, **{"regularizer": ["weight_decay"], "trainer.steps": None, "trainer.epochs": 2.0})
+    report = improve(trials, best, [], rounds=1, seeds=2, go_on=lambda epochs: epochs <= 8)
+    assert report.numbers["tried"] == 1
 
 
 def test_a_sure_gain_is_adopted_before_a_larger_one_that_may_be_luck() -> None:

@@ -2,7 +2,8 @@
 
 Every round trains the present best and a handful of supported changes of it, with the same fresh seeds: the best of
 many was also the luckiest, and would be hard to beat on the seeds that chose it. The change whose gain exceeds its
-standard error by most is adopted.
+standard error by most is adopted. The rounds begin with the user's own schedule of the learning rate, which steps 3 to
+5 had to do without: it stays unless a constant rate is better.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def improve(
     report = StepReport(7, TITLE)
     history: list[list[Any]] = []
     tried: set[str] = set()
-    present, fresh, stop = best, len(best.scores), "no rounds left"
+    present, fresh, stop = own_schedule(trials, best), len(best.scores), "no rounds left"
     for number in range(1, rounds + 1):
         options = [s for s in suggest(trials, present, findings, linear) if s.name not in tried][:HANDFUL]
         wanted = len(options)
@@ -87,6 +88,13 @@ def improve(
         present = adopted or results[0]
     _fill(report, present, history, stop, trials.loss.primary_metric(trials.dataset.task))
     return report
+
+
+def own_schedule(trials: Trials, best: Result) -> Result:
+    """The best configuration with the schedule that the user configured instead of a constant rate."""
+    if trials.option("scheduler") == "constant":
+        return best
+    return replace(best, changes={key: value for key, value in best.changes.items() if key != "scheduler"})
 
 
 def apply(changes: Changes, suggestion: Suggestion) -> Changes:
@@ -125,8 +133,10 @@ def suggest(trials: Trials, best: Result, findings: Sequence[str], linear: Linea
     if found & {"overfitting", "generalization_gap"}:
         suggestions += _regularizers(trials, changes, names)
     if epochs < LONGEST:
-        longer = {"trainer.epochs": min(2 * epochs, LONGEST), "scheduler": "cosine"}
-        reason = "still improving" if "still_improving" in found else "a slower decay"
+        longer: dict[str, Any] = {"trainer.epochs": min(2 * epochs, LONGEST)}
+        if changes.get("scheduler") == "constant":
+            longer["scheduler"] = "cosine"
+        reason = "still improving" if "still_improving" in found else "more steps"
         position = 0 if "still_improving" in found else len(suggestions)
         suggestions.insert(position, Suggestion(f"{longer['trainer.epochs']:g} epochs", reason, longer))
     widths = trials.value("architecture.widths")
@@ -135,6 +145,9 @@ def suggest(trials: Trials, best: Result, findings: Sequence[str], linear: Linea
         suggestions.insert(
             min(2, len(suggestions)), Suggestion(f"widths {wider}", "capacity", {"architecture.widths": wider})
         )
+    if "scheduler" not in changes:
+        reason = f"whether the {trials.option('scheduler')} schedule pays"
+        suggestions.append(Suggestion("constant rate", reason, {"scheduler": "constant"}))
     rate = float(changes[rate_key(trials)])
     for factor, word in ((0.5, "lower"), (2.0, "higher")):
         new = float(f"{rate * factor:.2g}")

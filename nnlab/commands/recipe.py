@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
+import nnlab
 from nnlab.build import construct
 from nnlab.config import config_folder, identity
 from nnlab.config.folder import primary
@@ -34,6 +36,7 @@ from nnlab.training.claim import claimed
 from nnlab.training.run import read_result
 from nnlab.training.signals import EXIT_CODES, graceful
 
+THREADS = torch.get_num_threads()
 MEMBERS = "regularizer.ensemble.members"
 
 
@@ -97,6 +100,7 @@ def _walk(config: dict[str, Any], overrides: Sequence[str], config_dir: str | No
         "architecture": trials.option("architecture"),
         "loss": trials.option("loss"),
         "optimizer": trials.option("optimizer"),
+        "machine": _machine(trials.dataset.train.inputs.device),
         "examples": {name: len(getattr(trials.dataset, name)) for name in ("train", "validation", "test")},
     }
     final = _Final(config, trials, settings, directory)
@@ -110,6 +114,12 @@ def _walk(config: dict[str, Any], overrides: Sequence[str], config_dir: str | No
     content = {"status": status, "identity": identity(config), "seconds": time.perf_counter() - started}
     write_whole(directory / "result.json", json.dumps(content, indent=2) + "\n", sync=True)
     return RecipeResult(directory, status, walk.reports)
+
+
+def _machine(device: torch.device) -> str:
+    """What the seconds depend on."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type}, threads: at most {THREADS}"
+    return f"{name} (nnlab {nnlab.__version__}, torch {torch.__version__})"
 
 
 class _Writer:

@@ -149,7 +149,7 @@ def _status(statuses: Sequence[str]) -> str:
     return statuses[0]
 
 
-SMALL_STEP = 3e7  # multiply-adds below which a second thread costs more than it gives
+SMALL_STEP = 8e7  # multiply-adds below which a second thread costs more than it gives
 
 
 def suitable_threads(trainer: Trainer) -> int:

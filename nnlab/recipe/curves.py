@@ -48,16 +48,20 @@ def look_at_curves(trials: Trials, refined: StepReport) -> StepReport:
     numbers = refined.numbers
     levels = Levels(numbers["initial"], numbers["constant"], numbers["floor"])
     own = _records(trials, refined, best)
+    if not own:
+        report.findings = [_nothing_to_see(trials, best)]
+        report.conclusion = f"{report.findings[0].name}: {report.findings[0].evidence}"
+        return report
     curves = gather(own, refined.numbers["epochs"], best.spread)
     report.trials = own
-    report.findings = read(curves, levels)
+    report.findings = read(curves, levels, best.changes.get("architecture.widths", trials.value("architecture.widths")))
     lowest = numbers["lowest_fit"] if numbers["lowest_fit"] is not None else math.inf
     _errors(report, curves, levels, min(lowest, float(curves.fit.min())))
     report.numbers |= {"best": best.to_dict(), "suggestions": [f.name for f in report.findings]}
     words = ", ".join(f.name.replace("_", " ") for f in report.findings) or "nothing to complain about"
     report.conclusion = (
-        f"{words}; validation loss {shown(float(curves.validation.min()))} after epoch "
-        f"{curves.epochs[curves.validation.argmin()]:g}"
+        f"the curves show: {words}; the lowest validation loss is {shown(float(curves.validation.min()))}, after epoch "
+        f"{curves.epochs[curves.validation.argmin()]:g} of {curves.epochs[-1]:g}"
     )
     return report
 
@@ -65,6 +69,15 @@ def look_at_curves(trials: Trials, refined: StepReport) -> StepReport:
 def _records(trials: Trials, refined: StepReport, best: Result) -> list[TrialRecord]:
     start = name_of(trials, best.changes)
     return [r for r in refined.trials if r.name.startswith(f"{start} seed") and "loss/fit" in r.curves]
+
+
+def _nothing_to_see(trials: Trials, best: Result) -> Finding:
+    return Finding(
+        "all_diverged",
+        f"even the best configuration of step 5, {name_of(trials, best.changes)}, diverged before its first validation",
+        "There are no curves to look at.",
+        "trainer.clip_norm=1",
+    )
 
 
 def gather(records: Sequence[TrialRecord], epochs: float, spread: float) -> Curves:
@@ -80,13 +93,17 @@ def gather(records: Sequence[TrialRecord], epochs: float, spread: float) -> Curv
     return Curves(points, validation.mean(0), fit.mean(0), train, spread)
 
 
-def read(curves: Curves, levels: Levels) -> list[Finding]:
-    """Findings about the curves, those with the most to gain first; none is a fault."""
+def read(curves: Curves, levels: Levels, widths: Sequence[int] | None = None) -> list[Finding]:
+    """Findings about the curves, those with the most to gain first; none is a fault.
+
+    Args:
+        widths: of the network's hidden layers, where it has such.
+    """
     apart = _overfitting(curves, levels)
     return [
         *apart,
         *_still_improving(curves, levels),
-        *([] if apart else _underfitting(curves, levels)),
+        *([] if apart else _underfitting(curves, levels, widths)),
         *_plateau(curves, levels),
         *_noise(curves),
         *_bad_start(curves, levels),
@@ -144,7 +161,7 @@ def _still_improving(curves: Curves, levels: Levels) -> list[Finding]:
     return []
 
 
-def _underfitting(curves: Curves, levels: Levels) -> list[Finding]:
+def _underfitting(curves: Curves, levels: Levels, widths: Sequence[int] | None) -> list[Finding]:
     left = 1 - levels.progress(float(curves.fit.min()))
     gap = float(curves.validation.min() - curves.fit[int(curves.validation.argmin())])
     if levels.floor is None or left < UNFIT or gap > CLOSE * levels.span:
@@ -155,7 +172,7 @@ def _underfitting(curves: Curves, levels: Levels) -> list[Finding]:
             f"{left:.0%} of what there is to learn is left on the training split itself; "
             f"validation is only {shown(gap)} above",
             "The network is too small, trained too briefly, or the labels are noisy; then nothing is left to gain.",
-            "architecture.widths=[256,256]",
+            f"architecture.widths=[{','.join(str(2 * int(width)) for width in widths)}]" if widths else "",
             False,
         )
     ]
@@ -165,7 +182,7 @@ def _plateau(curves: Curves, levels: Levels) -> list[Finding]:
     third = max(len(curves.fit) // 3, 1)
     moved = abs(float(curves.fit[-third:].max() - curves.fit[-third:].min()))
     left = 1 - levels.progress(float(curves.fit[-1]))
-    if levels.floor is None or moved > 0.01 * levels.span or left < 2 * UNFIT:
+    if third < 2 or levels.floor is None or moved > 0.01 * levels.span or left < 2 * UNFIT:
         return []
     return [
         Finding(

@@ -23,7 +23,7 @@ from nnlab.recipe.finale import TITLE as LAST
 from nnlab.recipe.finale import FinalRun, conclude
 from nnlab.recipe.findings import StepReport
 from nnlab.recipe.grid import Result
-from nnlab.recipe.improve import improve
+from nnlab.recipe.improve import Linear, improve
 from nnlab.recipe.initial_loss import check_initial_loss
 from nnlab.recipe.learning_rate import find_learning_rate
 from nnlab.recipe.overfit import overfit_sample
@@ -38,7 +38,7 @@ TITLES = {
     4: "Coarse grid",
     5: "Refine the grid, train longer",
     6: "Look at the loss curves",
-    7: "Go to step 5",
+    7: "Go to step 5, one change at a time",
     8: LAST,
 }
 NEEDS = {4: 3, 5: 4, 6: 5, 7: 6, 8: 7}
@@ -142,14 +142,17 @@ class Recipe:
                 lambda epochs: budget.affords(epochs, settings, trials),
                 self._linear(),
             ),
-            8: lambda: conclude(
-                trials, *self.finish(reports[7].numbers["best"]["changes"], range(settings.final_seeds))
-            ),
+            8: self._conclude,
         }
 
-    def _linear(self) -> float | None:
-        first = self.reports.get(1)
-        return None if first is None else first.numbers.get("linear", {}).get("loss")
+    def _conclude(self) -> StepReport:
+        chosen = self.reports[7].numbers["best"]["changes"]
+        runs, experiment = self.finish(chosen, range(self.settings.final_seeds))
+        return conclude(self.trials, chosen, runs, experiment)
+
+    def _linear(self) -> Linear | None:
+        numbers = self.reports[1].numbers if 1 in self.reports else {}
+        return Linear(numbers["linear"]["loss"], numbers["linear_decay"]) if "linear" in numbers else None
 
     def save(self) -> None:
         """Write `recipe.json`."""

@@ -7,7 +7,7 @@ sqrt(n)) for a root mean squared error (the delta method).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +16,13 @@ import torch
 from nnlab.recipe.findings import StepReport, Table
 from nnlab.recipe.grid import deviation, mean
 from nnlab.recipe.levels import LinearModel, linear_baseline, linear_metrics
-from nnlab.recipe.trials import Trials
+from nnlab.recipe.trials import Changes, Trials
 from nnlab.training.best import HIGHER_IS_BETTER
 
 TITLE = "Train the chosen configuration"
 NUMBER = 8
+HIDDEN = ("seed", "trainer.steps")
+CHOSEN = "The configuration: given, and chosen"
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,11 @@ class FinalRun:
     metrics: dict[str, dict[str, float]]
 
 
-def conclude(trials: Trials, runs: Sequence[FinalRun], experiment: str) -> StepReport:
+def conclude(trials: Trials, chosen: Changes, runs: Sequence[FinalRun], experiment: str) -> StepReport:
     """What the final runs achieved on the test split, against the linear baseline.
 
     Args:
+        chosen: what distinguishes the configuration from the one that was given.
         experiment: the command that reproduces the first run.
     """
     report = StepReport(NUMBER, TITLE)
@@ -55,7 +58,10 @@ def conclude(trials: Trials, runs: Sequence[FinalRun], experiment: str) -> StepR
         ["spread of the seeds", *spreads.values()],
         ["linear model", *(linear.get(name, math.nan) for name in names)],
     ]
-    report.tables.append(Table("Test split, at the best validation weights", ["", *names], rows))
+    report.tables += [
+        Table("Test split, at the best validation weights", ["", *names], rows),
+        compare(trials, chosen),
+    ]
     better = (averages[metric] - linear[metric]) * (1 if metric in HIGHER_IS_BETTER else -1)
     report.numbers |= {
         "metric": metric,
@@ -78,6 +84,26 @@ def conclude(trials: Trials, runs: Sequence[FinalRun], experiment: str) -> StepR
     )
     report.conclusion = f"test {metric} {averages[metric]:.4g} ± {spreads[metric]:.2g} over {len(good)} runs; {verdict}"
     return report
+
+
+def compare(trials: Trials, chosen: Changes) -> Table:
+    """What was chosen, next to what the user gave, key by key."""
+    rows = []
+    for key, value in chosen.items():
+        if key in HIDDEN or key.startswith("trainer.validate"):
+            continue
+        given = _given(trials, key)
+        words = [", ".join(map(str, each)) if isinstance(each, list) else each for each in (given, value)]
+        rows.append([key, *("none" if word in (None, "") else word for word in words), "" if given == value else "new"])
+    return Table(CHOSEN, ["key", "given", "chosen", ""], rows)
+
+
+def _given(trials: Trials, key: str) -> Any:
+    """The user's value of a key; of a group the option, or the list of them."""
+    if key in ("regularizer", "data/augmentation"):
+        return list(trials.value(key.replace("/", "."), {}))
+    value = trials.value(key)
+    return trials.option(key) if isinstance(value, Mapping) else value
 
 
 def error_of_test(trials: Trials, model: LinearModel, value: float) -> float:

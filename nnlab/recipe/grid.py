@@ -1,15 +1,18 @@
 """Configurations compared over seeds: each one's score is its lowest validation loss (mean of three epochs).
 
 Scores of the same seeds are paired: the same initial weights and data order meet the same splits, so that the spread
-of the differences, not of the scores, says whether one configuration is better.
+of the differences, not of the scores, says whether one configuration is better. So are the validation examples.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from nnlab.recipe.findings import TrialRecord
 from nnlab.recipe.rates import rate_key
@@ -29,6 +32,7 @@ class Result:
         metrics: the primary metric on validation at those points.
         fits: loss on the training split at those points.
         epochs: passes over the data until then.
+        examples: loss of each validation example (N,), mean over seeds; None where it was not kept.
     """
 
     changes: Changes
@@ -36,6 +40,7 @@ class Result:
     metrics: Sequence[float]
     fits: Sequence[float]
     epochs: Sequence[float]
+    examples: Tensor | None = field(default=None, compare=False)
 
     @property
     def score(self) -> float:
@@ -60,8 +65,11 @@ class Result:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Result:
         """What `to_dict` gave, after it went through JSON, where infinity is null."""
-        lists = {k: [math.inf if v is None else v for v in content[k]] for k in ("scores", "metrics", "fits", "epochs")}
-        return cls(content["changes"], **lists)
+
+        def numbers(name: str) -> list[float]:
+            return [math.inf if value is None else value for value in content[name]]
+
+        return cls(content["changes"], numbers("scores"), numbers("metrics"), numbers("fits"), numbers("epochs"))
 
 
 def mean(values: Sequence[float]) -> float:
@@ -80,10 +88,18 @@ def deviation(values: Sequence[float]) -> float:
 
 
 def gain(new: Result, old: Result) -> tuple[float, float]:
-    """How much lower the new scores are, and the standard error of that difference over the seeds that both have."""
+    """How much lower the new scores are, and the standard error of that difference.
+
+    Both the seeds (those that both have) and the validation examples are samples, so their variances add up: on a
+    small validation split, a few examples decide between configurations, and not in the same way as those of the test.
+    """
     count = min(len(new.scores), len(old.scores))
     differences = [o - n for n, o in zip(new.scores[:count], old.scores[:count], strict=True)]
-    return mean(differences), deviation(differences) / math.sqrt(count)
+    error = deviation(differences) / math.sqrt(count)
+    if new.examples is None or old.examples is None:
+        return mean(differences), error
+    apart = old.examples - new.examples
+    return mean(differences), math.hypot(error, float(apart.std()) / math.sqrt(len(apart)))
 
 
 def run_grid(
@@ -92,7 +108,7 @@ def run_grid(
     """Train every candidate with every seed; results in the order of the candidates."""
     first = int(trials.value("seed", 0))
     changes = [{**candidate, "seed": first + seed} for candidate in candidates for seed in seeds]
-    done = run_trials(trials, changes, FitWatch)
+    done = run_trials(trials, changes, FitWatch, held_out=True)
     results, records = [], []
     for position, candidate in enumerate(candidates):
         own = done[position * len(seeds) : (position + 1) * len(seeds)]
@@ -110,6 +126,7 @@ def _result(trials: Trials, candidate: Changes, own: Sequence[Trial]) -> Result:
         [t.at(f"{metric}/validation", step) for t, (step, _) in zip(own, best, strict=True)],
         [t.at("loss/fit", step) for t, (step, _) in zip(own, best, strict=True)],
         [step / t.batches for t, (step, _) in zip(own, best, strict=True)],
+        torch.stack([t.held_out for t in own if t.held_out is not None]).mean(0),
     )
 
 
@@ -159,10 +176,12 @@ def differences(results: Sequence[Result]) -> str:
     behind = [other for other in others if _clearly(best, other)]
     if not others:
         return ""
-    return (
-        f"{len(behind)} of {len(others)} others are worse by more than twice the standard error over seeds, the rest "
-        "cannot be told from it"
-    )
+    if not behind:
+        if len(others) == 1:
+            return "the other cannot be told from it (twice the standard error)"
+        return f"none of the {len(others)} others can be told from it (twice the standard error)"
+    rest = ", the rest cannot be told from it" if len(behind) < len(others) else ""
+    return f"{len(behind)} of {len(others)} others are worse by more than twice the standard error{rest}"
 
 
 def _clearly(best: Result, other: Result) -> bool:

@@ -1,8 +1,9 @@
 """Step 7: try what the curves suggest, one change at a time, as long as the gain exceeds the seeds' spread.
 
 Every round trains the present best and a handful of supported changes of it, with the same fresh seeds: the best of
-many was also the luckiest, and would be hard to beat on the seeds that chose it. The change with the largest gain is
-adopted if that gain is more than its standard error.
+many was also the luckiest, and would be hard to beat on the seeds that chose it. The change whose gain exceeds its
+standard error by most is adopted. The rounds begin with the user's own schedule of the learning rate, which steps 3 to
+5 had to do without: it stays unless a constant rate is better.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from nnlab.recipe.grid import DECAY_KEY, Result, gain, mean, run_grid
 from nnlab.recipe.rates import rate_key
 from nnlab.recipe.trials import Changes, Trials
 
-TITLE = "Go to step 5"
+TITLE = "Go to step 5, one change at a time"
 WIDEST = 1024
 LONGEST = 80.0  # epochs
 HANDFUL = 4  # changes in a round
+ADOPTED = "adopted"
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,14 @@ class Suggestion:
     changes: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Linear:
+    """The linear baseline: its loss on validation, and its weight decay."""
+
+    loss: float
+    decay: float
+
+
 def improve(
     trials: Trials,
     best: Result,
@@ -39,7 +49,7 @@ def improve(
     rounds: int = 3,
     seeds: int = 3,
     go_on: Callable[[float], bool] = lambda _: True,
-    linear: float | None = None,
+    linear: Linear | None = None,
 ) -> StepReport:
     """Adopt suggestions one by one.
 
@@ -48,17 +58,20 @@ def improve(
         findings: names of what step 6 found.
         rounds: how often to try a handful of changes, of which one at most is adopted.
         seeds: networks of each configuration.
-        go_on: whether there is time for trials of so many epochs in all.
-        linear: validation loss of the linear baseline.
+        go_on: whether there is time for trials of so many epochs in all; otherwise fewer changes are tried.
+        linear: the linear baseline of step 1.
     """
     report = StepReport(7, TITLE)
     history: list[list[Any]] = []
     tried: set[str] = set()
-    present, fresh, stop = best, len(best.scores), "no rounds left"
+    present, fresh, stop = own_schedule(trials, best), len(best.scores), "no rounds left"
     for number in range(1, rounds + 1):
         options = [s for s in suggest(trials, present, findings, linear) if s.name not in tried][:HANDFUL]
-        if not options or not go_on(cost(present, options) * seeds):
-            stop = "no time left" if options else "nothing left to try"
+        wanted = len(options)
+        while options and not go_on(cost(present, options) * seeds):
+            options.pop()
+        if not options:
+            stop = "no time left" if wanted else "nothing left to try"
             break
         configurations = [present.changes, *(apply(present.changes, option) for option in options)]
         results, records = run_grid(trials, configurations, range(fresh, fresh + seeds))
@@ -69,12 +82,19 @@ def improve(
             for name, group in zip(names, _chunks(records, seeds), strict=True)
             for r in group
         ]
-        chosen, adopted = _choose(results[0], options, results[1:], history, number)
+        chosen, adopted = choose(results[0], options, results[1:], history, number)
         tried |= {option.name for option in options if option is chosen or adopted is None}
         tried |= {o.name for o, r in zip(options, results[1:], strict=True) if not gain(r, results[0])[0] > 0}
         present = adopted or results[0]
-    _fill(report, present, history, stop)
+    _fill(report, present, history, stop, trials.loss.primary_metric(trials.dataset.task))
     return report
+
+
+def own_schedule(trials: Trials, best: Result) -> Result:
+    """The best configuration with the schedule that the user configured instead of a constant rate."""
+    if trials.option("scheduler") == "constant":
+        return best
+    return replace(best, changes={key: value for key, value in best.changes.items() if key != "scheduler"})
 
 
 def apply(changes: Changes, suggestion: Suggestion) -> Changes:
@@ -85,14 +105,15 @@ def apply(changes: Changes, suggestion: Suggestion) -> Changes:
 
 
 def cost(present: Result, options: Sequence[Suggestion]) -> float:
-    """Epochs of one seed for the present configuration and its changes, wider networks counted as more."""
+    """Epochs of one seed for the present configuration and its changes; wide networks count twice, linear ones less."""
     own = float(present.changes["trainer.epochs"])
-    wider = [2.0 if "architecture.widths" in option.changes else 1.0 for option in options]
+    sizes = {"architecture.widths": 2.0, "architecture": 0.2}
+    factors = [next((size for key, size in sizes.items() if key in option.changes), 1.0) for option in options]
     epochs = [float(option.changes.get("trainer.epochs", own)) for option in options]
-    return own + sum(factor * each for factor, each in zip(wider, epochs, strict=True))
+    return own + sum(factor * each for factor, each in zip(factors, epochs, strict=True))
 
 
-def suggest(trials: Trials, best: Result, findings: Sequence[str], linear: float | None = None) -> list[Suggestion]:
+def suggest(trials: Trials, best: Result, findings: Sequence[str], linear: Linear | None = None) -> list[Suggestion]:
     """Changes that the findings support; what is always worth a try comes last."""
     changes, found = best.changes, set(findings)
     epochs = float(changes["trainer.epochs"])
@@ -102,18 +123,20 @@ def suggest(trials: Trials, best: Result, findings: Sequence[str], linear: float
         linear is not None
         and trials.option("architecture") != "perceptron"
         and changes.get("architecture") != "perceptron"
-        and linear <= best.score + best.spread / math.sqrt(len(best.scores))
+        and linear.loss <= best.score + best.spread / math.sqrt(len(best.scores))
     ):
-        suggestions.append(
-            Suggestion("linear model", "a linear model does as well on validation", {"architecture": "perceptron"})
-        )
+        # With the decay that suits it, and long enough: it needs more steps than a network.
+        own = {"architecture": "perceptron", DECAY_KEY: linear.decay, "trainer.epochs": LONGEST, "scheduler": "cosine"}
+        suggestions.append(Suggestion("linear model", "a linear model does as well on validation", own))
     if changes.get("scheduler") == "constant":
         suggestions.append(Suggestion("cosine decay", "noise of a constant rate", {"scheduler": "cosine"}))
     if found & {"overfitting", "generalization_gap"}:
         suggestions += _regularizers(trials, changes, names)
     if epochs < LONGEST:
-        longer = {"trainer.epochs": min(2 * epochs, LONGEST), "scheduler": "cosine"}
-        reason = "still improving" if "still_improving" in found else "a slower decay"
+        longer: dict[str, Any] = {"trainer.epochs": min(2 * epochs, LONGEST)}
+        if changes.get("scheduler") == "constant":
+            longer["scheduler"] = "cosine"
+        reason = "still improving" if "still_improving" in found else "more steps"
         position = 0 if "still_improving" in found else len(suggestions)
         suggestions.insert(position, Suggestion(f"{longer['trainer.epochs']:g} epochs", reason, longer))
     widths = trials.value("architecture.widths")
@@ -122,6 +145,9 @@ def suggest(trials: Trials, best: Result, findings: Sequence[str], linear: float
         suggestions.insert(
             min(2, len(suggestions)), Suggestion(f"widths {wider}", "capacity", {"architecture.widths": wider})
         )
+    if "scheduler" not in changes:
+        reason = f"whether the {trials.option('scheduler')} schedule pays"
+        suggestions.append(Suggestion("constant rate", reason, {"scheduler": "constant"}))
     rate = float(changes[rate_key(trials)])
     for factor, word in ((0.5, "lower"), (2.0, "higher")):
         new = float(f"{rate * factor:.2g}")
@@ -151,45 +177,52 @@ def _regularizers(trials: Trials, changes: Changes, names: Sequence[str]) -> lis
     return found
 
 
-def _choose(
+def choose(
     present: Result, options: Sequence[Suggestion], results: Sequence[Result], history: list[list[Any]], number: int
 ) -> tuple[Suggestion | None, Result | None]:
-    """The option with the largest gain, if that exceeds its standard error; all go into the history."""
-    ranked = sorted(zip(options, results, strict=True), key=lambda pair: pair[1].score)
+    """The option whose gain exceeds its standard error by most, if one does; all go into the history."""
+    ranked = sorted(zip(options, results, strict=True), key=lambda pair: -_sure_gain(pair[1], present))
     chosen: tuple[Suggestion | None, Result | None] = (None, None)
     for position, (option, result) in enumerate(ranked):
         difference, error = gain(result, present)
         adopted = position == 0 and math.isfinite(difference) and difference > error
         if adopted:
             chosen = option, result
-        history.append(
-            [
-                number,
-                option.name,
-                option.reason,
-                result.score,
-                difference,
-                error,
-                mean(result.metrics),
-                "adopted" if adopted else "",
-            ]
-        )
+        outcome = ADOPTED if adopted else _outcome(difference, error)
+        values = [result.score, difference, error, mean(result.metrics)]
+        history.append([number, option.name, option.reason, *values, outcome])
     return chosen
+
+
+def _sure_gain(new: Result, old: Result) -> float:
+    """The gain less its standard error; minus infinity where one diverged."""
+    difference, error = gain(new, old)
+    return difference - error if math.isfinite(difference) and math.isfinite(error) else -math.inf
+
+
+def _outcome(difference: float, error: float) -> str:
+    """Why a change was not adopted, in a word or two."""
+    if not math.isfinite(difference):
+        return "diverged"
+    if difference > error:
+        return "another gave more"
+    return "within its error" if difference > -error else "worse"
 
 
 def _chunks(records: list[TrialRecord], size: int) -> list[list[TrialRecord]]:
     return [records[i : i + size] for i in range(0, len(records), size)]
 
 
-def _fill(report: StepReport, end: Result, history: list[list[Any]], stop: str) -> None:
-    adopted = [row[1] for row in history if row[-1]]
+def _fill(report: StepReport, end: Result, history: list[list[Any]], stop: str, metric: str) -> None:
+    adopted = [row for row in history if row[-1] == ADOPTED]
     report.tables.append(
         Table(
             "Changes tried",
-            ["round", "change", "why", "validation loss", "gain", "standard error", "metric", ""],
+            ["round", "change", "why", "validation loss", "gain", "standard error", metric, "outcome"],
             history,
         )
     )
-    report.numbers |= {"best": end.to_dict(), "adopted": adopted, "tried": len(history), "stop": stop}
-    words = ", ".join(f"{row[1]} (gain {shown(row[4])} ± {shown(row[5])})" for row in history if row[-1])
+    names = [row[1] for row in adopted]
+    report.numbers |= {"best": end.to_dict(), "adopted": names, "tried": len(history), "stop": stop}
+    words = ", ".join(f"{row[1]} (gain {shown(row[4])} ± {shown(row[5])})" for row in adopted)
     report.conclusion = f"{len(history)} changes tried, adopted: {words or 'none'}; {stop}"

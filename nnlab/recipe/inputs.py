@@ -143,12 +143,20 @@ def shared_examples(train: Split, split: Split) -> tuple[int, int]:
     "Almost" is a distance below `NEAR` of that which neighbours usually have.
     """
     reference, probe = train.inputs.flatten(1)[:REFERENCE].float(), split.inputs.flatten(1)[:PROBE].float()
-    distance = torch.cdist(probe, reference, compute_mode="donot_use_mm_for_euclid_dist")
-    nearest = distance.amin(1)
-    among = torch.cdist(reference[:PROBE], reference, compute_mode="donot_use_mm_for_euclid_dist")
-    among[:, : len(among)].fill_diagonal_(float("inf"))
-    usual = float(among.amin(1).median())
+    nearest = _nearest(probe, reference)
+    usual = float(_nearest(reference[:PROBE], reference, same=True).median())
     return int((nearest <= NEAR * usual).sum()), len(probe)
+
+
+def _nearest(probe: Tensor, reference: Tensor, same: bool = False) -> Tensor:
+    """Distance of each probe (n, D) to its nearest reference (N, D); to another one where probes lead the references.
+
+    Matrix products find the neighbour 50 times faster, but are not exact near zero; so its distance is taken again.
+    """
+    distance = torch.cdist(probe, reference, compute_mode="use_mm_for_euclid_dist")
+    if same:
+        distance[:, : len(probe)].fill_diagonal_(float("inf"))
+    return (probe - reference[distance.argmin(1)]).square().sum(1).sqrt()
 
 
 def _targets(dataset: Dataset) -> list[Finding]:

@@ -133,6 +133,6 @@ class LiveView(Callback):
 
     def close(self) -> None:
         """Leave the last picture on the screen."""
-        self.line = ""
+        self.line, self.remaining = "", None
         self.draw()
         self._live.stop()

@@ -115,8 +115,12 @@ def _median(values: Tensor) -> float:
     return float(values.float().median())
 
 
-def check_signal(signal: Signal, inputs_at_scale: bool) -> list[Finding]:
-    """Faults of the initialization or the architecture; the first is the most basic."""
+def check_signal(signal: Signal, inputs_at_scale: bool, remedy: str = HE) -> list[Finding]:
+    """Faults of the initialization or the architecture; the first is the most basic.
+
+    Args:
+        remedy: the override that sets initial weights right.
+    """
     frozen = [weight.name for weight in signal.weights if weight.frozen]
     if frozen:
         return [_frozen(", ".join(frozen), "does not require a gradient")]
@@ -135,7 +139,7 @@ def check_signal(signal: Signal, inputs_at_scale: bool) -> list[Finding]:
         ]
     if not inputs_at_scale:
         return []
-    return _dead(signal) or _too_large(signal) or _faded(signal) or _no_gradient(signal)
+    return _dead(signal) or _too_large(signal, remedy) or _faded(signal, remedy) or _no_gradient(signal)
 
 
 def _dead(signal: Signal) -> list[Finding]:
@@ -154,7 +158,7 @@ def _dead(signal: Signal) -> list[Finding]:
     ]
 
 
-def _too_large(signal: Signal) -> list[Finding]:
+def _too_large(signal: Signal, remedy: str) -> list[Finding]:
     spread = float(signal.outputs.float().std(1).mean(-1).median()) if signal.outputs.shape[1] > 1 else 0.0
     saturated = [layer for layer in signal.layers if layer.saturated > SATURATED]
     if torch.isfinite(signal.outputs).all() and spread <= LARGE_OUTPUT and not saturated:
@@ -168,12 +172,12 @@ def _too_large(signal: Signal) -> list[Finding]:
             evidence,
             "The fresh network is sure of wrong answers, or its units sit where the activation is flat; "
             "training first has to undo that.",
-            HE,
+            remedy,
         )
     ]
 
 
-def _faded(signal: Signal) -> list[Finding]:
+def _faded(signal: Signal, remedy: str) -> list[Finding]:
     if len(signal.layers) < DEEP:
         return []
     last = signal.layers[-1]
@@ -185,7 +189,7 @@ def _faded(signal: Signal) -> list[Finding]:
                 f"the signal shrinks from layer to layer: spread between examples {path}",
                 "With weights this small almost nothing of the input reaches the output, and almost no "
                 "gradient comes back; Adam may hide that, plain gradient descent does not move.",
-                HE,
+                remedy,
             )
         ]
     if last.spread < UNIFORM * last.rms and abs(last.mean) > 0.2 * last.rms:

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from nnlab.loss.base import Loss
 from nnlab.recipe.findings import TrialRecord
 from nnlab.training import Callback, Trainer
+from nnlab.training.evaluation import CHUNK
 from nnlab.types import Dataset
 
 # Values by dotted key (`optimizer.learning_rate`), or an option, or a list of options, by group (`optimizer`).
@@ -71,6 +73,7 @@ class Trial:
         batches: minibatches of an epoch.
         scores: `loss` and metrics by split, at its end, as the watching callbacks and the last validation gave them.
         prediction: on held-out examples, where a callback kept it.
+        held_out: losses of the validation examples (N,) at the best weights, where they were asked for.
     """
 
     changes: Changes
@@ -80,6 +83,7 @@ class Trial:
     batches: int = 1
     scores: dict[str, float] = field(default_factory=dict)
     prediction: Tensor | None = None
+    held_out: Tensor | None = None
     seconds: float = 0.0
 
     @property
@@ -115,12 +119,14 @@ def run_trials(
     trials: Trials,
     changes: Sequence[Changes],
     watch: Callable[[], Callback] | None = None,
+    held_out: bool = False,
 ) -> list[Trial]:
     """Train what `changes` describe, stacked where possible; results in the same order.
 
     Args:
         watch: makes a callback for each population; what it stores in `results` (by member) becomes `scores`, and
             what it stores in `predictions` becomes `prediction`.
+        held_out: keep the loss of every validation example.
     """
     results: dict[int, Trial] = {}
     for group in trials.groups(changes):
@@ -129,9 +135,24 @@ def run_trials(
         if watching is not None:
             trainer.callbacks.append(watching)
         trainer.fit()
+        losses = held_out_losses(trainer) if held_out else [None] * len(group)
         for member, position in enumerate(group):
             results[position] = _result(trainer, member, changes[position], watching)
+            results[position].held_out = losses[member]
     return [results[position] for position in range(len(changes))]
+
+
+def held_out_losses(trainer: Trainer) -> Sequence[Tensor]:
+    """Losses of the validation examples (N,) for each member, at its best weights."""
+    split, members = trainer.members[0].dataset.validation, len(trainer.members)
+    size = max(1, CHUNK // (members * split.inputs[0].numel()))
+    pieces = []
+    with trainer.at_best() as stack, torch.no_grad():
+        for start in range(0, len(split), size):
+            inputs, targets = split.inputs[start : start + size], split.targets[start : start + size]
+            outputs = stack.outputs(inputs.expand(members, *inputs.shape))
+            pieces.append(trainer.loss.losses(outputs, targets.expand(members, *targets.shape)))
+    return list(torch.cat(pieces, 1).double().cpu())
 
 
 def _result(trainer: Trainer, member: int, changes: Changes, watching: Callback | None) -> Trial:
@@ -145,7 +166,7 @@ def _result(trainer: Trainer, member: int, changes: Changes, watching: Callback 
         trainer.steps_per_epoch,
         dict(getattr(watching, "results", {}).get(member, {})),
         getattr(watching, "predictions", {}).get(member),
-        trainer.seconds / len(trainer.members),
+        seconds=trainer.seconds / len(trainer.members),
     )
 
 
@@ -157,7 +178,7 @@ def record(trials: Trials, trial: Trial, name: str, points: int = POINTS) -> Tri
         ends = np.cumsum([len(block) for block in blocks])
         curves["loss/train"] = ([float(end) for end in ends], [round(float(b.mean()), 6) for b in blocks])
     for tag, (steps, values) in trial.series.items():
-        if "/" in tag and tag.rpartition("/")[2] in ("validation", "fit") and len(values) > 1:
+        if "/" in tag and tag.rpartition("/")[2] in ("validation", "fit") and values:
             curves[tag] = ([float(step) for step in steps], [round(value, 6) for value in values])
     metrics = {"loss/train": trial.last_loss(), **trial.scores}
     for tag, (_, values) in trial.series.items():

@@ -11,12 +11,13 @@ from nnlab.report.style import BLUE, GREEN, ORANGE, QUIET, VERMILLION, line_styl
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 Step = Mapping[str, Any]
 WIDE = (9.0, 4.2)
-MOST_CURVES = 16
 MOST_ROWS = 14
+DECADE = 10.0  # ratio of the ends of an axis up to which ticks between powers of ten are labelled
 
 
 def figures(step: Step) -> list[tuple[Figure, str]]:
@@ -37,7 +38,7 @@ def _initial(step: Step) -> tuple[Figure, str] | None:
         return None
     figure, axes = panels(1, 2 if activations else 1, WIDE)
     parts = [numbers["theory"], numbers["at_mean_output"], numbers["initial_loss"], numbers["constant"]]
-    names = ["theory", "mean output", "measured", "best\nconstant"]
+    names = ["theory", "at mean\noutput", "measured", "without\ninputs"]
     axes[0].bar(names, [0 if part is None else part for part in parts], color=[QUIET, ORANGE, BLUE, GREEN])
     axes[0].errorbar(
         [2], [numbers["initial_loss"] or 0], yerr=[numbers["initial_loss_std"] or 0], color="black", capsize=5
@@ -53,6 +54,7 @@ def _initial(step: Step) -> tuple[Figure, str] | None:
         axes[1].set_yscale("log")
         low, high = axes[1].get_ylim()
         axes[1].set_ylim(min(low, 0.05), max(high, 5.0))
+        _plain_numbers(axes[1].yaxis, 100)
         axes[1].set_title("The signal, layer by layer")
         axes[1].tick_params(axis="x", rotation=30, labelsize=9)
         axes[1].legend()
@@ -65,22 +67,25 @@ def _initial(step: Step) -> tuple[Figure, str] | None:
 
 @styled
 def _sample(step: Step) -> tuple[Figure, str] | None:
-    return _losses(step, "Memorizing a small sample", "Minibatch losses of the contestants; one must reach the floor.")
-
-
-def _losses(step: Step, title: str, caption: str) -> tuple[Figure, str] | None:
-    trials = [trial for trial in step["trials"] if trial["curves"].get("loss/train")]
-    if not trials:
+    contests: dict[str, list[Any]] = {}
+    for trial in step["trials"]:
+        if trial["curves"].get("loss/train"):
+            contests.setdefault(trial["name"].rpartition(" ")[0], []).append(trial)
+    if not contests:
         return None
-    figure, (axis,) = panels(size=WIDE)
-    ranked = sorted(trials, key=lambda t: np.nanmean(_values(t, "loss/train")[-10:]))[:MOST_CURVES]
-    for position, trial in enumerate(ranked):
-        steps, values = trial["curves"]["loss/train"]
-        axis.plot(steps, np.asarray(values, dtype=float), label=trial["name"], linewidth=1.6, **line_style(position))
-    _log_if_positive(axis, [_values(t, "loss/train") for t in ranked])
-    axis.set(title=title, xlabel="step", ylabel="loss")
-    axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return figure, caption
+    examples = list(contests)[-1].partition(" ")[0]
+    last = {name: trials for name, trials in contests.items() if name.startswith(f"{examples} ")}
+    figure, axes = panels(1, len(last), (10.0, 4.2), sharey=True)
+    for axis, (name, trials) in zip(axes, last.items(), strict=True):
+        for position, trial in enumerate(trials):
+            steps, values = trial["curves"]["loss/train"]
+            rate = trial["name"].rpartition(" ")[2]
+            axis.plot(steps, np.asarray(values, dtype=float), label=rate, linewidth=1.6, **line_style(position))
+        axis.set(title=name.rpartition(" ")[2], xlabel="step")
+        axis.legend(fontsize=8, title="learning rate", title_fontsize=9, loc="lower left")
+    axes[0].set_ylabel("loss")
+    _log_if_positive(axes[0], [_values(trial, "loss/train") for trials in last.values() for trial in trials])
+    return figure, f"Minibatch losses of the contestants on {examples} examples; one must come near the floor."
 
 
 def _values(trial: Mapping[str, Any], tag: str) -> np.ndarray:
@@ -90,9 +95,24 @@ def _values(trial: Mapping[str, Any], tag: str) -> np.ndarray:
 def _log_if_positive(axis: Axes, curves: Sequence[np.ndarray]) -> None:
     every = np.concatenate(curves)
     every = every[np.isfinite(every)]
-    if len(every) and every.min() > 0:
+    if len(every) and every.min() >= 0 and every.max() > 0:
         axis.set_yscale("log")
-        axis.set_ylim(max(every.min() * 0.7, 1e-6), min(every.max() * 1.4, np.median(every) * 1e3))
+        axis.set_ylim(max(every[every > 0].min() * 0.7, 1e-6), min(every.max() * 1.4, np.median(every) * 1e3))
+        low, high = axis.get_ylim()
+        _plain_numbers(axis.yaxis, high / low)
+
+
+def _plain_numbers(axis: Axis, ratio: float) -> None:
+    """Write 0.01 rather than a power of ten; between the powers too, where an axis spans few of them."""
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter("{x:g}" if ratio < DECADE else "")
+    axis.set_tick_params(which="minor", labelsize=9)
+
+
+def _rate_axis(axis: Axes) -> None:
+    axis.set_xscale("log")
+    low, high = axis.get_xlim()
+    _plain_numbers(axis.xaxis, high / low)
 
 
 @styled
@@ -115,7 +135,7 @@ def _rates(step: Step) -> tuple[Figure, str] | None:
         axes[0].axvline(
             numbers["configured"], color=QUIET, linestyle="--", label=f"configured: {numbers['configured']:g}"
         )
-    axes[0].set_xscale("log")
+    _rate_axis(axes[0])
     axes[0].set(title="Loss at the end, mean and spread", xlabel="learning rate", ylabel="loss")
     handles, labels = axes[0].get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
@@ -159,7 +179,7 @@ def _grid(step: Step) -> tuple[Figure, str] | None:
         rate, loss, spread = zip(*own, strict=True)
         style = line_style(position)
         axis.errorbar(rate, loss, yerr=spread, marker="o", capsize=3, label=f"{decay:g}", linewidth=1.6, **style)
-    axis.set_xscale("log")
+    _rate_axis(axis)
     _log_if_positive(axis, [np.asarray([row[2] for row in rows])])
     axis.set(title="Coarse grid", xlabel="learning rate", ylabel="validation loss")
     axis.legend(title="weight decay", fontsize=10)
@@ -243,9 +263,12 @@ def _changes(step: Step) -> tuple[Figure, str] | None:
         errors,
         "gain in validation loss",
         True,
-        [bool(row[-1]) for row in rows],
+        [row[-1] == "adopted" for row in rows],
     )
-    return figure, "Right of the line is better; bars are standard errors over paired seeds; green was adopted."
+    return (
+        figure,
+        "Right of the line is better; bars are standard errors over seeds and examples; green was adopted.",
+    )
 
 
 @styled

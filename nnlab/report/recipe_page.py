@@ -24,7 +24,7 @@ PURPOSE = {
     5: "The best few, finer and longer, with several seeds; the learning rate does not decay yet.",
     6: "What the curves of the best configuration say.",
     7: "One change at a time, as long as it gains more than the spread of the seeds.",
-    8: "Several seeds of the chosen configuration, on the test split once.",
+    8: "Several seeds of the chosen configuration, on the test split, which nothing has looked at before.",
 }
 
 
@@ -43,11 +43,31 @@ def html(content: Content) -> str:
     )
     environment.filters["cell"] = cell
     environment.filters["words"] = _words
+    environment.filters["facts"] = facts
     pictures = {
         step["number"]: [(_inline(to_svg(figure)), text) for figure, text in figures(step)] for step in content["steps"]
     }
     template = environment.get_template("recipe_page.html.j2")
-    return template.render(content=content, figures=pictures, purpose=PURPOSE, headline=headline(content))
+    return template.render(
+        content=content, figures=pictures, purpose=PURPOSE, headline=headline(content), chosen=_chosen(content)
+    )
+
+
+def _chosen(content: Content) -> Mapping[str, Any] | None:
+    """The table that sets the chosen configuration next to the given one, once it is there."""
+    tables = [table for step in content["steps"] for table in step["tables"] if step["number"] == 8]
+    return next((table for table in tables if table["title"].startswith("The configuration")), None)
+
+
+def facts(content: Content) -> str:
+    """What was trained on what, where, and for how long, in a line."""
+    examples, seconds = content["examples"], sum(step["seconds"] for step in content["steps"])
+    took = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
+    return (
+        f"loss {_words(content['loss'])}, optimizer {content['optimizer']}; {examples['train']} training, "
+        f"{examples['validation']} validation, {examples['test']} test examples; the steps took {took} on "
+        f"{content['machine']}"
+    )
 
 
 def headline(content: Content) -> str:
@@ -67,6 +87,8 @@ def markdown(content: Content) -> str:
         f"# Recipe: {content['architecture']} on {content['data']}",
         "",
         headline(content),
+        "",
+        facts(content) + ".",
         "",
         f"Command: `{content['command']}`",
         "",

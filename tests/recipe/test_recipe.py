@@ -61,6 +61,22 @@ def test_all_steps_pass_and_leave_a_report(done: RecipeResult) -> None:
             assert trial.command in text
 
 
+def test_the_report_sets_what_was_chosen_next_to_what_was_given(done: RecipeResult) -> None:
+    table = next(table for table in done.reports[8].tables if table.title.startswith("The configuration"))
+    chosen = done.reports[7].numbers["best"]["changes"]
+    rows = {key: (given, value) for key, given, value, _ in table.rows}
+    assert rows["optimizer.learning_rate"] == (0.001, chosen["optimizer.learning_rate"])
+    assert rows["trainer.epochs"][0] == 30
+    assert "scheduler" not in rows or rows["scheduler"] == ("cosine", "constant")
+    assert "trainer.validate_every" not in rows
+
+
+def test_a_single_epoch_is_enough_to_look_at(tmp_path: Path) -> None:
+    result = run(tmp_path, *QUICK, "recipe.refine_epochs=1", "recipe.steps=[1,2,3,4,5,6]")
+    assert result.exit_code == 0
+    assert "after epoch 1 of 1" in result.reports[6].conclusion
+
+
 def test_every_trial_is_a_run_in_tensorboard_under_its_step(done: RecipeResult) -> None:
     for number, report in done.reports.items():
         events = list((done.directory / f"step{number}").glob("*/events.out.tfevents.*"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from nnlab.recipe import StepReport, check_initial_loss, coarse_grid, find_learn
 from nnlab.recipe.curves import Curves, read
 from nnlab.recipe.grid import Result, gain
 from nnlab.recipe.heldout import Pair, above_chance, mixed_pair, told_apart
-from nnlab.recipe.improve import suggest
+from nnlab.recipe.improve import Linear, Suggestion, choose, suggest
 from nnlab.recipe.initial_loss import check_loss_at_zero, explained_excess
 from nnlab.recipe.inputs import check_inputs, shared_examples
 from nnlab.recipe.learning_rate import Rate, find_range
@@ -192,6 +193,50 @@ def test_gains_are_paired_over_seeds() -> None:
     assert gain(result(math.inf), result(1.0))[0] == -math.inf
 
 
+def test_a_small_validation_split_makes_gains_unsure() -> None:
+    losses = torch.linspace(0, 2, 25, dtype=torch.float64)
+    old = replace(result(1.0, 1.0), examples=losses)
+    new = replace(result(0.9, 0.9), examples=losses.flip(0))
+    difference, error = gain(new, old)
+    assert difference == pytest.approx(0.1)
+    assert error == pytest.approx(float((losses - losses.flip(0)).std()) / 5)
+
+
+def test_examples_in_both_splits_are_found_among_many_features() -> None:
+    source = torch.Generator().manual_seed(7)
+    inputs = 1 + torch.randn(400, 784, generator=source)
+    held_out = torch.cat([inputs[:15], inputs[200:300] + 0.05])
+    train = Split(inputs[:200], torch.zeros(200).long())
+    assert shared_examples(train, Split(held_out, torch.zeros(115).long())) == (15, 115)
+
+
+def test_fewer_changes_are_tried_where_time_is_short(make_trials: Make) -> None:
+    trials = make_trials("data=moons", SMALL)
+    best = result(0.2, 0.3, **{"regularizer": ["weight_decay"], "trainer.steps": None, "trainer.epochs": 2.0})
+    report = improve(trials, best, [], rounds=1, seeds=2, go_on=lambda epochs: epochs <= 12)
+    assert report.numbers["tried"] == 1
+
+
+def test_a_sure_gain_is_adopted_before_a_larger_one_that_may_be_luck() -> None:
+    old, sure, lucky = result(1.0, 1.0, 1.0), result(0.8, 0.81, 0.79), result(0.1, 1.0, 1.0)
+    options = [Suggestion("lucky", "", {}), Suggestion("sure", "", {})]
+    history: list[list[Any]] = []
+    chosen, adopted = choose(old, options, [lucky, sure], history, 1)
+    assert chosen == options[1]
+    assert adopted == sure
+    assert [(row[1], row[-1]) for row in history] == [("sure", "adopted"), ("lucky", "within its error")]
+
+
+@pytest.mark.parametrize(
+    ("override", "remedy"),
+    [("initialization.scale=10", "initialization.scale=1"), ("initialization=gaussian", "initialization=he")],
+)
+def test_what_is_suggested_takes_the_fault_back(override: str, remedy: str, make_trials: Make) -> None:
+    words = [override, *(["initialization.std=1"] if "gaussian" in override else [])]
+    (fault,) = check_initial_loss(make_trials(*words, SMALL), seeds=(0,)).faults
+    assert (fault.name, fault.suggestion) == ("weights_too_large", remedy)
+
+
 LEVELS = Levels(2.3, 2.3, 0.0)
 
 
@@ -230,7 +275,9 @@ def test_suggestions_follow_the_findings(make_trials: Make) -> None:
     regularized = [s.name for s in suggest(trials, result(1.0, 1.1), ["overfitting"])]
     assert "dropout 0.2" not in plain
     assert {"dropout 0.2", "weight decay 0.0001", "shifted images"} <= set(regularized)
-    assert suggest(trials, result(1.0, 1.1), [], linear=0.9)[0].changes == {"architecture": "perceptron"}
+    linear = suggest(trials, result(1.0, 1.1), [], Linear(0.9, 0.1))[0]
+    assert linear.changes["architecture"] == "perceptron"
+    assert linear.changes["regularizer.weight_decay.strength"] == 0.1
 
 
 def test_finding_a_rate_leaves_the_random_state_alone(make_trials: Make) -> None:
@@ -261,7 +308,11 @@ def test_improving_stops_without_time_and_compares_on_fresh_seeds(make_trials: M
     best = result(0.2, 0.3, **{"regularizer": ["weight_decay"], "trainer.steps": None, "trainer.epochs": 2.0})
     stopped = improve(trials, best, [], go_on=lambda epochs: False)
     assert stopped.numbers["stop"] == "no time left"
-    assert stopped.numbers["best"]["changes"] == dict(best.changes)
+    own = {key: value for key, value in best.changes.items() if key != "scheduler"}
+    assert stopped.numbers["best"]["changes"] == own  # the user's schedule, which steps 3 to 5 did without
+    assert improve(
+        make_trials("data=moons", SMALL, "scheduler=constant"), best, [], go_on=lambda epochs: False
+    ).numbers["best"]["changes"] == dict(best.changes)
     report = improve(trials, best, [], rounds=1, seeds=2)
     assert any(trial.name.startswith("round 1 as before") and "seed=2" in trial.command for trial in report.trials)
 

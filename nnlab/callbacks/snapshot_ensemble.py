@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nnlab.errors import UserError
 from nnlab.training import Callback, Trainer
+from nnlab.training.final import ensemble_of
 from nnlab.validation import check
 
 
@@ -62,7 +63,7 @@ class SnapshotEnsemble(Callback):
                 name: torch.stack([snapshot["buffers"][name].to(trainer.device) for snapshot in latest])
                 for name in names
             }
-            trainer.ensembles[member] = trainer.ensemble_of(theta, buffers, member)
+            trainer.ensembles[member] = ensemble_of(trainer, theta, buffers, member)
 
     def state(self, member: int) -> dict[str, Any]:
         return {"kept": self._kept.get(member, [])}

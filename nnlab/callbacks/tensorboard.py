@@ -18,6 +18,7 @@ import numpy as np
 from nnlab.callbacks import tensorboard_summaries as summaries
 from nnlab.callbacks.tensorboard_records import message, record, scalar_events
 from nnlab.training import Callback, Record, Run, Trainer
+from nnlab.training.final import final_metrics
 from nnlab.validation import check
 
 FLUSH_STEPS = 1000
@@ -146,7 +147,7 @@ class TensorBoard(Callback):
     @staticmethod
     def _finish(trainer: Trainer, run: Run, file: EventFile) -> None:
         """Append the metrics at the best weights, and that the run has ended."""
-        metrics, _ = trainer.final_metrics(run.members)
+        metrics, _ = final_metrics(trainer, run.members)
         step = max(trainer.ended_at[member] for member in run.members)
         names = ("loss", trainer.primary_metric)
         values = {

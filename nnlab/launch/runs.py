@@ -25,6 +25,7 @@ from nnlab.launch import continuation, one_by_one
 from nnlab.launch.result import Result
 from nnlab.training import Run, Trainer, checkpoint
 from nnlab.training.claim import CLAIM, claimed, try_claim
+from nnlab.training.final import final_metrics
 from nnlab.training.run import read_config
 from nnlab.training.signals import Signals, graceful
 
@@ -116,7 +117,7 @@ def prepare(configs: Sequence[Mapping[str, Any]], runs: Sequence[Run]) -> Traine
 def finish(trainer: Trainer, run: Run, signals: Sequence[int]) -> Result:
     """Evaluate a run at its best weights and write how it ended."""
     status = _status([trainer.statuses[member] for member in run.members])
-    metrics, ensemble = ({}, None) if status == "interrupted" else trainer.final_metrics(run.members)
+    metrics, ensemble = ({}, None) if status == "interrupted" else final_metrics(trainer, run.members)
     best = [trainer.best.steps[member] for member in run.members]
     reasons = "; ".join(dict.fromkeys(trainer.reasons[m] for m in run.members if trainer.reasons[m]))
     result = Result(

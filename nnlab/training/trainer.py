@@ -22,7 +22,6 @@ from nnlab.optimizer.base import SecondOrder
 from nnlab.training.batches import spread, stacked_scale, stacked_split
 from nnlab.training.best import Best
 from nnlab.training.callback import Callback
-from nnlab.training.ensemble import ensemble_report
 from nnlab.training.evaluation import Evaluation, evaluate
 from nnlab.training.history import History
 from nnlab.training.member import Member
@@ -336,35 +335,3 @@ class Trainer:
                     for split in ("train", "validation", "test")
                 }
         return self._final
-
-    def ensemble_of(self, theta: Tensor, buffers: dict[str, Tensor], member: int) -> dict[str, Any]:
-        """Report by split on an ensemble of weights (m, P) and buffers (m, ...) of one member, such as snapshots."""
-        data, stack = self.members[member].dataset, self.stack
-        present = stack.theta, stack.buffers
-        stack.replace(theta, buffers)
-        reports = {}
-        for split in ("train", "validation", "test"):
-            evaluation = evaluate(stack, stacked_split([data] * len(theta), split), data.target_std)
-            targets = getattr(data, split).targets
-            reports[split] = ensemble_report(self.loss, evaluation, targets, range(len(theta)), data.target_std)
-        stack.replace(*present)
-        return reports
-
-    def final_metrics(self, members: Sequence[int]) -> tuple[dict[str, dict[str, float]], dict[str, Any] | None]:
-        """Metrics by split of a run's member; for several members those of the ensemble, and its report.
-
-        A callback that made an ensemble of one member (snapshots) has left its report in `ensembles`.
-        """
-        final = self.final_evaluations()
-        if len(members) == 1 and members[0] in self.ensembles:
-            reports = self.ensembles[members[0]]
-            return {split: report["by_size"][-1] for split, report in reports.items()}, reports
-        if len(members) == 1:
-            row = members[0]
-            return {s: {n: float(v[row]) for n, v in e.metrics.items()} for s, e in final.items()}, None
-        data, rows = self.members[members[0]].dataset, list(members)
-        reports = {
-            split: ensemble_report(self.loss, evaluation, getattr(data, split).targets, rows, data.target_std)
-            for split, evaluation in final.items()
-        }
-        return {split: report["by_size"][-1] for split, report in reports.items()}, reports

@@ -12,6 +12,7 @@ from nnlab.build import build_trainer
 from nnlab.config import compose
 from nnlab.errors import UserError
 from nnlab.training import Trainer
+from nnlab.training.final import final_metrics
 
 DATA = {
     "digits": "multiclass",
@@ -251,7 +252,7 @@ def check_valid(overrides: list[str]) -> None:
     limited = any(each.startswith("trainer.time_limit") for each in overrides)
     for step, status, reason in zip(trainer.ended_at, trainer.statuses, trainer.reasons, strict=True):
         assert status == "diverged" or step == 2 or limited or "early stopping" in reason
-    for metrics in trainer.final_metrics(range(len(trainer.members)))[0].values():
+    for metrics in final_metrics(trainer, range(len(trainer.members)))[0].values():
         assert set(trainer.metric_names()) <= set(metrics)
         assert all(isinstance(value, float) and not math.isnan(value) for value in metrics.values()) or (
             "diverged" in trainer.statuses

@@ -15,6 +15,7 @@ from nnlab.build import build_trainer
 from nnlab.cli import main
 from nnlab.config import compose
 from nnlab.training import Callback, Trainer
+from nnlab.training.final import final_metrics
 
 
 class Poison(Callback):
@@ -124,7 +125,7 @@ def test_weights_whose_loss_is_not_finite_are_never_the_best() -> None:
     assert trainer.statuses == ["completed"]
     assert trainer.best.steps == [0]
     assert trainer.reasons[0] == "the loss or gradient of 23 steps was not finite; those updates were left out"
-    metrics, _ = trainer.final_metrics([0])
+    metrics, _ = final_metrics(trainer, [0])
     assert all(math.isfinite(value) for split in metrics.values() for value in split.values())
 
 

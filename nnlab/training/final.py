@@ -1,0 +1,50 @@
+"""What training came to: metrics of the best weights, of an ensemble, or of the ensemble of one run's snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from nnlab.training.batches import stacked_split
+from nnlab.training.ensemble import ensemble_report
+from nnlab.training.evaluation import evaluate
+from nnlab.training.trainer import Trainer
+
+SPLITS = ("train", "validation", "test")
+Metrics = dict[str, dict[str, float]]
+
+
+def final_metrics(trainer: Trainer, members: Sequence[int]) -> tuple[Metrics, dict[str, Any] | None]:
+    """Metrics by split of a run's member; for several members those of the ensemble, and its report.
+
+    A callback that made an ensemble of one member (snapshots) has left its report in `trainer.ensembles`.
+    """
+    final = trainer.final_evaluations()
+    if len(members) == 1 and members[0] in trainer.ensembles:
+        reports = trainer.ensembles[members[0]]
+        return {split: report["by_size"][-1] for split, report in reports.items()}, reports
+    if len(members) == 1:
+        row = members[0]
+        return {s: {n: float(v[row]) for n, v in e.metrics.items()} for s, e in final.items()}, None
+    data, rows = trainer.members[members[0]].dataset, list(members)
+    reports = {
+        split: ensemble_report(trainer.loss, evaluation, getattr(data, split).targets, rows, data.target_std)
+        for split, evaluation in final.items()
+    }
+    return {split: report["by_size"][-1] for split, report in reports.items()}, reports
+
+
+def ensemble_of(trainer: Trainer, theta: Tensor, buffers: dict[str, Tensor], member: int) -> dict[str, Any]:
+    """Report by split on an ensemble of weights (m, P) and buffers (m, ...) of one member, such as snapshots."""
+    data, stack = trainer.members[member].dataset, trainer.stack
+    present = stack.theta, stack.buffers
+    stack.replace(theta, buffers)
+    reports = {}
+    for split in SPLITS:
+        evaluation = evaluate(stack, stacked_split([data] * len(theta), split), data.target_std)
+        targets = getattr(data, split).targets
+        reports[split] = ensemble_report(trainer.loss, evaluation, targets, range(len(theta)), data.target_std)
+    stack.replace(*present)
+    return reports

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from hydra.core.plugins import Plugins
 from hydra.types import RunMode
 
 from nnlab.cli import main
@@ -104,7 +105,6 @@ MISTAKES = [
     (["optimizer.learning_rate=0.1,1e-1"], "the grid holds `optimizer.learning_rate=0.1` twice"),
     (["data=digits,diabetes"], "the grid mixes tasks, classification (Digits) and regression (Diabetes)"),
     (["hydra/launcher=populations", "seed=1,2"], "`hydra/launcher` has no option `populations`"),
-    (["hydra/launcher=joblib", "seed=1,2"], "pip install 'nnlab[joblib]'"),
     (["seed=range(0)"], "the grid holds no job: `seed` is given no value"),
     (["regularizer=[snapshot_ensemble]", "seed=1,2"], "a snapshot ensemble needs a schedule with cycles"),
     (["seed=1,x"], "`seed` must be a whole number, got 'x' (override `seed=x`)"),
@@ -146,3 +146,14 @@ def test_jobs_that_resemble_no_other_are_announced_in_one_line(
     grid = ["architecture.widths=[8],[9],[10]", "data.limit=100"]
     assert main(["train", "-m", f"output_dir={tmp_path}", "sweep.dry_run=true", *grid]) == 0
     assert "  3 jobs alone: no two of them can be stacked" in capsys.readouterr().out.splitlines()
+
+
+def test_a_launcher_that_is_not_installed_is_refused_with_the_way_to_install_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = Plugins.instance().class_name_to_class
+    for name in [name for name in known if "joblib" in name.lower()]:
+        monkeypatch.delitem(known, name)
+    assert main(["train", "-m", f"output_dir={tmp_path}", "hydra/launcher=joblib", "seed=1,2"]) == 2
+    assert "`pip install 'nnlab[joblib]'` installs it" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("config.yaml"))

@@ -15,8 +15,10 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from benchmarks.diagnosis.backgrounds import DATA, HELD_OUT, TUNING
 from benchmarks.diagnosis.train import Outcome, train_all
-from benchmarks.diagnosis.zoo import DATA, HELD_OUT, TUNING, Case, cases, clean
+from benchmarks.diagnosis.zoo import Case, cases, clean
+from nnlab.config.amending import amended
 from nnlab.diagnosis import Finding, diagnose
 from nnlab.diagnosis.view import View
 
@@ -146,7 +148,7 @@ Mended = tuple[Case, Outcome, Finding]
 
 def _judged(mend: Sequence[Mended]) -> list[tuple[Mended, Outcome | None, bool]]:
     """Run again with the suggested overrides; what stays below its threshold is compared with a run without fault."""
-    outcomes = train_all([(*case.overrides, *finding.overrides) for case, _, finding in mend])
+    outcomes = train_all([amended(case.overrides, finding.overrides) for case, _, finding in mend])
     good = [
         gone(case, after) and after is not None and recovered(case, before, after)
         for (case, before, _), after in zip(mend, outcomes, strict=True)
@@ -154,7 +156,7 @@ def _judged(mend: Sequence[Mended]) -> list[tuple[Mended, Outcome | None, bool]]
     doubtful = [i for i, fine in enumerate(good) if not fine and gone(mend[i][0], outcomes[i])]
     twins = train_all([clean(mend[i][0]) for i in doubtful])
     for i, twin in zip(doubtful, twins, strict=True):
-        after, same = outcomes[i], clean(mend[i][0]) == mend[i][0].overrides
+        after, same = outcomes[i], clean(mend[i][0]) == list(mend[i][0].overrides)
         good[i] = not same and twin is not None and after is not None and after.score >= twin.score - 0.05
     return list(zip(mend, outcomes, good, strict=True))
 

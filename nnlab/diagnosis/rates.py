@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from statistics import median  # numpy's loads its masked arrays first
 
 import numpy as np
 
@@ -77,7 +78,7 @@ def too_high(view: View) -> Iterator[Finding]:
     early = max((v for s, v in zip(ratios.steps, ratios.values, strict=True) if 1 < s <= EARLY), default=math.nan)
     if math.isnan(early):
         early = max(ratios.values[:1], default=math.nan)
-    late = float(np.median([v for s, v in zip(ratios.steps, ratios.values, strict=True) if s > EARLY] or [math.nan]))
+    late = float(median([v for s, v in zip(ratios.steps, ratios.values, strict=True) if s > EARLY] or [math.nan]))
     diverged = record.status == "diverged" or _grew(view)
     noisy = _oscillation(view)
     jumps = early > HIGH_EARLY or late > HIGH_LATE
@@ -121,15 +122,15 @@ def too_low(view: View) -> Iterator[Finding]:
     if not ratios or not bad or record.steps < 20:
         return
     highest = float(np.max(record.rates[np.isfinite(record.rates)], initial=0.0))
-    moved = float(np.median(ratios)) * record.steps
+    moved = float(median(ratios)) * record.steps
     if not (max(ratios) < 5 * LOW and moved < 0.5) or highest <= 0:
         return
     rate = max(suggested_rate(view), 10 * record.learning_rate)
     yield Finding(
         "learning_rate_too_low",
-        f"The weights hardly move: one update changes them by {_percent(float(np.median(ratios)))}, all {record.steps} "
+        f"The weights hardly move: one update changes them by {_percent(float(median(ratios)))}, all {record.steps} "
         f"together by at most {_percent(moved)}. At a rate of {record.learning_rate:g} training would take far longer.",
-        {"learning rate": record.learning_rate, "update ratio": float(np.median(ratios)), "learned": view.learned},
+        {"learning rate": record.learning_rate, "update ratio": float(median(ratios)), "learned": view.learned},
         (f"optimizer.learning_rate={rounded(rate)}",),
         certain=record.steps >= 100,
     )
@@ -162,7 +163,7 @@ def unusual_updates(view: View) -> Iterator[Finding]:
         values = [v for s, v in zip(series.steps, series.values, strict=True) if s > EARLY and math.isfinite(v)]
         if len(values) < 3:
             continue
-        ratio = float(np.median(values))
+        ratio = float(median(values))
         if 0 < ratio < 1e-6 or ratio > 0.1:
             size = "large" if ratio > 0.1 else "small"
             wanted = view.record.learning_rate * (0.01 / ratio if ratio > 0.1 else 1e-4 / ratio)

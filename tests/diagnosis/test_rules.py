@@ -41,7 +41,6 @@ DATA = DataFacts(
     examples={"train": 600, "validation": 200, "test": 200},
     input_mean=(0.0, 0.0),
     input_std=(1.0, 1.0),
-    finite=True,
     class_counts=(300, 300),
     target_mean=0.0,
     target_std=0.0,

@@ -121,7 +121,8 @@ def _fades(view: View, dead: dict[str, float]) -> bool:
 
 def saturated(view: View) -> Iterator[Finding]:
     """Units of sigmoid or tanh that sit where the activation is flat."""
-    if view.record.activation not in SATURATING or (not view.weak and view.record.splits) or view.tiny:
+    harmless = not view.weak and view.record.splits and not any(hockey_stick(view))
+    if view.record.activation not in SATURATING or harmless or view.tiny:
         return
     start = {n: v for n, v in view.early("activation_saturated").items() if v > SATURATED}
     end = {f.name: f.saturated for f in view.record.layers if f.saturated > SATURATED and f.kind in SATURATING}

@@ -203,7 +203,7 @@ def underfitting(view: View) -> Iterator[Finding]:
     train = view.skill("train")
     if not view.weak or record.status != "completed" or math.isnan(train) or record.data is None:
         return
-    if view.shortfall < CLEARLY_SHORT:
+    if view.shortfall < CLEARLY_SHORT and not view.tiny:
         return
     if train > record.data.reference - 0.05 or (trend(view) > 0.05 and not view.tiny):
         return

@@ -36,7 +36,8 @@ def vanishing(view: View) -> Iterator[Finding]:
         return
     name, smallest = next(iter(gradients.items()))
     quiet = [(layer, std) for layer, std in stds.items() if std < QUIET]
-    faint = smallest / largest < VANISHED
+    # Batch norm restores the signal; there the gradient's size says how large the weights are.
+    faint = smallest / largest < VANISHED and not view.record.batch_norm
     if not (faint or quiet):
         return
     overrides = ["activation=relu"] if view.record.activation in SATURATING else []

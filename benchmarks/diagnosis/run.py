@@ -173,10 +173,11 @@ def show(rows: dict[str, Row], healthy: dict[str, int]) -> None:
         print(f"| {kind} | {row.planted} | {row.effective} | {row.detected} | {row.first} | {mended} |")
         for field in dataclasses.fields(Row):
             setattr(total, field.name, getattr(total, field.name) + getattr(row, field.name))
+    harmful, repairable = max(total.effective, 1), max(total.repairable, 1)
     print(
-        f"| all | {total.planted} | {total.effective} | {total.detected} ({total.detected / max(total.effective, 1):.1%}) "
-        f"| {total.first} ({total.first / max(total.effective, 1):.1%}) "
-        f"| {total.repaired} of {total.repairable} ({total.repaired / max(total.repairable, 1):.1%}) |"
+        f"| all | {total.planted} | {total.effective} | {total.detected} ({total.detected / harmful:.1%}) "
+        f"| {total.first} ({total.first / harmful:.1%}) "
+        f"| {total.repaired} of {total.repairable} ({total.repaired / repairable:.1%}) |"
     )
     print(
         f"\nhealthy: {healthy['runs']} of {healthy['trained']} runs are healthy by their score; false alarms "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,12 +27,29 @@ MOST_TIMES = 40.0  # longer than before
 FAR, FAR_ENOUGH = 0.7, 6.0  # how far the weights should at least be able to travel, per their size, and better should
 
 
-def overfitting(view: View) -> Iterator[Finding]:
-    """The validation loss rises while the training loss falls."""
-    record, data = view.record, view.record.data
-    curve = record.curves.get("loss")
+class Gap(NamedTuple):
+    """Between the losses on training and validation examples.
+
+    Attributes:
+        best: index of the best validation loss.
+        end: the last validation loss, over a tenth of the run.
+        rise: from the best to the last, per what there is to learn.
+        behind: skill on the training split that is missing on the validation split.
+        rising: whether the validation loss rose; otherwise the gap is there without.
+    """
+
+    best: int
+    end: float
+    rise: float
+    behind: float
+    rising: bool
+
+
+def _gap(view: View) -> Gap | None:
+    """The gap, if there is one worth speaking of."""
+    data, curve = view.record.data, view.record.curves.get("loss")
     if data is None or not curve or len(curve.values) < 4 or not math.isfinite(view.train_loss):
-        return
+        return None
     values = np.asarray(curve.values)
     best = int(np.nanargmin(values))
     end = float(np.nanmean(values[-max(1, len(values) // 10) :]))
@@ -42,26 +60,33 @@ def overfitting(view: View) -> Iterator[Finding]:
     memorised = view.learned > 0.9 and gap > 0.1 and behind > max(0.1, min(1.5 * view.margin, CHANCE))
     # A handful of validation examples has a loss of its own.
     few = data.examples.get("validation", 0) < CERTAIN and rise < 2
-    if few or not (rising or memorised):
+    return Gap(best, end, rise, behind, bool(rising)) if (rising or memorised) and not few else None
+
+
+def overfitting(view: View) -> Iterator[Finding]:
+    """The validation loss rises while the training loss falls."""
+    record, gap = view.record, _gap(view)
+    if gap is None or record.data is None:
         return
-    opened = curve.steps[best]
-    count = data.examples.get("train", 0)
+    curve = record.curves["loss"]
+    opened, lowest = curve.steps[gap.best], curve.values[gap.best]
+    count = record.data.examples.get("train", 0)
+    course = (
+        f"Since step {opened} the validation loss has risen from {lowest:.3g} to {gap.end:.3g}"
+        if gap.rising
+        else f"The validation loss stays at {gap.end:.3g}"
+    )
     yield Finding(
         "overfitting",
-        f"Since step {opened} the validation loss has risen from {values[best]:.3g} to {end:.3g} while the training "
-        f"loss fell to {view.train_loss:.3g}: the network learns its {count} training examples by heart. "
-        "Regularization narrows the gap; more examples, where they can be had, close it.",
-        {
-            "best validation loss": float(values[best]),
-            "validation loss": end,
-            "training loss": view.train_loss,
-            "training examples": count,
-        },
-        _regularization(record, count, len(values), gentle=_gained(record, best) > GAINED),
+        f"{course} while the training loss fell to {view.train_loss:.3g}: the network learns its {count} "
+        "training examples by heart. Regularization narrows the gap; more examples, where they can be had, close it.",
+        {"best validation loss": lowest, "validation loss": gap.end, "training loss": view.train_loss}
+        | {"training examples": count},
+        _regularization(record, count, len(curve.values), gentle=_gained(record, gap.best) > GAINED),
         step=opened,
         # A loss that rises for its confidence alone costs no predictions.
-        severity="fault" if behind > GAP or view.weak or math.isnan(behind) else "note",
-        certain=rise > 4 * GAP,
+        severity="fault" if gap.behind > GAP or view.weak or math.isnan(gap.behind) else "note",
+        certain=gap.rise > 4 * GAP,
     )
 
 

@@ -137,7 +137,9 @@ def _oscillation(view: View) -> float:
 def _percent(ratio: float) -> str:
     if math.isnan(ratio):
         return "an unknown share"
-    return f"{100 * ratio:.2g}%" if ratio < 10 else f"{ratio:.2g} times the size"
+    if ratio < 1:
+        return f"{100 * ratio:.2g}%"
+    return f"{ratio:.2g} times the size" if ratio < 100 else "many times the size"
 
 
 def too_low(view: View) -> Iterator[Finding]:

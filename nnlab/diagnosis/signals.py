@@ -75,7 +75,7 @@ def exploding(view: View) -> Iterator[Finding]:
     yield Finding(
         "exploding_gradients",
         f"At the first step the signal grows {growth:.3g}-fold from layer `{layers[0]}` to `{layers[-1]}`, and the "
-        f"gradient has a norm of {norm:.3g}: the initial weights are too large for a network this deep.",
+        f"gradient has a norm of {norm:.3g}: initial weights this large do not keep the size of the signal.",
         {"growth": growth, "gradient norm": norm, "first loss": view.first_loss},
         (f"initialization={sound_initialization(view)}", "initialization.scale=1"),
         layer=layers[-1],
@@ -97,7 +97,7 @@ def dead(view: View) -> Iterator[Finding]:
     layer, fraction = max(found.items(), key=lambda item: item[1])
     when = "already before the first update" if start else "at the end"
     why = (
-        "its biases or weights push the inputs of the activation below zero"
+        "their biases or weights push the inputs of the activation below zero"
         if start
         else "a large update has pushed the inputs of the activation below zero for every example"
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -53,28 +54,73 @@ class Altered(Source):
         return dataclasses.replace(raw, inputs=inputs, targets=targets, test=None)
 
 
+Kind = Literal["circles", "friedman", "shells", "board", "clusters", "waves", "linear", "wine", "curve", "hastie"]
+
+
 @dataclasses.dataclass(kw_only=True)
 class Generated(Source):
-    """Data sets that only the zoo has, so that no threshold was chosen on them.
+    """Data sets that only the zoo has, most of them from scikit-learn's generators.
 
     Args:
-        kind: `circles`: one class around the other (noise 0.1, half the radius); `friedman`: regression on ten inputs,
-            five of which matter (Friedman 1991, noise 1).
-        examples: how many.
+        kind: which.
+
+            - `circles`: one class around the other (noise 0.1, half the radius)
+            - `friedman`: regression on ten inputs, five of which matter (Friedman 1991, noise 1)
+            - `shells`: three classes, rings of one Gaussian in two dimensions
+            - `board`: the fields of a 3 x 3 board, black or white
+            - `clusters`: four classes of two Gaussian clusters each in twelve dimensions
+            - `waves`: regression with a product, a sine and a square of six uniform inputs (noise 0.15)
+            - `linear`: regression on ten inputs that explain two thirds of the variance
+            - `wine`: three cultivars by thirteen measurements (UCI, 178 examples)
+            - `curve`: the position along an S-shaped sheet in three dimensions (noise 0.4)
+            - `hastie`: whether ten Gaussian numbers have a sum of squares above 9.34 (Hastie et al. 2009)
+        examples: how many; wine has 178 at most.
     """
 
-    kind: Literal["circles", "friedman"] = "circles"
+    kind: Kind = "circles"
     examples: int = 1000
 
     def read(self, seed: int, root: Path) -> Raw:
         """Drawn from the seed."""
-        from sklearn import datasets
+        x, y = _drawn(self.kind, self.examples, seed)
+        inputs = torch.from_numpy(x)
+        if np.issubdtype(y.dtype, np.integer):
+            count = int(y.max()) + 1
+            task = Task.BINARY if count == 2 else Task.MULTICLASS
+            return Raw(inputs, torch.from_numpy(y), task, tuple(f"class {c}" for c in range(count)), self.kind)
+        return Raw(inputs, torch.from_numpy(y)[:, None], Task.REGRESSION, ("y",), self.kind)
 
-        if self.kind == "circles":
-            x, y = datasets.make_circles(self.examples, noise=0.1, factor=0.5, random_state=seed)
-            return Raw(torch.from_numpy(x), torch.from_numpy(y), Task.BINARY, ("outer", "inner"), "circles")
-        x, y = datasets.make_friedman1(self.examples, noise=1.0, random_state=seed)
-        return Raw(torch.from_numpy(x), torch.from_numpy(y)[:, None], Task.REGRESSION, ("y",), "friedman")
+
+def _drawn(kind: Kind, n: int, seed: int) -> tuple[Any, Any]:
+    """Inputs (n, D) and targets (n,), whole numbers where they are classes."""
+    from sklearn import datasets
+
+    draw = np.random.default_rng(seed)
+    if kind == "circles":
+        return datasets.make_circles(n, noise=0.1, factor=0.5, random_state=seed)
+    if kind == "friedman":
+        return datasets.make_friedman1(n, noise=1.0, random_state=seed)
+    if kind == "shells":
+        return datasets.make_gaussian_quantiles(n_samples=n, n_features=2, n_classes=3, random_state=seed)
+    if kind == "board":
+        x = draw.uniform(-1.5, 1.5, (n, 2))
+        return x, np.floor(x + 1.5).sum(1).astype(np.int64) % 2
+    if kind == "clusters":
+        sizes = {"n_features": 12, "n_informative": 6, "n_classes": 4, "n_clusters_per_class": 2}
+        return datasets.make_classification(n, **sizes, class_sep=2.0, flip_y=0.0, random_state=seed)
+    if kind == "waves":
+        x = draw.uniform(-1, 1, (n, 6))
+        return x, x[:, 0] * x[:, 1] + np.sin(3 * x[:, 2]) + x[:, 3] ** 2 + 0.15 * draw.standard_normal(n)
+    if kind == "linear":
+        x = draw.standard_normal((n, 10))
+        return x, 100 + 50 * (x @ np.linspace(0, 1, 10) / 1.876 + 0.7 * draw.standard_normal(n))
+    if kind == "wine":
+        x, y = datasets.load_wine(return_X_y=True)
+        return x[:n], y[:n]
+    if kind == "curve":
+        return datasets.make_s_curve(n, noise=0.4, random_state=seed)
+    x, y = datasets.make_hastie_10_2(n, random_state=seed)
+    return x, (y > 0).astype(np.int64)
 
 
 class Unscaled(Preprocessing):

@@ -2,6 +2,8 @@
 
 python -m benchmarks.diagnosis.run tuning      # the data sets and seeds that thresholds were chosen on
 python -m benchmarks.diagnosis.run held-out    # those that they were not
+python -m benchmarks.diagnosis.run held-out --data wine --out wine.json     # one data set, in a process of its own
+python -m benchmarks.diagnosis.run held-out --merge *.json                  # the table of several such
 """
 
 from __future__ import annotations
@@ -14,13 +16,16 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+from benchmarks.diagnosis.backgrounds import DATA, HELD_OUT, TUNING
 from benchmarks.diagnosis.train import Outcome, train_all
-from benchmarks.diagnosis.zoo import DATA, HELD_OUT, TUNING, Case, cases, clean
+from benchmarks.diagnosis.zoo import Case, cases, clean
+from nnlab.config.amending import amended
 from nnlab.diagnosis import Finding, diagnose
 from nnlab.diagnosis.view import View
 
-SEEDS = {"tuning": 0, "held-out": 23}
+SEEDS = {"tuning": 0, "held-out": 31}
 
 
 @dataclasses.dataclass
@@ -146,7 +151,7 @@ Mended = tuple[Case, Outcome, Finding]
 
 def _judged(mend: Sequence[Mended]) -> list[tuple[Mended, Outcome | None, bool]]:
     """Run again with the suggested overrides; what stays below its threshold is compared with a run without fault."""
-    outcomes = train_all([(*case.overrides, *finding.overrides) for case, _, finding in mend])
+    outcomes = train_all([amended(case.overrides, finding.overrides) for case, _, finding in mend])
     good = [
         gone(case, after) and after is not None and recovered(case, before, after)
         for (case, before, _), after in zip(mend, outcomes, strict=True)
@@ -154,7 +159,7 @@ def _judged(mend: Sequence[Mended]) -> list[tuple[Mended, Outcome | None, bool]]
     doubtful = [i for i, fine in enumerate(good) if not fine and gone(mend[i][0], outcomes[i])]
     twins = train_all([clean(mend[i][0]) for i in doubtful])
     for i, twin in zip(doubtful, twins, strict=True):
-        after, same = outcomes[i], clean(mend[i][0]) == mend[i][0].overrides
+        after, same = outcomes[i], clean(mend[i][0]) == list(mend[i][0].overrides)
         good[i] = not same and twin is not None and after is not None and after.score >= twin.score - 0.05
     return list(zip(mend, outcomes, good, strict=True))
 
@@ -168,10 +173,11 @@ def show(rows: dict[str, Row], healthy: dict[str, int]) -> None:
         print(f"| {kind} | {row.planted} | {row.effective} | {row.detected} | {row.first} | {mended} |")
         for field in dataclasses.fields(Row):
             setattr(total, field.name, getattr(total, field.name) + getattr(row, field.name))
+    harmful, repairable = max(total.effective, 1), max(total.repairable, 1)
     print(
-        f"| all | {total.planted} | {total.effective} | {total.detected} ({total.detected / total.effective:.1%}) "
-        f"| {total.first} ({total.first / total.effective:.1%}) "
-        f"| {total.repaired} of {total.repairable} ({total.repaired / max(total.repairable, 1):.1%}) |"
+        f"| all | {total.planted} | {total.effective} | {total.detected} ({total.detected / harmful:.1%}) "
+        f"| {total.first} ({total.first / harmful:.1%}) "
+        f"| {total.repaired} of {total.repairable} ({total.repaired / repairable:.1%}) |"
     )
     print(
         f"\nhealthy: {healthy['runs']} of {healthy['trained']} runs are healthy by their score; false alarms "
@@ -179,25 +185,51 @@ def show(rows: dict[str, Row], healthy: dict[str, int]) -> None:
     )
 
 
+def merged(paths: Sequence[Path]) -> tuple[dict[str, Row], dict[str, int]]:
+    """Sums over results that were written with `--out`."""
+    rows: dict[str, Row] = defaultdict(Row)
+    healthy: dict[str, int] = defaultdict(int)
+    for path in paths:
+        part = json.loads(path.read_text())
+        for kind, counts in part["rows"].items():
+            for field, count in counts.items():
+                setattr(rows[kind], field, getattr(rows[kind], field) + count)
+        for name, count in part["healthy"].items():
+            healthy[name] += count
+    return dict(rows), dict(healthy)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Parse the command line, run, print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.diagnosis.run", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.diagnosis.run",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("part", choices=sorted(SEEDS))
-    parser.add_argument("--each", type=int, default=4, help="runs of each fault on each data set")
-    parser.add_argument("--healthy", type=int, default=54, help="healthy runs on each data set")
+    parser.add_argument("--each", type=int, default=3, help="runs of each fault on each data set")
+    parser.add_argument("--healthy", type=int, default=30, help="healthy runs on each data set")
     parser.add_argument("--seed", type=int, help="another seed")
     parser.add_argument("--data", nargs="*", help="only these data sets")
     parser.add_argument("--no-repair", action="store_true")
+    parser.add_argument("--out", type=Path, help="write the counts to this file")
+    parser.add_argument("--merge", type=Path, nargs="*", help="only add up such files and print the table")
     options = parser.parse_args(arguments)
+    if options.merge:
+        show(*merged(options.merge))
+        return 0
     datasets = options.data or (TUNING if options.part == "tuning" else HELD_OUT)
-    started = time.perf_counter()
+    started = time.process_time()
     seed = SEEDS[options.part] if options.seed is None else options.seed
     chosen = list(cases(datasets, seed, options.each, options.healthy))
     rows, healthy, misses = evaluate(chosen, not options.no_repair)
     show(rows, healthy)
-    print(f"\n{len(chosen)} runs on {', '.join(datasets)}, seed {seed}, {time.perf_counter() - started:.0f} s")
+    seconds = time.process_time() - started
+    print(f"\n{len(chosen)} runs on {', '.join(datasets)}, seed {seed}, {seconds:.0f} s of processor time")
     print("\n".join(["", "misses:", *misses]), file=sys.stderr)
-    print(json.dumps({kind: dataclasses.asdict(row) for kind, row in rows.items()}), file=sys.stderr)
+    if options.out:
+        counts = {kind: dataclasses.asdict(row) for kind, row in rows.items()}
+        options.out.write_text(json.dumps({"rows": counts, "healthy": healthy}) + "\n")
     return 0
 
 

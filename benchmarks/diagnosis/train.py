@@ -36,17 +36,10 @@ class Outcome:
 
 
 def composed(overrides: Sequence[str]) -> dict[str, Any]:
-    """The config of a run; of two overrides of one key the later one counts."""
-    merged: dict[str, str] = {}
-    for override in overrides:
-        key, _, value = override.partition("=")
-        section = key.replace("/", ".") + "."
-        if "." not in key and key in merged and not value.startswith("["):
-            # Another option of a group: what was set for the former one does not apply to it.
-            merged = {k: v for k, v in merged.items() if not k.startswith(section)}
-        merged[key] = value
-    seed = int(merged.pop("seed", "0"))
-    return {**copy.deepcopy(_composed(tuple(f"{k}={v}" for k, v in merged.items()))), "seed": seed}
+    """The config of a run."""
+    values = dict(line.split("=", 1) for line in overrides)
+    seed = int(values.pop("seed", "0"))
+    return {**copy.deepcopy(_composed(tuple(f"{k}={v}" for k, v in values.items()))), "seed": seed}
 
 
 @functools.lru_cache(maxsize=256)

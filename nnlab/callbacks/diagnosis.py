@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from nnlab.diagnosis import Finding, diagnose
+from nnlab.callbacks.budget import Budget
+from nnlab.diagnosis import DataFacts, Finding, diagnose
 from nnlab.diagnosis.measure import facts_of, records
 from nnlab.training import Callback, Trainer
 from nnlab.validation import check
@@ -14,43 +15,56 @@ from nnlab.validation import check
 class Diagnosis(Callback):
     """Looks at curves and statistics after the 1st, 2nd, 4th, 8th, ... validation, and at everything in the end.
 
-    What further steps cannot change is written to the run's log, and printed, at once; the rest at the end.
+    What further steps cannot change is written to the run's log, and its name printed, at once; the rest is logged at
+    the end.
 
     Args:
+        share: of the training time that looking may take while training goes on. [0, 1]
         most: members of a population that are looked at while training; all are at the end. [0, inf)
 
     Attributes:
         findings: of each member, once training has ended.
     """
 
-    def __init__(self, most: int = 16) -> None:
+    def __init__(self, share: float = 0.005, most: int = 16) -> None:
         self.most = check("most", most, "[0, inf)")
         self.findings: dict[int, list[Finding]] = {}
+        self._budget = Budget(share)
         self._said: dict[int, list[str]] = {}
 
     def fit_start(self, trainer: Trainer) -> None:
-        self._facts = facts_of(trainer)
+        self._facts: dict[int, DataFacts] | None = None
         self._validations = 0
+        self._budget.start()
 
     def evaluated(self, trainer: Trainer) -> None:
         self._validations += 1
         if self._validations & (self._validations - 1) or trainer.step >= trainer.total_steps:
             return
-        chosen = [member for member in trainer.active if member < self.most]
-        for member, record in zip(chosen, records(trainer, self._facts, False, chosen), strict=True):
-            for finding in diagnose(record):
-                if finding.certain:
-                    self._say(trainer, member, finding)
+        if not self._budget.allows():
+            return
+        with self._budget.spending():
+            chosen = [member for member in trainer.active if member < self.most]
+            for member, record in zip(chosen, records(trainer, self._known(trainer), False, chosen), strict=True):
+                for finding in diagnose(record):
+                    if finding.certain:
+                        self._say(trainer, member, finding, printed=True)
 
     def fit_end(self, trainer: Trainer) -> None:
         if trainer.stop_requested == "interrupted":
             return
-        for member, record in enumerate(records(trainer, self._facts)):
+        for member, record in enumerate(records(trainer, self._known(trainer))):
             self.findings[member] = diagnose(record)
             for finding in self.findings[member]:
                 self._say(trainer, member, finding)
 
-    def _say(self, trainer: Trainer, member: int, finding: Finding) -> None:
+    def _known(self, trainer: Trainer) -> dict[int, DataFacts]:
+        """Facts about the data, computed when they are first needed."""
+        if self._facts is None:
+            self._facts = facts_of(trainer)
+        return self._facts
+
+    def _say(self, trainer: Trainer, member: int, finding: Finding, printed: bool = False) -> None:
         said = self._said.setdefault(member, [])
         if finding.name in said:
             return
@@ -59,9 +73,9 @@ class Diagnosis(Callback):
             if member in run.members:
                 who = f"member {run.members.index(member)}: " if len(run.members) > 1 else ""
                 run.say(f"diagnosis at step {trainer.step}: {who}{finding.line()}")
-        # A live progress bar would be torn by a line in the middle of it; there it is shown once the bar is done.
-        if len(trainer.members) == 1 and trainer.runs and (not sys.stdout.isatty() or trainer.finished):
-            print(f"diagnosis: {finding.line()}", flush=True)
+        # A live progress bar would be torn by a line in the middle of it.
+        if printed and len(trainer.members) == 1 and trainer.runs and not sys.stdout.isatty():
+            print(f"diagnosis at step {trainer.step}: {finding.where()}", flush=True)
 
     def state(self, member: int) -> dict[str, Any]:
         return {"said": list(self._said.get(member, []))}

@@ -13,6 +13,8 @@ import numpy as np
 from nnlab.build import build_trainer
 from nnlab.diagnosis import Finding, RunRecord, diagnose
 from nnlab.diagnosis.measure import records
+from nnlab.launch.advice import command
+from nnlab.launch.continuation import overrides_of
 from nnlab.training import Record, Run, Trainer, checkpoint
 from nnlab.training.run import read_config, read_result
 
@@ -101,6 +103,7 @@ def main(arguments: Sequence[str]) -> int:
             if len(found) > 1:
                 print(f"member {member}")
             _show(findings)
+            _suggest(directory, findings)
     return 0
 
 
@@ -112,6 +115,14 @@ def _show(findings: Sequence[Finding]) -> None:
         print("    " + "  ".join(f"{name} {_number(value)}" for name, value in finding.evidence.items()))
         for symptom in finding.symptoms:
             print(f"    explains: {symptom.title}" + (f" ({symptom.layer})" if symptom.layer else ""))
+
+
+def _suggest(directory: str | Path, findings: Sequence[Finding]) -> None:
+    """The run's own command with the first remedy."""
+    remedy = next((finding.override for finding in findings if finding.override), None)
+    overrides = overrides_of(Path(directory))
+    if remedy is not None:
+        print(f"next: {command(overrides, remedy)}")
 
 
 def _number(value: float | int | str) -> str:

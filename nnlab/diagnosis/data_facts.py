@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from nnlab.diagnosis.record import DataFacts
-from nnlab.diagnosis.reference import TRAIN, VALIDATION, reference_skill
+from nnlab.diagnosis.reference import reference_skill, suitable_sizes
 from nnlab.loss.base import Loss
 from nnlab.types import Dataset, Split
 
 SAMPLE = 2048  # examples that correlations and the best constant output are computed from
+ASKED = 512  # validation examples that are looked for among the training examples
 FEWEST_CORRELATED = 100
 FEWEST = 16  # data sets with fewer different examples, such as XOR, share them between splits on purpose
 
@@ -29,6 +30,7 @@ def data_facts(dataset: Dataset, loss: Loss) -> DataFacts:
     """The facts of a data set, as the network sees it, and of a loss on it."""
     train, validation = dataset.train, dataset.validation
     part = sample(train, SAMPLE)
+    known, asked = suitable_sizes(dataset.input_size)
     means, stds = _moments(part.inputs)
     labels = not train.targets.is_floating_point()
     targets = part.targets
@@ -36,7 +38,6 @@ def data_facts(dataset: Dataset, loss: Loss) -> DataFacts:
         examples={name: len(getattr(dataset, name)) for name in ("train", "validation", "test")},
         input_mean=(float(means.min()), float(means.max())),
         input_std=(float(stds.min()), float(stds.max())),
-        finite=all(math.isfinite(float(x.sum())) for x in (train.inputs, train.targets)),
         class_counts=tuple(torch.bincount(train.targets, minlength=dataset.target_size).tolist()) if labels else (),
         target_mean=0.0 if labels else float(targets.mean(0).abs().max()),
         target_std=0.0 if labels else float(targets.std(0).max()) if len(targets) > 1 else 0.0,
@@ -44,7 +45,7 @@ def data_facts(dataset: Dataset, loss: Loss) -> DataFacts:
         target_correlation=_strongest_correlation(part, dataset.target_size),
         baseline=best_constant_loss(loss, targets, dataset.target_size),
         baseline_metric=_baseline_metric(dataset),
-        reference=reference_skill(dataset, sample(train, TRAIN), sample(validation, VALIDATION)),
+        reference=reference_skill(dataset, sample(part, known), sample(validation, asked)),
         initial_loss=loss.initial_loss(targets, dataset.target_size),
         large_loss=_large_loss(loss, targets, dataset.target_size),
         floor=loss.floor(targets, dataset.target_size),
@@ -68,7 +69,7 @@ def shared_fraction(train: Split, validation: Split) -> float:
     Candidates are the neighbours in one random projection, which may round differently for equal rows; they are then
     compared number by number.
     """
-    asked = sample(validation, SAMPLE).inputs.flatten(1)
+    asked = sample(validation, ASKED).inputs.flatten(1)
     known = train.inputs.flatten(1)
     draw = torch.Generator().manual_seed(0)
     direction = torch.randn(known.shape[1], generator=draw).to(known.device, known.dtype)
@@ -152,6 +153,8 @@ def _descend(loss: Loss, output: Tensor, targets: Tensor, share: Tensor, iterati
         values, gradients = loss.losses_and_gradient(output.expand(len(targets), -1), targets)
         best = min(best, float(values @ share))
         g = share @ gradients
+        if float(g.abs().max()) < 1e-6:
+            break  # most losses have it in closed form among the starts
         m, v = 0.9 * m + 0.1 * g, 0.99 * v + 0.01 * g * g
         rate = 0.2 * (1 - k / (iterations + 1))
         output = output - rate * (m / (1 - 0.9**k)) / ((v / (1 - 0.99**k)).sqrt() + 1e-8)

@@ -55,13 +55,20 @@ class Finding:
         """The name in words: `learning_rate_too_high` is "learning rate too high"."""
         return self.name.replace("_", " ")
 
+    def where(self) -> str:
+        """The title with layer and step.
+
+        >>> Finding("dead_units", "", layer="activation1", step=1).where()
+        'dead units (layer activation1, step 1)'
+        """
+        places = [f"layer {self.layer}"] if self.layer else []
+        places += [f"step {self.step}"] if self.step is not None else []
+        return self.title + (f" ({', '.join(places)})" if places else "")
+
     def line(self) -> str:
         """One line for a log: name, layer, step, explanation, override."""
-        where = [f"layer {self.layer}"] if self.layer else []
-        where += [f"step {self.step}"] if self.step is not None else []
-        place = f" ({', '.join(where)})" if where else ""
         remedy = f" Try: {self.override}" if self.overrides else ""
-        return f"{self.title}{place}: {self.explanation}{remedy}"
+        return f"{self.where()}: {self.explanation}{remedy}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for `result.json`; numbers that JSON does not have become text."""
@@ -71,6 +78,7 @@ class Finding:
             "explanation": self.explanation,
             "evidence": {key: _plain(value) for key, value in self.evidence.items()},
             "override": self.override,
+            "where": self.where(),
             "layer": self.layer,
             "step": self.step,
             "symptoms": [symptom.to_dict() for symptom in self.symptoms],

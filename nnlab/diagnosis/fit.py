@@ -2,27 +2,54 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from nnlab.diagnosis.finding import Finding
-from nnlab.diagnosis.view import CHANCE, CLEARLY_SHORT, View
+from nnlab.diagnosis.rates import suggested_rate
+from nnlab.diagnosis.record import RunRecord
+from nnlab.diagnosis.view import CHANCE, CLEARLY_SHORT, View, rounded
+from nnlab.types import Task
 
 CERTAIN = 30  # validation examples from which their loss says something about others
+TELLING = 100  # training examples from which simple methods say something about the data
 GAP = 0.15  # rise of the validation loss over its minimum, per what there is to learn
+MOST_DECAY = 0.05  # that is suggested
+GAINED = 0.05  # in accuracy, or of the error, after the loss was best
 STRONG = {"weight_decay": 0.1, "optimizer": 1.0, "l1": 0.01, "max_norm": math.inf}
 STRONG_NOISE = 0.8
 FEW_EPOCHS, FEW_STEPS = 3, 200  # runs shorter than both have hardly begun
+MOST_TIMES = 40.0  # longer than before
+FAR, FAR_ENOUGH = 0.7, 6.0  # how far the weights should at least be able to travel, per their size, and better should
 
 
-def overfitting(view: View) -> Iterator[Finding]:
-    """The validation loss rises while the training loss falls."""
-    record, data = view.record, view.record.data
-    curve = record.curves.get("loss")
+class Gap(NamedTuple):
+    """Between the losses on training and validation examples.
+
+    Attributes:
+        best: index of the best validation loss.
+        end: the last validation loss, over a tenth of the run.
+        rise: from the best to the last, per what there is to learn.
+        behind: skill on the training split that is missing on the validation split.
+        rising: whether the validation loss rose; otherwise the gap is there without.
+    """
+
+    best: int
+    end: float
+    rise: float
+    behind: float
+    rising: bool
+
+
+def _gap(view: View) -> Gap | None:
+    """The gap, if there is one worth speaking of."""
+    data, curve = view.record.data, view.record.curves.get("loss")
     if data is None or not curve or len(curve.values) < 4 or not math.isfinite(view.train_loss):
-        return
+        return None
     values = np.asarray(curve.values)
     best = int(np.nanargmin(values))
     end = float(np.nanmean(values[-max(1, len(values) // 10) :]))
@@ -30,26 +57,66 @@ def overfitting(view: View) -> Iterator[Finding]:
     reliable = end - values[best] > 0.1 * abs(values[best])
     rising = rise > GAP and gap > GAP and reliable and curve.steps[best] < 0.8 * curve.steps[-1]
     behind = view.skill("train") - view.skill("validation")
-    memorised = view.learned > 0.9 and gap > GAP and behind > 0.2
+    memorised = view.learned > 0.9 and gap > 0.1 and behind > max(0.1, min(1.5 * view.margin, CHANCE))
     # A handful of validation examples has a loss of its own.
     few = data.examples.get("validation", 0) < CERTAIN and rise < 2
-    if few or not (rising or memorised):
+    return Gap(best, end, rise, behind, bool(rising)) if (rising or memorised) and not few else None
+
+
+def overfitting(view: View) -> Iterator[Finding]:
+    """The validation loss rises while the training loss falls."""
+    record, gap = view.record, _gap(view)
+    if gap is None or record.data is None:
         return
-    opened = curve.steps[best]
-    kept = [*record.penalties, *record.noise] or ["weight_decay"]
-    decay = () if record.penalties else ("regularizer.weight_decay.strength=0.01",)
-    names = ",".join(dict.fromkeys(["weight_decay", *(n for n in kept if n != "optimizer"), "early_stopping"]))
+    curve = record.curves["loss"]
+    opened, lowest = curve.steps[gap.best], curve.values[gap.best]
+    count = record.data.examples.get("train", 0)
+    course = (
+        f"Since step {opened} the validation loss has risen from {lowest:.3g} to {gap.end:.3g}"
+        if gap.rising
+        else f"The validation loss stays at {gap.end:.3g}"
+    )
     yield Finding(
         "overfitting",
-        f"Since step {opened} the validation loss has risen from {values[best]:.3g} to {end:.3g} while the training "
-        f"loss fell to {view.train_loss:.3g}: the network learns its training examples by heart.",
-        {"best validation loss": float(values[best]), "validation loss": end, "training loss": view.train_loss},
-        (f"regularizer=[{names}]", *decay, f"regularizer.early_stopping.patience={max(5, len(values) // 50)}"),
+        f"{course} while the training loss fell to {view.train_loss:.3g}: the network learns its {count} "
+        "training examples by heart. Regularization narrows the gap; more examples, where they can be had, close it.",
+        {"best validation loss": lowest, "validation loss": gap.end, "training loss": view.train_loss}
+        | {"training examples": count},
+        _regularization(record, count, len(curve.values), gentle=_gained(record, gap.best) > GAINED),
         step=opened,
         # A loss that rises for its confidence alone costs no predictions.
-        severity="fault" if behind > GAP or view.weak or math.isnan(behind) else "note",
-        certain=rise > 4 * GAP,
+        severity="fault" if gap.behind > GAP or view.weak or math.isnan(gap.behind) else "note",
+        certain=gap.rise > 4 * GAP,
     )
+
+
+def _gained(record: RunRecord, best: int) -> float:
+    """How much better the predictions still became after the loss was best: in accuracy, or per error."""
+    curve = record.curves.get(record.primary_metric)
+    if not curve or len(curve.values) <= best:
+        return 0.0
+    then, last = curve.values[best], curve.values[-1]
+    return (then - last) / max(then, 1e-12) if record.task is Task.REGRESSION else last - then
+
+
+def _regularization(record: RunRecord, examples: int, validations: int, gentle: bool) -> tuple[str, ...]:
+    """Weight decay, dropout and early stopping together, besides what is in use.
+
+    A penalty on the mean loss stands for a prior, whose weight against the data falls with their number. Where the
+    predictions became better although the loss rose, the network needs its freedom: then it is a little decay alone.
+    """
+    present = {name for name in (*record.penalties, *record.noise) if name != "optimizer"}
+    more = [] if gentle else ["dropout", "early_stopping"] if len(record.weights) > 1 else ["early_stopping"]
+    names = dict.fromkeys(["weight_decay", *more[:-1], *sorted(present), *more[-1:]])
+    own = record.penalties.get("weight_decay", 0.0)
+    usual = min(MOST_DECAY, 2 / max(examples, 1)) * (0.4 if gentle else 1.0)
+    strength = max(usual, min(3 * own, MOST_DECAY), own)
+    overrides = [f"regularizer=[{','.join(names)}]", f"regularizer.weight_decay.strength={rounded(strength)}"]
+    if "dropout" in more and "dropout" not in present:
+        overrides.append("regularizer.dropout.p=0.3")
+    if "early_stopping" in more:
+        overrides.append(f"regularizer.early_stopping.patience={max(10, validations // 8)}")
+    return tuple(overrides)
 
 
 def trend(view: View) -> float:
@@ -63,34 +130,50 @@ def trend(view: View) -> float:
 
 
 def still_improving(view: View) -> Iterator[Finding]:
-    """Training ended while the loss was falling."""
+    """Training ended while the loss was falling, or before the weights had moved far enough for anything to happen."""
     record = view.record
     rates = record.rates[np.isfinite(record.rates)]
     ended = record.status == "completed" and record.steps >= record.total_steps
-    fall = trend(view)
     if not ended or not len(rates) or rates[-1] < 0.02 * rates.max() or view.learned > 0.98:
         return
+    if not (view.weak and view.shortfall > CLEARLY_SHORT):
+        return
+    fall, travelled = trend(view), view.travelled
     curve = record.curves.get("loss")
     newest = not curve or min(curve.values) >= 0.98 * curve.values[-1] - 1e-12 or curve.values[-1] < 0
     few = record.steps < FEW_EPOCHS * record.steps_per_epoch and record.steps < FEW_STEPS
-    short = view.weak and view.shortfall > CLEARLY_SHORT
-    if not (((fall > 0.03 and newest) or few) and short) or (view.tiny and not few):
+    begun = travelled < FAR
+    if not ((fall > 0.03 and newest) or few or begun) or (view.tiny and not few):
         return
-    steps = max(10 * record.total_steps, 500) if few else 4 * record.total_steps
-    by_epoch = steps % record.steps_per_epoch == 0
-    length = (
-        (f"trainer.epochs={steps // record.steps_per_epoch}",)
-        if by_epoch
-        else ("trainer.epochs=null", f"trainer.steps={steps}")
+    why = (
+        f"in its last quarter the training loss still fell by {fall:.0%} of what there is to learn"
+        if fall > 0.03
+        else f"all updates together moved the weights by {travelled:.0%} of their size at most"
+        if begun
+        else "that is too little to judge it by"
     )
+    epochs = record.steps / record.steps_per_epoch
     yield Finding(
         "still_improving",
-        f"The run ended after {record.steps} steps ({record.steps / record.steps_per_epoch:.3g} epochs), and in its "
-        f"last quarter the training loss fell by {fall:.0%} of what there is to learn: it stopped too early.",
-        {"fall in the last quarter": fall, "shortfall": view.shortfall},
-        length,
+        f"The run ended after {record.steps} steps ({epochs:.3g} epochs), and {why}: it stopped too early.",
+        {"fall in the last quarter": fall, "shortfall": view.shortfall, "travelled": travelled},
+        _longer(view, few),
         step=record.steps,
     )
+
+
+def _longer(view: View, few: bool) -> tuple[str, ...]:
+    """As many steps as let the weights move by several times their size, at least four times as many as before."""
+    record = view.record
+    times = FAR_ENOUGH / view.travelled if view.travelled > 0 else 4.0
+    steps = max(record.total_steps * min(max(times, 4.0), MOST_TIMES), 500 if few else 0)
+    length = (
+        f"trainer.steps={math.ceil(steps)}"
+        if record.by_steps
+        else f"trainer.epochs={math.ceil(steps / record.steps_per_epoch)}"
+    )
+    rate = suggested_rate(View(dataclasses.replace(record, total_steps=math.ceil(steps))))
+    return (length, f"optimizer.learning_rate={rounded(rate)}") if rate > 1.5 * record.learning_rate else (length,)
 
 
 def no_learning(view: View) -> Iterator[Finding]:
@@ -102,6 +185,8 @@ def no_learning(view: View) -> Iterator[Finding]:
     limit = max(0.1, min(view.margin, CHANCE))
     if skill > limit or data.reference > limit or data.examples.get("validation", 0) < CERTAIN:
         return
+    if data.examples.get("train", 0) < TELLING:
+        return
     yield Finding(
         "no_learning",
         "On the validation split the network does not beat the best constant prediction, and neither do nearest "
@@ -112,11 +197,11 @@ def no_learning(view: View) -> Iterator[Finding]:
 
 def too_strong(view: View) -> Iterator[Finding]:
     """A penalty or noise that leaves the network nothing to learn with."""
-    if not (view.weak or view.learned < 0.3):
-        return
     record = view.record
+    bad = view.weak or view.learned < 0.3
     for name, strength in record.penalties.items():
-        if strength >= STRONG.get(name, math.inf):
+        limit = STRONG.get(name, math.inf)
+        if strength >= limit if bad else strength >= 10 * limit and view.learned < 0.9:
             key = "optimizer.weight_decay" if name == "optimizer" else f"regularizer.{name}.strength"
             yield Finding(
                 "penalty_too_strong",
@@ -127,7 +212,7 @@ def too_strong(view: View) -> Iterator[Finding]:
             )
             return
     for name, p in record.noise.items():
-        if p >= STRONG_NOISE:
+        if p >= STRONG_NOISE and bad:
             yield Finding(
                 "penalty_too_strong",
                 f"With {name} at p = {p:g} hardly any signal passes in training.",
@@ -143,14 +228,16 @@ def underfitting(view: View) -> Iterator[Finding]:
     train = view.skill("train")
     if not view.weak or record.status != "completed" or math.isnan(train) or record.data is None:
         return
-    if view.shortfall < CLEARLY_SHORT:
+    if view.shortfall < CLEARLY_SHORT and not view.tiny:
         return
     if train > record.data.reference - 0.05 or (trend(view) > 0.05 and not view.tiny):
         return
     linear = len(record.weights) <= 1
     capacity = max((w.shape[0] for w in list(record.weights)[:-1]), default=0)
     wider = max(64, 2 * capacity)
-    remedy = ("architecture=mlp",) if linear else (f"architecture.widths=[{wider},{wider}]",)
+    remedy: tuple[str, ...] = ("architecture=mlp",) if linear else (f"architecture.widths=[{wider},{wider}]",)
+    if record.data.floor is None and not record.clipped:
+        remedy = (*remedy, "trainer.clip_norm=1")  # a likelihood without an upper bound is steep near a perfect fit
     yield Finding(
         "underfitting",
         f"Even on its own training data the network avoids only {train:.0%} of the errors of a constant, where simple "

@@ -74,7 +74,10 @@ def _split_facts(trainer: Trainer, name: str, rows: int) -> list[SplitFacts]:
     losses = trainer.loss.losses(outputs, split.targets).double()
     prediction = trainer.loss.prediction(outputs)
     scale = trainer.members[0].dataset.target_std
-    metric = trainer.loss.metrics(prediction, split.targets, scale)[trainer.primary_metric].tolist()
+    if trainer.primary_metric == "accuracy":
+        metric = (prediction.argmax(-1) == split.targets).double().mean(1).tolist()
+    else:
+        metric = trainer.loss.metrics(prediction, split.targets, scale)[trainer.primary_metric].tolist()
     regression = trainer.members[0].dataset.task is Task.REGRESSION
     classes = trainer.members[0].dataset.target_size
     facts = []

@@ -11,7 +11,9 @@ from nnlab.diagnosis.view import View
 COLLAPSED = 0.97
 IMBALANCED = 5.0
 MISSED, FOUND = 0.35, 0.9
-MISMATCH = 0.1
+MISMATCH, STALE = 0.1, 0.1
+SETTLED = 200  # steps after which running statistics should have arrived
+WITH_SWITCH = ("mlp", "convnet")  # architectures whose batch norm is an option
 
 
 def collapse(view: View) -> Iterator[Finding]:
@@ -26,7 +28,8 @@ def collapse(view: View) -> Iterator[Finding]:
     # Weights that make up for rare classes are what they should be.
     shares = [w * n for w, n in zip(weights, data.class_counts, strict=False)]
     skewed = bool(shares) and max(shares) > 20 * max(min(shares), 1e-12) and view.weak
-    if not skewed and (most < COLLAPSED * total or share > 0.8):
+    # A network of one or two units collapses for want of units, which is another finding.
+    if not skewed and (most < COLLAPSED * total or share > 0.8 or view.tiny):
         return
     why = (
         f"The class weights {', '.join(f'{w:.3g}' for w in weights)} tell the loss to care for little else."
@@ -77,20 +80,25 @@ def mismatch(view: View) -> Iterator[Finding]:
     excess = (facts.loss - tail) / data.scale
     clear = excess > MISMATCH and facts.loss > 1.5 * tail
     harmful = view.weak and excess > 0.02 and facts.loss > 3 * tail
-    if not (view.record.batch_norm or view.record.noise) or not (clear or harmful):
+    # The share of the running statistics that is still their initial value.
+    momentum = view.record.norm_momentum
+    stale = (1 - momentum) ** view.record.steps if math.isfinite(momentum) else 0.0
+    behind = stale > STALE and view.record.steps >= SETTLED and (view.weak or view.shortfall > 0.05)
+    if not (view.record.batch_norm or view.record.noise) or not (clear or harmful or behind):
         return
     part = "batch norm" if view.record.batch_norm else next(iter(view.record.noise))
-    remedy: tuple[str, ...] = ("architecture=mlp", "architecture.batch_norm=false")
+    own = () if view.record.architecture in WITH_SWITCH else ("architecture=mlp",)
+    remedy: tuple[str, ...] = (*own, "architecture.batch_norm=false")
     if not view.record.batch_norm:
         remedy = (f"regularizer.{part}.p=0.2",)
     elif view.record.batch_size < 8:
         remedy = ("trainer.batch_size=32",)
     elif view.record.norm_momentum < 0.01:
-        remedy = ("architecture=mlp", "architecture.batch_norm=true")
+        remedy = (*own, "architecture.batch_norm=true")
     yield Finding(
         "train_evaluation_mismatch",
         f"The same training examples have a loss of {tail:.3g} in training mode but {facts.loss:.3g} in evaluation "
         f"mode: {part} behaves differently there. Its running statistics come from too few or too small batches.",
-        {"training mode": tail, "evaluation mode": facts.loss},
+        {"training mode": tail, "evaluation mode": facts.loss, "stale share": stale},
         remedy,
     )

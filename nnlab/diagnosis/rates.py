@@ -1,22 +1,32 @@
 """Findings about the learning rate: too high, too low, decayed too early, and updates of an unusual size.
 
-An update of about a thousandth of the weight is healthy (Karpathy, notes of CS231n), which also gives the rate to try:
-the present one times the wanted ratio over the measured one.
+The first update, measured before a wrong rate has spoiled the network, also gives the rate to try: the present one
+times the wanted update-to-weight ratio over the measured one. T updates in random directions travel sqrt(T) times as
+far as one, so that updates of 0.5 / sqrt(T) of the weights let them move by half of their size; for long runs that
+comes near a thousandth, the usual rule of thumb (notes of CS231n). Gradients shrink as a network learns, so rules that
+do not normalise them may start with larger updates.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from statistics import median  # numpy's loads its masked arrays first
 
 import numpy as np
 
 from nnlab.diagnosis.finding import Finding
+from nnlab.diagnosis.record import RunRecord
 from nnlab.diagnosis.view import EARLY, View, rounded
 
 USUAL = {"adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3, "adagrad": 0.02, "adadelta": 1.0, "sgd": 0.1, "momentum": 0.1}
 USUAL |= {"heavy_ball": 0.01, "nesterov": 0.01}
-HEALTHY = 5e-3  # the update-to-weight ratio that a suggested rate aims at
+# Rules whose updates are of the rate's size whatever the gradient's, with the size of the first against later ones:
+# that of RMSProp is 1 / sqrt(1 - gamma), for want of a bias correction.
+NORMALISED = {"adam": 1.0, "adamw": 1.0, "rmsprop": 3.2, "adagrad": 1.0}
+TRAVEL = 0.5  # part of their size that the weights should move by; see above
+FIRST = {"heavy_ball": 0.02, "nesterov": 0.02}  # the first update-to-weight ratio that suits the other rules,
+PLAIN = 0.05  # and those whose steps do not add up
 HIGH_EARLY = 0.25  # a ratio in the first steps from which weights are overwritten rather than adjusted
 HIGH_LATE = 0.05
 LOW = 2e-4
@@ -30,14 +40,19 @@ def suggested_rate(view: View) -> float:
     ratio = _early_ratio(view)
     if not 0 < ratio < math.inf:
         return usual
-    estimate = record.learning_rate * HEALTHY / ratio
-    return min(max(estimate, usual / 3), usual * 5)
+    wanted = FIRST.get(record.optimizer, PLAIN)
+    if record.optimizer in NORMALISED:
+        wanted = NORMALISED[record.optimizer] * TRAVEL / math.sqrt(max(record.total_steps, 1))
+    # A schedule may begin with a smaller rate than the configured one.
+    share = float(record.rates[0]) / record.learning_rate if len(record.rates) else 1.0
+    estimate = record.learning_rate * (share if 0 < share < math.inf else 1.0) * wanted / ratio
+    return min(max(estimate, usual / 3), usual * (5 if record.optimizer in NORMALISED else 3))
 
 
 def _early_ratio(view: View) -> float:
-    """The first ratio that was measured: later ones may be those of a network that has exploded already."""
-    values = [v for s, v in zip(view.update_ratio.steps, view.update_ratio.values, strict=True) if s <= EARLY and v > 0]
-    return values[0] if values else math.nan
+    """The first ratio, the geometric mean over the weights: later ones may be those of an exploded network."""
+    first = [v for v in view.early("update_ratio").values() if 0 < v < math.inf]
+    return math.exp(sum(map(math.log, first)) / len(first)) if first else math.nan
 
 
 def exploded(view: View) -> Iterator[Finding]:
@@ -55,7 +70,7 @@ def exploded(view: View) -> Iterator[Finding]:
         f"The loss {what} at step {step}; the last good state is that of step {record.best_step}. Each update made the "
         "next gradient larger.",
         {"first loss": view.first_loss, "last loss": last, "last good step": record.best_step},
-        ("trainer.clip_norm=1",) if not record.clipped else (),
+        _bounded(record),
         layer=layer or None,
         step=step,
         certain=True,
@@ -75,15 +90,15 @@ def too_high(view: View) -> Iterator[Finding]:
     record = view.record
     ratios = view.update_ratio
     early = max((v for s, v in zip(ratios.steps, ratios.values, strict=True) if 1 < s <= EARLY), default=math.nan)
-    if math.isnan(early):
-        early = max(ratios.values[:1], default=math.nan)
-    late = float(np.median([v for s, v in zip(ratios.steps, ratios.values, strict=True) if s > EARLY] or [math.nan]))
+    first = max(ratios.values[:1], default=math.nan)
+    early = first if math.isnan(early) else early
+    late = float(median([v for s, v in zip(ratios.steps, ratios.values, strict=True) if s > EARLY] or [math.nan]))
     diverged = record.status == "diverged" or _grew(view)
     noisy = _oscillation(view)
     jumps = early > HIGH_EARLY or late > HIGH_LATE
     bad = view.weak or (not record.splits and view.learned < 0.3)
     windows = view.windows
-    falls = len(windows) > 1 and bool((np.diff(windows) < 0).mean() > 0.7) and view.learned > 0.3
+    falls = len(windows) > 1 and bool((np.diff(windows) < 0).mean() > 0.7) and view.learned > 0.3 and first < 1
     if not (diverged or (jumps and bad and not falls and record.steps >= 20)):
         return
     rate = suggested_rate(view)
@@ -94,10 +109,20 @@ def too_high(view: View) -> Iterator[Finding]:
         f"With a learning rate of {record.learning_rate:g} {manner}: each step overshoots the minimum of the loss "
         f"along the gradient. The first updates were {_percent(early)} of the weights; about 0.1-1% is healthy.",
         {"learning rate": record.learning_rate, "update ratio": early, "late update ratio": late, "noise": noisy},
-        (f"optimizer.learning_rate={rounded(rate)}",),
+        (f"optimizer.learning_rate={rounded(rate)}", *_falling(record), *(_bounded(record) if diverged else ())),
         step=ratios.steps[0] if ratios else None,
         certain=diverged,
     )
+
+
+def _falling(record: RunRecord) -> tuple[str, ...]:
+    """A rate that falls to zero is forgiving of where it starts."""
+    return ("scheduler=cosine",) if record.scheduler == "constant" else ()
+
+
+def _bounded(record: RunRecord) -> tuple[str, ...]:
+    """A bound on the gradient, so that one steep place does not undo the run."""
+    return () if record.clipped else ("trainer.clip_norm=1",)
 
 
 def _oscillation(view: View) -> float:
@@ -110,7 +135,11 @@ def _oscillation(view: View) -> float:
 
 
 def _percent(ratio: float) -> str:
-    return "an unknown share" if math.isnan(ratio) else f"{100 * ratio:.2g}%"
+    if math.isnan(ratio):
+        return "an unknown share"
+    if ratio < 1:
+        return f"{100 * ratio:.2g}%"
+    return f"{ratio:.2g} times the size" if ratio < 100 else "many times the size"
 
 
 def too_low(view: View) -> Iterator[Finding]:
@@ -121,16 +150,16 @@ def too_low(view: View) -> Iterator[Finding]:
     if not ratios or not bad or record.steps < 20:
         return
     highest = float(np.max(record.rates[np.isfinite(record.rates)], initial=0.0))
-    moved = float(np.median(ratios)) * record.steps
+    moved = float(median(ratios)) * record.steps
     if not (max(ratios) < 5 * LOW and moved < 0.5) or highest <= 0:
         return
     rate = max(suggested_rate(view), 10 * record.learning_rate)
     yield Finding(
         "learning_rate_too_low",
-        f"The weights hardly move: one update changes them by {_percent(float(np.median(ratios)))}, all {record.steps} "
+        f"The weights hardly move: one update changes them by {_percent(float(median(ratios)))}, all {record.steps} "
         f"together by at most {_percent(moved)}. At a rate of {record.learning_rate:g} training would take far longer.",
-        {"learning rate": record.learning_rate, "update ratio": float(np.median(ratios)), "learned": view.learned},
-        (f"optimizer.learning_rate={rounded(rate)}",),
+        {"learning rate": record.learning_rate, "update ratio": float(median(ratios)), "learned": view.learned},
+        (f"optimizer.learning_rate={rounded(rate)}", *_falling(record)),
         certain=record.steps >= 100,
     )
 
@@ -146,12 +175,14 @@ def decayed_too_early(view: View) -> Iterator[Finding]:
     if share > 0.5 or rates[-1] > rates.max() / 20:
         return
     fraction = float(rates[-1] / rates.max())
+    rate = suggested_rate(view)
+    faster = (f"optimizer.learning_rate={rounded(rate)}",) if rate > 2 * record.learning_rate else ()
     yield Finding(
         "learning_rate_decayed_too_early",
         f"From step {high[-1] + 1} on, after {share:.0%} of the run, the learning rate was {fraction:.1g} of its "
         "highest, and the loss stayed where it was, although there was more to learn.",
         {"share of the run": float(share), "last rate": float(rates[-1]), "shortfall": view.shortfall},
-        ("scheduler=cosine",),
+        ("scheduler=cosine", *faster),
         step=int(high[-1]) + 1,
     )
 
@@ -162,8 +193,9 @@ def unusual_updates(view: View) -> Iterator[Finding]:
         values = [v for s, v in zip(series.steps, series.values, strict=True) if s > EARLY and math.isfinite(v)]
         if len(values) < 3:
             continue
-        ratio = float(np.median(values))
-        if 0 < ratio < 1e-6 or ratio > 0.1:
+        ratio = float(median(values))
+        converged = view.learned > 0.98  # then nothing is left to move for
+        if (0 < ratio < 1e-6 and not converged) or ratio > 0.1:
             size = "large" if ratio > 0.1 else "small"
             wanted = view.record.learning_rate * (0.01 / ratio if ratio > 0.1 else 1e-4 / ratio)
             yield Finding(

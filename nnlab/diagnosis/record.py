@@ -31,7 +31,6 @@ class DataFacts:
     Attributes:
         examples: number of examples by split.
         input_mean, input_std: smallest and largest over the features (constant features left out).
-        finite: whether all inputs and targets are finite.
         class_counts: of the training split; empty for regression.
         target_mean, target_std: largest absolute mean and largest standard deviation of regression targets.
         shared: fraction of validation examples (inputs and target) that are in the training split too.
@@ -48,7 +47,6 @@ class DataFacts:
     examples: Mapping[str, int]
     input_mean: tuple[float, float]
     input_std: tuple[float, float]
-    finite: bool
     class_counts: tuple[int, ...]
     target_mean: float
     target_std: float
@@ -137,7 +135,8 @@ class RunRecord:
         curves: validation curves by metric, such as `loss` and `accuracy`.
         statistics: other series by tag, such as `gradient_norm/linear1.weight`.
         best_step: the step of the best validation.
-        optimizer, activation: options in use, such as `adam` and `relu`.
+        optimizer, activation, architecture, scheduler: options in use, such as `adam` and `relu`.
+        by_steps: whether the length of the run was given in steps rather than epochs.
         learning_rate, batch_size: as configured.
         penalties: strengths by option, such as `weight_decay`.
         noise: drop probabilities by option, such as `dropout`.
@@ -163,6 +162,9 @@ class RunRecord:
     best_step: int = 0
     optimizer: str = ""
     activation: str = ""
+    architecture: str = ""
+    scheduler: str = ""
+    by_steps: bool = False
     learning_rate: float = float("nan")
     batch_size: int = 0
     penalties: Mapping[str, float] = dataclasses.field(default_factory=dict)

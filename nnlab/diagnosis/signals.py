@@ -36,7 +36,8 @@ def vanishing(view: View) -> Iterator[Finding]:
         return
     name, smallest = next(iter(gradients.items()))
     quiet = [(layer, std) for layer, std in stds.items() if std < QUIET]
-    faint = smallest / largest < VANISHED
+    # Batch norm restores the signal; there the gradient's size says how large the weights are.
+    faint = smallest / largest < VANISHED and not view.record.batch_norm
     if not (faint or quiet):
         return
     overrides = ["activation=relu"] if view.record.activation in SATURATING else []
@@ -74,7 +75,7 @@ def exploding(view: View) -> Iterator[Finding]:
     yield Finding(
         "exploding_gradients",
         f"At the first step the signal grows {growth:.3g}-fold from layer `{layers[0]}` to `{layers[-1]}`, and the "
-        f"gradient has a norm of {norm:.3g}: the initial weights are too large for a network this deep.",
+        f"gradient has a norm of {norm:.3g}: initial weights this large do not keep the size of the signal.",
         {"growth": growth, "gradient norm": norm, "first loss": view.first_loss},
         (f"initialization={sound_initialization(view)}", "initialization.scale=1"),
         layer=layers[-1],
@@ -96,7 +97,7 @@ def dead(view: View) -> Iterator[Finding]:
     layer, fraction = max(found.items(), key=lambda item: item[1])
     when = "already before the first update" if start else "at the end"
     why = (
-        "its biases or weights push the inputs of the activation below zero"
+        "their biases or weights push the inputs of the activation below zero"
         if start
         else "a large update has pushed the inputs of the activation below zero for every example"
     )
@@ -121,7 +122,8 @@ def _fades(view: View, dead: dict[str, float]) -> bool:
 
 def saturated(view: View) -> Iterator[Finding]:
     """Units of sigmoid or tanh that sit where the activation is flat."""
-    if view.record.activation not in SATURATING or (not view.weak and view.record.splits) or view.tiny:
+    harmless = not view.weak and view.record.splits and not any(hockey_stick(view))
+    if view.record.activation not in SATURATING or harmless or view.tiny:
         return
     start = {n: v for n, v in view.early("activation_saturated").items() if v > SATURATED}
     end = {f.name: f.saturated for f in view.record.layers if f.saturated > SATURATED and f.kind in SATURATING}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from statistics import median  # numpy's loads its masked arrays first
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from nnlab.types import Task
 EARLY = 8  # steps whose statistics still describe the start
 CLEARLY_SHORT = 0.13  # the same, where nothing else is wrong
 CHANCE = 0.2  # the most that is put down to chance: the errors of a bad network have a large spread
+FEW = 30  # validation examples below which twice as much may be chance
 SHORT = 0.1  # skill behind the reference that counts as not having learned what is there
 
 
@@ -108,13 +110,21 @@ class View:
     @functools.cached_property
     def weak(self) -> bool:
         """Whether the network has clearly not learned what there is to learn."""
-        return self.shortfall > max(SHORT, min(1.5 * self.margin, CHANCE))
+        data = self.record.data
+        few = data is not None and 0 < data.examples.get("validation", 0) < FEW
+        return self.shortfall > max(SHORT, min(1.5 * self.margin, 2 * CHANCE if few else CHANCE))
 
     @property
     def tiny(self) -> bool:
         """Whether a linear model or a hidden layer of two units at most stands in the way."""
         hidden = list(self.record.weights)[:-1]
         return bool(self.record.weights) and min((w.shape[0] for w in hidden), default=0) <= 2
+
+    @property
+    def travelled(self) -> float:
+        """How far all updates together can have moved the weights, per their size; NaN where it was not measured."""
+        ratios = [value for value in self.update_ratio.values if value > 0]
+        return median(ratios) * self.record.steps if ratios else math.nan
 
     @functools.cached_property
     def update_ratio(self) -> Series:
@@ -150,11 +160,11 @@ def at(series: Series, step: int) -> float:
 
 
 def rounded(rate: float) -> str:
-    """A learning rate with one leading digit, 1, 2 or 5, as one would try it: 0.0234 is 0.02.
+    """The nearest learning rate with one leading digit, 1, 2 or 5, as one would try it: 0.0234 is 0.02.
 
-    >>> rounded(0.0234), rounded(0.00071), rounded(3.1)
-    ('0.02', '0.0005', '2')
+    >>> rounded(0.0234), rounded(0.0008), rounded(3.1)
+    ('0.02', '0.001', '2')
     """
     exponent = math.floor(math.log10(rate))
-    digit = max(d for d in (1, 2, 5) if d <= rate / 10**exponent * 1.0001)
+    digit = min((1, 2, 5, 10), key=lambda d: abs(math.log10(rate / 10**exponent / d)))
     return f"{digit * 10.0**exponent:.6g}"

@@ -72,8 +72,9 @@ def train(config: Config, directory: Path, overrides: Sequence[str], train_runs:
         "seconds": sum(each["seconds"] for each in done),
         "reason": "; ".join(each["reason"] for each in done if each["reason"]),
         "identity": run.identity,
+        "diagnosis": list({f["name"]: f for each in reversed(done) for f in each.get("diagnosis", [])}.values()),
     }
-    run.finish({**content, "diagnosis": [], "ensemble": report})
+    run.finish({**content, "ensemble": report})
     run.close()
     return Result(directory, ensemble=report, **content)
 

@@ -22,6 +22,7 @@ class Result:
         status: `completed`, `diverged`, `failed` or `interrupted`.
         metrics: `loss` and the task's metrics, at the best weights, by split.
         best_step, steps, seconds: when the weights were best, how long training was.
+        diagnosis: findings about it as plain values, as in `result.json`; see `nnlab.diagnosis`.
         signals: signals that interrupted it.
         trainer: the trainer with history and networks, where it ran in this process.
     """
@@ -35,6 +36,7 @@ class Result:
     reason: str = ""
     identity: str = ""
     ensemble: dict[str, Any] | None = None
+    diagnosis: Sequence[dict[str, Any]] = ()
     signals: Sequence[int] = ()
     trainer: Trainer | None = field(default=None, repr=False)
 

@@ -130,13 +130,13 @@ def finish(trainer: Trainer, run: Run, signals: Sequence[int]) -> Result:
         reason=reasons,
         identity=run.identity,
         ensemble=ensemble,
+        diagnosis=() if status == "interrupted" else findings_of(trainer.callbacks, list(run.members)),
         signals=tuple(signals),
         trainer=trainer,
     )
     if status != "interrupted":
         names = ("status", "metrics", "best_step", "steps", "seconds", "reason", "identity")
-        found = findings_of(trainer.callbacks, list(run.members))
-        content = {name: getattr(result, name) for name in names} | {"diagnosis": found}
+        content = {name: getattr(result, name) for name in names} | {"diagnosis": list(result.diagnosis)}
         run.finish(content | ({"ensemble": ensemble} if ensemble else {}))
     run.close()
     return result

@@ -7,6 +7,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from nnlab.launch.advice import advice
+from nnlab.launch.continuation import overrides_of
 from nnlab.launch.result import Result
 
 if TYPE_CHECKING:
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def print_summary(result: Result) -> None:
-    """A short table: metrics at the best weights, time, where the run is, and the command to look at it."""
+    """Metrics at the best weights, time, where the run is, how to look at it, and what is wrong, if anything is."""
     from rich.console import Console
 
     shown = result.metrics["test"]
@@ -29,6 +31,8 @@ def print_summary(result: Result) -> None:
     print(f"{result.status} in {result.seconds:.1f} s" + (f": {result.reason}" if result.reason else ""))
     print(f"run:  {result.directory}")
     print(f"look: nnlab board {shlex.quote(str(result.directory))}")
+    for line in advice(result.diagnosis, overrides_of(result.directory), result.directory):
+        print(line)
 
 
 def metrics_table(first: str, names: Sequence[str], title: str) -> Table:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
 
 from nnlab.commands.diagnose import diagnose_run, main
+from nnlab.commands.train import main as train_command
 from nnlab.config import compose
 from nnlab.errors import UserError
 from nnlab.launch.runs import train
@@ -17,6 +19,7 @@ COMMON = (
     "architecture.widths=[8,8]",
     "trainer.epochs=6",
     "callbacks=[statistics,diagnosis,checkpoint]",
+    "callbacks.diagnosis.share=1",  # looks whatever it costs
 )
 
 
@@ -73,3 +76,28 @@ def test_every_member_of_an_ensemble_is_diagnosed(tmp_path: Path) -> None:
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no run directory"):
         main([str(tmp_path)])
+
+
+def test_a_broken_run_ends_with_the_cause_and_a_command_that_mends_it(tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    overrides = [*COMMON, f"output_dir={tmp_path}", "initialization=gaussian", "initialization.std=0"]
+    broken = train_command(compose(*overrides), overrides)
+    lines = capsys.readouterr().out.splitlines()
+    assert next(line for line in lines if line.startswith("diagnosis: ")).startswith("diagnosis: symmetric units")
+    nnlab, train_, *suggested = shlex.split(next(line for line in lines if line.startswith("try: ")).split(None, 1)[1])
+    assert (nnlab, train_) == ("nnlab", "train")
+    assert broken.metrics["validation"]["accuracy"] < 0.6
+    mended = train_command(compose(*suggested, "trainer.epochs=30"), suggested)
+    assert mended.metrics["validation"]["accuracy"] > 0.8
+    assert not [finding for finding in mended.diagnosis if finding["name"] == "symmetric_units"]
+
+
+def test_a_sound_run_ends_without_a_word_about_it(tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    overrides = [*COMMON, f"output_dir={tmp_path}", "data.noise=0.1", "trainer.epochs=40"]
+    overrides += ["optimizer.learning_rate=0.01"]
+    result = train_command(compose(*overrides), overrides)
+    assert list(result.diagnosis) == []
+    assert "diagnosis" not in capsys.readouterr().out
+
+
+def test_a_run_is_diagnosed_unless_told_otherwise() -> None:
+    assert "diagnosis" in compose()["callbacks"]

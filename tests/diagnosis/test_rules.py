@@ -41,7 +41,6 @@ DATA = DataFacts(
     examples={"train": 600, "validation": 200, "test": 200},
     input_mean=(0.0, 0.0),
     input_std=(1.0, 1.0),
-    finite=True,
     class_counts=(300, 300),
     target_mean=0.0,
     target_std=0.0,
@@ -209,9 +208,36 @@ def test_a_cause_takes_its_symptoms_off_the_list() -> None:
 
 
 def test_overfitting_says_when_the_gap_opened_and_keeps_the_regularizers() -> None:
-    finding = diagnose(dataclasses.replace(PLANTED["overfitting"], noise={"dropout": 0.2}))[0]
+    falling = {"accuracy": Series(list(range(20, 201, 20)), [0.9, 0.95, 0.94, *[0.9] * 7])}
+    record = dataclasses.replace(changed(curves=RISING | falling), noise={"dropout": 0.2})
+    finding = diagnose(record)[0]
     assert finding.step == 40
     assert finding.overrides[0] == "regularizer=[weight_decay,dropout,early_stopping]"
+    assert not any(line.startswith("regularizer.dropout") for line in finding.overrides)
+
+
+def test_a_network_whose_predictions_still_improve_while_its_loss_rises_gets_a_little_decay_alone() -> None:
+    finding = diagnose(PLANTED["overfitting"])[0]
+    assert finding.overrides == ("regularizer=[weight_decay]", "regularizer.weight_decay.strength=0.001")
+
+
+def test_a_longer_run_is_suggested_in_the_unit_the_run_was_planned_in() -> None:
+    for by_steps, key in ((False, "trainer.epochs="), (True, "trainer.steps=")):
+        finding = diagnose(dataclasses.replace(PLANTED["still_improving"], by_steps=by_steps))[0]
+        assert finding.overrides[0].startswith(key)
+
+
+@pytest.mark.parametrize(("steps", "rate"), [(400, "0.005"), (40_000, "0.0005")])
+def test_the_suggested_rate_fits_the_first_update_and_the_length_of_the_run(steps: int, rate: str) -> None:
+    ratio = {"update_ratio/linear1.weight": series(1.0), "update_ratio/output.weight": series(1.0)}
+    record = changed(**FLAT, statistics=ratio, learning_rate=0.2, rates=np.full(STEPS, 0.2), total_steps=steps)
+    assert diagnose(record)[0].overrides[0] == f"optimizer.learning_rate={rate}"
+
+
+def test_running_statistics_that_have_not_arrived_are_a_mismatch() -> None:
+    record = changed(**FLAT, batch_norm=True, norm_momentum=1e-4, architecture="mlp")
+    finding = diagnose(record)[0]
+    assert (finding.name, finding.overrides) == ("train_evaluation_mismatch", ("architecture.batch_norm=true",))
 
 
 def test_nothing_is_blamed_on_the_outcome_while_training_has_hardly_begun() -> None:
@@ -224,7 +250,7 @@ def test_a_record_of_losses_alone_can_be_diagnosed() -> None:
     assert diagnose(bare) == []
 
 
-@pytest.mark.parametrize(("rate", "text"), [(0.0234, "0.02"), (1.0, "1"), (9.9, "5"), (1e-5, "1e-05")])
+@pytest.mark.parametrize(("rate", "text"), [(0.0234, "0.02"), (1.0, "1"), (9.9, "10"), (1e-5, "1e-05")])
 def test_suggested_rates_are_round(rate: float, text: str) -> None:
     assert rounded(rate) == text
 

@@ -20,7 +20,7 @@ DROPOUT = ["regularizer.dropout.p=0.5", "regularizer.dropout.input_p=0.2"]
 NETS = {
     "none": ["regularizer=[weight_decay]"],
     "dropout": ["regularizer=[dropout]", *DROPOUT],
-    "dropout and max-norm": ["regularizer=[dropout,max_norm]", "regularizer.max_norm.max_norm=2", *DROPOUT],
+    "dropout and max-norm": ["regularizer=[dropout,max_norm]", "regularizer.max_norm.max_norm=1", *DROPOUT],
     "DropConnect": ["regularizer=[dropconnect]"],
 }
 
@@ -83,15 +83,15 @@ def run(data: str, limit: int | None, width: int, epochs: int, seeds: int, masks
     table.append([f"dropout, weight scaling (same {len(inputs)} digits)", shown(1 - scaled, 2, percent=True)])
     table.append(["active units, none / dropout", f"{active['none']:.1%} / {active['dropout']:.1%}"])
     figure, axes = panels(3)
-    axes[0].bar([*error], [100 * e.mean() for e in error.values()], yerr=[100 * e.std() for e in error.values()])
-    axes[0].set(ylabel="test error %", title=f"{data}, {limit} examples")
-    axes[0].tick_params(axis="x", labelsize=6)
+    axes[0].barh([*error], [100 * e.mean() for e in error.values()], xerr=[100 * e.std() for e in error.values()])
+    axes[0].invert_yaxis()
+    axes[0].set(xlabel="test error %", title=f"{data}, {limit or 'all'} examples")
     axes[1].plot(range(1, masks + 1), 100 - 100 * sampled.mean(0), label="average over k masks")
     axes[1].axhline(100 - 100 * scaled.mean(), color="grey", linestyle=":", label="weight scaling")
-    axes[1].set(xlabel="k", ylabel="test error %", title="Monte-Carlo averaging", xscale="log")
+    axes[1].set(xlabel="masks k", ylabel="test error %", title="Monte-Carlo averaging", xscale="log")
     axes[2].plot(angles, entropy, "o-", label="entropy of the mean")
     axes[2].plot(angles, disagreement, "o-", label="mutual information")
-    axes[2].set(xlabel="degrees turned", ylabel="nats", title="Uncertainty")
+    axes[2].set(xlabel="degrees turned", ylabel="nats", title="Uncertainty of turned digits")
     axes[1].legend()
     axes[2].legend()
     results = {"scaled": scaled.tolist(), "sampled": sampled.tolist(), "entropy": entropy, "active": active}

@@ -13,14 +13,14 @@ from nnlab.build import load_dataset
 from nnlab.config import compose
 from nnlab.statistics import activations
 
-CONVNET: dict[str, Any] = {"limit": 1000, "channels": [8, 16], "epochs": 60, "seeds": 3, "rates": [0.003, 0.01, 0.03]}
+CONVNET: dict[str, Any] = {"limit": 1000, "channels": [8, 16], "epochs": 50, "seeds": 2, "rates": [0.01, 0.03]}
 QUICK: dict[str, Any] = {"data": "digits", "seeds": 3, "steps": 400, "rates": [0.1, 0.5], "depth": 6, "width": 32,
                          "convnet": None}  # fmt: skip
 RATES = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0]
 DEFAULT: dict[str, Any] = {"data": "mnist", "seeds": 3, "steps": 800, "rates": RATES, "depth": 8, "width": 64,
                            "convnet": CONVNET}  # fmt: skip
 FULL: dict[str, Any] = {**DEFAULT, "seeds": 10, "steps": 20000, "width": 128,
-                        "convnet": {**CONVNET, "limit": None, "channels": [32, 64], "rates": RATES[:3]}}  # fmt: skip
+                        "convnet": {**CONVNET, "limit": None, "channels": [32, 64], "rates": [0.001, 0.003, *RATES[:3]]}}  # fmt: skip
 TARGET = 0.25  # training loss at which the MLPs' convergence is read
 NAMES = ["sigmoid", "tanh", "relu", "leaky_relu", "prelu", "elu"]
 

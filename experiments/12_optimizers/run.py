@@ -9,7 +9,7 @@ import numpy as np
 from experiments.reporting import Evidence, panels, shown, smoothed
 from experiments.running import train
 
-ADAM: dict[str, Any] = {"limit": 5000, "widths": [256, 256], "epochs": 20}  # Kingma and Ba's two figures
+ADAM: dict[str, Any] = {"limit": 3000, "widths": [256, 256], "epochs": 20}  # Kingma and Ba's two figures
 QUICK: dict[str, Any] = {"data": "digits", "limit": None, "widths": [32], "epochs": 4, "seeds": 2, "batch": 32,
                          "adam": {"limit": None, "widths": [32], "epochs": 4}}  # fmt: skip
 DEFAULT: dict[str, Any] = {"data": "mnist", "limit": 3000, "widths": [64, 64], "epochs": 6, "seeds": 2, "batch": 100,

@@ -14,8 +14,8 @@ from nnlab.config import compose
 RATES = [0.001, 0.003, 0.01, 0.03]
 QUICK: dict[str, Any] = {"data": "digits", "limit": None, "nets": {"narrow": [16]}, "batch": 4, "epochs": 15,
                          "seeds": 4, "rates": [0.003, 0.01, 0.03]}  # fmt: skip
-DEFAULT: dict[str, Any] = {"data": "digits", "limit": None, "nets": {"narrow": [16], "wide": [128]}, "batch": 4,
-                           "epochs": 30, "seeds": 10, "rates": RATES}  # fmt: skip
+DEFAULT: dict[str, Any] = {"data": "digits", "limit": None, "nets": {"narrow": [16], "wide": [64]}, "batch": 4,
+                           "epochs": 20, "seeds": 10, "rates": RATES}  # fmt: skip
 FULL: dict[str, Any] = {"data": "mnist", "limit": None, "nets": {"narrow": [32], "wide": [800, 800]}, "batch": 16,
                         "epochs": 100, "seeds": 10, "rates": [0.0003, *RATES]}  # fmt: skip
 SCHEDULES = ("constant", "step", "cosine", "linear", "inverse_sqrt")

@@ -15,8 +15,8 @@ SIZE, METRICS = 5, ("accuracy", "nll", "brier", "ece")
 MNIST = ["data=mnist", "data/preprocessing=none", "regularizer.weight_decay.strength=0.001", "trainer.batch_size=50"]
 QUICK: dict[str, Any] = {"setting": ["data=digits", "trainer.batch_size=16"], "limits": [100, 300], "widths": [32],
                          "epochs": 20, "seeds": 4, "rates": [0.05]}  # fmt: skip
-DEFAULT: dict[str, Any] = {"setting": MNIST, "limits": [250, 1000, 2000], "widths": [64, 64], "epochs": 8, "seeds": 10,
-                           "rates": [0.02, 0.05, 0.1, 0.2]}  # fmt: skip
+DEFAULT: dict[str, Any] = {"setting": MNIST, "limits": [250, 1000, 2000], "widths": [64, 64], "epochs": 8, "seeds": 5,
+                           "rates": [0.05, 0.1, 0.2]}  # fmt: skip
 FULL: dict[str, Any] = {**DEFAULT, "limits": [1000, 10000, None], "widths": [200] * 3, "epochs": 40}
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,13 +186,20 @@ def save(
         evidence.figure.savefig(folder / "figure.png", dpi=DPI, facecolor="white")
     readme = folder / "README.md"
     if readme.exists():
-        lines = [f"- {'yes' if holds else '**no**'}: {sentence}" for sentence, holds in evidence.claims.items()]
-        chosen = _in_words(sizes or {}, "; ")
-        measured = (
-            f"`{command}`, {seconds:.0f} s on {where['hardware']} (load {where['load']} when it ended)."
-            + (f" Sizes: {chosen}." if chosen else "")
-            + " Numbers with ± are mean and standard deviation over the seeds.\n\n"
-            f"{markdown(evidence.table)}\n\n" + "\n".join(lines) + f"\n\nVerdict: **{evidence.verdict}**.\n\n"
-            "![figure](figure.png)\n"
-        )
-        readme.write_text(MEASURED.sub(lambda match: match.group(1) + measured + match.group(2), readme.read_text()))
+        text = measured(evidence, command, seconds, where, sizes or {})
+        readme.write_text(MEASURED.sub(lambda match: match.group(1) + text + match.group(2), readme.read_text()))
+
+
+def measured(
+    evidence: Evidence, command: str, seconds: float, where: Mapping[str, Any], sizes: Mapping[str, Any]
+) -> str:
+    """The part of a README between the marks: conditions, table, sentences, verdict, figure."""
+    chosen = _in_words(sizes, "; ")
+    conditions = (
+        f"`{command}`, {seconds:.0f} s on {where['hardware']} (load {where['load']} when it ended)."
+        + (f" Sizes: {chosen}." if chosen else "")
+        + " Numbers with ± are mean and standard deviation over the seeds."
+    )
+    lines = [f"- {'yes' if holds else '**no**'}: {sentence}" for sentence, holds in evidence.claims.items()]
+    parts = [textwrap.fill(conditions, 120), markdown(evidence.table), "\n".join(lines)]
+    return "\n\n".join([*parts, f"Verdict: **{evidence.verdict}**.", "![figure](figure.png)\n"])

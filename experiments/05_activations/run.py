@@ -20,7 +20,7 @@ RATES = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0]
 DEFAULT: dict[str, Any] = {"data": "mnist", "seeds": 3, "steps": 800, "rates": RATES, "depth": 8, "width": 64,
                            "convnet": CONVNET}  # fmt: skip
 FULL: dict[str, Any] = {**DEFAULT, "seeds": 10, "steps": 20000, "width": 128,
-                        "convnet": {**CONVNET, "limit": None, "channels": [32, 64], "rates": [0.001, 0.003, *RATES[:3]]}}  # fmt: skip
+                        "convnet": {**CONVNET, "limit": None, "channels": [32, 64], "rates": RATES[:3]}}  # fmt: skip
 TARGET = 0.25  # training loss at which the MLPs' convergence is read
 NAMES = ["sigmoid", "tanh", "relu", "leaky_relu", "prelu", "elu"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.reporting import Evidence, band, panels, shown, smoothed
+from experiments.reporting import Evidence, band, panels, plain, shown, smoothed
 from experiments.running import train
 from nnlab.config import compose
 
@@ -91,6 +91,7 @@ def run(data: str, limit: int | None, nets: dict[str, list[int]], batch: int, ep
     for ax, net in zip(axes[1:], nets, strict=True):
         ax.set(xlabel="first learning rate", ylabel="training loss at the end", title=f"{net.capitalize()} net")
         ax.set(xscale="log", yscale="log")
+        plain(ax.xaxis, rates)
     axes[0].legend()
     results = {net: {name: {"at highest rate": f.loss[i, -1].tolist(), "best": f.best(name).tolist(),
                             "test": f.chosen(name)[1].tolist()} for i, name in enumerate(SCHEDULES)}

@@ -15,7 +15,7 @@ DEFAULT: dict[str, Any] = {"data": "mnist", "limit": 500, "widths": [1, 2, 4, 8,
                            "seeds": 3, "pixels": 2, "l2": [0.03, 0.1, 0.3],
                            "l1": [0.003, 0.01, 0.03]}  # fmt: skip
 FULL: dict[str, Any] = {**DEFAULT, "limit": None, "widths": [1, 4, 16, 64, 256, 1024, 4096], "epochs": 400,
-                        "seeds": 20, "l2": [0.001, 0.01, *DEFAULT["l2"]], "l1": [0.0001, 0.001, *DEFAULT["l1"]]}  # fmt: skip
+                        "seeds": 20, "l2": [0.001, 0.01, *DEFAULT["l2"]], "l1": [0.001, *DEFAULT["l1"]]}  # fmt: skip
 
 
 def run(data: str, limit: int | None, widths: list[int], epochs: int, seeds: int, pixels: int, l2: list[float],

@@ -20,7 +20,7 @@ DROPOUT = ["regularizer.dropout.p=0.5", "regularizer.dropout.input_p=0.2"]
 NETS = {
     "none": ["regularizer=[weight_decay]"],
     "dropout": ["regularizer=[dropout]", *DROPOUT],
-    "dropout and max-norm": ["regularizer=[dropout,max_norm]", "regularizer.max_norm.max_norm=1", *DROPOUT],
+    "dropout and max-norm": ["regularizer=[dropout,max_norm]", "regularizer.max_norm.max_norm=2", *DROPOUT],
     "DropConnect": ["regularizer=[dropconnect]"],
 }
 

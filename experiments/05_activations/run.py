@@ -13,30 +13,30 @@ from nnlab.build import load_dataset
 from nnlab.config import compose
 from nnlab.statistics import activations
 
-CONVNET: dict[str, Any] = {"limit": 1000, "channels": [8, 16], "epochs": 50, "seeds": 2, "rates": [0.01, 0.03]}
+CONVNET: dict[str, Any] = {"limits": [1000, 4000], "channels": [8, 16], "epochs": 40, "seeds": 2, "rates": [0.01, 0.03]}
 QUICK: dict[str, Any] = {"data": "digits", "seeds": 3, "steps": 400, "rates": [0.1, 0.5], "depth": 6, "width": 32,
                          "convnet": None}  # fmt: skip
 RATES = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0]
 DEFAULT: dict[str, Any] = {"data": "mnist", "seeds": 3, "steps": 800, "rates": RATES, "depth": 8, "width": 64,
                            "convnet": CONVNET}  # fmt: skip
 FULL: dict[str, Any] = {**DEFAULT, "seeds": 10, "steps": 20000, "width": 128,
-                        "convnet": {**CONVNET, "limit": None, "channels": [32, 64], "rates": RATES[:3]}}  # fmt: skip
+                        "convnet": {**CONVNET, "limits": [4000, None], "channels": [32, 64], "seeds": 5}}  # fmt: skip
 TARGET = 0.25  # training loss at which the MLPs' convergence is read
 NAMES = ["sigmoid", "tanh", "relu", "leaky_relu", "prelu", "elu"]
 
 
-def krizhevsky(name: str, limit: int | None, channels: list[int], epochs: int, seeds: int,
-               rates: list[float]) -> dict[str, Any]:  # fmt: skip
+def krizhevsky(name: str, limit: int | None, convnet: dict[str, Any]) -> dict[str, Any]:
     """Epochs (seeds,) of a four-layer convnet on CIFAR-10 to 25 % training error, at the rate with the fewest."""
-    setting = ["data=cifar10", f"data.limit={limit or 'null'}", "optimizer=heavy_ball", f"trainer.epochs={epochs}"]
-    setting += ["architecture=convnet", f"architecture.channels={channels}", "architecture.hidden=64"]
+    setting = ["data=cifar10", f"data.limit={limit or 'null'}", "optimizer=heavy_ball"]
+    setting += ["architecture=convnet", f"architecture.channels={convnet['channels']}", "architecture.hidden=64"]
+    setting.append(f"trainer.epochs={convnet['epochs']}")
     data = load_dataset(compose(*setting))
     data = dataclasses.replace(data, validation=data.train, test=data.train)  # this is about training alone
     tried = []
-    for rate in rates:
+    for rate in convnet["rates"]:
         seen, rule = UntilTrained(0.25), [f"activation={name}", f"optimizer.learning_rate={rate}"]
-        train(*setting, *rule, seeds=range(seeds), data=data, callbacks=[seen])
-        took = np.array([seen.epochs.get(row, np.inf) for row in range(seeds)])
+        train(*setting, *rule, seeds=range(convnet["seeds"]), data=data, callbacks=[seen])
+        took = np.array([seen.epochs.get(row, np.inf) for row in range(convnet["seeds"])])
         tried.append({"rate": rate, "epochs": took, "curve": 100 * np.array(seen.errors[0])})
     return min(tried, key=lambda one: float(one["epochs"].mean()))
 
@@ -81,19 +81,18 @@ def run(data: str, seeds: int, steps: int, rates: list[float], depth: int, width
         < loss[depth, "sigmoid"].min(),
         "with two layers every activation learns": all(loss[2, name].max() < 1.0 for name in NAMES),
     }
-    if convnet:
-        found = {name: krizhevsky(name, **convnet) for name in ("relu", "tanh")}
+    for limit in convnet["limits"] if convnet else ():
+        found = {name: krizhevsky(name, limit, convnet) for name in ("relu", "tanh")}  # type: ignore[arg-type]
+        relu, tanh = (found[name]["epochs"] for name in found)
+        ratio, net = float(tanh.mean() / relu.mean()), f"convnet, {limit or 'all'} images"
+        axes[2].clear()  # the largest comes last
         for name, one in found.items():
-            epochs, label = f"{shown(one['epochs'], 1)} epochs to 25 % error", f"{name} ({one['rate']:g})"
-            table.append(["convnet, CIFAR-10", name, one["rate"], "", epochs, "-"])
-            axes[2].plot(range(1, len(one["curve"]) + 1), one["curve"], marker=".", label=label)
-            results[f"convnet {name}"] = {"rate": one["rate"], "epochs": one["epochs"].tolist()}
+            table.append([net, name, one["rate"], "", f"{shown(one['epochs'], 1)} epochs to 25 % error", "-"])
+            axes[2].plot(range(1, len(one["curve"]) + 1), one["curve"], marker="o", label=f"{name} ({one['rate']:g})")
+            results[f"{net}, {name}"] = {"rate": one["rate"], "epochs": one["epochs"].tolist()}
+        table.append([net, "tanh / relu", "", "", f"{ratio:.2f} times the epochs", "-"])
         axes[2].axhline(25, color="grey", linestyle=":")
-        axes[2].set(xlabel="epoch", ylabel="training error %", title="Convnet, CIFAR-10, best rates")
+        axes[2].set(xlabel="epoch", ylabel="training error %", title=f"CIFAR-10: {net}, best rates")
         axes[2].legend()
-        relu, tanh = (found[name]["epochs"] for name in ("relu", "tanh"))
-        results["tanh_over_relu"] = ratio = float(tanh.mean() / relu.mean())
-        table.append(["convnet, CIFAR-10", "tanh / relu", "", "", f"{ratio:.2f} times the epochs", "-"])
-        claims["convnet: ReLU needs fewer epochs than tanh, with every seed"] = bool((relu < tanh).all())
-        claims["convnet: a third of tanh's epochs or fewer (Krizhevsky: a sixth)"] = ratio >= 3
+        claims[f"{net}: tanh takes three times the epochs of ReLU or more (Krizhevsky: six times)"] = ratio >= 3
     return Evidence(results, claims, table, figure)

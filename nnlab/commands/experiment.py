@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
     if words[0] == "list":
         width = max(map(len, found))
         for name, folder in found.items():
-            print(f"{name:{width}}  {description(folder)}")
+            print(f"{name:{width}}  {verdict(folder):18}  {description(folder)}")
         return 0
     name = words[0].partition("_")[2] if words[0][:2].isdigit() else words[0]
     if name not in found:
@@ -88,6 +88,12 @@ def description(folder: Path) -> str:
     """The first sentence of an experiment's README: its title."""
     readme = folder / "README.md"
     return readme.read_text().partition("\n")[0].lstrip("# ") if readme.exists() else ""
+
+
+def verdict(folder: Path) -> str:
+    """What the recorded run of an experiment found: `reproduced`, `partly reproduced`, `not reproduced`."""
+    recorded = folder / "results.json"
+    return str(json.loads(recorded.read_text())["verdict"]) if recorded.exists() else "not recorded"
 
 
 def load(folder: Path) -> ModuleType:

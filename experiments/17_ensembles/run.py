@@ -91,7 +91,7 @@ def run(setting: list[str], limits: list[int | None], widths: list[int], epochs:
         for name, found in (("independent", averaged), ("snapshots", snapshots)):
             band(ax, range(1, SIZE + 1), as_error(found[metric]), name, marker="o")
         ax.axhline(as_error(longer[metric].mean()), color="grey", linestyle=":", label=f"one, {SIZE * epochs} epochs")
-        ax.set(xlabel="networks averaged", ylabel=label, title=label.capitalize())
+        ax.set(xlabel="networks averaged", ylabel=label, title=label.capitalize(), xticks=range(1, SIZE + 1))
         ax.legend()
     results = {name: {m: v.tolist() for m, v in found.items()} for name, found in ways.items()}
     gain = {str(n): {"gain": g.tolist(), "error": (1 - members[n]["accuracy"]).tolist()} for n, g in gains.items()}

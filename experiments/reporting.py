@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +17,14 @@ import torch
 
 import nnlab
 from nnlab.launch.runs import commit
+from nnlab.report.style import CYCLE, STYLE, line_style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MEASURED = re.compile(r"(<!-- measured -->\n).*?(<!-- end -->)", re.DOTALL)
-PALETTE = ["#2a6fbb", "#d1603d", "#3a9a5b", "#8a5ab5", "#c79a1e", "#4f5d6b", "#c0507f", "#41a8b0", "#7a5230", "#111111"]
+PALETTE = CYCLE
+DPI = 110
 
 
 @dataclass
@@ -69,27 +72,25 @@ def shown(values: Any, digits: int = 3, percent: bool = False) -> str:
 
 
 def style() -> Any:
-    """One quiet style, for the time of a `with` block."""
+    """The style of nnlab's figures, a little smaller for figures of several panels, for the time of a `with` block."""
     from cycler import cycler
     from matplotlib import rc_context
 
+    curves = [line_style(position) for position in range(24)]
     settings = {
-        "font.size": 9,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.grid": True,
-        "grid.alpha": 0.25,
-        "axes.titlesize": 10,
-        "axes.titleweight": "bold",
-        "axes.prop_cycle": cycler(color=PALETTE),
-        "legend.framealpha": 0.7,
-        "legend.edgecolor": "none",
-        "legend.fontsize": 8,
+        "font.size": 12,
+        "axes.titlesize": 13,
+        "axes.labelsize": 12,
+        "xtick.labelsize": 11,
+        "ytick.labelsize": 11,
+        "legend.fontsize": 10.5,
+        "lines.linewidth": 1.8,
+        "axes.prop_cycle": cycler(color=[c["color"] for c in curves], linestyle=[c["linestyle"] for c in curves]),
     }
-    return rc_context(settings)
+    return rc_context({**STYLE, **settings})
 
 
-def panels(columns: int = 1, rows: int = 1, width: float = 4.2, height: float = 3.2) -> tuple[Figure, Any]:
+def panels(columns: int = 1, rows: int = 1, width: float = 5.0, height: float = 3.9) -> tuple[Figure, Any]:
     """A figure and its axes (rows, columns), flattened."""
     from matplotlib.figure import Figure
 
@@ -102,6 +103,14 @@ def band(axes: Any, x: Any, values: Any, label: str, **style: Any) -> None:
     values = np.asarray(values, dtype=np.float64)
     (line,) = axes.plot(x, values.mean(0), label=label, **style)
     axes.fill_between(x, values.min(0), values.max(0), color=line.get_color(), alpha=0.15, linewidth=0)
+
+
+def plain(axis: Any, ticks: Sequence[float]) -> None:
+    """Write the numbers of a short logarithmic axis out, at `ticks` alone."""
+    from matplotlib.ticker import NullFormatter
+
+    axis.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+    axis.set_minor_formatter(NullFormatter())
 
 
 def smoothed(values: Any, window: int) -> np.ndarray:
@@ -131,6 +140,13 @@ def environment() -> dict[str, Any]:
     }
 
 
+def _in_words(sizes: Mapping[str, Any], between: str) -> str:
+    texts = {
+        key: f"({_in_words(value, ', ')})" if isinstance(value, Mapping) else value for key, value in sizes.items()
+    }
+    return between.join(f"{key} {value}" for key, value in texts.items())
+
+
 def _processor() -> str:
     try:
         found = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
@@ -139,14 +155,26 @@ def _processor() -> str:
     return found.group(1).strip() if found else platform.processor() or platform.machine()
 
 
-def save(evidence: Evidence, folder: Path, name: str, size: str, seconds: float) -> None:
-    """Write results.json and figure.png into `folder`, and the measured part of its README if it has one."""
+def save(
+    evidence: Evidence, folder: Path, name: str, size: str, seconds: float, sizes: Mapping[str, Any] | None = None
+) -> None:
+    """Write results.json and figure.png into `folder`, and the measured part of its README if it has one.
+
+    Args:
+        evidence: what was found.
+        folder: where to; made if it is not there.
+        name: of the experiment.
+        size: `quick`, `default` or `full`.
+        seconds: that it took.
+        sizes: the arguments of `run` that the size stands for.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     command = f"nnlab experiment {name}" + ("" if size == "default" else f" --{size}")
     where = environment()
     content: Mapping[str, Any] = {
         "experiment": name,
         "command": command,
+        "sizes": dict(sizes or {}),
         "verdict": evidence.verdict,
         "claims": {sentence: bool(holds) for sentence, holds in evidence.claims.items()},
         "results": evidence.results,
@@ -154,13 +182,24 @@ def save(evidence: Evidence, folder: Path, name: str, size: str, seconds: float)
         "environment": where,
     }
     (folder / "results.json").write_text(json.dumps(content, indent=1, default=float, ensure_ascii=False) + "\n")
-    evidence.figure.savefig(folder / "figure.png", dpi=110, facecolor="white")
+    with style():
+        evidence.figure.savefig(folder / "figure.png", dpi=DPI, facecolor="white")
     readme = folder / "README.md"
     if readme.exists():
-        lines = [f"- {'yes' if holds else '**no**'}: {sentence}" for sentence, holds in evidence.claims.items()]
-        measured = (
-            f"`{command}`, {seconds:.0f} s on {where['hardware']} (load {where['load']} when it ended):\n\n"
-            f"{markdown(evidence.table)}\n\n" + "\n".join(lines) + f"\n\nVerdict: **{evidence.verdict}**.\n\n"
-            "![figure](figure.png)\n"
-        )
-        readme.write_text(MEASURED.sub(lambda match: match.group(1) + measured + match.group(2), readme.read_text()))
+        text = measured(evidence, command, seconds, where, sizes or {})
+        readme.write_text(MEASURED.sub(lambda match: match.group(1) + text + match.group(2), readme.read_text()))
+
+
+def measured(
+    evidence: Evidence, command: str, seconds: float, where: Mapping[str, Any], sizes: Mapping[str, Any]
+) -> str:
+    """The part of a README between the marks: conditions, table, sentences, verdict, figure."""
+    chosen = _in_words(sizes, "; ")
+    conditions = (
+        f"`{command}`, {seconds:.0f} s on {where['hardware']} (load {where['load']} when it ended)."
+        + (f" Sizes: {chosen}." if chosen else "")
+        + " Numbers with ± are mean and standard deviation over the seeds."
+    )
+    lines = [f"- {'yes' if holds else '**no**'}: {sentence}" for sentence, holds in evidence.claims.items()]
+    parts = [textwrap.fill(conditions, 120), markdown(evidence.table), "\n".join(lines)]
+    return "\n\n".join([*parts, f"Verdict: **{evidence.verdict}**.", "![figure](figure.png)\n"])

@@ -84,7 +84,10 @@ def run(seeds: int, steps: int, widths: list[int]) -> Evidence:
     for name, by_width in rates.items():
         (line,) = axes.plot(widths, list(by_width.values()), "o-", label=name)
         axes.plot(widths, [PUBLISHED[name][w] for w in widths], "x", color=line.get_color(), markersize=8)
-    axes.set(xlabel="hidden units", ylabel=f"share of {seeds} seeds that learn XOR", title="XOR", ylim=(0, 1.03))
+    axes.set(
+        xlabel="hidden units", ylabel=f"share of {seeds} seeds that learn XOR", title="Trained networks", ylim=(0, 1.03)
+    )
+    axes.set_xticks(widths)
     axes.plot([], [], "x", color="grey", label="expected")
     axes.legend()
     results = {"success": rates, "single_unit_best_accuracy": float(one.max()), "separable": linear, "seeds": seeds}

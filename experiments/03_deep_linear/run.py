@@ -43,7 +43,7 @@ def run(seeds: int, steps: int) -> Evidence:
     """Train linear networks of four depths, and one with ReLU."""
     results: dict[str, Any] = {}
     table = [["layers", "activation", "training loss", "collapsed layer predicts within"]]
-    figure, (axes,) = panels(width=5.5)
+    figure, (axes,) = panels(width=7.0)
     for depth, activation in [(1, "identity"), (2, "identity"), (3, "identity"), (5, "identity"), (3, "relu")]:
         widths = f"architecture.widths={DEPTHS[depth]}".replace(" ", "")
         grid = train(*SHARED, f"activation={activation}", widths, f"trainer.steps={steps}", seeds=range(seeds))
@@ -51,12 +51,18 @@ def run(seeds: int, steps: int) -> Evidence:
         gap = max(collapse_gap(grid, row) for row in range(seeds)) if activation == "identity" else float("nan")
         results[f"{activation} {depth}"] = {"losses": losses.tolist(), "collapse_gap": gap}
         table.append([depth, activation, shown(losses, 4), f"{gap:.0e}" if np.isfinite(gap) else "-"])
-        label = f"{depth} layers, {'linear' if activation == 'identity' else activation}"
+        label = f"{depth} layer{'s' * (depth > 1)}, {'linear' if activation == 'identity' else activation}"
         band(axes, np.arange(1, steps + 1), grid.losses[0], label)
     floor = least_squares(grid)
     table.insert(1, ["linear regression", "-", f"{floor:.4f}", "-"])
     axes.axhline(floor, color="black", linestyle=":", label="linear regression")
-    axes.set(xlabel="step", ylabel="training loss", title="Depth without non-linearity", xscale="log", ylim=(0, 1))
+    axes.set(
+        xlabel="step",
+        ylabel="training loss (mean, and range of seeds)",
+        title="Depth without non-linearity",
+        xscale="log",
+        ylim=(0, 1),
+    )
     axes.legend()
     linear = [r for name, r in results.items() if name.startswith("identity")]
     claims = {

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from experiments.reporting import Evidence, panels, shown
+from experiments.reporting import Evidence, panels, plain, shown
 from experiments.running import train
 from nnlab.activation import ReLU
 from nnlab.architecture import MLP
@@ -86,6 +86,7 @@ def run(seeds: int, steps: int, widths: list[int], folds: int) -> Evidence:
     left.set_xscale("log", base=2)
     left.semilogy(widths, [v.mean() for v in by_width.values()], "o-")
     left.fill_between(widths, *zip(*[(v.min(), v.max()) for v in by_width.values()], strict=True), alpha=0.15)
+    plain(left.yaxis, [0.1, 0.2, 0.3, 0.5, 1.0])
     left.set(xlabel="units of the one hidden layer", ylabel="RMSE / std", title="Width: two sines")
     for label, values in (("one layer", shallow), ("three layers", deep)):
         line = right.errorbar(list(values), [v.mean() for v in values.values()], [v.std() for v in values.values()],

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.reporting import Evidence, panels, shown
+from experiments.reporting import PALETTE, Evidence, panels, shown
 from experiments.running import Grid, train
 
 QUICK: dict[str, Any] = {"seeds": 3, "epochs": 10}
@@ -87,11 +87,11 @@ def run(seeds: int, epochs: int) -> Evidence:
     for name, values in found.items():
         left.hist(values.clip(-2, 14), bins, alpha=0.55, density=True, label=name)
     left.axvline(1, color="grey", linestyle=":")
-    left.set(xlabel="margin y f(x)", ylabel="density", title="Margins on the training data", yscale="log")
+    left.set(xlabel="margin y f(x), at most 14", ylabel="density", title="Margins on the training data", yscale="log")
     right.plot(x, truth, "k:", label="true")
-    right.plot(x, sigma.T[:, :1], color="C0", alpha=0.3, label="predicted, each seed")
-    right.plot(x, sigma.T[:, 1:], color="C0", alpha=0.3)
-    right.axhline(rmse.mean(), color="C1", label="squared error: one for all")
+    right.plot(x, sigma.T[:, :1], color=PALETTE[0], linestyle="-", alpha=0.3, label="predicted, each seed")
+    right.plot(x, sigma.T[:, 1:], color=PALETTE[0], linestyle="-", alpha=0.3)
+    right.axhline(rmse.mean(), color=PALETTE[1], label="squared error: one for all")
     right.set(xlabel="x", ylabel="standard deviation of the noise", title="Noise that grows with x")
     for ax in (left, right):
         ax.legend()

@@ -10,6 +10,7 @@ import torch
 
 from experiments.reporting import Evidence, panels, shown
 from experiments.running import Grid, train
+from nnlab.report.style import DIVERGING
 from nnlab.types import Dataset, Split
 
 QUICK: dict[str, Any] = {"data": "digits", "seeds": 3, "epochs": 30, "width": 64, "limit": None}
@@ -74,9 +75,9 @@ def run(data: str, seeds: int, epochs: int, width: int, limit: int | None) -> Ev
     order = np.abs(images).max((1, 2)).argsort()[::-1]
     for ax, unit in zip(axes, order, strict=False):
         bound = np.abs(images[unit]).max()
-        ax.imshow(images[unit], cmap="RdBu", vmin=-bound, vmax=bound)
+        ax.imshow(images[unit], cmap=DIVERGING, vmin=-bound, vmax=bound)
     for ax in axes:
         ax.set_axis_off()
-    figure.suptitle(f"First-layer weights ({data}), 32 largest of {width}", fontsize=10)
+    figure.suptitle(f"First-layer weights ({data}), 32 of {width}: purple positive, orange negative, white zero")
     results = {name: value.tolist() for name, value in errors.items()}
     return Evidence({**results, "neighbour_correlation": strokes}, claims, table, figure)

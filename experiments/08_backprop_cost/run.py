@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from experiments.reporting import Evidence, panels
+from experiments.reporting import Evidence, panels, plain
 from nnlab.activation import ReLU
 from nnlab.architecture import MLP
 from nnlab.backprop.cost import backward_cost, forward_cost
@@ -87,7 +87,8 @@ def run(examples: int, repeats: int, units: int) -> Evidence:
     right.loglog(widths, np.array(by_units) * 1e3, "o-", label="timed, 4 layers")
     right.loglog(widths, np.array(work) * by_units[-1] / work[-1] * 1e3, ":", color="grey", label="quadratic")
     right.set(xlabel="units in a layer", ylabel="ms, forward and backward", title="Quadratic in units")
-    for ax in (left, right):
+    for ax, ticks in ((left, layers), (right, widths)):
+        plain(ax.xaxis, ticks)
         ax.legend()
     results = {"counted": counts, "ratio_counted": ratio, "ratio_timed": clock, "seconds_by_layers": by_layers}
     return Evidence({**results, "seconds_by_units": by_units}, claims, table, figure)

@@ -36,15 +36,21 @@ def run(seeds: int, epochs: int) -> Evidence:
     start = float(grid.losses[:, :, 0].mean())
     accuracy = dict(zip(RATES, grid.last("test", "accuracy"), strict=True))
     table = [["rate", "", "training loss in the last epoch", "jitter from step to step", "test accuracy %"]]
-    figure, (axes,) = panels(width=5.5)
+    figure, (axes,) = panels(width=8.0, height=4.5)
     for position, (name, rate) in enumerate(RATES.items()):
         table.append([rate, name, shown(losses[name]), shown(jitter[name]), shown(accuracy[name], 1, percent=True)])
         curve = grid.losses[position, 0]
         axes.plot(curve, color=PALETTE[position], alpha=0.2, linewidth=0.6)
         axes.plot(smoothed(curve, window), color=PALETTE[position], label=f"{rate:g}: {name}")
     axes.axhline(np.log(10), color="grey", linestyle=":", label="log 10: guessing")
-    axes.set(yscale="log", xlabel="step", ylabel="training loss, and mean over an epoch", title="Four learning rates")
-    axes.legend(ncol=2)
+    axes.set(
+        yscale="log",
+        xlabel="step",
+        ylabel="training loss, and mean over an epoch",
+        title="Four learning rates",
+        ylim=(1e-5, 1e3),
+    )
+    axes.legend(ncol=2, loc="lower left")
     claims = {
         "too low: the loss falls, but slowly": bool(
             (losses["too low"] < start - 0.05).all() and (losses["too low"] > 5 * losses["right"]).all()

@@ -29,6 +29,8 @@ SURFACES: dict[str, tuple[Any, tuple[float, float], float]] = {
     "plateau": (lambda x, y: -torch.exp(-0.5 * (x**2 + y**2)), (-3.0, 1.5), -0.99),
     "noisy bowl": (lambda x, y: 0.5 * (x**2 + y**2), (-2.0, 1.0), 0.05),
 }
+VIEWS = [((-2.2, 0.6), (-1.0, 0.5)), ((-1.9, 0.5), (-2.6, 0.4)), ((-1.5, 1.3), (-1.3, 1.5))]  # x and y of the figures
+VIEWS += [((-2.2, 1.6), (-2.4, 3.3)), ((-3.2, 2.0), (-2.6, 1.8)), ((-2.2, 0.8), (-1.7, 1.2))]
 
 
 def descend(name: str, surface: str, steps: int, rates: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -82,16 +84,16 @@ def run(steps: int, rates: int, seeds: int) -> Evidence:
             abs(height / (eta / (2 - eta)) - 1) < 0.2 for eta, height in hover.items()
         ),
     }  # fmt: skip
-    figure, axes = panels(3, 2, width=4.0, height=3.8)
-    for ax, (surface, (value, _, _)) in zip(axes, SURFACES.items(), strict=True):
-        x, y = torch.meshgrid(*[torch.linspace(-3.2, 3.2, 160)] * 2, indexing="xy")
+    figure, axes = panels(3, 2, width=5.0, height=4.4)
+    for ax, view, (surface, (value, _, _)) in zip(axes, VIEWS, SURFACES.items(), strict=True):
+        x, y = torch.meshgrid(*[torch.linspace(*limits, 160) for limits in view], indexing="xy")
         heights = value(x, y)
         ax.contour(x, y, (heights - heights.min()).sqrt(), 24, colors="lightgrey", linewidths=0.6)
         for name in ("sgd", "heavy ball", "rmsprop", "adam"):
             path = found[surface, name]["path"][:400]
             label = f"{name}, rate {found[surface, name]['rate']:.2g}"
-            ax.plot(path[:, 0], path[:, 1], ".-", markersize=2.5, linewidth=0.8, label=label, alpha=0.8)
-        ax.set(xlim=(-3.2, 3.2), ylim=(-3.2, 3.2), title=surface)
+            ax.plot(path[:, 0], path[:, 1], ".-", markersize=3, linewidth=1, label=label, alpha=0.8)
+        ax.set(xlim=view[0], ylim=view[1], xlabel="parameter x", ylabel="y", title=surface)
         ax.legend(loc="lower left")
     results = {f"{s}, {n}": {k: v for k, v in each.items() if k != "path"} for (s, n), each in found.items()}
     return Evidence({"hover": hover, **results}, claims, table, figure)

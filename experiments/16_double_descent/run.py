@@ -7,24 +7,23 @@ from typing import Any
 import numpy as np
 import torch
 
-from experiments.reporting import Evidence, band, panels, shown
-from experiments.running import Grid, train
+from experiments.reporting import Evidence, band, panels, shown, smoothed
+from experiments.running import train
 from nnlab.build import load_dataset
 from nnlab.config import compose
 from nnlab.types import Dataset
 
 RATIOS = [0.1, 0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 4.0, 8.0]
-SMALL: dict[str, Any] = {"data": "digits", "limit": 150, "widths": [10, 20, 150], "steps": 1000}
-MEDIUM: dict[str, Any] = {"data": "digits", "limit": 300, "widths": [5, 10, 20, 30, 40, 60, 150, 300], "steps": 2000}
-LARGE: dict[str, Any] = {"data": "mnist", "limit": 4000, "widths": [5, 10, 20, 35, 50, 70, 120, 400], "steps": 500000}
-QUICK: dict[str, Any] = {"data": "digits", "examples": 250, "seeds": 2, "noise": 0.2, "net": SMALL}
-DEFAULT: dict[str, Any] = {"data": "mnist", "examples": 500, "seeds": 3, "noise": 0.2, "net": MEDIUM}
-FULL: dict[str, Any] = {"data": "mnist", "examples": 2000, "seeds": 5, "noise": 0.2, "net": LARGE}
-
-SHARED = [
-    *("optimizer=adam", "optimizer.learning_rate=0.01", "scheduler=cosine", "loss=squared_error"),
-    *("activation=tanh", "initialization=xavier", "trainer.batch_size=full", "trainer.epochs=null"),
-]
+SMALL: dict[str, Any] = {"widths": [10, 20, 150], "setting": ["data.limit=150", "trainer.steps=1000"]}
+MEDIUM: dict[str, Any] = {"widths": [5, 10, 20, 30, 40, 60, 150, 300],
+                          "setting": ["data.limit=300", "trainer.steps=2000"]}  # fmt: skip
+LARGE: dict[str, Any] = {"widths": [5, 10, 20, 35, 50, 70, 120, 400],
+                         "setting": ["data=mnist", "data.limit=4000", "trainer.steps=500000"]}  # fmt: skip
+QUICK: dict[str, Any] = {"data": "digits", "examples": 250, "seeds": 2, "noise": 0.2, "epoch_seeds": 3, "net": SMALL}
+DEFAULT: dict[str, Any] = {"data": "mnist", "examples": 500, "seeds": 3, "noise": 0.2, "epoch_seeds": 10, "net": MEDIUM}
+FULL: dict[str, Any] = {**DEFAULT, "examples": 2000, "seeds": 5, "epoch_seeds": 100, "net": LARGE}
+SHARED = ["scheduler=cosine", "loss=squared_error", "activation=tanh", "initialization=xavier"]
+SHARED += ["optimizer.learning_rate=0.01", "trainer.batch_size=full", "trainer.epochs=null"]
 
 
 def random_features(split: Dataset, examples: int, features: int, seed: int) -> float:
@@ -38,14 +37,15 @@ def random_features(split: Dataset, examples: int, features: int, seed: int) -> 
     return float(((test_z @ solution).argmax(1) != split.test.targets[:2000]).double().mean())
 
 
-def network(width: int, seeds: int, noise: float, net: dict[str, Any]) -> Grid:
-    """One hidden layer of `width` tanh units by squared error on all examples at once."""
-    setting = [f"data={net['data']}", f"data.limit={net['limit']}", f"data.label_noise={noise}"]
-    setting += [f"trainer.steps={net['steps']}", f"trainer.validate_every={net['steps'] // 40}"]
-    return train(*SHARED, *setting, "trainer.validate_unit=step", f"architecture.widths=[{width}]", seeds=range(seeds))
+def over_epochs(width: int, seeds: int, noise: float, epochs: int) -> np.ndarray:
+    """Errors (seeds, epochs) on right labels while a net trains on 400 digits by Adam at a constant, high rate."""
+    setting = ["data.limit=400", f"data.label_noise={noise}", "data.validation=0.4", "optimizer.learning_rate=0.01"]
+    setting += ["trainer.batch_size=20", f"trainer.epochs={epochs}", "trainer.validate_every=1"]
+    grid = train(*setting, f"architecture.widths=[{width}]", seeds=range(seeds))
+    return 1 - grid.curve("accuracy/validation")[1][0]  # type: ignore[no-any-return]
 
 
-def run(data: str, examples: int, seeds: int, noise: float, net: dict[str, Any]) -> Evidence:
+def run(data: str, examples: int, seeds: int, noise: float, epoch_seeds: int, net: dict[str, Any]) -> Evidence:
     """Sweep the features at fixed examples, the examples at fixed features, and the width."""
     config = [f"data={data}", f"data.limit={examples}", "data/preprocessing=none", f"data.label_noise={noise}"]
     splits = [load_dataset(compose(*config, f"data_seed={seed}")) for seed in range(seeds)]
@@ -54,7 +54,8 @@ def run(data: str, examples: int, seeds: int, noise: float, net: dict[str, Any])
         np.array([[random_features(split, n, count, seed) for seed, split in enumerate(splits)] for n, count in pairs])
         for pairs in ([(examples, round(r * examples)) for r in RATIOS], [(n, fixed) for n in sizes])
     )
-    grids = {width: network(width, seeds, noise, net) for width in net["widths"]}
+    nets = [*SHARED, *net["setting"], f"data.label_noise={noise}"]
+    grids = {w: train(*nets, f"architecture.widths=[{w}]", seeds=range(seeds)) for w in net["widths"]}
     n, widths = len(next(iter(grids.values())).trainer.members[0].dataset.train), net["widths"]
     ratio = {w: grid.trainer.stack.theta.shape[1] / (10 * n) for w, grid in grids.items()}
     test = {w: 1 - grid.last("test", "accuracy")[0] for w, grid in grids.items()}
@@ -71,29 +72,28 @@ def run(data: str, examples: int, seeds: int, noise: float, net: dict[str, Any])
     if len(widths) > 3:
         shape = 0.5 <= ratio[middle] <= 1.5 and test[middle].mean() > test[valley].mean() + 0.01
         claims["width: there is a peak near the threshold, a point above a narrower net"] = shape
-        late = grids[middle].curve("accuracy/validation")[1][0].mean(0)
-        late = late[int(late[: len(late) // 2].argmax()) :]
-        twice = late.min() < late[0] - 0.01 and late[-1] > late.min() + 0.01
-        claims["epochs: the error rises by a point after its first minimum, and falls again by a point"] = twice
+    late = smoothed(over_epochs(256, epoch_seeds, noise, 100), 5)
+    mean, top = late.mean(0), 2 + int(late.mean(0)[2:].argmax())
+    rise, fall = 100 * (mean[top] - mean[:top].min()), 100 * (mean[top] - mean[-10:].mean())
+    claims["epochs: the error falls, rises by 1.5 points or more, and falls as far again"] = min(rise, fall) > 1.5
     table = [["random features N / n", "test error %"]]
     table += [[f"{r:g}", shown(features[i], 1, True)] for i, r in enumerate(RATIOS)]
     table += [[f"samples n / N = {size / fixed:.2f}", shown(samples[i], 1, True)] for i, size in enumerate(sizes)]
-    for w in widths:
-        error = f"{shown(test[w], 1, True)} (training loss {fitted[w].mean():.1e})"
-        table.append([f"width {w}: parameters / (n x classes) = {ratio[w]:.2f}", error])
-    figure, axes = panels(4, width=3.7)
+    rows = {w: f"{shown(test[w], 1, True)} (training loss {fitted[w].mean():.1e})" for w in widths}
+    table += [[f"width {w}: parameters / (n x classes) = {ratio[w]:.2f}", row] for w, row in rows.items()]
+    table.append(
+        [f"epochs: peak after {top + 1}", f"{100 * mean[top]:.1f}, up {rise:.1f}, then down {fall:.1f} points"]
+    )
+    figure, axes = panels(2, 2, width=6.0)
     band(axes[0], RATIOS, 100 * features.T, f"{data}, n = {examples}", marker=".")
     band(axes[1], np.array(sizes) / fixed, 100 * samples.T, f"{data}, N = {fixed} features", marker=".")
-    errors = 100 * np.stack(list(test.values())).T
-    band(axes[2], list(ratio.values()), errors, f"{net['data']}, n = {n}", marker=".")
-    for w in dict.fromkeys((middle, widths[-1])):
-        steps, curve = grids[w].curve("accuracy/validation")
-        band(axes[3], steps, 100 - 100 * curve[0], f"width {w}")
-    names = ("features N / n", "examples n / N", "parameters / (n x classes)", "step")
-    for ax, name, title in zip(axes, names, ("Random features", "Samples", "Width", "Time"), strict=True):
-        ax.set(xlabel=name, ylabel="validation error %" if name == "step" else "test error %", title=title)
+    band(axes[2], list(ratio.values()), 100 * np.stack([*test.values()]).T, f"one hidden layer, n = {n}", marker=".")
+    band(axes[3], np.arange(1, late.shape[1] + 1), 100 * late, "width 256, 400 digits, mean of 5 epochs")
+    places = {"Random features": "features N / n", "Samples": "examples n / N", "Width": "parameters / (n x classes)"}
+    for ax, (title, place) in zip(axes, [*places.items(), ("Epochs", "epoch")], strict=True):
+        ax.set(xlabel=place, ylabel="test error %", title=title)
         ax.set_xscale("log", base=2)
         ax.legend()
-    nets = {w: {"ratio": ratio[w], "test": test[w].tolist(), "loss": fitted[w].tolist()} for w in widths}
+    by_width = {w: {"ratio": ratio[w], "test": test[w].tolist(), "loss": fitted[w].tolist()} for w in widths}
     results = {"ratios": RATIOS, "features": features.tolist(), "sizes": sizes, "samples": samples.tolist()}
-    return Evidence({**results, "examples": n, "width": nets}, claims, table, figure)
+    return Evidence({**results, "width": by_width, "epochs": late.tolist()}, claims, table, figure)

@@ -7,91 +7,92 @@ from typing import Any
 import numpy as np
 
 from experiments.reporting import Evidence, band, panels, shown
-from experiments.running import train
+from experiments.running import Grid, train
 from nnlab.callbacks import SnapshotEnsemble
 from nnlab.training.ensemble import ensemble_report
 
-SIZE = 5
-QUICK: dict[str, Any] = {"data": "digits", "limit": 300, "widths": [32], "epochs": 20, "seeds": 4, "batch": 16}
-DEFAULT: dict[str, Any] = {"data": "mnist", "limit": 1000, "widths": [64, 64], "epochs": 10, "seeds": 4, "batch": 50}
-FULL: dict[str, Any] = {"data": "mnist", "limit": None, "widths": [200] * 3, "epochs": 40, "seeds": 10, "batch": 100}
+SIZE, METRICS = 5, ("accuracy", "nll", "brier", "ece")
+MNIST = ["data=mnist", "data/preprocessing=none", "regularizer.weight_decay.strength=0.001", "trainer.batch_size=50"]
+QUICK: dict[str, Any] = {"setting": ["data=digits", "trainer.batch_size=16"], "limits": [100, 300], "widths": [32],
+                         "epochs": 20, "seeds": 4, "rates": [0.05]}  # fmt: skip
+DEFAULT: dict[str, Any] = {"setting": MNIST, "limits": [250, 1000, 2000], "widths": [64, 64], "epochs": 8, "seeds": 5,
+                           "rates": [0.05, 0.1, 0.2]}  # fmt: skip
+FULL: dict[str, Any] = {**DEFAULT, "limits": [1000, 10000, None], "widths": [200] * 3, "epochs": 40}
 
 
-def run(data: str, limit: int | None, widths: list[int], epochs: int, seeds: int, batch: int) -> Evidence:
+def by_size(reports: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+    """Metrics of the ensembles of the first 1, ..., SIZE networks, (seeds, SIZE)."""
+    return {m: np.array([[size[m] for size in report["by_size"]] for report in reports]) for m in METRICS}
+
+
+def best_rate(grid: Grid) -> int:
+    """The rate with the lowest negative log-likelihood on the validation split, of the snapshots' average if any."""
+    nll, found = grid.last("validation", "nll"), grid.trainer.ensembles
+    if found:
+        nll = np.reshape([found[i]["validation"]["by_size"][-1]["nll"] for i in range(nll.size)], nll.shape)
+    return int(np.nan_to_num(nll, nan=np.inf).mean(1).argmin())
+
+
+def independent(grid: Grid, seeds: int) -> list[dict[str, Any]]:
+    """Reports on the test split of the ensembles of `SIZE` networks each, at the best rate."""
+    targets, evaluation = grid.trainer.members[0].dataset.test.targets, grid.trainer.evaluate("test")
+    first = best_rate(grid) * SIZE * seeds
+    rows = [range(first + SIZE * group, first + SIZE * (group + 1)) for group in range(seeds)]
+    return [ensemble_report(grid.trainer.loss, evaluation, targets, members) for members in rows]
+
+
+def run(setting: list[str], limits: list[int | None], widths: list[int], epochs: int, seeds: int,
+        rates: list[float]) -> Evidence:  # fmt: skip
     """`SIZE` networks for `epochs` each, against one for as many epochs in all, with and without restarts."""
-    shared = [f"data={data}", f"data.limit={limit or 'null'}", f"trainer.batch_size={batch}", "optimizer=heavy_ball"]
-    shared += [f"architecture.widths={widths}", "optimizer.learning_rate=0.05"]
-    several = train(*shared, f"trainer.epochs={epochs}", "scheduler=cosine", seeds=range(seeds * SIZE))
-    members = several.trainer.members[0].dataset
-    evaluation, loss, targets = several.trainer.evaluate("test"), several.trainer.loss, members.test.targets
-    reports = [
-        ensemble_report(loss, evaluation, targets, range(SIZE * group, SIZE * (group + 1))) for group in range(seeds)
-    ]
-    long = [*shared, f"trainer.epochs={SIZE * epochs}"]
-    single = train(*long, "scheduler=cosine", seeds=range(seeds))
-    cyclic = train(*long, "scheduler=cyclic", f"scheduler.cycles={SIZE}", seeds=range(seeds),
+    shared = [*setting, "optimizer=heavy_ball", f"architecture.widths={widths}"]
+    vary = {"optimizer.learning_rate": rates}
+    reports = {}
+    for limit in limits:
+        short = [*shared, f"data.limit={limit or 'null'}", f"trainer.epochs={epochs}", "scheduler=cosine"]
+        reports[limit] = independent(train(*short, vary=vary, seeds=range(seeds * SIZE)), seeds)
+    long = [*shared, f"data.limit={limits[-1] or 'null'}", f"trainer.epochs={SIZE * epochs}"]
+    single = train(*long, "scheduler=cosine", vary=vary, seeds=range(seeds))
+    cyclic = train(*long, "scheduler=cyclic", f"scheduler.cycles={SIZE}", vary=vary, seeds=range(seeds),
                    callbacks=[SnapshotEnsemble()])  # fmt: skip
-    snapshots = [cyclic.trainer.ensembles[member]["test"] for member in range(seeds)]
-
-    def values(found: list[dict[str, Any]], metric: str) -> np.ndarray:
-        """A metric of the ensembles of the first 1, ..., SIZE, (seeds, SIZE)."""
-        return np.array([[size[metric] for size in report["by_size"]] for report in found])
-
-    names = ("accuracy", "nll", "brier", "ece")
-    ways: dict[str, dict[str, np.ndarray]] = {
-        f"one network, {epochs} epochs": {m: np.array([r["mean"][m] for r in reports]) for m in names},
-        f"one network, {SIZE * epochs} epochs": {m: single.last("test", m)[0] for m in names},
-        "the last of the snapshots": {m: values(snapshots, m)[:, 0] for m in names},
-        f"{SIZE} snapshots": {m: values(snapshots, m)[:, -1] for m in names},
-        f"{SIZE} independent networks": {m: values(reports, m)[:, -1] for m in names},
-    }
-    one, longer, last, snapshot, independent = ways.values()
-    gain = 100 * (independent["accuracy"] - one["accuracy"])
-    mean = {metric: values(reports, metric).mean(0) for metric in names}
-    first = {metric: one[metric].mean() for metric in names}
+    place, cycled = best_rate(single), best_rate(cyclic)
+    snapshots = by_size([cyclic.trainer.ensembles[cycled * seeds + seed]["test"] for seed in range(seeds)])
+    averaged = by_size(reports[limits[-1]])
+    members = {n: {m: np.array([r["mean"][m] for r in found]) for m in METRICS} for n, found in reports.items()}
+    gains = {n: 100 * (by_size(found)["accuracy"][:, -1] - members[n]["accuracy"]) for n, found in reports.items()}
+    one, longer = members[limits[-1]], {m: single.last("test", m)[place] for m in METRICS}
+    last, snapshot = ({m: snapshots[m][:, i] for m in METRICS} for i in (0, -1))
+    together = {m: averaged[m][:, -1] for m in METRICS}
+    ways = {f"one network, {epochs} epochs": one, f"one, {SIZE * epochs} epochs (rate {rates[place]:g})": longer}
+    ways |= {f"the last of the snapshots (rate {rates[cycled]:g})": last, f"{SIZE} snapshots": snapshot}
+    ways[f"{SIZE} independent networks"] = together
+    better = (together["accuracy"] > one["accuracy"]) & (together["nll"] < one["nll"])
+    falling = (np.diff([averaged[m].mean(0) for m in ("nll", "brier")]) < 0).all()
     claims = {
-        "independent networks: the ensemble is more accurate than its average member, with every seed": bool(
-            (gain > 0).all()
-        ),
-        "its negative log-likelihood and Brier score are lower too, with every seed": bool(
-            (independent["nll"] < one["nll"]).all() and (independent["brier"] < one["brier"]).all()
-        ),
-        "equal budget: independent networks have a better likelihood than one trained five times longer": bool(
-            independent["nll"].mean() < longer["nll"].mean()
-        ),
+        "independent networks: more accurate and likelier than the average member, with every seed": better.all(),
+        f"likelihood and Brier score get better with every network, from 1 to {SIZE}": falling,
+        "the gain in accuracy is larger where there is more error": gains[limits[0]].mean() > gains[limits[-1]].mean(),
+        "equal budget: independent networks are likelier than one trained longer": together["nll"].mean()
+        < longer["nll"].mean(),
     }
-    if data != "digits":
-        claims |= {
-            "equal budget: five snapshots beat their own last one in likelihood": bool(
-                snapshot["nll"].mean() < last["nll"].mean()
-            ),
-            "equal budget: five snapshots beat the single long run in likelihood": bool(
-                snapshot["nll"].mean() < longer["nll"].mean()
-            ),
-            "equal budget: five snapshots are more accurate than the single long run": bool(
-                snapshot["accuracy"].mean() > longer["accuracy"].mean()
-            ),
-            "the gain in accuracy is the lecture's 2 points (1.5 to 2.5)": bool(1.5 <= gain.mean() <= 2.5),
-        }
+    if len(rates) > 1:
+        for metric, sign, word in (("nll", -1, "likelier"), ("accuracy", 1, "more accurate")):
+            better = sign * snapshot[metric].mean() > max(sign * other[metric].mean() for other in (last, longer))
+            claims[f"equal budget: snapshots are {word} than their own last one and the long run"] = better
     table = [["", "test error %", "negative log-likelihood", "Brier score", "calibration error"]]
     for name, found in ways.items():
-        numbers = (shown(found[metric], 3) for metric in names[1:])
-        table.append([name, shown(1 - found["accuracy"], 2, percent=True), *numbers])
-    table.append(["gain over the average member, points", f"{shown(gain, 2)} (the lecture: 2)", "", "", ""])
+        table.append([name, shown(1 - found["accuracy"], 2, True), *(shown(found[m], 3) for m in METRICS[1:])])
+    for n, gain in gains.items():
+        error = shown(1 - members[n]["accuracy"], 2, percent=True)
+        table.append([f"points gained, {n or 'all'} examples", f"{shown(gain, 2)} of {error}", "", "", ""])
     figure, axes = panels(3)
-    for ax, metric in zip(axes, ("accuracy", "nll", "ece"), strict=True):
-        for name, found in (("independent", reports), ("snapshots", snapshots)):
-            curve = values(found, metric)
-            band(ax, range(1, SIZE + 1), 100 - 100 * curve if metric == "accuracy" else curve, name, marker="o")
-        level = 100 - 100 * longer["accuracy"].mean() if metric == "accuracy" else longer[metric].mean()
-        ax.axhline(level, color="grey", linestyle=":", label=f"one network, {SIZE * epochs} epochs")
-        ax.set(
-            xlabel="networks averaged",
-            title={"accuracy": "test error %", "ece": "calibration error"}.get(metric, metric),
-        )
+    names = {"accuracy": "test error %", "nll": "negative log-likelihood", "ece": "calibration error"}
+    for ax, (metric, label) in zip(axes, names.items(), strict=True):
+        as_error = (lambda v: 100 - 100 * v) if metric == "accuracy" else (lambda v: v)
+        for name, found in (("independent", averaged), ("snapshots", snapshots)):
+            band(ax, range(1, SIZE + 1), as_error(found[metric]), name, marker="o")
+        ax.axhline(as_error(longer[metric].mean()), color="grey", linestyle=":", label=f"one, {SIZE * epochs} epochs")
+        ax.set(xlabel="networks averaged", ylabel=label, title=label.capitalize(), xticks=range(1, SIZE + 1))
         ax.legend()
-    results = {name: {metric: v.tolist() for metric, v in found.items()} for name, found in ways.items()}
-    by_size = {metric: curve.tolist() for metric, curve in mean.items()}
-    return Evidence(
-        {**results, "by_size": by_size, "average_member": first, "gain": gain.tolist()}, claims, table, figure
-    )
+    results = {name: {m: v.tolist() for m, v in found.items()} for name, found in ways.items()}
+    gain = {str(n): {"gain": g.tolist(), "error": (1 - members[n]["accuracy"]).tolist()} for n, g in gains.items()}
+    return Evidence({**results, "by_examples": gain}, claims, table, figure)

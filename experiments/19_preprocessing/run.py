@@ -92,8 +92,8 @@ def run(steps: int, rates: int, seeds: int, draws: int) -> Evidence:
     axes[0].legend()
     axes[0].set(xlabel="step", ylabel="training loss", title="Logistic regression")
     axes[1].bar([*WAYS], [float(np.median(kappa[name])) for name in WAYS])
-    axes[1].set(yscale="log", title="Condition number of the Hessian")
+    axes[1].set(yscale="log", ylabel="condition number", title="Hessian at zero weights")
     axes[2].bar([*flips], [100 * share for share in flips.values()])
-    axes[2].set(ylabel="% of points that flip", title="Weights changed by 5 %")
+    axes[2].set(xlabel="clouds", ylabel="points that flip, %", title="Weights changed by 5 %")
     results = {"steps": {n: v.tolist() for n, v in reached.items()}, "condition": kappa, "flips": flips}
     return Evidence({**results, "rates": best_rates}, claims, table, figure)

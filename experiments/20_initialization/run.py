@@ -81,7 +81,7 @@ def run(units: int, seeds: int, data: str, limit: int | None, width: int, steps:
         row = [f"30 layers, {name}, best rate {rates[best[i]]}", f"loss {shown(losses[i, best[i]])}"]
         table.append([*row, f"test accuracy {shown(accuracy[i, best[i]], 1, percent=True)} %", *[""] * 5])
     table.append(["constant weights, one layer", f"units differ by {differ:.1e}", f"accuracy {same:.1%}", *[""] * 5])
-    figure, axes = panels(6, 6, width=1.9, height=1.35)
+    figure, axes = panels(6, 6, width=2.4, height=1.6)
     for row, (name, layers) in enumerate(seen.items()):
         span = (-1.0, 1.0) if name.startswith("tanh") else (0.0, 2.0)
         for i, layer in enumerate(layers[:-1]):

@@ -73,7 +73,7 @@ def run(seconds: int, final_seeds: int, steps: list[int], seeds: int) -> Evidenc
         final = f"test accuracy {shown(accuracies, 1, percent=True)} % over {len(accuracies)} seeds"
         table.append(["the chosen configuration", "", "", final])
     table.append(["logistic regression", "", "", f"test accuracy {100 * baseline:.1f} %"])
-    figure, axes = panels(2, width=4.5)
+    figure, axes = panels(2, width=6.0)
     axes[0].barh([f"{n} {r.title}" for n, r in reports.items()], [r.seconds for r in reports.values()])
     axes[0].invert_yaxis()
     axes[0].set(xlabel="seconds", title="The steps")

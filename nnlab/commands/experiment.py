@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
     if words[0] == "list":
         width = max(map(len, found))
         for name, folder in found.items():
-            print(f"{name:{width}}  {description(folder)}")
+            print(f"{name:{width}}  {verdict(folder):18}  {description(folder)}")
         return 0
     name = words[0].partition("_")[2] if words[0][:2].isdigit() else words[0]
     if name not in found:
@@ -65,7 +66,9 @@ def _options(words: Sequence[str], out: Path, own: Path) -> tuple[str, Path]:
         elif word == "--out" and rest:
             out = Path(rest.pop(0))
         else:
-            raise UserError(f"there is no option `{word}`; {did_you_mean(word, ['--quick', '--full', '--out DIR'])}")
+            raise UserError(
+                f"there is no option `{word}`; {did_you_mean(word, ['--quick', '--full', '--record', '--out DIR'])}"
+            )
     return size, out
 
 
@@ -85,6 +88,12 @@ def description(folder: Path) -> str:
     """The first sentence of an experiment's README: its title."""
     readme = folder / "README.md"
     return readme.read_text().partition("\n")[0].lstrip("# ") if readme.exists() else ""
+
+
+def verdict(folder: Path) -> str:
+    """What the recorded run of an experiment found: `reproduced`, `partly reproduced`, `not reproduced`."""
+    recorded = folder / "results.json"
+    return str(json.loads(recorded.read_text())["verdict"]) if recorded.exists() else "not recorded"
 
 
 def load(folder: Path) -> ModuleType:
@@ -110,11 +119,15 @@ def run(folder: Path, size: str) -> Any:
 
 def report(folder: Path, name: str, size: str, out: Path) -> int:
     """Run an experiment, write its evidence into `out`, and say what was found: 0 where all claims hold, else 1."""
+    recorded = folder / "results.json"
+    if size == "default" and recorded.exists():
+        took = json.loads(recorded.read_text())
+        print(f"{name}: the recorded run took {took['seconds']:.0f} s on {took['environment']['hardware']}", flush=True)
     start = time.perf_counter()
     evidence = run(folder, size)
     seconds = time.perf_counter() - start
     reporting = importlib.import_module("experiments.reporting")
-    reporting.save(evidence, out, name, size, seconds)
+    reporting.save(evidence, out, name, size, seconds, getattr(load(folder), size.upper()))
     print(reporting.markdown(evidence.table) + "\n")
     for sentence, holds in evidence.claims.items():
         print(f"{'yes' if holds else 'NO ':3}  {sentence}")

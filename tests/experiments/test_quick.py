@@ -44,7 +44,8 @@ def test_results_are_written_with_the_machine_and_the_readme_follows(tmp_path: P
     (tmp_path / "README.md").write_text("before\n<!-- measured -->\nold\n<!-- end -->\nafter\n")
     figure, _ = panels()
     claims = {"one": True, "two": False}
-    save(Evidence({"x": 1.5}, claims, [["a", "b"], [1, 2]], figure), tmp_path, "some", "quick", 3.0)
+    sizes = {"seeds": 4, "net": {"widths": [8]}}
+    save(Evidence({"x": 1.5}, claims, [["a", "b"], [1, 2]], figure), tmp_path, "some", "quick", 3.0, sizes)
     written = json.loads((tmp_path / "results.json").read_text())
     assert written["results"] == {"x": 1.5}
     assert written["verdict"] == "partly reproduced"
@@ -56,6 +57,8 @@ def test_results_are_written_with_the_machine_and_the_readme_follows(tmp_path: P
     assert "old" not in readme
     assert "| 1 | 2 |" in readme
     assert "**no**: two" in readme
+    assert "Sizes: seeds 4; net (widths [8])." in " ".join(readme.split())
+    assert written["sizes"] == sizes
 
 
 def test_the_spread_leaves_out_networks_that_diverged() -> None:
@@ -82,11 +85,25 @@ def test_a_variant_of_a_grid_equals_the_network_trained_alone() -> None:
     assert both.last("test", "loss")[1, 1] == pytest.approx(alone.last("test", "loss")[0, 0], rel=1e-9)
 
 
+def test_networks_end_once_they_are_trained_to_the_target_and_the_others_go_on() -> None:
+    from experiments.running import UntilTrained, train
+
+    seen = UntilTrained(0.25)
+    overrides = ["data=digits", "data.limit=200", "architecture.widths=[16]", "trainer.epochs=15"]
+    train(*overrides, vary={"optimizer.learning_rate": [0.01, 0.00001]}, callbacks=[seen])
+    assert list(seen.epochs) == [0]
+    assert len(seen.errors[0]) == seen.epochs[0] < 15
+    assert seen.errors[0][-1] <= 0.25 < min(seen.errors[0][:-1])
+    assert len(seen.errors[1]) == 15
+    assert min(seen.errors[1]) > 0.25
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["xorr"], "did you mean `xor`?"),
         (["xor", "--quik"], "did you mean `--quick`?"),
+        (["xor", "--recrod"], "did you mean `--record`?"),
     ],
 )
 def test_mistakes_are_answered_with_a_suggestion(arguments: list[str], sentence: str, capsys: Any) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -74,30 +74,6 @@ class Grid:
         for record in records:
             values[record.member, position[record.step]] = record.values[tag]
         return np.array(steps), values.reshape(*self.shape, len(steps))
-
-
-class UntilTrained(Callback):
-    """Ends each network after the first epoch with a training error of at most `target`.
-
-    Attributes:
-        epochs: how many each network took; those that did not get there are not in it.
-        errors: training errors after every epoch, of each network.
-    """
-
-    changes_state: ClassVar[bool] = True
-
-    def __init__(self, target: float) -> None:
-        self.target = target
-        self.epochs: dict[int, float] = {}
-        self.errors: dict[int, list[float]] = {}
-
-    def epoch_end(self, trainer: Trainer) -> None:
-        found = 1 - trainer.evaluate("train").metrics["accuracy"].cpu().numpy()
-        for member, error in zip(trainer.active, found, strict=True):
-            self.errors.setdefault(member, []).append(float(error))
-            if error <= self.target:
-                self.epochs[member] = trainer.epoch
-        trainer.end([m for m in trainer.active if m in self.epochs], "completed", f"training error {self.target}")
 
 
 def grid(

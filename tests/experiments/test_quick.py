@@ -85,19 +85,6 @@ def test_a_variant_of_a_grid_equals_the_network_trained_alone() -> None:
     assert both.last("test", "loss")[1, 1] == pytest.approx(alone.last("test", "loss")[0, 0], rel=1e-9)
 
 
-def test_networks_end_once_they_are_trained_to_the_target_and_the_others_go_on() -> None:
-    from experiments.running import UntilTrained, train
-
-    seen = UntilTrained(0.25)
-    overrides = ["data=digits", "data.limit=200", "architecture.widths=[16]", "trainer.epochs=15"]
-    train(*overrides, vary={"optimizer.learning_rate": [0.01, 0.00001]}, callbacks=[seen])
-    assert list(seen.epochs) == [0]
-    assert len(seen.errors[0]) == seen.epochs[0] < 15
-    assert seen.errors[0][-1] <= 0.25 < min(seen.errors[0][:-1])
-    assert len(seen.errors[1]) == 15
-    assert min(seen.errors[1]) > 0.25
-
-
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -165,20 +167,29 @@ def test_an_interrupted_recipe_continues_after_its_last_finished_step(
     assert len(list((tmp_path / "recipe").iterdir())) == 2  # it was complete
 
 
+def kill_in_step(command: list[str], number: int) -> int:
+    """Start a recipe and kill it shortly after it has begun a step; returns the first step that it walked."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        walked = []
+        for line in process.stdout:
+            if line[:2] in [f"{each} " for each in range(1, 9)]:
+                walked.append(int(line[0]))
+                if walked[-1] == number:
+                    time.sleep(0.05)  # in the middle of a trial
+                    process.kill()
+    assert process.returncode == -signal.SIGKILL
+    return walked[0]
+
+
 @pytest.mark.slow
-def test_a_killed_recipe_ends_as_one_that_was_never_stopped(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "nnlab", "recipe", *QUICK, f"output_dir={tmp_path / 'killed'}"]
-    for seconds in (6, 9, 12):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        try:
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+def test_a_killed_recipe_ends_as_one_that_was_never_stopped(done: RecipeResult, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "nnlab", "recipe", *QUICK, f"output_dir={tmp_path}"]
+    assert [kill_in_step(command, number) for number in (3, 5, 8)] == [1, 3, 5]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    killed = json.loads(next((tmp_path / "killed/recipe").glob("*/recipe.json")).read_text())
-    alone = content(run(tmp_path / "alone", *QUICK))
-    for one, other in zip(killed["steps"], alone["steps"], strict=True):
+    [folder] = (tmp_path / "recipe").iterdir()
+    killed = json.loads((folder / "recipe.json").read_text())
+    for one, other in zip(killed["steps"], content(done)["steps"], strict=True):
         if one["number"] < 8:
             assert one["conclusion"] == other["conclusion"]
 

@@ -28,7 +28,8 @@ def print_summary(result: Result) -> None:
     console.print(table)
     if result.ensemble:
         console.print(ensemble_table(result.ensemble["test"]))
-    print(f"{result.status} in {result.seconds:.1f} s" + (f": {result.reason}" if result.reason else ""))
+    reason = result.reason.removeprefix(f"{result.status} ")
+    print(f"{result.status} in {result.seconds:.1f} s" + (f": {reason}" if reason else ""))
     print(f"run:  {result.directory}")
     print(f"look: nnlab board {shlex.quote(str(result.directory))}")
     for line in advice(result.diagnosis, overrides_of(result.directory), result.directory):
@@ -46,12 +47,13 @@ def metrics_table(first: str, names: Sequence[str], title: str) -> Table:
 
 
 def number(value: float) -> str:
-    """Four decimals of small numbers, two of large ones.
+    """Four decimals of small numbers, two of large ones, and the power of ten of huge ones.
 
-    >>> number(0.98765), number(61.5789)
-    ('0.9877', '61.58')
+    >>> number(0.98765), number(61.5789), number(7.77e24)
+    ('0.9877', '61.58', '7.77e+24')
     """
-    return f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
+    size = abs(value)
+    return f"{value:.4f}" if size < 10 else f"{value:.2f}" if size < 1e6 else f"{value:.3g}"
 
 
 def ensemble_table(report: Mapping[str, Any]) -> Table:

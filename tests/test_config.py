@@ -10,7 +10,7 @@ import pytest
 import yaml
 from toy_configs import Base, toy_configs, write_configs  # noqa: F401
 
-from nnlab.config import check, compose, difference, identity
+from nnlab.config import check, compose, difference, identity, messages
 from nnlab.config.checking import SUPPLIED
 from nnlab.config.folder import config_folder, description, groups, options
 from nnlab.config.schema import locate, signature
@@ -51,7 +51,6 @@ SENTENCES = {
     "experiment=quik": "`experiment` has no option `quik`; did you mean `quick`?",
     "experiment=astray": "`optimizer` has no option `adm` (in configs/experiment/astray.yaml); did you mean `adam`?",
     "+optimizer=sgd": "`+optimizer=sgd`: leave out the `+`",
-    "hydra/launcher=joblib": "`hydra/launcher` has no option `joblib`; install it with `pip install 'nnlab[joblib]'`",
     "~optimizer": "no `optimizer` is chosen; `nnlab list optimizer` shows the options",
     # keys
     "trainr.epochs=3": "unknown key `trainr.epochs`; did you mean `trainer.epochs`?",
@@ -119,6 +118,12 @@ SENTENCES = {
     "seed=${nothing}": "`seed` cannot be resolved: Interpolation key 'nothing' not found",
     "seed=???": "`seed` has no value; add `seed=...`",
 }
+
+
+def test_a_launcher_whose_package_is_missing_is_answered_with_what_installs_it() -> None:
+    # As Hydra says it where the package is missing, which it is not where the tests run.
+    sentence = messages.no_option("hydra/launcher", "joblib", ["basic", "population"])
+    assert sentence.startswith("`hydra/launcher` has no option `joblib`; install it with `pip install 'nnlab[joblib]'`")
 
 
 @pytest.mark.parametrize("override", [key for key, sentence in SENTENCES.items() if sentence])

@@ -71,7 +71,7 @@ def explain(error: Exception, overrides: Sequence[str], options: Options, skelet
             return _several_values(entry, config)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.rpartition("/")
-        return _no_option(group, option, error.options or (), _where(error, entries))
+        return no_option(group, option, error.options or (), _where(error, entries))
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else None
     return first_line(error) + (f": {first_line(cause)}" if cause else "")
 
@@ -93,7 +93,7 @@ def _unreadable(override: str) -> str:
     return f"cannot read the override `{override}`; close its brackets, and {quotes}"
 
 
-def _no_option(group: str, option: str, valid: Sequence[str], where: str = "") -> str:
+def no_option(group: str, option: str, valid: Sequence[str], where: str = "") -> str:
     """The sentence for an option that a group does not have."""
     near = difflib.get_close_matches(option, valid, n=1, cutoff=0.6)
     clause = f"; did you mean `{near[0]}`?" if near else ""
@@ -115,7 +115,7 @@ def _group_mistake(override: Any, options: Options) -> str | None:
         values = [] if isinstance(value, dict) or value is None else value if isinstance(value, list) else [value]
     for value in values:
         if str(value).removesuffix(".yaml") not in {*valid, "null"}:
-            return _no_option(key, str(value), valid)
+            return no_option(key, str(value), valid)
     return None
 
 

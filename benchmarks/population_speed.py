@@ -13,13 +13,15 @@ and member (with one thread pinned to one core; other programs ran for a part of
 
     64 networks 64-32-10, batch 32       1 thread: bare 550, nnlab 27.2 (24.9x), JAX 16.1 (35.8x)
                                         2 threads: bare 539, nnlab 22.5 (27.2x), JAX 17.7 (32.4x)
-    16 networks 784-32-10, batch 128     1 thread: bare 866, nnlab 468 (2.0x), JAX 348 (2.5x)
     64 networks 784-32-10, batch 128     1 thread: bare 1027, nnlab 542 (1.9x)
-    16 networks 784-256-256-10           1 thread: bare 2972, nnlab 3723 (0.8x), trained one by one
 
-In these the bare loop did not validate yet, as it does now; with 40 to 100 steps of MNIST that is a part of nnlab's
-time, so that the last three rows understate it and want to be measured again. In processor time, one round on a busy
-machine, with validation: 16 networks 784-32-10 bare 1233, nnlab 557 (2.2x).
+with a bare loop that did not validate, as it does now, which understates nnlab over so few steps; and with nothing else
+running, validation on both sides:
+
+    16 networks 784-32-10, batch 128     1 thread: bare 933, nnlab 445 (2.2x)
+    16 networks 784-256-256-10           1 thread: bare 3894, nnlab 3836 (1.0x), trained one by one
+
+JAX, without validation: 16 networks 784-32-10 348, when a bare step took 866 (2.5x).
 
 What was tried, in processor time of one step (microseconds, lower quartile, on a busy machine):
 - members of one seed read their batch once, and their first layer is one product; signals lie as (members, features,

@@ -15,7 +15,7 @@ class Budget:
     """Keeps count of the time spent.
 
     Args:
-        share: of the training time that may be spent. [0, 1]
+        share: of the training time that may be spent; 1 always allows. [0, 1]
         first: seconds that a look is expected to take before there has been one.
     """
 
@@ -31,7 +31,8 @@ class Budget:
 
     def allows(self) -> bool:
         """Whether spending as much as the last time keeps within the share."""
-        return self._spent + self._last <= self.share * (time.perf_counter() - self._started)
+        elapsed = time.perf_counter() - self._started
+        return self.share == 1 or self._spent + self._last <= self.share * elapsed
 
     @contextlib.contextmanager
     def spending(self) -> Iterator[None]:

@@ -164,6 +164,8 @@ def _compatible(found: list[str], data: str) -> list[str]:
     """Without what only makes sense together with something else."""
     if DATA[data] == "regression":
         found = [each for each in found if not each.startswith("data.label_noise")]
+    if "architecture=convnet" in found:  # whitened images are vectors
+        found = [each for each in found if each != "data/preprocessing=whiten"]
     if "data=xor" in found:  # four examples
         found = [each for each in found if each not in ("trainer.batch_size=7", "trainer.batch_size=16")]
         found += [] if any(each.startswith("trainer.batch_size") for each in found) else ["trainer.batch_size=full"]

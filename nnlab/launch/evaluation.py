@@ -12,11 +12,10 @@ from nnlab.launch import one_by_one
 from nnlab.launch.loading import load_run
 from nnlab.statistics import uncertainty
 from nnlab.training.ensemble import ensemble_report
+from nnlab.training.evaluation import SPLITS
 from nnlab.training.monte_carlo import masked_predictions
 from nnlab.training.run import read_config
 from nnlab.validation import check
-
-SPLITS = ("train", "validation", "test")
 
 
 @dataclass

@@ -15,6 +15,9 @@ from nnlab.types import Split
 CHUNK = 1 << 24  # numbers of input that are evaluated at once
 
 
+SPLITS = ("train", "validation", "test")
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Result on one split.

@@ -9,10 +9,9 @@ from torch import Tensor
 
 from nnlab.training.batches import stacked_split
 from nnlab.training.ensemble import ensemble_report
-from nnlab.training.evaluation import evaluate
+from nnlab.training.evaluation import SPLITS, evaluate
 from nnlab.training.trainer import Trainer
 
-SPLITS = ("train", "validation", "test")
 Metrics = dict[str, dict[str, float]]
 
 

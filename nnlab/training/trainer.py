@@ -22,7 +22,7 @@ from nnlab.optimizer.base import SecondOrder
 from nnlab.training.batches import spread, stacked_scale, stacked_split
 from nnlab.training.best import Best
 from nnlab.training.callback import Callback
-from nnlab.training.evaluation import Evaluation, evaluate
+from nnlab.training.evaluation import SPLITS, Evaluation, evaluate
 from nnlab.training.history import History
 from nnlab.training.member import Member
 from nnlab.training.nonfinite import (
@@ -331,7 +331,6 @@ class Trainer:
             datasets = [member.dataset for member in self.members]
             with self.at_best() as stack:
                 self._final = {
-                    split: evaluate(stack, stacked_split(datasets, split), stacked_scale(datasets))
-                    for split in ("train", "validation", "test")
+                    split: evaluate(stack, stacked_split(datasets, split), stacked_scale(datasets)) for split in SPLITS
                 }
         return self._final

@@ -15,7 +15,7 @@ from nnlab.recipe.trials import Trials
 
 COARSE_SHARE, REFINE_SHARE, IMPROVE_SHARE = 0.15, 0.35, 0.6
 COARSE_NETWORKS, REFINE_CONFIGURATIONS = 14, 12  # of a grid with one seed
-COARSE_STEPS, REFINE_STEPS = 200, 600  # updates that are worth having, where data are small
+COARSE_STEPS, REFINE_STEPS = 200, 800  # updates that are worth having, where data are small
 
 
 def epoch_steps(trials: Trials) -> int:

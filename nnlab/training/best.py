@@ -12,6 +12,8 @@ from nnlab.training.stack import Stack
 
 HIGHER_IS_BETTER = ("accuracy", "r2")
 
+Score = tuple[float, float]  # primary metric and loss, smaller is better
+
 
 def better(metric: str, value: float, than: float, by: float = 0.0) -> bool:
     """Whether `value` improves on `than` by more than `by`, for a metric such as `loss` or `accuracy`."""
@@ -21,26 +23,37 @@ def better(metric: str, value: float, than: float, by: float = 0.0) -> bool:
 class Best:
     """Best weights, step and metrics of M members.
 
+    Args:
+        stack: the networks with their initial weights.
+        window: validations whose mean decides.
+
     Attributes:
         theta: (M, P), at first the initial weights.
         buffers: (M, ...) by name.
         steps: the step after which each member was best.
         metrics: its validation metrics then.
+        scores: the mean of primary metric and loss that it had then, smaller is better; None before it is known.
+        recent: what each member's last validations gave, at most `window` of them.
     """
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, window: int = 1) -> None:
+        self.window = window
         self.theta: Tensor = stack.theta.clone()
         self.buffers = {name: value.clone() for name, value in stack.buffers.items()}
         members = len(stack)
         self.steps = [0] * members
         self.metrics: list[dict[str, float]] = [{} for _ in range(members)]
+        self.scores: list[Score | None] = [None] * members
+        self.recent: list[list[Score]] = [[] for _ in range(members)]
 
     def offer(self, stack: Stack, row: int, member: int, step: int, metrics: dict[str, float], primary: str) -> bool:
         """Keep the stack's `row` if it beats the member's best: by the primary metric, then by the loss."""
-        if _key(metrics, primary) >= _key(self.metrics[member], primary):
+        recent = self.recent[member] = [*self.recent[member], _key(metrics, primary)][-self.window :]
+        score = (sum(value for value, _ in recent) / len(recent), sum(loss for _, loss in recent) / len(recent))
+        if score >= (self.scores[member] or _key(self.metrics[member], primary)):
             return False
         self._keep(stack, row, member, step)
-        self.metrics[member] = metrics
+        self.metrics[member], self.scores[member] = metrics, score
         return True
 
     def restore(self, stack: Stack, row: int, member: int) -> None:
@@ -63,7 +76,7 @@ class Best:
         self.steps[member] = step
 
 
-def _key(metrics: dict[str, float], primary: str) -> tuple[float, float]:
+def _key(metrics: dict[str, float], primary: str) -> Score:
     """Smaller is better; nothing yet, or a loss or metric that is not finite, is worst."""
     value, loss = (metrics.get(name, math.inf) for name in (primary, "loss"))
     if not (math.isfinite(value) and math.isfinite(loss)):

@@ -155,6 +155,8 @@ def member_state(trainer: Trainer, member: int) -> dict[str, Any]:
             "buffers": {name: _own(value[member]) for name, value in best.buffers.items()},
             "step": best.steps[member],
             "metrics": best.metrics[member],
+            "score": best.scores[member],
+            "recent": best.recent[member],
         },
         "callbacks": {type(c).__name__: kept for c in trainer.callbacks if (kept := c.state(member))},
     }
@@ -172,6 +174,7 @@ def _load_best_state(trainer: Trainer, member: int, state: dict[str, Any]) -> No
     for name, value in state["buffers"].items():
         best.buffers[name][member].copy_(value)
     best.steps[member], best.metrics[member] = state["step"], state["metrics"]
+    best.scores[member], best.recent[member] = state.get("score"), state.get("recent", [])  # older ones lack them
 
 
 def load_member_state(trainer: Trainer, member: int, state: dict[str, Any]) -> bool:

@@ -28,6 +28,8 @@ class TrainerSettings:
         accumulate: minibatches whose gradients are averaged before one update.
         validate_every: evaluate on the validation split every so many `validate_unit`s, and at the end.
         validate_unit: `epoch` or `step`.
+        best_window: validations whose mean decides which weights are the best; the best single value of a small
+            validation split is mostly luck.
         time_limit: seconds after which training stops at the next step.
         on_nonfinite: a non-finite loss or gradient ends the run as diverged (`stop`), leaves that update out
             (`skip`), or returns to the last validated weights and halves the rate (`restore`).
@@ -45,6 +47,7 @@ class TrainerSettings:
     accumulate: int = 1
     validate_every: int = 1
     validate_unit: Literal["epoch", "step"] = "epoch"
+    best_window: int = 1
     time_limit: float | None = None
     on_nonfinite: Literal["stop", "skip", "restore"] = "stop"
 
@@ -56,7 +59,7 @@ class TrainerSettings:
         for name in ("epochs", "clip_norm", "clip_value", "time_limit"):
             if getattr(self, name) is not None:
                 check(f"trainer.{name}", getattr(self, name), "(0, inf)")
-        for name in ("accumulate", "validate_every"):
+        for name in ("accumulate", "validate_every", "best_window"):
             check(f"trainer.{name}", getattr(self, name), "[1, inf)")
         if self.threads is not None:
             check("trainer.threads", self.threads, "[1, inf)")

@@ -89,7 +89,7 @@ class Trainer:
         self.reasons = [""] * len(members)
         self.ended_at = [0] * len(members)
         self.history = History(len(members))
-        self.best = Best(self.population.stack)
+        self.best = Best(self.population.stack, settings.best_window)
         self.stop_requested: str | None = None
         self.losses: Tensor = torch.zeros(len(members))
         self._rates: list[float] | Tensor = []

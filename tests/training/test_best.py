@@ -1,0 +1,49 @@
+"""The best weights: by a single validation, or by the mean of several."""
+
+from __future__ import annotations
+
+import pytest
+
+from nnlab.build import build_trainer
+from nnlab.config import compose
+from nnlab.training import Trainer
+from nnlab.training.best import Best
+from nnlab.training.checkpoint import load_member_state, member_state
+
+ACCURACIES = [0.5, 0.9, 0.6, 0.8, 0.8, 0.7]
+
+
+def trainer_of(window: int) -> Trainer:
+    small = ["callbacks=[]", "data.limit=40", "trainer.device=cpu", "seed=0"]
+    return build_trainer([compose(*small, f"trainer.best_window={window}")])
+
+
+def offer_all(best: Best, trainer: Trainer, accuracies: list[float], first: int = 0) -> None:
+    for step, accuracy in enumerate(accuracies, first):
+        best.offer(trainer.stack, 0, 0, step, {"accuracy": accuracy, "loss": 1 - accuracy}, "accuracy")
+
+
+@pytest.mark.parametrize(("window", "step"), [(1, 1), (2, 4), (3, 3)])
+def test_the_mean_of_the_last_validations_decides(window: int, step: int) -> None:
+    trainer = trainer_of(window)
+    offer_all(trainer.best, trainer, ACCURACIES)
+    assert trainer.best.steps == [step]
+    assert trainer.best.metrics[0]["accuracy"] == ACCURACIES[step]
+
+
+def test_a_single_loss_that_is_not_finite_is_never_in_the_best_mean() -> None:
+    trainer = trainer_of(2)
+    values = [{"accuracy": 0.5, "loss": 1.0}, {"accuracy": 1.0, "loss": float("nan")}, {"accuracy": 1.0, "loss": 0.1}]
+    kept = [trainer.best.offer(trainer.stack, 0, 0, step, each, "accuracy") for step, each in enumerate(values)]
+    assert kept == [True, False, False]
+
+
+def test_a_resumed_run_remembers_its_last_validations() -> None:
+    first = trainer_of(3)
+    offer_all(first.best, first, ACCURACIES[:3])
+    second = trainer_of(3)
+    load_member_state(second, 0, member_state(first, 0))
+    offer_all(second.best, second, ACCURACIES[3:], first=3)
+    whole = trainer_of(3)
+    offer_all(whole.best, whole, ACCURACIES)
+    assert second.best.steps == whole.best.steps == [3]

@@ -1,0 +1,52 @@
+"""Convolutional networks take their images with the channels side by side, and compute the same as without."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from nnlab.build import build_trainer
+from nnlab.config import compose
+from nnlab.training import Trainer
+
+SMALL = ["callbacks=[]", "data.limit=40", "trainer.precision=float64", "trainer.device=cpu"]
+NETWORKS = {
+    "lenet": ["architecture=convnet", "architecture.channels=[3,4]", "architecture.hidden=6"],
+    "all convolutional": ["architecture=convnet", "architecture.variant=all_convolutional"],
+    "resnet": ["architecture=resnet", "architecture.width=3"],
+}
+
+
+def trainer_of(*overrides: str) -> Trainer:
+    return build_trainer([compose(*SMALL, *overrides)])
+
+
+@pytest.mark.parametrize("overrides", NETWORKS.values(), ids=NETWORKS)
+def test_the_order_of_the_channels_changes_nothing(overrides: list[str]) -> None:
+    stack = (trainer := trainer_of(*overrides)).stack
+    batch = trainer.population.batch(0)
+    found: dict[bool, list[Tensor]] = {True: [], False: []}
+    for stack.channels_last, values in found.items():
+        values.append(stack.outputs(batch[0]))
+    for stack.channels_last, values in found.items():  # later: training passes change what batch norm has seen
+        values += [stack.backward(*batch), stack.gradient.clone()]
+    for last, first in zip(found[True], found[False], strict=True):
+        torch.testing.assert_close(last, first, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_convolutions_see_images_with_channels_last(channels: int) -> None:
+    stack = trainer_of("architecture=convnet").stack
+    images = torch.arange(2 * channels * 8 * 8, dtype=torch.float64).reshape(2, channels, 8, 8)
+    seen: list[Tensor] = []
+    stack.network = torch.nn.Flatten()
+    stack.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    stack.outputs(images[None])
+    assert seen[0].stride() == (64 * channels, 1, 8 * channels, channels)
+    assert torch.equal(seen[0], images)
+
+
+def test_other_networks_take_images_as_they_are() -> None:
+    assert not trainer_of("architecture=mlp").stack.channels_last
+    assert trainer_of("architecture=convnet").stack.channels_last

@@ -83,11 +83,9 @@ class FitWatch(Callback):
 
     def evaluated(self, trainer: Trainer) -> None:
         first = trainer.members[trainer.active[0]].dataset
-        split, members = first.train, len(trainer.active)
-        inputs, targets = split.inputs[: self.examples], split.targets[: self.examples]
-        wide = Split(inputs.expand(members, *inputs.shape), targets.expand(members, *targets.shape))
+        part = Split(first.train.inputs[: self.examples], first.train.targets[: self.examples])
         with torch.no_grad():
-            evaluation = evaluate(trainer.stack, wide, first.target_std)
+            evaluation = evaluate(trainer.stack, [part] * len(trainer.active), first.target_std)
         for row, member in enumerate(trainer.active):
             values = {f"{name}/fit": float(value[row]) for name, value in evaluation.metrics.items()}
             trainer.history.record(trainer.step, member, values)

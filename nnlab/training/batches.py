@@ -116,12 +116,14 @@ def stacked_scale(datasets: Sequence[Dataset]) -> Tensor | None:
     return torch.stack([std for std in own if std is not None]).unsqueeze(1)
 
 
-def stacked_split(datasets: Sequence[Dataset], name: str) -> Split:
-    """One split of all members, (M, n, ...); members that share their data set share the memory."""
-    splits: list[Split] = [getattr(dataset, name) for dataset in datasets]
-    first = splits[0]
-    if all(split is first for split in splits):
-        members = len(splits)
-        inputs, targets = first.inputs, first.targets
-        return Split(inputs.expand(members, *inputs.shape), targets.expand(members, *targets.shape))
-    return Split(torch.stack([s.inputs for s in splits]), torch.stack([s.targets for s in splits]))
+def groups_of(splits: Sequence[Split]) -> list[Split]:
+    """The splits of the G groups of members, side by side and equally many, that share theirs; else those of all."""
+    distinct = list({id(split): split for split in splits}.values())
+    each = len(splits) // len(distinct)
+    regular = all(split is distinct[row // each] for row, split in enumerate(splits)) if each > 1 else False
+    return distinct if regular and each * len(distinct) == len(splits) else list(splits)
+
+
+def stacked(rows: Sequence[Tensor]) -> Tensor:
+    """Tensors (n, ...) as (G, n, ...); a single one keeps its memory."""
+    return rows[0].unsqueeze(0) if len(rows) == 1 else torch.stack(list(rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from nnlab.randomness import fold
 from nnlab.regularizer.base import NoiseModule
+from nnlab.training.batches import groups_of, spread, stacked
 from nnlab.training.stack import Stack
 from nnlab.types import Split
 
@@ -37,10 +39,18 @@ def sampling_passes(stack: Stack) -> int:
     return max((m.samples for m in modules if isinstance(m, NoiseModule)), default=0)
 
 
-def evaluate(stack: Stack, split: Split, scale: Tensor | None = None) -> Evaluation:
-    """Evaluate on `split`, inputs (M, N, ...); regression errors are multiplied by `scale`, (C,) or (M, 1, C)."""
-    members, count = split.inputs.shape[:2]
-    size = max(1, CHUNK // max(members * split.inputs[0, 0].numel(), 1))
+def evaluate(stack: Stack, splits: Sequence[Split], scale: Tensor | None = None) -> Evaluation:
+    """Evaluate every member on its own split; those that share one should receive the same object.
+
+    Args:
+        stack: M networks.
+        splits: M splits of equally many examples N.
+        scale: what regression errors are multiplied by, (C,) or (M, 1, C).
+    """
+    members, groups = len(splits), groups_of(splits)
+    count = len(groups[0])
+    size = max(1, CHUNK // max(members * groups[0].inputs[0].numel(), 1))
+    targets = spread(stacked([split.targets for split in groups]), members)
     passes = sampling_passes(stack)
     stack.set_sampling(passes > 0)
     total: Tensor | float = 0.0
@@ -51,12 +61,13 @@ def evaluate(stack: Stack, split: Split, scale: Tensor | None = None) -> Evaluat
             stack.set_keys(fold(keys, sample).unsqueeze(1).expand(-1, members))
         pieces, losses = [], []
         for start in range(0, count, size):
-            outputs = stack.outputs(split.inputs[:, start : start + size])
-            losses.append(stack.loss.losses(outputs, split.targets[:, start : start + size]))
+            inputs = stacked([split.inputs[start : start + size] for split in groups])
+            outputs = stack.outputs(inputs)
+            losses.append(stack.loss.losses(outputs, targets[:, start : start + size]))
             pieces.append(stack.loss.prediction(outputs))
         total = total + torch.cat(losses, 1).mean(1) / max(passes, 1)
         predictions.append(torch.cat(pieces, 1))
     stack.set_sampling(False)
     prediction = stack.loss.combine(torch.stack(predictions)) if passes else predictions[0]
-    metrics = {"loss": torch.as_tensor(total), **stack.loss.metrics(prediction, split.targets, scale)}
+    metrics = {"loss": torch.as_tensor(total), **stack.loss.metrics(prediction, targets, scale)}
     return Evaluation(metrics, prediction)

@@ -7,7 +7,6 @@ from typing import Any
 
 from torch import Tensor
 
-from nnlab.training.batches import stacked_split
 from nnlab.training.ensemble import ensemble_report
 from nnlab.training.evaluation import SPLITS, evaluate
 from nnlab.training.trainer import Trainer
@@ -42,7 +41,7 @@ def ensemble_of(trainer: Trainer, theta: Tensor, buffers: dict[str, Tensor], mem
     stack.replace(theta, buffers)
     reports = {}
     for split in SPLITS:
-        evaluation = evaluate(stack, stacked_split([data] * len(theta), split), data.target_std)
+        evaluation = evaluate(stack, [getattr(data, split)] * len(theta), data.target_std)
         targets = getattr(data, split).targets
         reports[split] = ensemble_report(trainer.loss, evaluation, targets, range(len(theta)), data.target_std)
     stack.replace(*present)

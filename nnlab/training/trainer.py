@@ -19,7 +19,7 @@ from nnlab.errors import UserError
 from nnlab.loss.base import Loss
 from nnlab.members import Hyper
 from nnlab.optimizer.base import SecondOrder
-from nnlab.training.batches import spread, stacked_scale, stacked_split
+from nnlab.training.batches import spread, stacked_scale
 from nnlab.training.best import Best
 from nnlab.training.callback import Callback
 from nnlab.training.evaluation import SPLITS, Evaluation, evaluate
@@ -312,8 +312,11 @@ class Trainer:
 
     def evaluate(self, split: str) -> Evaluation:
         """Evaluate the active members with their present weights on `train`, `validation` or `test`."""
-        datasets = [self.members[i].dataset for i in self.active]
-        return evaluate(self.stack, stacked_split(datasets, split), stacked_scale(datasets))
+        return self._evaluate(self.stack, split, self.active)
+
+    def _evaluate(self, stack: Any, split: str, members: Sequence[int]) -> Evaluation:
+        datasets = [self.members[member].dataset for member in members]
+        return evaluate(stack, [getattr(dataset, split) for dataset in datasets], stacked_scale(datasets))
 
     @contextlib.contextmanager
     def at_best(self) -> Iterator[Any]:
@@ -328,9 +331,6 @@ class Trainer:
     def final_evaluations(self) -> dict[str, Evaluation]:
         """Evaluate the best weights of all members, also of those that have ended, on every split."""
         if self._final is None:
-            datasets = [member.dataset for member in self.members]
             with self.at_best() as stack:
-                self._final = {
-                    split: evaluate(stack, stacked_split(datasets, split), stacked_scale(datasets)) for split in SPLITS
-                }
+                self._final = {split: self._evaluate(stack, split, range(len(self.members))) for split in SPLITS}
         return self._final

@@ -17,12 +17,15 @@ from nnlab.callbacks import HistoryFile
 from nnlab.config import config_folder
 from nnlab.config.folder import options
 from nnlab.config.schema import locate
+from nnlab.launch.job_cost import member_cost
 from nnlab.launch.runs import suitable_threads
 from nnlab.launch.stacking import stacking_key
 from nnlab.loss.base import Loss
 from nnlab.recipe.trials import Changes
 from nnlab.regularizer import Ensemble
+from nnlab.sweep.grouping import stacking_gains
 from nnlab.training import Callback, Trainer
+from nnlab.training.chain import Chain
 from nnlab.types import Dataset
 
 MOST = 64  # members of one population
@@ -49,7 +52,6 @@ class ConfigTrials:
             line for line in overrides if not line.lstrip("+~").startswith(("recipe.", "name=", "resume="))
         ]
         self.config_dir = config_dir
-        self.networks = MOST
         self.observer: Callback | None = None
         self.dataset: Dataset = load_dataset(self.config)
         self.loss: Loss = build_loss(self.config, self.dataset)
@@ -80,12 +82,16 @@ class ConfigTrials:
         return config
 
     def groups(self, changes: Sequence[Changes]) -> list[list[int]]:
-        """Positions of the changes that can be trained as one population, at most `networks` in each."""
+        """Positions of the changes that are trained as one population, where that is faster than one by one."""
         found: dict[str, list[int]] = {}
         for position, each in enumerate(changes):
             key, _ = stacking_key(self.configure(each))
             found.setdefault(key or f"alone {position}", []).append(position)
-        return [group[i : i + self.networks] for group in found.values() for i in range(0, len(group), self.networks)]
+        groups = []
+        for group in found.values():
+            most = MOST if len(group) == 1 or _gains(self.configure(changes[group[0]])) else 1
+            groups += [group[i : i + most] for i in range(0, len(group), most)]
+        return groups
 
     def make(self, changes: Sequence[Changes]) -> Trainer:
         """The trainer of one population, a member for each of the changes; it writes no files."""
@@ -109,6 +115,12 @@ class ConfigTrials:
         """What to type to run one of them alone."""
         folder = ["--config-dir", self.config_dir] if self.config_dir else []
         return shlex.join(["nnlab", "train", *folder, *self.words(changes)])
+
+
+def _gains(config: Config) -> bool:
+    """Whether stacked networks of a config are faster than one after another; a chain of layers of any size is."""
+    trainer = build_trainer([config])
+    return isinstance(trainer.stack, Chain) or stacking_gains(member_cost(trainer))
 
 
 def text(value: Any) -> str:

@@ -41,10 +41,6 @@ class Trials(Protocol):
     def loss(self) -> Loss:
         """The user's loss."""
 
-    @property
-    def networks(self) -> int:
-        """The most networks to train at once."""
-
     def value(self, key: str, default: Any = None) -> Any:
         """The value of a dotted key in the user's configuration, or `default` where it has none."""
 
@@ -52,7 +48,7 @@ class Trials(Protocol):
         """A word for what is chosen in a group, such as `adam`."""
 
     def groups(self, changes: Sequence[Changes]) -> list[list[int]]:
-        """Positions of the changes that can be trained as one population each."""
+        """Positions of the changes that are trained as one population each."""
 
     def make(self, changes: Sequence[Changes]) -> Trainer:
         """The trainer of one population, a member for each of the changes, without callbacks."""

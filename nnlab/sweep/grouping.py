@@ -85,14 +85,18 @@ def plan(jobs: list[Job], cost: Cost, stack: str = "auto", memory: float | None 
         return Group(jobs, 1, cost, jobs[0].why_alone)
     if stack == "never":
         return Group(jobs, 1, cost, "`hydra.launcher.stack=never`")
-    work = cost.parameters * cost.batch_size
-    if stack == "auto" and cost.device.type == "cpu" and work > LARGEST_STACKED and len(jobs) > 1:
+    if stack == "auto" and not stacking_gains(cost) and len(jobs) > 1:
         reason = f"stacking {cost.parameters} parameters at batch size {cost.batch_size} gains nothing on a CPU"
         return Group(jobs, 1, cost, reason)
     room = SHARE * free_memory(cost.device) if memory is None else memory * 1e9
     size = max(1, int((room - cost.shared_bytes) // max(cost.bytes, 1)))
     reason = f"two of them do not fit into {room / 1e9:.2g} GB of memory" if size == 1 and len(jobs) > 1 else ""
     return Group(jobs, size, cost, reason)
+
+
+def stacking_gains(cost: Cost) -> bool:
+    """Whether a population is faster than its members one after another: not where one alone fills a CPU's caches."""
+    return cost.device.type != "cpu" or cost.parameters * cost.batch_size <= LARGEST_STACKED
 
 
 def free_memory(device: torch.device) -> int:

@@ -1,4 +1,4 @@
-"""How much of a step fits into the time that is left, from what step 3 cost.
+"""How much of a step fits into the time that is left, from what steps 3 to 5 cost.
 
 The unit is an epoch of one network. Shares of the remaining time: 15% for step 4, 35% for step 5, what is left of 60%
 for step 7; the rest trains the chosen configuration.
@@ -11,11 +11,12 @@ from collections.abc import Sequence
 
 from nnlab.recipe.findings import StepReport
 from nnlab.recipe.settings import RecipeSettings
-from nnlab.recipe.trials import Trials
+from nnlab.recipe.trials import Changes, Trials
 
 COARSE_SHARE, REFINE_SHARE, IMPROVE_SHARE = 0.15, 0.35, 0.6
 COARSE_NETWORKS, REFINE_CONFIGURATIONS = 14, 12  # of a grid with one seed
-COARSE_STEPS, REFINE_STEPS = 200, 800  # updates that are worth having, where data are small
+COARSE_STEPS, REFINE_STEPS = 200, 600  # updates that are worth having, where data are small
+LEARNED_FROM = (3, 4, 5)  # steps whose time tells what an update costs
 
 
 def epoch_steps(trials: Trials) -> int:
@@ -41,11 +42,12 @@ class Budget:
         self.started = time.perf_counter() - spent
         self.per_step: float | None = None
 
-    def learn(self, third: StepReport | None, trials: Trials) -> None:
-        """Take the cost of an update from step 3's report."""
-        if third is not None and third.trials:
-            updates = third.numbers.get("steps", 100) * len(third.trials)
-            self.per_step = third.seconds / updates
+    def learn(self, report: StepReport, trials: Trials) -> None:
+        """Take the cost of an update, with its share of validation, from the report of a step that trained many."""
+        if report.number not in LEARNED_FROM or not report.trials:
+            return
+        steps = report.numbers.get("steps") or report.numbers["epochs"] * epoch_steps(trials)
+        self.per_step = report.seconds / (steps * len(report.trials))
 
     def left(self) -> float:
         """Seconds."""
@@ -76,8 +78,13 @@ class Budget:
         """Whether so many epochs of one network fit, and still leave time for the chosen configuration."""
         return epochs <= self.epochs(IMPROVE_SHARE, trials)
 
-    def estimate(self, number: int, settings: RecipeSettings, trials: Trials) -> float | None:
-        """About how many seconds are left from step `number` on; None before anything is known."""
+    def estimate(
+        self, number: int, settings: RecipeSettings, trials: Trials, chosen: Changes | None = None
+    ) -> float | None:
+        """About how many seconds are left from step `number` on; None before anything is known.
+
+        `chosen` is the configuration that step 8 trains, once it is known.
+        """
         if self.per_step is None:
             return None
         epoch = self.per_step * epoch_steps(trials)
@@ -88,10 +95,15 @@ class Budget:
             5: refine * settings.seeds * most,
             6: 0.0,
             7: settings.rounds * 6 * settings.seeds * 1.5 * refine,
-            8: settings.final_seeds * 3 * refine,
+            8: settings.final_seeds * (3 * refine if chosen is None else epochs_of(chosen)),
         }
         seconds = epoch * sum(cost for step, cost in costs.items() if step >= number)
         return min(seconds, self.left())
+
+
+def epochs_of(changes: Changes) -> float:
+    """Epochs of one network with some changes, in those of the user's: twice as wide ones take twice as long."""
+    return float(changes["trainer.epochs"]) * (2.0 if "architecture.widths" in changes else 1.0)
 
 
 def _whole(epochs: float) -> float:

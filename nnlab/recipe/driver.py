@@ -84,7 +84,8 @@ class Recipe:
         self.status = "running"
         spent = sum(report.seconds for report in self.reports.values())
         self.budget = Budget(settings.time_limit, spent)
-        self.budget.learn(self.reports.get(3), trials)
+        for report in self.reports.values():
+            self.budget.learn(report, trials)
 
     def run(self) -> str:
         """Walk; returns `completed`, or `failed` where a step did not pass.
@@ -113,13 +114,15 @@ class Recipe:
         return before is not None and "best" not in before.numbers and number > 3
 
     def _step(self, number: int) -> None:
-        self.view.start(number, TITLES[number], self.budget.estimate(number, self.settings, self.trials))
+        chosen = self.reports[7].numbers["best"]["changes"] if number == 8 else None
+        remaining = self.budget.estimate(number, self.settings, self.trials, chosen)
+        self.view.start(number, TITLES[number], remaining)
         started = time.perf_counter()
         with torch.random.fork_rng(devices=[]):
             report = self._steps()[number]()
         report.seconds = time.perf_counter() - started
         self.reports[number] = report
-        self.budget.learn(report if number == 3 else None, self.trials)
+        self.budget.learn(report, self.trials)
         self.save()
         self.view.done(report)
 

@@ -78,6 +78,6 @@ def run(data: str, seeds: int, epochs: int, width: int, limit: int | None) -> Ev
         ax.imshow(images[unit], cmap=DIVERGING, vmin=-bound, vmax=bound)
     for ax in axes:
         ax.set_axis_off()
-    figure.suptitle(f"First-layer weights ({data}), 32 of {width}: purple positive, orange negative, white zero")
+    figure.suptitle(f"{data}: first-layer weights of 32 of {width} units\npurple positive, orange negative, white zero")
     results = {name: value.tolist() for name, value in errors.items()}
     return Evidence({**results, "neighbour_correlation": strokes}, claims, table, figure)

@@ -68,6 +68,7 @@ def run(seeds: int, epochs: int, draws: int, rates: list[float]) -> Evidence:
         right.loglog(time, curve[0, 0], color=PALETTE[position], label=f"b = {size}")
         results[size] = {"rate": rates[best], "loss": losses[size].tolist(), "seconds_per_epoch": seconds[size]}
     middle.set(xlabel="epoch", ylabel="validation loss", title="Progress per epoch")
+    middle.set_xticks(range(0, epochs + 1, max(1, epochs // 4)))
     right.set(xlabel="CPU seconds", ylabel="validation loss", title="Progress per second")
     for ax in (left, middle, right):
         ax.legend()

@@ -12,7 +12,7 @@ from nnlab.recipe.trials import Changes, Trial, Trials, run_trials
 MOVES = 0.1
 STILL_FALLING = 0.03  # of the way to the floor, gained in the last quarter
 MOSTLY = 0.5  # of the way to the floor
-RIGHT = 0.9  # accuracy that a doubled output layer still reaches
+RIGHT = 0.9  # accuracy that a doubled output layer still reaches, and r2 of answers that are nearly fitted
 INITIALIZATIONS = ("he", "xavier", "orthogonal")
 
 
@@ -107,13 +107,15 @@ def _stuck(trials: Trials, best: Trial, progress: float, levels: Levels) -> Find
             "The answers are right, but the loss cannot fall: a softmax or sigmoid in the network is followed "
             "by that of the loss. Leave it out.",
         )
-    if _gain(best, levels) > STILL_FALLING:
+    falling = _gain(best, levels) > STILL_FALLING
+    right = levels.floor is None and metric > RIGHT  # with a variance of its own to learn, no loss tells the end
+    if falling or right:
         return Finding(
             "learns_too_slowly",
-            f"{evidence}; still falling",
+            f"{evidence}; {'still falling' if falling else 'the answers are nearly right'}",
             "The sample is being learned, but slowly: gradients are small, or the network is hard to optimize.",
             "optimizer=adam",
-            fault=progress < MOSTLY,
+            fault=progress < MOSTLY and not right,
         )
     wider = trials.value("architecture.widths")
     suggestion = f"architecture.widths=[{','.join(str(2 * int(w)) for w in wider)}]" if wider else ""

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from nnlab.config import compose
 from nnlab.launch.recipe_trials import ConfigTrials
 from nnlab.loss import GaussianNLL, Hinge, MulticlassSVM, SoftmaxCrossEntropy, SquaredError
 from nnlab.recipe import StepReport, check_initial_loss, coarse_grid, find_learning_rate, improve, refine_grid
@@ -22,6 +23,7 @@ from nnlab.recipe.initial_loss import check_loss_at_zero, explained_excess
 from nnlab.recipe.inputs import check_inputs, shared_examples
 from nnlab.recipe.learning_rate import Rate, find_range
 from nnlab.recipe.levels import Levels, fit_linear, linear_baseline, measure_levels
+from nnlab.recipe.overfit_causes import explain_failure
 from nnlab.recipe.rates import merged
 from nnlab.recipe.trials import Trial
 from nnlab.types import Dataset, Split, Task
@@ -333,3 +335,14 @@ def test_two_classes_that_overlap_are_told_apart_better_than_chance() -> None:
     scores = torch.nn.functional.one_hot(targets, 3) + 0.8 * torch.randn(300, 3, generator=source)
     assert told_apart(scores, targets, pair)
     assert not told_apart(torch.rand(300, 3, generator=source), targets, pair)
+
+
+@pytest.mark.parametrize(("loss", "fault"), [("gaussian_nll", False), ("squared_error", True)])
+def test_answers_that_are_nearly_right_are_no_fault_where_the_loss_has_no_floor(loss: str, fault: bool) -> None:
+    trials = ConfigTrials(compose("data=heteroscedastic", f"loss={loss}"))
+    scores = {"loss/fit": 0.5, "r2/fit": 0.982, "steps": 500.0}
+    flat = Trial({}, "completed", np.full(500, 0.5), {}, scores=scores)
+    levels = Levels(1.0, 0.9, None if loss == "gaussian_nll" else 0.0)
+    (found,) = explain_failure(trials, [flat], levels)
+    assert found.fault == fault
+    assert found.name == ("stuck_above_floor" if fault else "learns_too_slowly")

@@ -188,7 +188,7 @@ class _Final:
         for folder in folders:
             make_folder(folder)
         left = [i for i, folder in enumerate(folders) if read_result(folder) is None]
-        return [[left[i] for i in group] for group in self.trials.groups([chosen[i] for i in left])]
+        return [[left[i] for i in group] for group in self.trials.groups([chosen[i] for i in left], fastest=True)]
 
 
 def main(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> RecipeResult:

@@ -108,7 +108,7 @@ def run_grid(
     """Train every candidate with every seed; results in the order of the candidates."""
     first = int(trials.value("seed", 0))
     changes = [{**candidate, "seed": first + seed} for candidate in candidates for seed in seeds]
-    done = run_trials(trials, changes, FitWatch, held_out=True)
+    done = run_trials(trials, changes, FitWatch, held_out=True, fastest=True)
     results, records = [], []
     for position, candidate in enumerate(candidates):
         own = done[position * len(seeds) : (position + 1) * len(seeds)]

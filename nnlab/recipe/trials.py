@@ -47,8 +47,8 @@ class Trials(Protocol):
     def option(self, group: str) -> str:
         """A word for what is chosen in a group, such as `adam`."""
 
-    def groups(self, changes: Sequence[Changes]) -> list[list[int]]:
-        """Positions of the changes that are trained as one population each."""
+    def groups(self, changes: Sequence[Changes], fastest: bool = False) -> list[list[int]]:
+        """Positions of the changes that can be trained as one population; alone where that is the `fastest` way."""
 
     def make(self, changes: Sequence[Changes]) -> Trainer:
         """The trainer of one population, a member for each of the changes, without callbacks."""
@@ -116,6 +116,7 @@ def run_trials(
     changes: Sequence[Changes],
     watch: Callable[[], Callback] | None = None,
     held_out: bool = False,
+    fastest: bool = False,
 ) -> list[Trial]:
     """Train what `changes` describe, stacked where possible; results in the same order.
 
@@ -123,9 +124,10 @@ def run_trials(
         watch: makes a callback for each population; what it stores in `results` (by member) becomes `scores`, and
             what it stores in `predictions` becomes `prediction`.
         held_out: keep the loss of every validation example.
+        fastest: train alone what gains nothing from being stacked; else what is watched can be ended together.
     """
     results: dict[int, Trial] = {}
-    for group in trials.groups(changes):
+    for group in trials.groups(changes, fastest):
         trainer = trials.make([changes[i] for i in group])
         watching = watch() if watch else None
         if watching is not None:

@@ -25,7 +25,8 @@ from nnlab.recipe.learning_rate import Rate, find_range
 from nnlab.recipe.levels import Levels, fit_linear, linear_baseline, measure_levels
 from nnlab.recipe.overfit_causes import explain_failure
 from nnlab.recipe.rates import merged
-from nnlab.recipe.trials import Trial
+from nnlab.recipe.trials import Trial, run_trials
+from nnlab.recipe.watch import SampleWatch
 from nnlab.types import Dataset, Split, Task
 
 Make = Callable[..., ConfigTrials]
@@ -346,3 +347,25 @@ def test_answers_that_are_nearly_right_are_no_fault_where_the_loss_has_no_floor(
     (found,) = explain_failure(trials, [flat], levels)
     assert found.fault == fault
     assert found.name == ("stuck_above_floor" if fault else "learns_too_slowly")
+
+
+def test_large_convolutional_networks_are_tried_one_by_one_and_chains_together() -> None:
+    two = [{"optimizer.learning_rate": 0.01}, {"optimizer.learning_rate": 0.001}]
+    large = "architecture.channels=[64,128]"
+    convnet = ConfigTrials(compose("architecture=convnet", large, "trainer.device=cpu", "trainer.batch_size=128"))
+    assert convnet.groups(two, fastest=True) == [[0], [1]]
+    assert convnet.groups(two) == [[0, 1]]
+    chain = ConfigTrials(compose("architecture.widths=[512,512]", "trainer.device=cpu", "trainer.batch_size=128"))
+    assert chain.groups(two, fastest=True) == [[0, 1]]
+
+
+@pytest.mark.parametrize(("enough", "ended_at"), [(0.2, 5), (2.0, 10)])
+def test_every_member_of_a_sample_has_its_predictions_when_it_ends(enough: float, ended_at: int) -> None:
+    trials = ConfigTrials(compose("data=moons"))
+    common = {"trainer.epochs": None, "trainer.steps": 10, "trainer.validate_unit": "step", "trainer.validate_every": 5}
+    changes = [{**common, "optimizer.learning_rate": rate} for rate in (0.03, 0.01)]
+    done = run_trials(trials, changes, lambda: SampleWatch(lambda metrics: metrics["accuracy"] >= enough))
+    assert [trial.scores["steps"] for trial in done] == [ended_at, ended_at]
+    for trial in done:
+        assert trial.prediction is not None
+        assert len(trial.prediction) == len(trials.dataset.validation)

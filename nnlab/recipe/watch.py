@@ -40,7 +40,7 @@ class SampleWatch(Callback):
 
     def evaluated(self, trainer: Trainer) -> None:
         metrics = {name: value.tolist() for name, value in trainer.evaluate("train").metrics.items()}
-        predictions = trainer.evaluate("validation").prediction
+        predictions = trainer.validation().prediction
         for row, member in enumerate(trainer.active):
             values = {name: column[row] for name, column in metrics.items()}
             # As in training: batch norm of a few examples gives others in evaluation.

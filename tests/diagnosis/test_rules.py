@@ -48,7 +48,7 @@ DATA = DataFacts(
     target_correlation=(0.7, 0),
     baseline=math.log(2),
     baseline_metric=0.5,
-    reference=0.98,
+    simple=0.98,
     initial_loss=math.log(2),
     large_loss=2.0,
     floor=0.0,
@@ -141,10 +141,10 @@ PLANTED = {
         **FLAT, weights=(*SOUND.weights, WeightFacts("frozen.weight", 0.0, (32, 32), trainable=False))
     ),
     "hockey_stick_start": changed(losses=np.concatenate([[30.0, 10.0], CURVE[2:]])),
-    "no_learning": changed(**FLAT, data={"reference": 0.01}),
+    "no_learning": changed(**FLAT, data={"simple": 0.01}),
     "overfitting": changed(curves=RISING),
     "underfitting": changed(
-        losses=np.full(STEPS, 0.4), splits=split(WRONG, dataclasses.replace(WRONG, metric=0.8)), data={"reference": 1.0}
+        losses=np.full(STEPS, 0.4), splits=split(WRONG, dataclasses.replace(WRONG, metric=0.8)), data={"simple": 1.0}
     ),
     "penalty_too_strong": changed(**FLAT, penalties={"weight_decay": 1.0}),
     "still_improving": changed(losses=np.linspace(0.69, 0.4, STEPS), splits=split(WRONG, BAD)),

@@ -79,7 +79,7 @@ class Statistics(Callback):
         return torch.stack([torch.linalg.vector_norm(part, dim=1, dtype=dtype) for part in parts])
 
     def _activations(self, trainer: Trainer) -> list[tuple[list[str], Tensor]]:
-        """Names and values (names, M) on the present minibatch; neighbours of one kind and size are measured at once."""
+        """Names and values (names, M) on the present minibatch; neighbours of one kind and size at once."""
         if not self.layers:
             return []
         captured = trainer.stack.remembered(trainer.inputs, list(self.layers))

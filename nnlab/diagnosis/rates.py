@@ -70,7 +70,7 @@ def exploded(view: View) -> Iterator[Finding]:
         f"The loss {what} at step {step}; the last good state is that of step {record.best_step}. Each update made the "
         "next gradient larger.",
         {"first loss": view.first_loss, "last loss": last, "last good step": record.best_step},
-        _bounded(record),
+        bounded(record),
         layer=layer or None,
         step=step,
         certain=True,
@@ -96,7 +96,9 @@ def too_high(view: View) -> Iterator[Finding]:
     diverged = record.status == "diverged" or _grew(view)
     noisy = _oscillation(view)
     jumps = early > HIGH_EARLY or late > HIGH_LATE
-    bad = view.weak or (not record.splits and view.learned < 0.3)
+    # Where simple methods fail, too, updates that large and a loss that high say it by themselves.
+    wild = late > HIGH_LATE and noisy > 0.15 and view.learned < 0.6
+    bad = view.weak or (wild if record.splits else view.learned < 0.3)
     windows = view.windows
     falls = len(windows) > 1 and bool((np.diff(windows) < 0).mean() > 0.7) and view.learned > 0.3 and first < 1
     if not (diverged or (jumps and bad and not falls and record.steps >= 20)):
@@ -109,18 +111,18 @@ def too_high(view: View) -> Iterator[Finding]:
         f"With a learning rate of {record.learning_rate:g} {manner}: each step overshoots the minimum of the loss "
         f"along the gradient. The first updates were {_percent(early)} of the weights; about 0.1-1% is healthy.",
         {"learning rate": record.learning_rate, "update ratio": early, "late update ratio": late, "noise": noisy},
-        (f"optimizer.learning_rate={rounded(rate)}", *_falling(record), *(_bounded(record) if diverged else ())),
+        (f"optimizer.learning_rate={rounded(rate)}", *falling(record), *(bounded(record) if diverged else ())),
         step=ratios.steps[0] if ratios else None,
         certain=diverged,
     )
 
 
-def _falling(record: RunRecord) -> tuple[str, ...]:
+def falling(record: RunRecord) -> tuple[str, ...]:
     """A rate that falls to zero is forgiving of where it starts."""
     return ("scheduler=cosine",) if record.scheduler == "constant" else ()
 
 
-def _bounded(record: RunRecord) -> tuple[str, ...]:
+def bounded(record: RunRecord) -> tuple[str, ...]:
     """A bound on the gradient, so that one steep place does not undo the run."""
     return () if record.clipped else ("trainer.clip_norm=1",)
 
@@ -153,13 +155,13 @@ def too_low(view: View) -> Iterator[Finding]:
     moved = float(median(ratios)) * record.steps
     if not (max(ratios) < 5 * LOW and moved < 0.5) or highest <= 0:
         return
-    rate = max(suggested_rate(view), 10 * record.learning_rate)
+    rate = max(suggested_rate(view), 10 * record.learning_rate, USUAL.get(record.optimizer, 0.01))
     yield Finding(
         "learning_rate_too_low",
         f"The weights hardly move: one update changes them by {_percent(float(median(ratios)))}, all {record.steps} "
         f"together by at most {_percent(moved)}. At a rate of {record.learning_rate:g} training would take far longer.",
         {"learning rate": record.learning_rate, "update ratio": float(median(ratios)), "learned": view.learned},
-        (f"optimizer.learning_rate={rounded(rate)}", *_falling(record)),
+        (f"optimizer.learning_rate={rounded(rate)}", *falling(record)),
         certain=record.steps >= 100,
     )
 

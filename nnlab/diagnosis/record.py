@@ -138,6 +138,7 @@ class RunRecord:
         steps_per_epoch, total_steps: as planned.
         status: `running`, `completed`, `diverged`, `interrupted`.
         reason: the sentence of a run that ended early.
+        stopped: whether a callback ended training, such as early stopping: then what is left are the best weights.
         task, primary_metric: what the targets are, and the metric that decides.
         curves: validation curves by metric, such as `loss` and `accuracy`.
         statistics: other series by tag, such as `gradient_norm/linear1.weight`.
@@ -164,6 +165,7 @@ class RunRecord:
     task: Task
     primary_metric: str
     reason: str = ""
+    stopped: bool = False
     curves: Mapping[str, Series] = dataclasses.field(default_factory=dict)
     statistics: Mapping[str, Series] = dataclasses.field(default_factory=dict)
     best_step: int = 0

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 
 from nnlab.diagnosis.finding import Finding
+from nnlab.diagnosis.rates import NORMALISED, bounded
 from nnlab.diagnosis.view import View
 
 VANISHED = 1e-4  # gradient of a weight, per entry, against the largest of the network
@@ -41,7 +42,7 @@ def vanishing(view: View) -> Iterator[Finding]:
     if not (faint or quiet):
         return
     overrides = ["activation=relu"] if view.record.activation in SATURATING else []
-    overrides += ["initialization=he"]
+    overrides += ["initialization=he", *_steeper(view)]
     where, value = (name, smallest / largest) if faint else quiet[0]
     yield Finding(
         "vanishing_gradients",
@@ -55,6 +56,11 @@ def vanishing(view: View) -> Iterator[Finding]:
         step=1,
         certain=True,
     )
+
+
+def _steeper(view: View) -> tuple[str, ...]:
+    """A bound on the gradient: once signals pass, the network may be too steep for its rate."""
+    return bounded(view.record) if view.record.optimizer not in NORMALISED else ()
 
 
 def exploding(view: View) -> Iterator[Finding]:
@@ -138,7 +144,9 @@ def saturated(view: View) -> Iterator[Finding]:
         f"{fraction:.0%} of the outputs of `{layer}` are {when} within 0.05 of the ends of {view.record.activation}, "
         "where it is flat: almost no gradient passes. Smaller initial weights keep units in the steep middle.",
         {"saturated fraction": fraction},
-        ("initialization=xavier", "initialization.scale=1") if gentle else ("activation=relu", "initialization=he"),
+        ("initialization=xavier", "initialization.scale=1")
+        if gentle
+        else ("activation=relu", "initialization=he", *_steeper(view)),
         layer=layer,
         step=1 if start else None,
         certain=bool(start),
@@ -165,7 +173,9 @@ def symmetric(view: View) -> Iterator[Finding]:
 def frozen(view: View) -> Iterator[Finding]:
     """Weights that the optimizer may not change."""
     names = [weight.name for weight in view.record.weights if not weight.trainable]
-    if names and view.weak:
+    if names:
+        # Layers that were trained before may be kept on purpose; a network of random weights is not.
+        wrong = view.weak or len(names) == len(view.record.weights)
         yield Finding(
             "frozen_layers",
             f"{len(names)} weights, `{names[0]}` first, are excluded from training (`requires_grad` is False): they "
@@ -174,7 +184,8 @@ def frozen(view: View) -> Iterator[Finding]:
             ("architecture=mlp",),
             layer=names[0],
             step=1,
-            certain=True,
+            severity="fault" if wrong else "note",
+            certain=wrong,
         )
 
 

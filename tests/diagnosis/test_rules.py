@@ -179,6 +179,55 @@ def test_the_planted_cause_is_named_first(name: str) -> None:
     assert findings[0].name == name, [finding.name for finding in findings]
 
 
+MEDIOCRE = dataclasses.replace(GOOD, metric=0.95)
+HALFWAY = {"losses": np.linspace(0.69, 0.2, STEPS), "splits": split(MEDIOCRE, MEDIOCRE)}
+
+
+def test_a_good_run_that_still_falls_gets_a_note_and_more_steps() -> None:
+    [finding] = diagnose(changed(**HALFWAY, scheduler="constant"))
+    assert (finding.name, finding.severity) == ("still_improving", "note")
+    assert finding.overrides == ("trainer.epochs=75", "scheduler=cosine")
+
+
+def test_a_run_as_good_as_simple_methods_gets_no_note() -> None:
+    assert diagnose(changed(**HALFWAY, data={"simple": 0.9})) == []
+
+
+def test_simple_methods_are_not_asked_where_they_cannot_matter() -> None:
+    def asked() -> float:
+        raise AssertionError
+
+    learned = dataclasses.replace(GOOD, loss=0.005)
+    assert diagnose(changed(data={"simple": asked}, splits=split(learned, learned))) == []
+
+
+def test_frozen_layers_below_trained_ones_are_a_note_where_the_network_is_good() -> None:
+    frozen = WeightFacts("frozen.weight", 0.0, (32, 32), trainable=False)
+    [finding] = diagnose(changed(weights=(*SOUND.weights, frozen)))
+    assert finding.severity == "note"
+    [finding] = diagnose(changed(weights=(frozen, frozen)))
+    assert finding.severity == "fault"
+
+
+def test_early_stopping_is_judged_by_the_weights_that_it_leaves() -> None:
+    assert diagnose(changed(curves=RISING))[0].name == "overfitting"
+    assert diagnose(changed(curves=RISING, stopped=True)) == []
+
+
+@pytest.mark.parametrize(("examples", "share"), [(1000, 0.25), (142, 0.39), (60, 0.5)])
+def test_the_suggested_share_gives_enough_validation_examples(examples: int, share: float) -> None:
+    counts = {"train": examples - 12, "validation": 12, "test": 200}
+    assert f"data.validation={share}" in diagnose(changed(data={"examples": counts}))[0].overrides
+
+
+def test_a_bottleneck_is_named_before_the_rate() -> None:
+    narrow = (WeightFacts("linear1.weight", 0.0, (1, 2)), WeightFacts("output.weight", 0.0, (2, 1)))
+    finding = diagnose(changed(**FLAT, statistics=HIGH, weights=narrow))[0]
+    assert finding.name == "underfitting"
+    assert "learning_rate_too_high" in [symptom.name for symptom in finding.symptoms]
+    assert "architecture.widths=[64,64]" in finding.overrides
+
+
 def test_every_finding_is_planted_here() -> None:
     assert {*PLANTED, "loss_exploded"} == set(NAMES)
 

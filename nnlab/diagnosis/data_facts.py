@@ -14,7 +14,7 @@ from nnlab.types import Dataset, Split
 
 SAMPLE = 2048  # examples that correlations and the best constant output are computed from
 ASKED = 512  # validation examples that are looked for among the training examples
-FEWEST_CORRELATED = 100
+FEWEST_CORRELATED = 60
 FEWEST = 16  # data sets with fewer different examples, such as XOR, share them between splits on purpose
 
 

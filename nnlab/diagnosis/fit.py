@@ -10,13 +10,13 @@ from typing import NamedTuple
 import numpy as np
 
 from nnlab.diagnosis.finding import Finding
-from nnlab.diagnosis.rates import NORMALISED, USUAL, falling, suggested_rate, too_high
+from nnlab.diagnosis.rates import USUAL, cautious_rate, falling, too_high
 from nnlab.diagnosis.record import RunRecord
 from nnlab.diagnosis.view import CHANCE, CLEARLY_SHORT, View, rounded
 from nnlab.types import Task
 
 CERTAIN = 30  # validation examples from which their loss says something about others
-TELLING = 100  # training examples from which simple methods say something about the data
+TELLING = 60  # training examples from which simple methods say something about the data
 GAP = 0.15  # rise of the validation loss over its minimum, per what there is to learn
 WIDE_GAP = 0.3  # in skill, from which half of the units are dropped
 MOST_DECAY = 0.05  # that is suggested
@@ -190,9 +190,7 @@ def _longer(view: View, few: bool) -> tuple[str, ...]:
         if record.by_steps
         else f"trainer.epochs={math.ceil(steps / record.steps_per_epoch)}"
     )
-    rate = suggested_rate(View(dataclasses.replace(record, total_steps=math.ceil(steps))))
-    # Rules that do not normalise gradients explode where more than the usual rate is too much.
-    rate = min(rate, USUAL.get(record.optimizer, 0.01) * (3 if record.optimizer in NORMALISED else 1))
+    rate = cautious_rate(View(dataclasses.replace(record, total_steps=math.ceil(steps))))
     faster = (f"optimizer.learning_rate={rounded(rate)}",) if rate > 1.5 * record.learning_rate else ()
     return (length, *faster, *falling(record))
 
@@ -259,9 +257,9 @@ def underfitting(view: View) -> Iterator[Finding]:
     wider = max(64, 2 * capacity)
     remedy: tuple[str, ...] = ("architecture=mlp",) if linear else (f"architecture.widths=[{wider},{wider}]",)
     usual = USUAL.get(record.optimizer, 0.01)
-    if any(too_high(view)):
-        slower = (f"optimizer.learning_rate={usual:g}",) if record.learning_rate > usual else ()
-        remedy = (*remedy, *slower, *falling(record))
+    if any(too_high(view)) and record.learning_rate > usual:
+        remedy = (*remedy, f"optimizer.learning_rate={usual:g}")
+    remedy = (*remedy, *falling(record))
     if record.data.floor is None and not record.clipped:
         remedy = (*remedy, "trainer.clip_norm=1")  # a likelihood without an upper bound is steep near a perfect fit
     yield Finding(

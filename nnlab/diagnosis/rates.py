@@ -49,6 +49,12 @@ def suggested_rate(view: View) -> float:
     return min(max(estimate, usual / 3), usual * (5 if record.optimizer in NORMALISED else 3))
 
 
+def cautious_rate(view: View) -> float:
+    """As `suggested_rate`; rules that do not normalise gradients explode where more than the usual is too much."""
+    optimizer = view.record.optimizer
+    return min(suggested_rate(view), USUAL.get(optimizer, 0.01) * (3 if optimizer in NORMALISED else 1))
+
+
 def _early_ratio(view: View) -> float:
     """The first ratio, the geometric mean over the weights: later ones may be those of an exploded network."""
     first = [v for v in view.early("update_ratio").values() if 0 < v < math.inf]
@@ -127,6 +133,11 @@ def bounded(record: RunRecord) -> tuple[str, ...]:
     return () if record.clipped else ("trainer.clip_norm=1",)
 
 
+def steeper(record: RunRecord) -> tuple[str, ...]:
+    """A bound on the gradient for a network that will begin to learn, and may be too steep for its rate then."""
+    return bounded(record) if record.optimizer not in NORMALISED else ()
+
+
 def _oscillation(view: View) -> float:
     """Standard deviation of the losses in the second half around their own trend, per what there is to learn."""
     losses = view.record.losses[len(view.record.losses) // 2 :]
@@ -161,7 +172,7 @@ def too_low(view: View) -> Iterator[Finding]:
         f"The weights hardly move: one update changes them by {_percent(float(median(ratios)))}, all {record.steps} "
         f"together by at most {_percent(moved)}. At a rate of {record.learning_rate:g} training would take far longer.",
         {"learning rate": record.learning_rate, "update ratio": float(median(ratios)), "learned": view.learned},
-        (f"optimizer.learning_rate={rounded(rate)}", *falling(record)),
+        (f"optimizer.learning_rate={rounded(rate)}", *falling(record), *steeper(record)),
         certain=record.steps >= 100,
     )
 
@@ -177,14 +188,14 @@ def decayed_too_early(view: View) -> Iterator[Finding]:
     if share > 0.5 or rates[-1] > rates.max() / 20:
         return
     fraction = float(rates[-1] / rates.max())
-    rate = suggested_rate(view)
+    rate = cautious_rate(view)
     faster = (f"optimizer.learning_rate={rounded(rate)}",) if rate > 2 * record.learning_rate else ()
     yield Finding(
         "learning_rate_decayed_too_early",
         f"From step {high[-1] + 1} on, after {share:.0%} of the run, the learning rate was {fraction:.1g} of its "
         "highest, and the loss stayed where it was, although there was more to learn.",
         {"share of the run": float(share), "last rate": float(rates[-1]), "shortfall": view.shortfall},
-        ("scheduler=cosine", *faster),
+        ("scheduler=cosine", *faster, *steeper(record)),
         step=int(high[-1]) + 1,
     )
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 
 from nnlab.diagnosis.finding import Finding
-from nnlab.diagnosis.rates import NORMALISED, bounded
+from nnlab.diagnosis.rates import steeper
 from nnlab.diagnosis.view import View
 
 VANISHED = 1e-4  # gradient of a weight, per entry, against the largest of the network
@@ -42,7 +42,7 @@ def vanishing(view: View) -> Iterator[Finding]:
     if not (faint or quiet):
         return
     overrides = ["activation=relu"] if view.record.activation in SATURATING else []
-    overrides += ["initialization=he", *_steeper(view)]
+    overrides += ["initialization=he", *steeper(view.record)]
     where, value = (name, smallest / largest) if faint else quiet[0]
     yield Finding(
         "vanishing_gradients",
@@ -56,11 +56,6 @@ def vanishing(view: View) -> Iterator[Finding]:
         step=1,
         certain=True,
     )
-
-
-def _steeper(view: View) -> tuple[str, ...]:
-    """A bound on the gradient: once signals pass, the network may be too steep for its rate."""
-    return bounded(view.record) if view.record.optimizer not in NORMALISED else ()
 
 
 def exploding(view: View) -> Iterator[Finding]:
@@ -83,7 +78,7 @@ def exploding(view: View) -> Iterator[Finding]:
         f"At the first step the signal grows {growth:.3g}-fold from layer `{layers[0]}` to `{layers[-1]}`, and the "
         f"gradient has a norm of {norm:.3g}: initial weights this large do not keep the size of the signal.",
         {"growth": growth, "gradient norm": norm, "first loss": view.first_loss},
-        (f"initialization={sound_initialization(view)}", "initialization.scale=1"),
+        (f"initialization={sound_initialization(view)}", "initialization.scale=1", *steeper(view.record)),
         layer=layers[-1],
         step=1,
         certain=True,
@@ -112,7 +107,7 @@ def dead(view: View) -> Iterator[Finding]:
         f"{fraction:.0%} of the units of `{layer}` are dead {when}: they give the same value whatever the example; "
         f"{why}, where its gradient is zero, so they cannot recover.",
         {"dead fraction": fraction},
-        ("initialization=he", "initialization.bias=0") if start else ("activation=leaky_relu",),
+        ("initialization=he", "initialization.bias=0", *steeper(view.record)) if start else ("activation=leaky_relu",),
         layer=layer,
         step=1 if start else None,
         certain=bool(start) and kinds.get(layer, "relu") == "relu",
@@ -146,7 +141,7 @@ def saturated(view: View) -> Iterator[Finding]:
         {"saturated fraction": fraction},
         ("initialization=xavier", "initialization.scale=1")
         if gentle
-        else ("activation=relu", "initialization=he", *_steeper(view)),
+        else ("activation=relu", "initialization=he", *steeper(view.record)),
         layer=layer,
         step=1 if start else None,
         certain=bool(start),
@@ -162,7 +157,7 @@ def symmetric(view: View) -> Iterator[Finding]:
                 f"{weight.symmetric:.0%} of the units of `{weight.name}` are copies of another: they started with the "
                 "same weights, get the same gradient in every step, and so the layer is as good as one unit.",
                 {"identical fraction": weight.symmetric},
-                (f"initialization={sound_initialization(view)}",),
+                (f"initialization={sound_initialization(view)}", *steeper(view.record)),
                 layer=weight.name,
                 step=1,
                 certain=True,
@@ -181,7 +176,7 @@ def frozen(view: View) -> Iterator[Finding]:
             f"{len(names)} weights, `{names[0]}` first, are excluded from training (`requires_grad` is False): they "
             "keep their random initial values.",
             {"frozen weights": len(names)},
-            ("architecture=mlp",),
+            ("architecture=mlp", *steeper(view.record)),
             layer=names[0],
             step=1,
             severity="fault" if wrong else "note",

@@ -29,8 +29,8 @@ that it need not agree with the ratio of the medians, and here means about 3% mo
 MNIST keeps within the claim. A run of half a second on digits does not: three more series with all callbacks together
 (21, 15 and 15 repetitions) read +9.8%, +7.9% and +10.5%, about 45 to 55 ms, which hardly depend on the length of a run.
 Timed one by one they are fourteen rounds of statistics (9 ms), pictures (7), the diagnosis (7), events (6), the last
-checkpoint (4), two looks at histograms (3), thirty lines of progress (3), the projector (3), and calls in every step (3).
-Each is near what its few hundred small operations cost: halving the sum would take leaving some of them out.
+checkpoint (4), two looks at histograms (3), thirty lines of progress (3), the projector (3), and calls in every step
+(3). Each is near what its few hundred small operations cost: halving the sum would take leaving some of them out.
 """
 
 from __future__ import annotations

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import random
 
-TUNING = ("digits", "moons", "blobs", "heteroscedastic", "shells", "board", "clusters", "waves", "linear")
-HELD_OUT = ("breast_cancer", "spirals", "diabetes", "mnist", "circles", "friedman", "wine", "curve", "hastie")
-REGRESSION = ("heteroscedastic", "diabetes", "friedman", "waves", "linear", "curve")
-BINARY = ("moons", "breast_cancer", "circles", "board", "hastie")
-NOISY = ("diabetes", "linear")  # where small networks with some weight decay are sound
+TUNING = (
+    "digits",
+    "moons",
+    "blobs",
+    "heteroscedastic",
+    "shells",
+    "board",
+    "clusters",
+    "waves",
+    "linear",
+    "stripes",
+    "flips",
+)
+HELD_OUT = ("breast_cancer", "spirals", "diabetes", "mnist", "wine", "curve", "hastie", "iris", "swiss")
+REGRESSION = ("heteroscedastic", "diabetes", "friedman", "waves", "linear", "curve", "swiss")
+BINARY = ("moons", "breast_cancer", "circles", "board", "hastie", "stripes", "flips")
+NOISY = ("diabetes", "linear", "flips")  # where small networks with some weight decay are sound
 
 # Overrides of each data set, its steps, and the last validation score (accuracy or r2) from which a run is healthy:
 # what nearly all of the healthy backgrounds reach.
@@ -30,9 +42,13 @@ DATA: dict[str, tuple[list[str], int, float]] = {
     "mnist": (["data=mnist", "data.limit=2000", "trainer.validate_every=2"], 500, 0.87),
     "wine": (["data=generated", "data.kind=wine", "data.examples=178"], 300, 0.90),
     "curve": (["data=generated", "data.kind=curve"], 600, 0.80),
+    "stripes": (["data=generated", "data.kind=stripes", "data.examples=3000"], 1200, 0.84),
+    "flips": (["data=generated", "data.kind=flips", "data.examples=450"], 300, 0.82),
+    "iris": (["data=generated", "data.kind=iris", "data.examples=150"], 300, 0.86),
+    "swiss": (["data=generated", "data.kind=swiss"], 800, 0.85),
     "hastie": (["data=generated", "data.kind=hastie", "data.examples=3000"], 800, 0.85),
 }
-CLASSES = {"digits": 10, "mnist": 10, "blobs": 4, "spirals": 3, "shells": 3, "clusters": 4, "wine": 3}
+CLASSES = {"digits": 10, "mnist": 10, "blobs": 4, "spirals": 3, "shells": 3, "clusters": 4, "wine": 3, "iris": 3}
 
 # Learning rates that suit these small networks.
 RATES = {

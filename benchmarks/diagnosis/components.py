@@ -54,7 +54,22 @@ class Altered(Source):
         return dataclasses.replace(raw, inputs=inputs, targets=targets, test=None)
 
 
-Kind = Literal["circles", "friedman", "shells", "board", "clusters", "waves", "linear", "wine", "curve", "hastie"]
+Kind = Literal[
+    "circles",
+    "friedman",
+    "shells",
+    "board",
+    "clusters",
+    "waves",
+    "linear",
+    "wine",
+    "curve",
+    "hastie",
+    "stripes",
+    "flips",
+    "iris",
+    "swiss",
+]
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -74,6 +89,10 @@ class Generated(Source):
             - `wine`: three cultivars by thirteen measurements (UCI, 178 examples)
             - `curve`: the position along an S-shaped sheet in three dimensions (noise 0.4)
             - `hastie`: whether ten Gaussian numbers have a sum of squares above 9.34 (Hastie et al. 2009)
+            - `stripes`: two classes by the sine of one direction in six dimensions, where simple methods fail
+            - `flips`: two classes in thirty dimensions, six of which matter, with 8% of the labels drawn at random
+            - `iris`: three species by four measurements (Fisher 1936, 150 examples)
+            - `swiss`: the position along a rolled sheet in three dimensions (noise 0.5)
         examples: how many; wine has 178 at most.
     """
 
@@ -117,6 +136,17 @@ def _drawn(kind: Kind, n: int, seed: int) -> tuple[Any, Any]:
     if kind == "wine":
         x, y = datasets.load_wine(return_X_y=True)
         return x[:n], y[:n]
+    if kind == "iris":
+        x, y = datasets.load_iris(return_X_y=True)
+        return x[:n], y[:n]
+    if kind == "stripes":
+        x = draw.standard_normal((n, 6))
+        return x, (np.sin(x @ np.array([2.0, -1.5, 1.0, 0.5, 0.0, 0.0])) > 0).astype(np.int64)
+    if kind == "flips":
+        sizes = {"n_features": 30, "n_informative": 6, "n_redundant": 8, "n_clusters_per_class": 1}
+        return datasets.make_classification(n, **sizes, class_sep=1.5, flip_y=0.08, random_state=seed)
+    if kind == "swiss":
+        return datasets.make_swiss_roll(n, noise=0.5, random_state=seed)
     if kind == "curve":
         return datasets.make_s_curve(n, noise=0.4, random_state=seed)
     x, y = datasets.make_hastie_10_2(n, random_state=seed)

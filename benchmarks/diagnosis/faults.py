@@ -141,7 +141,18 @@ def _overfitting(values: Values, draw: random.Random, data: str) -> Values:
 
 
 def _underfitting(values: Values, draw: random.Random, data: str) -> Values | None:
-    if data in ("blobs", "breast_cancer", "diabetes", "friedman", "linear", "clusters", "wine", "waves"):
+    if data in (
+        "blobs",
+        "breast_cancer",
+        "diabetes",
+        "friedman",
+        "linear",
+        "clusters",
+        "wine",
+        "waves",
+        "iris",
+        "flips",
+    ):
         return None  # where a linear fit is nearly as good as anything
     flat = ("moons", "spirals", "heteroscedastic", "circles", "shells", "board")
     if data in flat and draw.random() < 0.5:
@@ -164,8 +175,17 @@ def _short(values: Values, draw: random.Random, data: str) -> Values:
 
 
 def _few(values: Values, draw: random.Random, data: str) -> Values:
-    counts = {"digits": 1438, "breast_cancer": 455, "diabetes": 354, "mnist": 60000, "wine": 142, "linear": 352}
-    count = counts.get(data, 2400 if data == "hastie" else 800)
+    counts = {
+        "digits": 1438,
+        "breast_cancer": 455,
+        "diabetes": 354,
+        "mnist": 60000,
+        "wine": 142,
+        "iris": 120,
+        "linear": 352,
+        "flips": 360,
+    }
+    count = counts.get(data, 2400 if data in ("hastie", "stripes") else 800)
     return values | {"data.validation": f"{draw.choice([9, 12, 15]) / count:.7f}"}
 
 
@@ -196,7 +216,7 @@ def _weights(values: Values, draw: random.Random, data: str) -> Values | None:
 
 
 def _imbalance(values: Values, draw: random.Random, data: str) -> Values | None:
-    if data in REGRESSION or data in ("digits", "mnist", "breast_cancer", "wine", "board"):
+    if data in REGRESSION or data in ("digits", "mnist", "breast_cancer", "wine", "iris", "board"):
         return None  # too few of some class, or (board) nothing left to find under the noise
     values |= {"loss": "softmax_cross_entropy", "data.examples": "3000"}
     if data == "blobs":

@@ -25,7 +25,7 @@ from nnlab.config.amending import amended
 from nnlab.diagnosis import Finding, diagnose
 from nnlab.diagnosis.view import View
 
-SEEDS = {"tuning": 0, "held-out": 31}
+SEEDS = {"tuning": 0, "held-out": 59}
 
 
 @dataclasses.dataclass

@@ -28,7 +28,7 @@ class Histograms(Callback):
         bins: number of bins. [2, inf)
     """
 
-    def __init__(self, share: float = 0.01, bins: int = 40) -> None:
+    def __init__(self, share: float = 0.005, bins: int = 40) -> None:
         self.budget = Budget(share, first=0.0)  # the look before the first step costs as much as any
         self.bins = check("bins", bins, "[2, inf)")
 
@@ -51,7 +51,7 @@ class Histograms(Callback):
         values = {f"weights/{name}": value for name, value in stack.layout.weights(stack.theta).items()}
         values |= {f"gradients/{name}": value for name, value in stack.layout.weights(stack.gradient).items()}
         if self._layers:
-            captured = stack.capture(trainer.inputs, self._layers)
+            captured = stack.remembered(trainer.inputs, self._layers)
             values |= {f"activations/{name}": value for name, value in captured.items()}
         for position, run in enumerate(trainer.runs):
             if run.members[0] in trainer.active and (position == 0 or self.budget.allows()):

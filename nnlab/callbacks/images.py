@@ -34,7 +34,7 @@ class Images(Views):
         examples: how many examples of a batch, and how many predictions. [1, 256]
     """
 
-    def __init__(self, share: float = 0.01, examples: int = 24) -> None:
+    def __init__(self, share: float = 0.005, examples: int = 24) -> None:
         super().__init__(share)
         self.examples = check("examples", examples, "[1, 256]")
 
@@ -86,7 +86,7 @@ class Images(Views):
         targets = data.validation.targets
         right = prediction.gather(1, targets.unsqueeze(1)).squeeze(1)
         others = prediction.scatter(1, targets.unsqueeze(1), -torch.inf).amax(1)
-        worst = (right - others).argsort(stable=True)[: self.examples]
+        worst = (right - others).topk(min(self.examples, len(targets)), largest=False).indices
         sure, predicted = prediction[worst].max(1)
         true, said = _names(targets[worst], data.target_names), _names(predicted, data.target_names)
         shares = [f"  {100 * p:.0f} %" if view.trainer.loss.probabilistic else "" for p in sure.tolist()]

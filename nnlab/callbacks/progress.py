@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 import weakref
@@ -59,8 +60,7 @@ class Progress(Callback):
             words.append(f"{len(trainer.active)} of {len(trainer.members)} members")
         losses = trainer.history.losses[-trainer.steps_per_epoch :, shown]
         if len(losses):
-            means = np.where(np.isfinite(losses).any(0), _mean(losses), losses[-1])
-            words.append(f"train loss {_span(means.tolist())}")
+            words.append(f"train loss {_span(_mean(losses).tolist())}")
         for name in ("loss", trainer.primary_metric):
             found = [trainer.history.latest(f"{name}/validation", each) for each in shown]
             values = [value for value in found if value is not None]
@@ -70,10 +70,13 @@ class Progress(Callback):
 
 
 def _mean(losses: np.ndarray) -> np.ndarray:
-    """Mean over steps (T, M) of what is a number, (M,)."""
+    """Mean over steps (T, M) of what is a number, (M,); the last loss where none is finite."""
+    means: np.ndarray = losses.mean(0)
+    if math.isfinite(means.sum()):
+        return means
     there = ~np.isnan(losses)
-    means: np.ndarray = np.where(there, losses, 0.0).sum(0) / np.maximum(there.sum(0), 1)
-    return means
+    means = np.where(there, losses, 0.0).sum(0) / np.maximum(there.sum(0), 1)
+    return np.where(np.isfinite(losses).any(0), means, losses[-1])
 
 
 def _span(values: Sequence[float]) -> str:

@@ -10,6 +10,7 @@ weight (healthy near 1e-3).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 import torch
 from torch import Tensor, nn
@@ -46,10 +47,10 @@ class Statistics(Callback):
         if not scheduled(trainer.step + 1, self.every):
             return
         stack = trainer.stack
-        norms = [*self._norms(stack.gradient, stack.layout.slots), gradients.norm(stack.gradient)]
-        names = [*(slot.name for slot in stack.layout.slots), "all"]
-        self._values = {f"gradient_norm/{name}": value for name, value in zip(names, norms, strict=True)}
-        self._values |= self.activations(trainer)
+        norms = self._norms(stack.gradient, stack.layout.slots)
+        names = [f"gradient_norm/{slot.name}" for slot in stack.layout.slots]
+        self._measured = [(names, norms), (["gradient_norm/all"], gradients.norm(norms.T).unsqueeze(0))]
+        self._measured += self._activations(trainer)
         self._before = stack.theta.clone()
         self._members = list(trainer.active)
 
@@ -60,34 +61,39 @@ class Statistics(Callback):
             stack = trainer.stack
             weights = [slot for slot in stack.layout.slots if slot.is_weight]
             if weights:
-                moved, size = (torch.stack(self._norms(r, weights)) for r in (stack.theta - self._before, self._before))
-                for slot, norm, ratio in zip(weights, moved, updates.ratio(moved, size), strict=True):
-                    self._values |= {f"update_norm/{slot.name}": norm, f"update_ratio/{slot.name}": ratio}
+                moved, size = (self._norms(rows, weights) for rows in (stack.theta - self._before, self._before))
+                for kind, values in (("update_norm", moved), ("update_ratio", updates.ratio(moved, size))):
+                    self._measured.append(([f"{kind}/{slot.name}" for slot in weights], values))
+            names = [name for part, _ in self._measured for name in part]
             # One transfer from the device for all.
-            table = torch.stack([value.to(stack.theta.dtype) for value in self._values.values()], 1).tolist()
+            table = torch.cat([values.to(stack.theta.dtype) for _, values in self._measured]).T.tolist()
             for member, row in zip(trainer.active, table, strict=True):
-                trainer.history.record(trainer.step, member, dict(zip(self._values, row, strict=True)))
+                trainer.history.record(trainer.step, member, dict(zip(names, row, strict=True)))
         self._before = None
 
     @staticmethod
-    def _norms(rows: Tensor, slots: Sequence[Slot]) -> list[Tensor]:
-        """Norm (M,) of each slot's part of rows (M, P)."""
-        return [gradients.norm(rows[:, slot.start : slot.start + slot.size]) for slot in slots]
+    def _norms(rows: Tensor, slots: Sequence[Slot]) -> Tensor:
+        """Norms (slots, M) of each slot's part of rows (M, P)."""
+        dtype = torch.promote_types(rows.dtype, torch.float32)
+        parts = [rows[:, slot.start : slot.start + slot.size] for slot in slots]
+        return torch.stack([torch.linalg.vector_norm(part, dim=1, dtype=dtype) for part in parts])
 
-    def activations(self, trainer: Trainer) -> dict[str, Tensor]:
-        """Statistics (M,) of every activation layer on the present minibatch."""
+    def _activations(self, trainer: Trainer) -> list[tuple[list[str], Tensor]]:
+        """Names and values (names, M) on the present minibatch; neighbours of one kind and size at once."""
         if not self.layers:
-            return {}
-        captured = trainer.stack.capture(trainer.inputs, list(self.layers))
-        values = {}
-        for name, (low, high) in self.layers.items():
-            y = captured[name]
-            values[f"activation_mean/{name}"] = activations.mean(y)
-            values[f"activation_std/{name}"] = activations.std(y)
-            values[f"activation_dead/{name}"] = activations.dead_fraction(y)
-            if low is not None or high is not None:
-                values[f"activation_saturated/{name}"] = activations.saturated_fraction(y, low, high, self.tolerance)
-        return values
+            return []
+        captured = trainer.stack.remembered(trainer.inputs, list(self.layers))
+        measured = []
+        for (limits, _), alike in groupby(self.layers, lambda name: (self.layers[name], captured[name].shape)):
+            names = list(alike)
+            y = captured[names[0]] if len(names) == 1 else torch.cat([captured[name] for name in names])
+            values = dict(zip(("mean", "std"), activations.mean_and_std(y), strict=True))
+            values["dead"] = activations.dead_fraction(y)
+            if limits != (None, None):
+                values["saturated"] = activations.saturated_fraction(y, *limits, self.tolerance)
+            for kind, row in values.items():
+                measured.append(([f"activation_{kind}/{name}" for name in names], row.view(len(names), -1)))
+        return measured
 
 
 def activation_layers(network: nn.Module) -> dict[str, tuple[float | None, float | None]]:

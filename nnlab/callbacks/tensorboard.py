@@ -6,6 +6,7 @@ steps cost about 2 ms. Tags read `<metric>/<split or layer>`, the same in every 
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import time
@@ -162,14 +163,12 @@ class TensorBoard(Callback):
         losses = trainer.history.losses[self._steps :, member]
         average, count = self._average.get(member, (0.0, 0))
         present = ~np.isnan(losses)
-        averages, keep = [], self.smoothing
-        for loss in losses[present].tolist():
-            average, count = keep * average + (1 - keep) * loss, count + 1
-            averages.append(average / (1 - keep**count))
-        self._average[member] = (average, count)
-        if averages:
+        if present.any():
+            averages = moving_average(losses[present], self.smoothing, average)
+            self._average[member] = (float(averages[-1]), count + len(averages))
+            averages /= 1 - self.smoothing ** np.arange(count + 1, count + 1 + len(averages))
             rates = trainer.history.rates[self._steps :, member][present]
-            columns = {"loss/train": losses[present], "loss/train_average": np.array(averages), "learning_rate": rates}
+            columns = {"loss/train": losses[present], "loss/train_average": averages, "learning_rate": rates}
             steps = self._steps + 1 + np.flatnonzero(present)
             file.scalar_block(steps, {tag + suffix: column for tag, column in columns.items()}, now)
 
@@ -190,6 +189,25 @@ def _write_records(records: Sequence[Record], suffixes: Mapping[int, str], file:
         steps = np.array([entry.step for entry in entries])
         columns = np.array([list(entry.values.values()) for entry in entries]).T
         file.scalar_block(steps, dict(zip(tags, columns, strict=True)), now)
+
+
+def moving_average(values: np.ndarray, keep: float, start: float) -> np.ndarray:
+    """a_t = keep a_(t-1) + (1 - keep) v_t from a_0 = `start`, (n,).
+
+    >>> moving_average(np.array([1.0, 3.0]), 0.5, 0.0)
+    array([0.5 , 1.75])
+    """
+    # In closed form a_t = keep^t (a_0 + (1 - keep) sum_s v_s / keep^s), in blocks in which the powers stay moderate.
+    averages, keep = np.empty(len(values)), max(keep, 1e-12)
+    block = max(1, min(int(-20 / math.log(keep)), len(values)))
+    powers = keep ** np.arange(1, block + 1)
+    for first in range(0, len(values), block):
+        part = averages[first : first + block]
+        decay = powers[: len(part)]
+        with np.errstate(over="ignore", invalid="ignore"):  # the losses of a run that diverges
+            part[:] = decay * (start + (1 - keep) * np.cumsum(values[first : first + block] / decay))
+        start = part[-1]
+    return averages
 
 
 def whole_records(data: bytes) -> int:

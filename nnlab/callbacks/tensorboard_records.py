@@ -18,8 +18,7 @@ import numpy as np
 
 Value = int | float | str | bytes | np.float32
 SHORT = 1024  # bytes up to which a plain loop is the faster checksum
-LANE = 32  # bytes that one lane of the vectorised checksum takes
-FEW = 16  # rows for which a plain loop joins the lanes faster
+LANE = 16  # bytes that one lane of the vectorised checksum takes
 _BYTES = [bytes([number]) for number in range(0x80)]
 
 
@@ -125,7 +124,7 @@ def crc32c(data: bytes) -> int:
 
 
 def _checksums(rows: np.ndarray) -> np.ndarray:
-    """CRC-32C of every row (n, at least 4 bytes), uint32: lanes of all rows side by side, then joined."""
+    """CRC-32C of every row (n, at least 4 bytes), uint32: lanes of all rows side by side, then joined in pairs."""
     count, length = rows.shape
     lanes = -(-length // LANE)
     # Zeros in front change nothing where the register starts at zero; the initial ones go into the first four bytes.
@@ -133,23 +132,21 @@ def _checksums(rows: np.ndarray) -> np.ndarray:
     padded[:, -length:] = rows
     padded[:, padded.shape[1] - length :][:, :4] ^= 0xFF
     registers = _register(padded.reshape(-1, LANE)).reshape(count, lanes)
-    if count < FEW:
-        return np.array([_joined(row) for row in registers.tolist()], np.uint32)
-    first, second, third, fourth = np.array(_advance(LANE), np.uint32)
-    crc, byte = registers[:, 0], np.uint32(0xFF)
-    for lane in registers.T[1:]:
-        low = first[crc & byte] ^ second[crc >> np.uint32(8) & byte]
-        crc = low ^ third[crc >> np.uint32(16) & byte] ^ fourth[crc >> np.uint32(24)] ^ lane
-    return crc ^ np.uint32(0xFFFFFFFF)
+    doublings = 0
+    while registers.shape[1] > 1:
+        if registers.shape[1] % 2:
+            registers = np.concatenate([np.zeros((count, 1), np.uint32), registers], 1)
+        registers = _advanced(_advance(doublings), registers[:, ::2]) ^ registers[:, 1::2]
+        doublings += 1
+    return registers[:, 0] ^ np.uint32(0xFFFFFFFF)
 
 
-def _joined(lanes: list[int]) -> int:
-    """The checksum from the registers of consecutive lanes."""
-    first, second, third, fourth = _advance(LANE)
-    crc = 0
-    for lane in lanes:
-        crc = first[crc & 0xFF] ^ second[crc >> 8 & 0xFF] ^ third[crc >> 16 & 0xFF] ^ fourth[crc >> 24] ^ lane
-    return crc ^ 0xFFFFFFFF
+def _advanced(tables: np.ndarray, crc: np.ndarray) -> np.ndarray:
+    """What registers (...) become after the zeros that tables (4, 256) stand for."""
+    byte = np.uint32(0xFF)
+    low = tables[0][crc & byte] ^ tables[1][crc >> np.uint32(8) & byte]
+    advanced: np.ndarray = low ^ tables[2][crc >> np.uint32(16) & byte] ^ tables[3][crc >> np.uint32(24)]
+    return advanced
 
 
 def _register(rows: np.ndarray) -> np.ndarray:
@@ -176,14 +173,16 @@ def _table_list() -> list[int]:
 
 
 @functools.cache
-def _advance(zeros: int) -> list[list[int]]:
-    """For each byte of the register, what it becomes after `zeros` zero bytes, (4, 256)."""
+def _advance(doublings: int) -> np.ndarray:
+    """For each byte of the register, what it becomes after LANE 2^doublings zero bytes, (4, 256)."""
+    if doublings:
+        half = _advance(doublings - 1)
+        return _advanced(half, half)
     table = _table()
     crc = np.arange(256, dtype=np.uint32)[None, :] << (np.arange(4, dtype=np.uint32)[:, None] * np.uint32(8))
-    for _ in range(zeros):
+    for _ in range(LANE):
         crc = table[crc & np.uint32(0xFF)] ^ crc >> np.uint32(8)
-    advanced: list[list[int]] = crc.tolist()
-    return advanced
+    return crc
 
 
 def _mask(crc: np.ndarray) -> np.ndarray:

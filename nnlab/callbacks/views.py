@@ -91,9 +91,8 @@ class Views(Callback):
     def evaluated(self, trainer: Trainer) -> None:
         if not self._wanted or trainer.step >= trainer.total_steps or not self.due(trainer):
             return
-        with self.budget.spending():
-            prediction = trainer.evaluate("validation").prediction
         rows = {member: row for row, member in enumerate(trainer.active)}
+        prediction = trainer.validation().prediction
         self._show_all(trainer, trainer.stack.theta, rows, prediction, final=False)
 
     def fit_end(self, trainer: Trainer) -> None:

@@ -249,7 +249,8 @@ def surface_figure(runs: Sequence[SavedRun], plane: Any) -> Figure:
     names = labels(configs, ignore=()) if len(runs) > 1 else ["training, from the circle to the star"]
     shown = [figures.shortened(name, 60) or f"run {number}" for number, name in enumerate(names, start=1)]
     paths = {name: path.numpy() for name, path in zip(shown, found.paths, strict=True)}
-    inside = f": {100 * found.explained:.0f} % of the path's variance is in this plane"
+    share = f"{100 * found.explained:.0f}" if found.explained >= 0.005 else "less than 1"
+    inside = f": {share} % of the path's variance is in this plane"
     return figures.loss_surface(
         found.x.numpy(),
         found.y.numpy(),

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from nnlab.diagnosis.record import DataFacts
-from nnlab.diagnosis.reference import reference_skill, suitable_sizes
+from nnlab.diagnosis.reference import WIDE, reference_skill, suitable_sizes
 from nnlab.loss.base import Loss
 from nnlab.types import Dataset, Split
 
 SAMPLE = 2048  # examples that correlations and the best constant output are computed from
 ASKED = 512  # validation examples that are looked for among the training examples
-FEWEST_CORRELATED = 100
+FEWEST_CORRELATED = 60
 FEWEST = 16  # data sets with fewer different examples, such as XOR, share them between splits on purpose
 
 
@@ -45,7 +45,7 @@ def data_facts(dataset: Dataset, loss: Loss) -> DataFacts:
         target_correlation=_strongest_correlation(part, dataset.target_size),
         baseline=best_constant_loss(loss, targets, dataset.target_size),
         baseline_metric=_baseline_metric(dataset),
-        reference=reference_skill(dataset, sample(part, known), sample(validation, asked)),
+        simple=lambda: reference_skill(dataset, sample(part, known), sample(validation, asked)),
         initial_loss=loss.initial_loss(targets, dataset.target_size),
         large_loss=_large_loss(loss, targets, dataset.target_size),
         floor=loss.floor(targets, dataset.target_size),
@@ -67,16 +67,21 @@ def shared_fraction(train: Split, validation: Split) -> float:
     """Fraction of the validation examples whose inputs are also in the training split; 0 for tiny data sets.
 
     Candidates are the neighbours in one random projection, which may round differently for equal rows; they are then
-    compared number by number.
+    compared number by number. Of many inputs those in the middle are projected, as long as that tells rows apart.
     """
     asked = sample(validation, ASKED).inputs.flatten(1)
     known = train.inputs.flatten(1)
-    draw = torch.Generator().manual_seed(0)
-    direction = torch.randn(known.shape[1], generator=draw).to(known.device, known.dtype)
-    keys, order = (known @ direction).sort()
-    if int((keys.diff() != 0).sum()) + 1 < FEWEST:
+    count = known.shape[1]
+    for start, end in ((count // 3, 2 * count // 3), (0, count)) if count > WIDE else ((0, count),):
+        draw = torch.Generator().manual_seed(0)
+        direction = torch.randn(end - start, generator=draw).to(known.device, known.dtype)
+        keys, order = (known[:, start:end] @ direction).sort()
+        different = int((keys.diff() != 0).sum()) + 1
+        if different > 0.9 * len(keys):
+            break
+    if different < FEWEST:
         return 0.0
-    sought = asked @ direction
+    sought = asked[:, start:end] @ direction
     position = torch.searchsorted(keys, sought)
     found = torch.zeros(len(asked), dtype=torch.bool, device=known.device)
     for shift in (-2, -1, 0, 1):

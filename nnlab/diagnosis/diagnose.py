@@ -46,7 +46,7 @@ RULES: tuple[tuple[str, Rule, tuple[str, ...]], ...] = (
     ("dead_units", signals.dead, OUTCOME),
     ("vanishing_gradients", signals.vanishing, OUTCOME),
     ("hockey_stick_start", signals.hockey_stick, OUTCOME),
-    ("penalty_too_strong", fit.too_strong, OUTCOME),
+    ("penalty_too_strong", fit.too_strong, (*OUTCOME, "symmetric_units")),
     ("learning_rate_too_high", rates.too_high, OUTCOME),
     ("loss_exploded", rates.exploded, OUTCOME),
     ("imbalance_ignored", predictions.imbalance, OUTCOME),
@@ -57,7 +57,7 @@ RULES: tuple[tuple[str, Rule, tuple[str, ...]], ...] = (
     ("overfitting", fit.overfitting, LATE),
     ("class_collapse", predictions.collapse, OUTCOME),
     ("still_improving", fit.still_improving, LATE),
-    ("underfitting", fit.underfitting, LATE),
+    ("underfitting", fit.underfitting, (*LATE, "learning_rate_too_high")),
     ("plateau", fit.plateau, LATE),
     ("noisy_validation", inputs.noisy_validation, ()),
     ("update_ratio_out_of_range", rates.unusual_updates, ()),
@@ -90,6 +90,18 @@ def _ranked(found: dict[str, Finding]) -> list[str]:
     def rank(name: str) -> float:
         if name in ("saturated_units", "dead_units") and found[name].step is None:
             return position["learning_rate_too_low"] + 0.5
+        # A bottleneck keeps the loss up whatever the rate.
+        if name == "underfitting" and found[name].evidence["bottleneck"] and "loss_exploded" not in found:
+            return position["learning_rate_too_high"] - 0.5
+        # What may be worth a try comes after all that is wrong or uncertain.
+        if name in ("underfitting", "still_improving") and found[name].severity == "note":
+            return position["noisy_validation"] + 0.5
+        if name == "noisy_validation" and int(found[name].evidence["examples"]) < fit.CERTAIN:
+            return position["no_learning"] + 0.5  # what follows is judged by these few
+        if name == "penalty_too_strong" and "symmetric_units" in found:
+            return position["symmetric_units"] - 0.5  # weights that were pulled to zero are all alike
+        if name == "train_evaluation_mismatch" and float(found[name].evidence["stale share"]) > predictions.STALE:
+            return position["leakage_suspected"] + 0.6
         if name == "class_collapse" and found[name].evidence["skewed weights"]:
             return position["leakage_suspected"] + 0.5
         return position[name]

@@ -10,20 +10,24 @@ from typing import NamedTuple
 import numpy as np
 
 from nnlab.diagnosis.finding import Finding
-from nnlab.diagnosis.rates import suggested_rate
+from nnlab.diagnosis.rates import USUAL, cautious_rate, falling, too_high
 from nnlab.diagnosis.record import RunRecord
 from nnlab.diagnosis.view import CHANCE, CLEARLY_SHORT, View, rounded
 from nnlab.types import Task
 
 CERTAIN = 30  # validation examples from which their loss says something about others
-TELLING = 100  # training examples from which simple methods say something about the data
+TELLING = 60  # training examples from which simple methods say something about the data
 GAP = 0.15  # rise of the validation loss over its minimum, per what there is to learn
+WIDE_GAP = 0.3  # in skill, from which half of the units are dropped
 MOST_DECAY = 0.05  # that is suggested
+POOR = 0.65  # skill below which a narrow network is suspected
+ROOM = 0.03  # skill that simple methods have ahead, from which more steps are worth a note
 GAINED = 0.05  # in accuracy, or of the error, after the loss was best
 STRONG = {"weight_decay": 0.1, "optimizer": 1.0, "l1": 0.01, "max_norm": math.inf}
 STRONG_NOISE = 0.8
 FEW_EPOCHS, FEW_STEPS = 3, 200  # runs shorter than both have hardly begun
 MOST_TIMES = 40.0  # longer than before
+LEAST_STEPS = 2000  # then
 FAR, FAR_ENOUGH = 0.7, 6.0  # how far the weights should at least be able to travel, per their size, and better should
 
 
@@ -47,12 +51,15 @@ class Gap(NamedTuple):
 
 def _gap(view: View) -> Gap | None:
     """The gap, if there is one worth speaking of."""
-    data, curve = view.record.data, view.record.curves.get("loss")
+    record = view.record
+    data, curve = record.data, record.curves.get("loss")
     if data is None or not curve or len(curve.values) < 4 or not math.isfinite(view.train_loss):
         return None
     values = np.asarray(curve.values)
     best = int(np.nanargmin(values))
     end = float(np.nanmean(values[-max(1, len(values) // 10) :]))
+    if record.stopped and record.status == "completed":
+        end = float(values[best])
     rise, gap = (end - values[best]) / data.scale, (end - view.train_loss) / data.scale
     reliable = end - values[best] > 0.1 * abs(values[best])
     rising = rise > GAP and gap > GAP and reliable and curve.steps[best] < 0.8 * curve.steps[-1]
@@ -82,7 +89,7 @@ def overfitting(view: View) -> Iterator[Finding]:
         "training examples by heart. Regularization narrows the gap; more examples, where they can be had, close it.",
         {"best validation loss": lowest, "validation loss": gap.end, "training loss": view.train_loss}
         | {"training examples": count},
-        _regularization(record, count, len(curve.values), gentle=_gained(record, gap.best) > GAINED),
+        _regularization(record, count, gap, len(curve.values)),
         step=opened,
         # A loss that rises for its confidence alone costs no predictions.
         severity="fault" if gap.behind > GAP or view.weak or math.isnan(gap.behind) else "note",
@@ -99,12 +106,13 @@ def _gained(record: RunRecord, best: int) -> float:
     return (then - last) / max(then, 1e-12) if record.task is Task.REGRESSION else last - then
 
 
-def _regularization(record: RunRecord, examples: int, validations: int, gentle: bool) -> tuple[str, ...]:
+def _regularization(record: RunRecord, examples: int, gap: Gap, validations: int) -> tuple[str, ...]:
     """Weight decay, dropout and early stopping together, besides what is in use.
 
     A penalty on the mean loss stands for a prior, whose weight against the data falls with their number. Where the
     predictions became better although the loss rose, the network needs its freedom: then it is a little decay alone.
     """
+    gentle = _gained(record, gap.best) > GAINED
     present = {name for name in (*record.penalties, *record.noise) if name != "optimizer"}
     more = [] if gentle else ["dropout", "early_stopping"] if len(record.weights) > 1 else ["early_stopping"]
     names = dict.fromkeys(["weight_decay", *more[:-1], *sorted(present), *more[-1:]])
@@ -113,9 +121,9 @@ def _regularization(record: RunRecord, examples: int, validations: int, gentle: 
     strength = max(usual, min(3 * own, MOST_DECAY), own)
     overrides = [f"regularizer=[{','.join(names)}]", f"regularizer.weight_decay.strength={rounded(strength)}"]
     if "dropout" in more and "dropout" not in present:
-        overrides.append("regularizer.dropout.p=0.3")
+        overrides.append(f"regularizer.dropout.p={0.5 if gap.behind > WIDE_GAP else 0.3}")
     if "early_stopping" in more:
-        overrides.append(f"regularizer.early_stopping.patience={max(10, validations // 8)}")
+        overrides.append(f"regularizer.early_stopping.patience={max(10, validations // 16)}")
     return tuple(overrides)
 
 
@@ -136,14 +144,15 @@ def still_improving(view: View) -> Iterator[Finding]:
     ended = record.status == "completed" and record.steps >= record.total_steps
     if not ended or not len(rates) or rates[-1] < 0.02 * rates.max() or view.learned > 0.98:
         return
-    if not (view.weak and view.shortfall > CLEARLY_SHORT):
-        return
+    behind = view.weak and view.shortfall > CLEARLY_SHORT
     fall, travelled = trend(view), view.travelled
     curve = record.curves.get("loss")
     newest = not curve or min(curve.values) >= 0.98 * curve.values[-1] - 1e-12 or curve.values[-1] < 0
     few = record.steps < FEW_EPOCHS * record.steps_per_epoch and record.steps < FEW_STEPS
-    begun = travelled < FAR
+    begun = behind and travelled < FAR
     if not ((fall > 0.03 and newest) or few or begun) or (view.tiny and not few):
+        return
+    if not (behind or view.shortfall > ROOM or (few and view.learned < 0.8)):
         return
     why = (
         f"in its last quarter the training loss still fell by {fall:.0%} of what there is to learn"
@@ -155,25 +164,35 @@ def still_improving(view: View) -> Iterator[Finding]:
     epochs = record.steps / record.steps_per_epoch
     yield Finding(
         "still_improving",
-        f"The run ended after {record.steps} steps ({epochs:.3g} epochs), and {why}: it stopped too early.",
+        f"The run ended after {record.steps} steps ({epochs:.3g} epochs), and {why}: "
+        + ("it stopped too early." if behind else "it may become better still."),
         {"fall in the last quarter": fall, "shortfall": view.shortfall, "travelled": travelled},
         _longer(view, few),
         step=record.steps,
+        severity="fault" if behind else "note",
     )
 
 
 def _longer(view: View, few: bool) -> tuple[str, ...]:
-    """As many steps as let the weights move by several times their size, at least four times as many as before."""
+    """As many steps as let the weights move by several times their size, at least four times as many as before.
+
+    What falls as a power of the number of steps needs ten times as many for the next step that counts, and where there
+    were few of them, they cost little.
+    """
     record = view.record
     times = FAR_ENOUGH / view.travelled if view.travelled > 0 else 4.0
-    steps = max(record.total_steps * min(max(times, 4.0), MOST_TIMES), 500 if few else 0)
+    steps = max(
+        record.total_steps * min(max(times, 10.0 if few else 4.0), MOST_TIMES),
+        LEAST_STEPS if record.steps < FEW_STEPS else 0,
+    )
     length = (
         f"trainer.steps={math.ceil(steps)}"
         if record.by_steps
         else f"trainer.epochs={math.ceil(steps / record.steps_per_epoch)}"
     )
-    rate = suggested_rate(View(dataclasses.replace(record, total_steps=math.ceil(steps))))
-    return (length, f"optimizer.learning_rate={rounded(rate)}") if rate > 1.5 * record.learning_rate else (length,)
+    rate = cautious_rate(View(dataclasses.replace(record, total_steps=math.ceil(steps))))
+    faster = (f"optimizer.learning_rate={rounded(rate)}",) if rate > 1.5 * record.learning_rate else ()
+    return (length, *faster, *falling(record))
 
 
 def no_learning(view: View) -> Iterator[Finding]:
@@ -226,31 +245,42 @@ def underfitting(view: View) -> Iterator[Finding]:
     """The training loss has settled high, though simple methods show that there is more to learn."""
     record = view.record
     train = view.skill("train")
-    if not view.weak or record.status != "completed" or math.isnan(train) or record.data is None:
+    if record.status != "completed" or math.isnan(train) or record.data is None:
         return
-    if view.shortfall < CLEARLY_SHORT and not view.tiny:
-        return
-    if train > record.data.reference - 0.05 or (trend(view) > 0.05 and not view.tiny):
+    # Where simple methods fail, too, a bottleneck of a unit or two is still a reason to look.
+    narrow = view.tiny and train < POOR and view.skill("validation") < POOR and trend(view) < 0.03
+    behind = view.weak and (view.shortfall > CLEARLY_SHORT or view.tiny) and train <= record.data.reference - 0.05
+    if not (narrow or behind) or (trend(view) > 0.05 and not view.tiny):
         return
     linear = len(record.weights) <= 1
     capacity = max((w.shape[0] for w in list(record.weights)[:-1]), default=0)
     wider = max(64, 2 * capacity)
     remedy: tuple[str, ...] = ("architecture=mlp",) if linear else (f"architecture.widths=[{wider},{wider}]",)
+    usual = USUAL.get(record.optimizer, 0.01)
+    if any(too_high(view)) and record.learning_rate > usual:
+        remedy = (*remedy, f"optimizer.learning_rate={usual:g}")
+    remedy = (*remedy, *falling(record))
     if record.data.floor is None and not record.clipped:
         remedy = (*remedy, "trainer.clip_norm=1")  # a likelihood without an upper bound is steep near a perfect fit
     yield Finding(
         "underfitting",
-        f"Even on its own training data the network avoids only {train:.0%} of the errors of a constant, where simple "
-        f"methods avoid {record.data.reference:.0%} on new data: it is too small for this task.",
-        {"training skill": train, "skill of simple methods": record.data.reference, "widest layer": capacity},
+        f"Even on its own training data the network avoids only {train:.0%} of the errors of a constant"
+        + (
+            f", where simple methods avoid {record.data.reference:.0%} on new data: it is too small for this task."
+            if behind
+            else ", and there it stays: a wider one may find more."
+        ),
+        {"training skill": train, "skill of simple methods": record.data.reference, "widest layer": capacity}
+        | {"bottleneck": int(view.tiny)},
         remedy,
+        severity="fault" if behind else "note",
     )
 
 
 def plateau(view: View) -> Iterator[Finding]:
     """The loss has not moved for half of the run, far from the optimum."""
     windows, data = view.windows, view.record.data
-    if data is None or len(windows) < 8 or not view.weak:
+    if data is None or len(windows) < 8 or not view.weak or view.shortfall < CLEARLY_SHORT:
         return
     half = windows[len(windows) // 2 :]
     moved = (half[: len(half) // 2].mean() - half[len(half) // 2 :].mean()) / data.scale

@@ -97,6 +97,11 @@ def _too_good(view: View, regularized: bool) -> Iterator[Finding]:
         )
 
 
+def _share(examples: int) -> float:
+    """A quarter of the examples, or more, up to a half, where a quarter is too few."""
+    return min(0.5, max(0.25, math.ceil(110 * FEW / examples) / 100)) if examples else 0.25
+
+
 def noisy_validation(view: View) -> Iterator[Finding]:
     """A validation split so small that its metric is mostly chance."""
     data, facts = view.record.data, view.record.splits.get("validation")
@@ -111,7 +116,7 @@ def noisy_validation(view: View) -> Iterator[Finding]:
         f"There are only {count} validation examples: {metric} {shown}, and in the best case one example changes it by "
         f"{1 / count:.1%}. Choices made by it are partly chance.",
         {"examples": count, "standard error": error},
-        ("data.validation=0.25",),
+        (f"data.validation={_share(data.examples.get('train', 0) + count if data else 0)}",),
         severity="note",
         step=0,
         certain=True,

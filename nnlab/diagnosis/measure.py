@@ -89,6 +89,7 @@ def _record(
         total_steps=trainer.total_steps,
         status=trainer.statuses[position],
         reason=trainer.reasons[position],
+        stopped=position not in trainer.active,
         task=member.dataset.task,
         primary_metric=trainer.primary_metric,
         curves={tag.removesuffix(ending): s for tag, s in series.items() if tag.endswith(ending)},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -15,9 +15,11 @@ from nnlab.diagnosis.data_facts import sample
 from nnlab.diagnosis.record import LayerFacts, SplitFacts, WeightFacts
 from nnlab.statistics import activations
 from nnlab.training import Trainer
+from nnlab.training.batches import stacked_scale
+from nnlab.training.evaluation import Evaluation, evaluate
 from nnlab.types import Split, Task
 
-WORK = 4e8  # multiply-adds that one pass of all members may cost
+WORK = 1.5e8  # multiply-adds that a pass over the training split may cost for all members
 TOLERANCE = 0.05  # distance from a saturation value that counts as saturated
 
 
@@ -29,10 +31,18 @@ class NetworkFacts(NamedTuple):
     splits: dict[str, SplitFacts]
 
 
+def _complete(trainer: Trainer) -> bool:
+    """Whether all members are in the stack, with weights that are numbers."""
+    return len(trainer.active) == len(trainer.members) and bool(torch.isfinite(trainer.stack.theta).all())
+
+
 @contextmanager
 def last_weights(trainer: Trainer) -> Iterator[None]:
     """All members in the stack with their present weights; those that have ended with their best."""
     stack, best = trainer.stack, trainer.best
+    if _complete(trainer):
+        yield
+        return
     present = stack.theta, stack.buffers
     theta = best.theta.clone()
     buffers = {name: value.clone() for name, value in best.buffers.items()}
@@ -51,10 +61,19 @@ def last_weights(trainer: Trainer) -> Iterator[None]:
 @torch.no_grad()
 def network_facts(trainer: Trainer) -> list[NetworkFacts]:
     """The facts of every member at its last weights; nothing of the training state is changed."""
+    known = trainer.validation() if _complete(trainer) else None  # most often it has just been measured
     with last_weights(trainer):
         rows = int(min(1024, max(64, WORK / max(trainer.stack.theta.numel(), 1))))
-        splits = {name: _split_facts(trainer, name, rows) for name in ("train", "validation")}
-        layers = _layer_facts(trainer, min(rows, 512))
+        part = _stacked(trainer, rows)
+        datasets = [member.dataset for member in trainer.members]
+        scale = stacked_scale(datasets)
+        validation = [dataset.validation for dataset in datasets]
+        evaluation = known or evaluate(trainer.stack, validation, scale)
+        splits = {
+            "train": _split_facts(trainer, part.targets, _evaluated(trainer, part, scale)),
+            "validation": _split_facts(trainer, [split.targets for split in validation], evaluation),
+        }
+        layers = _layer_facts(trainer, part.inputs[:, ::2])
         weights = weight_facts(trainer)
     return [
         NetworkFacts(layers[member], weights[member], {name: facts[member] for name, facts in splits.items()})
@@ -62,28 +81,33 @@ def network_facts(trainer: Trainer) -> list[NetworkFacts]:
     ]
 
 
-def _stacked(trainer: Trainer, name: str, rows: int) -> Split:
-    parts = {id(m.dataset): sample(getattr(m.dataset, name), rows) for m in trainer.members}
+def _stacked(trainer: Trainer, rows: int) -> Split:
+    parts = {id(m.dataset): sample(m.dataset.train, rows) for m in trainer.members}
     chosen = [parts[id(m.dataset)] for m in trainer.members]
     return Split(torch.stack([s.inputs for s in chosen]), torch.stack([s.targets for s in chosen]))
 
 
-def _split_facts(trainer: Trainer, name: str, rows: int) -> list[SplitFacts]:
-    split = _stacked(trainer, name, rows)
+def _evaluated(trainer: Trainer, split: Split, scale: Tensor | None) -> Evaluation:
+    """As `evaluate`, for a small split and only the metrics that facts are made of, which is a third of the work."""
     outputs = trainer.stack.outputs(split.inputs)
-    losses = trainer.loss.losses(outputs, split.targets).double()
     prediction = trainer.loss.prediction(outputs)
-    scale = trainer.members[0].dataset.target_std
+    metrics = {"loss": trainer.loss.losses(outputs, split.targets).mean(1)}
     if trainer.primary_metric == "accuracy":
-        metric = (prediction.argmax(-1) == split.targets).double().mean(1).tolist()
+        metrics["accuracy"] = (prediction.argmax(-1) == split.targets).double().mean(1)
     else:
-        metric = trainer.loss.metrics(prediction, split.targets, scale)[trainer.primary_metric].tolist()
+        metrics |= trainer.loss.metrics(prediction, split.targets, scale)
+    return Evaluation(metrics, prediction)
+
+
+def _split_facts(trainer: Trainer, own_targets: Iterable[Tensor], evaluation: Evaluation) -> list[SplitFacts]:
+    prediction = evaluation.prediction
+    losses, metric = (evaluation.metrics[name].tolist() for name in ("loss", trainer.primary_metric))
     regression = trainer.members[0].dataset.task is Task.REGRESSION
     classes = trainer.members[0].dataset.target_size
     facts = []
-    for member, targets in enumerate(split.targets):
+    for member, targets in enumerate(own_targets):
         own = prediction[member]
-        loss = float(losses[member].mean())
+        loss = losses[member]
         if regression:
             error = (own[:, : targets.shape[1]] - targets).square().mean(1)
             spread = own[:, : targets.shape[1]].std(0) / targets.std(0).clamp(min=1e-12)
@@ -115,11 +139,11 @@ def activation_layers(network: nn.Module) -> dict[str, Activation]:
     return {name: module for name, module in network.named_modules() if isinstance(module, Activation)}
 
 
-def _layer_facts(trainer: Trainer, rows: int) -> list[tuple[LayerFacts, ...]]:
+def _layer_facts(trainer: Trainer, inputs: Tensor) -> list[tuple[LayerFacts, ...]]:
     layers = activation_layers(trainer.stack.network)
     if not layers:
         return [()] * len(trainer.members)
-    captured = trainer.stack.capture(_stacked(trainer, "train", rows).inputs, list(layers))
+    captured = trainer.stack.capture(inputs, list(layers))
     columns = []
     for name, module in layers.items():
         y = captured[name]

@@ -49,6 +49,12 @@ def suggested_rate(view: View) -> float:
     return min(max(estimate, usual / 3), usual * (5 if record.optimizer in NORMALISED else 3))
 
 
+def cautious_rate(view: View) -> float:
+    """As `suggested_rate`; rules that do not normalise gradients explode where more than the usual is too much."""
+    optimizer = view.record.optimizer
+    return min(suggested_rate(view), USUAL.get(optimizer, 0.01) * (3 if optimizer in NORMALISED else 1))
+
+
 def _early_ratio(view: View) -> float:
     """The first ratio, the geometric mean over the weights: later ones may be those of an exploded network."""
     first = [v for v in view.early("update_ratio").values() if 0 < v < math.inf]
@@ -70,7 +76,7 @@ def exploded(view: View) -> Iterator[Finding]:
         f"The loss {what} at step {step}; the last good state is that of step {record.best_step}. Each update made the "
         "next gradient larger.",
         {"first loss": view.first_loss, "last loss": last, "last good step": record.best_step},
-        _bounded(record),
+        bounded(record),
         layer=layer or None,
         step=step,
         certain=True,
@@ -96,7 +102,9 @@ def too_high(view: View) -> Iterator[Finding]:
     diverged = record.status == "diverged" or _grew(view)
     noisy = _oscillation(view)
     jumps = early > HIGH_EARLY or late > HIGH_LATE
-    bad = view.weak or (not record.splits and view.learned < 0.3)
+    # Where simple methods fail, too, updates that large and a loss that high say it by themselves.
+    wild = late > HIGH_LATE and noisy > 0.15 and view.learned < 0.6
+    bad = view.weak or (wild if record.splits else view.learned < 0.3)
     windows = view.windows
     falls = len(windows) > 1 and bool((np.diff(windows) < 0).mean() > 0.7) and view.learned > 0.3 and first < 1
     if not (diverged or (jumps and bad and not falls and record.steps >= 20)):
@@ -109,20 +117,25 @@ def too_high(view: View) -> Iterator[Finding]:
         f"With a learning rate of {record.learning_rate:g} {manner}: each step overshoots the minimum of the loss "
         f"along the gradient. The first updates were {_percent(early)} of the weights; about 0.1-1% is healthy.",
         {"learning rate": record.learning_rate, "update ratio": early, "late update ratio": late, "noise": noisy},
-        (f"optimizer.learning_rate={rounded(rate)}", *_falling(record), *(_bounded(record) if diverged else ())),
+        (f"optimizer.learning_rate={rounded(rate)}", *falling(record), *(bounded(record) if diverged else ())),
         step=ratios.steps[0] if ratios else None,
         certain=diverged,
     )
 
 
-def _falling(record: RunRecord) -> tuple[str, ...]:
+def falling(record: RunRecord) -> tuple[str, ...]:
     """A rate that falls to zero is forgiving of where it starts."""
     return ("scheduler=cosine",) if record.scheduler == "constant" else ()
 
 
-def _bounded(record: RunRecord) -> tuple[str, ...]:
+def bounded(record: RunRecord) -> tuple[str, ...]:
     """A bound on the gradient, so that one steep place does not undo the run."""
     return () if record.clipped else ("trainer.clip_norm=1",)
+
+
+def steeper(record: RunRecord) -> tuple[str, ...]:
+    """A bound on the gradient for a network that will begin to learn, and may be too steep for its rate then."""
+    return bounded(record) if record.optimizer not in NORMALISED else ()
 
 
 def _oscillation(view: View) -> float:
@@ -153,13 +166,13 @@ def too_low(view: View) -> Iterator[Finding]:
     moved = float(median(ratios)) * record.steps
     if not (max(ratios) < 5 * LOW and moved < 0.5) or highest <= 0:
         return
-    rate = max(suggested_rate(view), 10 * record.learning_rate)
+    rate = max(suggested_rate(view), 10 * record.learning_rate, USUAL.get(record.optimizer, 0.01))
     yield Finding(
         "learning_rate_too_low",
         f"The weights hardly move: one update changes them by {_percent(float(median(ratios)))}, all {record.steps} "
         f"together by at most {_percent(moved)}. At a rate of {record.learning_rate:g} training would take far longer.",
         {"learning rate": record.learning_rate, "update ratio": float(median(ratios)), "learned": view.learned},
-        (f"optimizer.learning_rate={rounded(rate)}", *_falling(record)),
+        (f"optimizer.learning_rate={rounded(rate)}", *falling(record), *steeper(record)),
         certain=record.steps >= 100,
     )
 
@@ -175,14 +188,14 @@ def decayed_too_early(view: View) -> Iterator[Finding]:
     if share > 0.5 or rates[-1] > rates.max() / 20:
         return
     fraction = float(rates[-1] / rates.max())
-    rate = suggested_rate(view)
+    rate = cautious_rate(view)
     faster = (f"optimizer.learning_rate={rounded(rate)}",) if rate > 2 * record.learning_rate else ()
     yield Finding(
         "learning_rate_decayed_too_early",
         f"From step {high[-1] + 1} on, after {share:.0%} of the run, the learning rate was {fraction:.1g} of its "
         "highest, and the loss stayed where it was, although there was more to learn.",
         {"share of the run": float(share), "last rate": float(rates[-1]), "shortfall": view.shortfall},
-        ("scheduler=cosine", *faster),
+        ("scheduler=cosine", *faster, *steeper(record)),
         step=int(high[-1]) + 1,
     )
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,8 @@ class DataFacts:
             rest), and the feature.
         baseline: the training loss of the best constant output.
         baseline_metric: the primary metric of the best constant prediction on the validation split.
-        reference: the skill (share of the baseline's errors avoided) of simple methods; see `reference.py`.
+        simple: the skill (share of the baseline's errors avoided) of simple methods, see `reference.py`, or what
+            computes it when it is first asked for: most sound runs do without.
         initial_loss: what the loss should be at first.
         large_loss: the loss of random outputs with a standard deviation of 4; what exceeds it is no sound start.
         floor: the loss of a perfect fit, or None where it has no lower bound.
@@ -54,10 +56,15 @@ class DataFacts:
     target_correlation: tuple[float, int]
     baseline: float
     baseline_metric: float
-    reference: float
+    simple: float | Callable[[], float]
     initial_loss: float
     large_loss: float
     floor: float | None
+
+    @functools.cached_property
+    def reference(self) -> float:
+        """The skill of simple methods."""
+        return self.simple() if callable(self.simple) else self.simple
 
     @property
     def scale(self) -> float:
@@ -131,6 +138,7 @@ class RunRecord:
         steps_per_epoch, total_steps: as planned.
         status: `running`, `completed`, `diverged`, `interrupted`.
         reason: the sentence of a run that ended early.
+        stopped: whether a callback ended training, such as early stopping: then what is left are the best weights.
         task, primary_metric: what the targets are, and the metric that decides.
         curves: validation curves by metric, such as `loss` and `accuracy`.
         statistics: other series by tag, such as `gradient_norm/linear1.weight`.
@@ -157,6 +165,7 @@ class RunRecord:
     task: Task
     primary_metric: str
     reason: str = ""
+    stopped: bool = False
     curves: Mapping[str, Series] = dataclasses.field(default_factory=dict)
     statistics: Mapping[str, Series] = dataclasses.field(default_factory=dict)
     best_step: int = 0

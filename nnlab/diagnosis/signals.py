@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 
 from nnlab.diagnosis.finding import Finding
+from nnlab.diagnosis.rates import steeper
 from nnlab.diagnosis.view import View
 
 VANISHED = 1e-4  # gradient of a weight, per entry, against the largest of the network
@@ -41,7 +42,7 @@ def vanishing(view: View) -> Iterator[Finding]:
     if not (faint or quiet):
         return
     overrides = ["activation=relu"] if view.record.activation in SATURATING else []
-    overrides += ["initialization=he"]
+    overrides += ["initialization=he", *steeper(view.record)]
     where, value = (name, smallest / largest) if faint else quiet[0]
     yield Finding(
         "vanishing_gradients",
@@ -77,7 +78,7 @@ def exploding(view: View) -> Iterator[Finding]:
         f"At the first step the signal grows {growth:.3g}-fold from layer `{layers[0]}` to `{layers[-1]}`, and the "
         f"gradient has a norm of {norm:.3g}: initial weights this large do not keep the size of the signal.",
         {"growth": growth, "gradient norm": norm, "first loss": view.first_loss},
-        (f"initialization={sound_initialization(view)}", "initialization.scale=1"),
+        (f"initialization={sound_initialization(view)}", "initialization.scale=1", *steeper(view.record)),
         layer=layers[-1],
         step=1,
         certain=True,
@@ -106,7 +107,7 @@ def dead(view: View) -> Iterator[Finding]:
         f"{fraction:.0%} of the units of `{layer}` are dead {when}: they give the same value whatever the example; "
         f"{why}, where its gradient is zero, so they cannot recover.",
         {"dead fraction": fraction},
-        ("initialization=he", "initialization.bias=0") if start else ("activation=leaky_relu",),
+        ("initialization=he", "initialization.bias=0", *steeper(view.record)) if start else ("activation=leaky_relu",),
         layer=layer,
         step=1 if start else None,
         certain=bool(start) and kinds.get(layer, "relu") == "relu",
@@ -138,7 +139,9 @@ def saturated(view: View) -> Iterator[Finding]:
         f"{fraction:.0%} of the outputs of `{layer}` are {when} within 0.05 of the ends of {view.record.activation}, "
         "where it is flat: almost no gradient passes. Smaller initial weights keep units in the steep middle.",
         {"saturated fraction": fraction},
-        ("initialization=xavier", "initialization.scale=1") if gentle else ("activation=relu", "initialization=he"),
+        ("initialization=xavier", "initialization.scale=1")
+        if gentle
+        else ("activation=relu", "initialization=he", *steeper(view.record)),
         layer=layer,
         step=1 if start else None,
         certain=bool(start),
@@ -154,7 +157,7 @@ def symmetric(view: View) -> Iterator[Finding]:
                 f"{weight.symmetric:.0%} of the units of `{weight.name}` are copies of another: they started with the "
                 "same weights, get the same gradient in every step, and so the layer is as good as one unit.",
                 {"identical fraction": weight.symmetric},
-                (f"initialization={sound_initialization(view)}",),
+                (f"initialization={sound_initialization(view)}", *steeper(view.record)),
                 layer=weight.name,
                 step=1,
                 certain=True,
@@ -165,16 +168,19 @@ def symmetric(view: View) -> Iterator[Finding]:
 def frozen(view: View) -> Iterator[Finding]:
     """Weights that the optimizer may not change."""
     names = [weight.name for weight in view.record.weights if not weight.trainable]
-    if names and view.weak:
+    if names:
+        # Layers that were trained before may be kept on purpose; a network of random weights is not.
+        wrong = view.weak or len(names) == len(view.record.weights)
         yield Finding(
             "frozen_layers",
             f"{len(names)} weights, `{names[0]}` first, are excluded from training (`requires_grad` is False): they "
             "keep their random initial values.",
             {"frozen weights": len(names)},
-            ("architecture=mlp",),
+            ("architecture=mlp", *steeper(view.record)),
             layer=names[0],
             step=1,
-            certain=True,
+            severity="fault" if wrong else "note",
+            certain=wrong,
         )
 
 

@@ -112,7 +112,10 @@ class View:
         """Whether the network has clearly not learned what there is to learn."""
         data = self.record.data
         few = data is not None and 0 < data.examples.get("validation", 0) < FEW
-        return self.shortfall > max(SHORT, min(1.5 * self.margin, 2 * CHANCE if few else CHANCE))
+        limit = max(SHORT, min(1.5 * self.margin, 2 * CHANCE if few else CHANCE))
+        if self.record.status != "diverged" and self.skill("validation") >= 1 - limit:
+            return False  # whatever simple methods reach, which is then not computed
+        return self.shortfall > limit
 
     @property
     def tiny(self) -> bool:

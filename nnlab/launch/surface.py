@@ -2,7 +2,8 @@
 
 A problem of two parameters is shown as it is. Of a network a plane is shown: `principal`, the plane in which its
 trajectory varies most (Li et al. 2018, arXiv:1712.09913, section 7), or `random`, two random directions through the end
-point, each weight's scaled to the norm of that weight (section 4, with whole tensors in place of filters).
+point, each weight's scaled to the norm of that weight (section 4, with whole tensors in place of filters), as far to
+both sides as all weights are long.
 
 Weights along the way are not kept by a run; since a run repeats exactly, it is trained again for them, in memory.
 """
@@ -84,7 +85,9 @@ def loss_surface(configs: Sequence[Mapping[str, Any]], plane: Plane = "principal
     flat = [(path - origin) @ directions.T for path in paths]
     left = torch.cat([(path - origin).square().sum(1) for path in paths]).sum()
     inside = torch.cat([position.square().sum(1) for position in flat]).sum()
-    x, y = (_range(torch.cat([position[:, axis] for position in flat]), points) for axis in (0, 1))
+    # Random directions miss nearly all of a path, which would leave a plane too small for the loss to change in.
+    reach = float(origin.norm()) if plane == "random" and len(origin) > 2 else 0.0
+    x, y = (_range(torch.cat([position[:, axis] for position in flat]), points, reach) for axis in (0, 1))
     grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1).reshape(-1, 2)
     losses = _losses(trainer, origin + grid @ directions).reshape(points, points)
     explained = float(inside / left) if left > 0 else 1.0
@@ -110,7 +113,10 @@ def _plane(paths: Sequence[Tensor], trainer: Trainer, plane: Plane) -> tuple[Ten
     return end, directions, ("first random direction", "second random direction")
 
 
-def _range(positions: Tensor, points: int) -> Tensor:
+def _range(positions: Tensor, points: int, reach: float = 0.0) -> Tensor:
+    """Coordinates over all positions, and at least from -`reach` to `reach`."""
+    if reach > float(positions.abs().max()):
+        return torch.linspace(-reach, reach, points, dtype=positions.dtype)
     low, high = float(positions.min()), float(positions.max())
     margin = 0.25 * (high - low) or 1.0
     return torch.linspace(low - margin, high + margin, points, dtype=positions.dtype)

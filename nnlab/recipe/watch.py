@@ -40,6 +40,10 @@ class SampleWatch(Callback):
 
     def evaluated(self, trainer: Trainer) -> None:
         metrics = {name: value.tolist() for name, value in trainer.evaluate("train").metrics.items()}
+<<<<<<< HEAD
+=======
+        predictions = trainer.validation().prediction
+>>>>>>> work-see
         for row, member in enumerate(trainer.active):
             values = {name: column[row] for name, column in metrics.items()}
             # As in training: batch norm of a few examples gives others in evaluation.

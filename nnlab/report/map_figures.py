@@ -160,7 +160,8 @@ def loss_surface(
         filled = axis.contourf(x, y, shown, levels, norm=norm, cmap=SEQUENTIAL)
         axis.contour(x, y, shown, levels, norm=norm, colors="white", linewidths=0.4, alpha=0.5)
         ticks = None if logarithmic else MaxNLocator(7)
-        bar = figure.colorbar(filled, ax=axis, label=zlabel, format="%.3g", ticks=ticks)
+        digits = "%.3g" if high - low > 0.02 * abs(high) else "%.6g"
+        bar = figure.colorbar(filled, ax=axis, label=zlabel, format=digits, ticks=ticks)
         bar.ax.tick_params(labelsize=11)
     outline = [Stroke(linewidth=4.2, foreground="white"), Plain()]
     for position, (label, path) in enumerate((paths or {}).items()):
@@ -169,6 +170,7 @@ def loss_surface(
         axis.plot(*path[0], marker="o", ms=9, mfc="white", mec=style["color"], mew=2)
         axis.plot(*path[-1], marker="*", ms=16, mfc=style["color"], mec="white")
     axis.set(xlabel=xlabel, ylabel=ylabel, xlim=(min(x), max(x)), ylim=(min(y), max(y)))
+    axis.xaxis.set_major_locator(MaxNLocator(6))
     axis.set_title(title)
     axis.grid(visible=False)
     if paths and any(paths):

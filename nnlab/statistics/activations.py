@@ -24,6 +24,12 @@ def std(y: Tensor) -> Tensor:
     return _rows(y).std(1, correction=0)
 
 
+def mean_and_std(y: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in one pass."""
+    spread, center = torch.std_mean(_rows(y), 1, correction=0)
+    return center, spread
+
+
 def second_moment(y: Tensor) -> Tensor:
     """Mean of y^2 over examples and units, (M,): what a good initialization keeps from layer to layer."""
     return _rows(y).square().mean(1)

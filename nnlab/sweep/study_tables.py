@@ -116,9 +116,13 @@ def seeds_sentence(study: Study, compared: Sequence[Comparison]) -> str:
     real = sum(each.exceeds is True for each in told)
     how = "compared seed by seed" if any(each.paired for each in told) else "compared over seeds"
     who = f"{real} differ" if real > 1 else f"{real or 'none'} differs"
+    corrected = f", corrected for {len(told)} comparisons" if len(told) > 1 else ""
+    subject = (
+        f"Of the next {len(told)}, {who}" if len(told) > 1 else f"The other {'differs' if real else 'does not differ'}"
+    )
     return (
-        f"Of the next {len(told)}, {who} from the best by more than the seeds' spread ({how}; p is the probability "
-        f"of such a difference from the seeds alone, corrected for {len(told)} comparisons)."
+        f"{subject} from the best by more than the seeds' spread ({how}; p is the probability of such a difference "
+        f"from the seeds alone{corrected})."
     )
 
 

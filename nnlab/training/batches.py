@@ -113,7 +113,8 @@ def stacked_scale(datasets: Sequence[Dataset]) -> Tensor | None:
     own = [dataset.target_std for dataset in datasets]
     if all(std is own[0] for std in own):
         return own[0]
-    return torch.stack([std for std in own if std is not None]).unsqueeze(1)
+    like = next(std for std in own if std is not None)
+    return torch.stack([torch.ones_like(like) if std is None else std for std in own]).unsqueeze(1)
 
 
 def groups_of(splits: Sequence[Split]) -> list[Split]:

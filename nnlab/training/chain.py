@@ -98,6 +98,13 @@ class Chain(Stack):
             self.buffers[name].copy_(value)
         return captured
 
+    def remembered(self, inputs: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+        layers = {name: layer for (name, _), layer in zip(self.network.named_children(), self.layers, strict=True)}
+        kept = {name: layers[name] for name in names if isinstance(layers.get(name), Elementwise | LearnedSlope)}
+        if len(kept) < len(names):
+            return self.capture(inputs, names)
+        return {name: layer.y for name, layer in kept.items()}  # type: ignore[attr-defined]
+
     @torch.no_grad()
     def outputs(self, inputs: Tensor) -> Tensor:
         self.network.eval()

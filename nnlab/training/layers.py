@@ -138,7 +138,8 @@ class LearnedSlope(Layer):
 
     def forward(self, x: Tensor, training: bool) -> Tensor:
         self.z = x
-        return torch.where(x > 0, x, x * self.slope)
+        self.y = torch.where(x > 0, x, x * self.slope)
+        return self.y
 
     def backward(self, error: Tensor, first: bool) -> Tensor:
         torch.sum(error * self.z.clamp_max(0), (1, 2), out=self.slope_bar[:, 0])

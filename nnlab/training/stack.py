@@ -199,6 +199,10 @@ class Stack:
             self.buffers[name].copy_(value)
         return captured
 
+    def remembered(self, inputs: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+        """As `capture` for the inputs that `backward` has just seen, without another pass where it kept the outputs."""
+        return self.capture(inputs, names)
+
     def member(self, row: int) -> nn.Module:
         """A copy of one member's network, on its own storage, in evaluation mode."""
         import copy

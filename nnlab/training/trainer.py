@@ -94,6 +94,7 @@ class Trainer:
         self.losses: Tensor = torch.zeros(len(members))
         self._rates: list[float] | Tensor = []
         self.ensembles: dict[int, dict[str, Any]] = {}
+        self._validated: tuple[int, list[int], Evaluation] | None = None
         self._final: dict[str, Evaluation] | None = None
         self.deferred = self.device.type != "cpu"
         self.failed_step = torch.full((len(members),), -1, device=self.device)
@@ -303,7 +304,9 @@ class Trainer:
         settle(self)
         if not self.active:
             return
-        metrics = {name: value.tolist() for name, value in self.evaluate("validation").metrics.items()}
+        evaluation = self.evaluate("validation")
+        self._validated = self.step, list(self.active), evaluation
+        metrics = {name: value.tolist() for name, value in evaluation.metrics.items()}
         for row, member in enumerate(self.active):
             values = {name: column[row] for name, column in metrics.items()}
             self.history.record(self.step, member, {f"{name}/validation": value for name, value in values.items()})
@@ -317,6 +320,11 @@ class Trainer:
     def _evaluate(self, stack: Any, split: str, members: Sequence[int]) -> Evaluation:
         datasets = [self.members[member].dataset for member in members]
         return evaluate(stack, [getattr(dataset, split) for dataset in datasets], stacked_scale(datasets))
+
+    def validation(self) -> Evaluation:
+        """The active members with their present weights on the validation split; after a validation, that one."""
+        known = self._validated
+        return known[2] if known is not None and known[:2] == (self.step, self.active) else self.evaluate("validation")
 
     @contextlib.contextmanager
     def at_best(self) -> Iterator[Any]:

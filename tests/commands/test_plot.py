@@ -136,6 +136,10 @@ def test_a_random_plane_keeps_the_end() -> None:
     torch.testing.assert_close(found.paths[0][-1], torch.zeros(2))
     assert found.labels[0] == "first random direction"
     assert 0 < found.explained < 0.5
+    assert -float(found.x[0]) > 10 * float(
+        found.paths[0].abs().max()
+    )  # the path alone would show no change of the loss
+    assert found.losses.max() > 1.1 * found.losses.min()
 
 
 def test_runs_of_different_networks_share_no_surface() -> None:

@@ -48,7 +48,7 @@ DATA = DataFacts(
     target_correlation=(0.7, 0),
     baseline=math.log(2),
     baseline_metric=0.5,
-    reference=0.98,
+    simple=0.98,
     initial_loss=math.log(2),
     large_loss=2.0,
     floor=0.0,
@@ -141,10 +141,10 @@ PLANTED = {
         **FLAT, weights=(*SOUND.weights, WeightFacts("frozen.weight", 0.0, (32, 32), trainable=False))
     ),
     "hockey_stick_start": changed(losses=np.concatenate([[30.0, 10.0], CURVE[2:]])),
-    "no_learning": changed(**FLAT, data={"reference": 0.01}),
+    "no_learning": changed(**FLAT, data={"simple": 0.01}),
     "overfitting": changed(curves=RISING),
     "underfitting": changed(
-        losses=np.full(STEPS, 0.4), splits=split(WRONG, dataclasses.replace(WRONG, metric=0.8)), data={"reference": 1.0}
+        losses=np.full(STEPS, 0.4), splits=split(WRONG, dataclasses.replace(WRONG, metric=0.8)), data={"simple": 1.0}
     ),
     "penalty_too_strong": changed(**FLAT, penalties={"weight_decay": 1.0}),
     "still_improving": changed(losses=np.linspace(0.69, 0.4, STEPS), splits=split(WRONG, BAD)),
@@ -177,6 +177,55 @@ def test_a_sound_run_has_no_findings() -> None:
 def test_the_planted_cause_is_named_first(name: str) -> None:
     findings = diagnose(PLANTED[name])
     assert findings[0].name == name, [finding.name for finding in findings]
+
+
+MEDIOCRE = dataclasses.replace(GOOD, metric=0.95)
+HALFWAY = {"losses": np.linspace(0.69, 0.2, STEPS), "splits": split(MEDIOCRE, MEDIOCRE)}
+
+
+def test_a_good_run_that_still_falls_gets_a_note_and_more_steps() -> None:
+    [finding] = diagnose(changed(**HALFWAY, scheduler="constant"))
+    assert (finding.name, finding.severity) == ("still_improving", "note")
+    assert finding.overrides == ("trainer.epochs=75", "scheduler=cosine")
+
+
+def test_a_run_as_good_as_simple_methods_gets_no_note() -> None:
+    assert diagnose(changed(**HALFWAY, data={"simple": 0.9})) == []
+
+
+def test_simple_methods_are_not_asked_where_they_cannot_matter() -> None:
+    def asked() -> float:
+        raise AssertionError
+
+    learned = dataclasses.replace(GOOD, loss=0.005)
+    assert diagnose(changed(data={"simple": asked}, splits=split(learned, learned))) == []
+
+
+def test_frozen_layers_below_trained_ones_are_a_note_where_the_network_is_good() -> None:
+    frozen = WeightFacts("frozen.weight", 0.0, (32, 32), trainable=False)
+    [finding] = diagnose(changed(weights=(*SOUND.weights, frozen)))
+    assert finding.severity == "note"
+    [finding] = diagnose(changed(weights=(frozen, frozen)))
+    assert finding.severity == "fault"
+
+
+def test_early_stopping_is_judged_by_the_weights_that_it_leaves() -> None:
+    assert diagnose(changed(curves=RISING))[0].name == "overfitting"
+    assert diagnose(changed(curves=RISING, stopped=True)) == []
+
+
+@pytest.mark.parametrize(("examples", "share"), [(1000, 0.25), (142, 0.39), (60, 0.5)])
+def test_the_suggested_share_gives_enough_validation_examples(examples: int, share: float) -> None:
+    counts = {"train": examples - 12, "validation": 12, "test": 200}
+    assert f"data.validation={share}" in diagnose(changed(data={"examples": counts}))[0].overrides
+
+
+def test_a_bottleneck_is_named_before_the_rate() -> None:
+    narrow = (WeightFacts("linear1.weight", 0.0, (1, 2)), WeightFacts("output.weight", 0.0, (2, 1)))
+    finding = diagnose(changed(**FLAT, statistics=HIGH, weights=narrow))[0]
+    assert finding.name == "underfitting"
+    assert "learning_rate_too_high" in [symptom.name for symptom in finding.symptoms]
+    assert "architecture.widths=[64,64]" in finding.overrides
 
 
 def test_every_finding_is_planted_here() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 
-from nnlab.training.batches import Batches, spread
+from nnlab.training.batches import Batches, spread, stacked_scale
 from nnlab.types import Dataset, Split, Task
 
 
@@ -70,3 +72,11 @@ def test_full_batches_of_different_data_sets_stay_apart() -> None:
     inputs, _ = Batches([first, second], [0, 1], None)(0)
     assert float(inputs[0].max()) == 11
     assert float(inputs[1].min()) == 100
+
+
+def test_targets_in_their_own_units_are_left_as_they_are_beside_standardised_ones() -> None:
+    raw = dataset()
+    standardised = dataclasses.replace(raw, target_std=torch.tensor([3.0]))
+    scale = stacked_scale([raw, standardised])
+    assert scale is not None
+    assert torch.equal(scale, torch.tensor([1.0, 3.0]).reshape(2, 1, 1))

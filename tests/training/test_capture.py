@@ -35,6 +35,27 @@ def test_captured_outputs_are_those_of_every_layer(overrides: list[str], members
         torch.testing.assert_close(stack.buffers[name], value, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("overrides", [*NETWORKS.values(), ["activation=prelu"]], ids=[*NETWORKS, "prelu"])
+@pytest.mark.parametrize("members", [1, 2])
+def test_what_a_backward_pass_leaves_behind_is_what_capturing_finds(overrides: list[str], members: int) -> None:
+    common = ["callbacks=[]", "data.limit=40", "trainer.precision=float64", "trainer.device=cpu", *overrides]
+    trainer = build_trainer([compose(*common, f"seed={seed}", "data_seed=0") for seed in range(members)])
+    stack = trainer.stack
+    names = [name for name, _ in stack.network.named_modules() if "activation" in name]
+    trainer.compute_gradient()
+    remembered = {name: value.clone() for name, value in stack.remembered(trainer.inputs, names).items()}
+    captured = stack.capture(trainer.inputs, names)
+    for name in names:
+        torch.testing.assert_close(remembered[name], captured[name])
+
+
+def test_a_validation_is_known_until_the_next_step() -> None:
+    trainer = build_trainer([compose("callbacks=[]", "data.limit=40", "trainer.device=cpu", "trainer.epochs=1")]).fit()
+    assert trainer.validation() is trainer.validation()
+    trainer.step += 1
+    assert trainer.validation() is not trainer.validation()
+
+
 def _alone(stack: Stack, inputs: torch.Tensor, names: list[str]) -> dict[str, torch.Tensor]:
     """The outputs of the only member's network in its own forward pass."""
     network = stack.member(0).train()

@@ -17,7 +17,7 @@ from torch import Tensor
 from nnlab.loss.base import Loss
 from nnlab.recipe.findings import TrialRecord
 from nnlab.training import Callback, Trainer
-from nnlab.training.evaluation import CHUNK
+from nnlab.training.evaluation import examples_at_once
 from nnlab.types import Dataset
 
 # Values by dotted key (`optimizer.learning_rate`), or an option, or a list of options, by group (`optimizer`).
@@ -143,9 +143,9 @@ def run_trials(
 def held_out_losses(trainer: Trainer) -> Sequence[Tensor]:
     """Losses of the validation examples (N,) for each member, at its best weights."""
     split, members = trainer.members[0].dataset.validation, len(trainer.members)
-    size = max(1, CHUNK // (members * split.inputs[0].numel()))
     pieces = []
     with trainer.at_best() as stack, torch.no_grad():
+        size = examples_at_once(stack, members, split.inputs[0])
         for start in range(0, len(split), size):
             inputs, targets = split.inputs[start : start + size], split.targets[start : start + size]
             outputs = stack.outputs(inputs.expand(members, *inputs.shape))

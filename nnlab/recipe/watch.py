@@ -40,10 +40,6 @@ class SampleWatch(Callback):
 
     def evaluated(self, trainer: Trainer) -> None:
         metrics = {name: value.tolist() for name, value in trainer.evaluate("train").metrics.items()}
-<<<<<<< HEAD
-=======
-        predictions = trainer.validation().prediction
->>>>>>> work-see
         for row, member in enumerate(trainer.active):
             values = {name: column[row] for name, column in metrics.items()}
             # As in training: batch norm of a few examples gives others in evaluation.
@@ -56,7 +52,7 @@ class SampleWatch(Callback):
         ending = list(trainer.active) if self.winners or trainer.step >= trainer.total_steps else self._worse(trainer)
         if not ending:
             return
-        predictions = trainer.evaluate("validation").prediction
+        predictions = trainer.validation().prediction
         self.predictions |= {member: predictions[trainer.active.index(member)].clone() for member in ending}
         better = "a member has fitted the sample" if self.winners else "left behind by better learning rates"
         if self.winners or len(ending) < len(trainer.active):

@@ -15,6 +15,7 @@ from nnlab.training.stack import Stack
 from nnlab.types import Split
 
 CHUNK = 1 << 24  # numbers of input that are evaluated at once
+CHUNK_OF_IMAGES = 1 << 18  # the same for convolutions on a CPU, whose many channels else leave its caches
 
 
 SPLITS = ("train", "validation", "test")
@@ -39,6 +40,12 @@ def sampling_passes(stack: Stack) -> int:
     return max((m.samples for m in modules if isinstance(m, NoiseModule)), default=0)
 
 
+def examples_at_once(stack: Stack, members: int, example: Tensor) -> int:
+    """How many examples such as `example` the networks of a stack should take together."""
+    chunk = CHUNK_OF_IMAGES if stack.convolves and stack.theta.device.type == "cpu" else CHUNK
+    return max(1, chunk // max(members * example.numel(), 1))
+
+
 def evaluate(stack: Stack, splits: Sequence[Split], scale: Tensor | None = None) -> Evaluation:
     """Evaluate every member on its own split; those that share one should receive the same object.
 
@@ -49,7 +56,7 @@ def evaluate(stack: Stack, splits: Sequence[Split], scale: Tensor | None = None)
     """
     members, groups = len(splits), groups_of(splits)
     count = len(groups[0])
-    size = max(1, CHUNK // max(members * groups[0].inputs[0].numel(), 1))
+    size = examples_at_once(stack, members, groups[0].inputs[0])
     targets = spread(stacked([split.targets for split in groups]), members)
     passes = sampling_passes(stack)
     stack.set_sampling(passes > 0)

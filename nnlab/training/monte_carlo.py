@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from nnlab.randomness import derive_seed, fold
-from nnlab.training.evaluation import CHUNK
+from nnlab.training.evaluation import examples_at_once
 from nnlab.training.stack import Stack
 
 
@@ -31,7 +31,7 @@ def masked_predictions(stack: Stack, theta: Tensor, buffers: dict[str, Tensor], 
     stack.set_keys(fold(masks[None, :] ^ fold(layers, 1)[:, None], 2))
     for module in noise:
         module.sampling = True
-    size = max(1, CHUNK // max(samples * inputs[0].numel(), 1))
+    size = examples_at_once(stack, samples, inputs[0])
     pieces = [stack.loss.prediction(stack.outputs(part.expand(samples, *part.shape))) for part in inputs.split(size)]
     for module in noise:
         module.sampling = False

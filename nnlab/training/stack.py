@@ -30,6 +30,7 @@ class Stack:
         network: the network of one member, the template that the rows of `theta` fill in.
         theta: parameters (M, P).
         gradient: gradient of each member's mean loss by its parameters (M, P), filled by `backward`.
+        convolves: whether the networks have convolutions of images.
         channels_last: whether one network alone takes its images in that order; several share grouped convolutions.
         penalised: of every weight, its places (M, size) in `gradient` and in `theta`.
         buffers: the networks' buffers and frozen parameters, (M, ...) by name.
@@ -56,8 +57,8 @@ class Stack:
             for name, value in states[0].items()
         }
         self.network.to(device, dtype)
-        convolves = any(isinstance(module, nn.Conv2d) for module in self.network.modules())
-        self.channels_last = convolves and device.type in ("cpu", "cuda")
+        self.convolves = any(isinstance(module, nn.Conv2d) for module in self.network.modules())
+        self.channels_last = self.convolves and device.type in ("cpu", "cuda")
         self.noise = [name for name, module in self.network.named_modules() if isinstance(module, NoiseModule)]
         self.bind()
 

@@ -6,7 +6,7 @@ steps cost about 2 ms. Tags read `<metric>/<split or layer>`, the same in every 
 
 from __future__ import annotations
 
-import math
+import itertools
 import os
 import socket
 import time
@@ -197,17 +197,11 @@ def moving_average(values: np.ndarray, keep: float, start: float) -> np.ndarray:
     >>> moving_average(np.array([1.0, 3.0]), 0.5, 0.0)
     array([0.5 , 1.75])
     """
-    # In closed form a_t = keep^t (a_0 + (1 - keep) sum_s v_s / keep^s), in blocks in which the powers stay moderate.
-    averages, keep = np.empty(len(values)), max(keep, 1e-12)
-    block = max(1, min(int(-20 / math.log(keep)), len(values)))
-    powers = keep ** np.arange(1, block + 1)
-    for first in range(0, len(values), block):
-        part = averages[first : first + block]
-        decay = powers[: len(part)]
-        with np.errstate(over="ignore", invalid="ignore"):  # the losses of a run that diverges
-            part[:] = decay * (start + (1 - keep) * np.cumsum(values[first : first + block] / decay))
-        start = part[-1]
-    return averages
+    # One after the other: sums over blocks would round otherwise when a resumed run has other blocks.
+    averages = itertools.accumulate(
+        values.tolist(), lambda past, value: keep * past + (1 - keep) * value, initial=start
+    )
+    return np.fromiter(averages, np.float64, len(values) + 1)[1:]
 
 
 def whole_records(data: bytes) -> int:

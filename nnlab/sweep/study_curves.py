@@ -1,8 +1,8 @@
 """Curves over seeds for TensorBoard: one extra run, `mean/<configuration>`, for every repeated configuration.
 
 It holds mean, mean - std and mean + std of every validation metric, at the steps that all repetitions have measured,
-and of the training loss, averaged since the validation before; and the layout of CUSTOM SCALARS that shows them as
-curves in bands.
+and of the training loss, averaged since the validation before; the mean learning rate; and the layout of CUSTOM SCALARS
+that shows the others as curves in bands.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from nnlab.sweep.study import REPLICATES, Configuration, Study
 
 FOLDER = "mean"  # in the study's
 TRAIN = "loss/train"
+RATE = "learning_rate"
 
 Curves = Mapping[str, Mapping[int, float]]  # values by step, by tag
 
@@ -44,13 +45,13 @@ def _due(study: Study, configuration: Configuration) -> Path | None:
 
 
 def read_curves(path: Path) -> dict[str, dict[int, float]]:
-    """Validation metrics and the average training loss since the validation before, by step."""
+    """Validation metrics, learning rate, and the average training loss since the validation before, by step."""
     with path.open() as file:
         names = file.readline().rstrip("\n").split(",")
-        first = names.index(TRAIN) + 1
+        first, rate = names.index(TRAIN) + 1, names.index(RATE)
         tags = {i: name for i, name in enumerate(names) if name.endswith("/validation")}
         empty = "," * len(tags) + "\n"
-        curves: dict[str, dict[int, float]] = {tag: {} for tag in (TRAIN, *tags.values())}
+        curves: dict[str, dict[int, float]] = {tag: {} for tag in (TRAIN, *tags.values(), RATE)}
         total, count = 0.0, 0
         for line in file:
             cells = line.split(",", first)
@@ -60,6 +61,7 @@ def read_curves(path: Path) -> dict[str, dict[int, float]]:
             cells = line.rstrip("\n").split(",")
             step = int(cells[0])
             curves[TRAIN][step], total, count = total / count, 0.0, 0
+            curves[RATE][step] = float(cells[rate])
             for i, tag in tags.items():
                 if cells[i]:
                     curves[tag][step] = float(cells[i])
@@ -67,7 +69,10 @@ def read_curves(path: Path) -> dict[str, dict[int, float]]:
 
 
 def over_seeds(runs: Sequence[Curves]) -> dict[int, dict[str, float]]:
-    """Mean and mean -+ standard deviation (n - 1) of every tag, by step; only steps that all runs have."""
+    """Mean and mean -+ standard deviation (n - 1) of every tag, by step; only steps that all runs have.
+
+    Of the learning rate, which seeds share, there is the mean alone.
+    """
     rows: dict[int, dict[str, float]] = {}
     for tag in runs[0]:
         steps = set(runs[0][tag]).intersection(*(each.get(tag, {}) for each in runs[1:]))
@@ -75,8 +80,10 @@ def over_seeds(runs: Sequence[Curves]) -> dict[int, dict[str, float]]:
             values = [each[tag][step] for each in runs]
             if all(map(math.isfinite, values)):
                 mean, std = statistics.fmean(values), statistics.stdev(values)
-                names = _band(tag)
-                rows.setdefault(step, {}).update(zip(names, (mean, mean - std, mean + std), strict=True))
+                band = (
+                    {tag: mean} if tag == RATE else dict(zip(_band(tag), (mean, mean - std, mean + std), strict=True))
+                )
+                rows.setdefault(step, {}).update(band)
     return dict(sorted(rows.items()))
 
 
@@ -95,7 +102,7 @@ def _write(folder: Path, rows: Mapping[int, Mapping[str, float]]) -> None:
         old.unlink()
     run = Run(folder, [])
     events = EventFile(run)
-    tags = [tag for tag in next(iter(rows.values()), {}) if not tag.endswith("_std")]
+    tags = [tag for tag in next(iter(rows.values()), {}) if tag != RATE and not tag.endswith("_std")]
     events.summaries(0, [band_layout(LEARNING, {_title(tag): _band(tag) for tag in tags})])
     for step, values in rows.items():
         events.scalars(step, values)

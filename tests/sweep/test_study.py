@@ -278,6 +278,8 @@ def test_curves_over_seeds_have_the_mean_and_its_spread(tmp_path: Path) -> None:
     assert rows[2]["loss/train"] == pytest.approx(2.5)
     assert rows[2]["loss/validation"] == pytest.approx(1.0)
     assert rows[2]["loss/validation_plus_std"] == pytest.approx(1.0 + math.sqrt(0.5))
+    assert rows[2]["learning_rate"] == 1
+    assert "learning_rate_plus_std" not in rows[2]
     folders = write_curves(study)
     assert sorted(folder.name for folder in folders) == ["lr=0.001", "lr=0.01", "lr=0.1"]
     assert write_curves(study) == []  # up to date

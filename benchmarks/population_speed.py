@@ -8,20 +8,19 @@ Contestants take turns; medians and ratios over the rounds are printed.
     OMP_NUM_THREADS=1 python benchmarks/population_speed.py --case digits
     NNLAB_DATA=... OMP_NUM_THREADS=1 python benchmarks/population_speed.py --case mnist16
 
-Measured on an AMD EPYC with 2 virtual cores, torch 2.14.1, JAX 0.10.2, medians of 3 to 5 rounds, microseconds a step
-and member (with one thread pinned to one core; other programs ran for a part of the time):
+Measured on an AMD EPYC with 2 virtual cores, torch 2.14.1, JAX 0.10.2, one thread pinned to one core while another
+program used the other, medians of 3 rounds, microseconds a step and member:
 
-    64 networks 64-32-10, batch 32       1 thread: bare 550, nnlab 27.2 (24.9x), JAX 16.1 (35.8x)
-                                        2 threads: bare 539, nnlab 22.5 (27.2x), JAX 17.7 (32.4x)
-    64 networks 784-32-10, batch 128     1 thread: bare 1027, nnlab 542 (1.9x)
+    64 networks 64-32-10, batch 32       bare 359, nnlab 23.9 (17.9x), JAX 16.0 (24.3x)
+    16 networks 784-32-10, batch 128     bare 965, nnlab 371 (2.8x), JAX 389 (2.7x)
 
-with a bare loop that did not validate, as it does now, which understates nnlab over so few steps; and with nothing else
-running, validation on both sides:
+without JAX and not pinned, 64 networks 64-32-10 took 23.6 (15.3x, 5 rounds), and 64 networks 784-32-10 412 (2.5x). On a
+machine on which other programs were busy everywhere, bare steps took 550 and the ratio was 24.9, with two threads 27.2
+(JAX 35.8 and 32.4); 16 networks 784-256-256-10, trained one by one, took 3836 (bare 3894, 1.0x).
 
-    16 networks 784-32-10, batch 128     1 thread: bare 933, nnlab 445 (2.2x)
-    16 networks 784-256-256-10           1 thread: bare 3894, nnlab 3836 (1.0x), trained one by one
-
-JAX, without validation: 16 networks 784-32-10 348, when a bare step took 866 (2.5x).
+The claim of 4x for 784-32-10 is out of reach here: the two products with the first layer's weights alone take 71 + 71 a
+member where 16 members share a batch, 117 + 119 where each has its own, a step of fused Adam 11, and gathering the
+batch 62 or a share of it.
 
 What was tried, in processor time of one step (microseconds, lower quartile, on a busy machine):
 - members of one seed read their batch once, and their first layer is one product; signals lie as (members, features,

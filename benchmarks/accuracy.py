@@ -5,6 +5,13 @@
 Every run is `nnlab train` in a process of its own, with its default callbacks. Each seed has its own weights and order,
 and its own splits where the data set brings none.
 Claims: digits with the defaults at least 97.5%, under 15 s; MNIST, MLP 784-256-256-10, 10 epochs, at least 98.0%.
+
+Measured on an AMD EPYC with 2 virtual cores, torch 2.14.1, one thread, five seeds, while another program used the other
+core:
+
+    digits                  98.50% ± 0.58%    3.4 s from prompt to prompt
+    mnist                   98.30% ± 0.07%   18.5 s
+    mnist, constant rate    97.78% ± 0.23%   19.4 s
 """
 
 from __future__ import annotations

@@ -16,6 +16,10 @@ loop (claim: at most 1.10):
     2        1       5       1.13
     2        1       3       1.04   1.90       1.15    1.26
     2        5       3       1.00
+
+and once more, after the callbacks had become cheaper, with one thread while another program used the other core:
+
+    1        1       5       1.00
 """
 
 from __future__ import annotations

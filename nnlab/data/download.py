@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from nnlab.errors import UserError
 
@@ -66,10 +67,24 @@ def _timeout() -> Iterator[None]:
 
 @contextmanager
 def _confined_archives() -> Iterator[None]:
-    """Let archives write only inside the folder that they are unpacked into; torchvision does not ask for that."""
-    before = tarfile.TarFile.extraction_filter
-    tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)  # type: ignore[assignment]
+    """Let archives write plain files inside the folder that they are unpacked into, and nothing else.
+
+    torchvision does not ask for that, and Python's own filters came with 3.11.4.
+    """
+    unpack = tarfile.TarFile.extractall
+
+    def confined(archive: tarfile.TarFile, path: Any = ".", members: Any = None, **options: Any) -> None:
+        folder = Path(path).resolve()
+        for member in archive.getmembers() if members is None else members:
+            target = (folder / member.name).resolve()
+            if not target.is_relative_to(folder):
+                raise tarfile.TarError(f"'{member.name}' would be extracted to '{target}', outside its folder")
+            if not (member.isreg() or member.isdir()):
+                raise tarfile.TarError(f"'{member.name}' in the archive is neither a file nor a folder")
+        unpack(archive, path, members, **options)
+
+    tarfile.TarFile.extractall = confined  # type: ignore[assignment,method-assign]
     try:
         yield
     finally:
-        tarfile.TarFile.extraction_filter = before
+        tarfile.TarFile.extractall = unpack  # type: ignore[method-assign]

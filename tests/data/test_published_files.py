@@ -179,21 +179,38 @@ def test_every_failed_download_is_one_sentence_and_leaves_nothing(tmp_path, torc
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_archive_cannot_write_outside_its_folder(tmp_path, torchvision):
+def add_outside(tar):
+    tar.add(__file__, "../../escaped")
+
+
+def add_link(tar):
+    link = tarfile.TarInfo("link")
+    link.type, link.linkname = tarfile.SYMTYPE, "/etc"
+    tar.addfile(link)
+
+
+@pytest.mark.parametrize(
+    ("add", "reason"),
+    [
+        (add_outside, "'../../escaped' would be extracted to .*outside"),
+        (add_link, "'link' in the archive is neither a file nor a folder"),
+    ],
+)
+def test_an_archive_cannot_write_outside_its_folder(add, reason, tmp_path, torchvision):
     archive = tmp_path / "evil.tar"
     with tarfile.open(archive, "w") as tar:
-        tar.add(__file__, "../../escaped")
+        add(tar)
 
     def unpack(root, download):
         with tarfile.open(archive) as tar:
             tar.extractall(root)  # as torchvision does
 
     torchvision.CIFAR10 = unpack
-    before = tarfile.TarFile.extraction_filter
-    with pytest.raises(UserError, match=r"could not be downloaded \('../../escaped' would be extracted to .*outside"):
+    before = tarfile.TarFile.extractall
+    with pytest.raises(UserError, match=rf"could not be downloaded \({reason}"):
         CIFAR10().load(0, tmp_path / "data")
-    assert not list(tmp_path.rglob("escaped"))
-    assert tarfile.TarFile.extraction_filter is before
+    assert not [*tmp_path.rglob("escaped"), *tmp_path.rglob("link")]
+    assert tarfile.TarFile.extractall is before
 
 
 def cifar_arrays():

@@ -26,7 +26,7 @@ class SampleWatch(Callback):
 
     Attributes:
         results: `loss/fit` and the metrics on the sample, by member.
-        predictions: on validation, at the end, by member.
+        predictions: on validation, by member.
         winners: members that have fitted the sample.
     """
 
@@ -40,30 +40,28 @@ class SampleWatch(Callback):
 
     def evaluated(self, trainer: Trainer) -> None:
         metrics = {name: value.tolist() for name, value in trainer.evaluate("train").metrics.items()}
+        predictions = trainer.validation().prediction
         for row, member in enumerate(trainer.active):
             values = {name: column[row] for name, column in metrics.items()}
             # As in training: batch norm of a few examples gives others in evaluation.
             values["minibatch"] = float(trainer.history.losses[-AVERAGED:, member].mean())
             self.results[member] = {f"{name}/fit": value for name, value in values.items()}
             self.results[member]["steps"] = trainer.step
+            self.predictions[member] = predictions[row].clone()
             trainer.history.record(trainer.step, member, self.results[member])
             if self.fitted(values):
                 self.winners.append(member)
-        ending = list(trainer.active) if self.winners or trainer.step >= trainer.total_steps else self._worse(trainer)
-        if not ending:
-            return
-        predictions = trainer.validation().prediction
-        self.predictions |= {member: predictions[trainer.active.index(member)].clone() for member in ending}
-        better = "a member has fitted the sample" if self.winners else "left behind by better learning rates"
-        if self.winners or len(ending) < len(trainer.active):
-            trainer.end(ending, "completed", better)
+        if self.winners:
+            trainer.end(list(trainer.active), "completed", "a member has fitted the sample")
+        else:
+            self._halve(trainer)
 
-    def _worse(self, trainer: Trainer) -> list[int]:
-        """The members to leave behind now."""
+    def _halve(self, trainer: Trainer) -> None:
         passed = sum(trainer.step >= each for each in HALVINGS)
         keep = max(KEPT, -(-len(trainer.members) // 2**passed))
         ranked = sorted(trainer.active, key=lambda member: _rank(self.results[member]["loss/fit"]))
-        return ranked[keep:]
+        if len(ranked) > keep:
+            trainer.end(ranked[keep:], "completed", "left behind by better learning rates")
 
 
 def _rank(loss: float) -> float:

@@ -28,7 +28,13 @@ PREFIX = "events.out.tfevents."
 # Sections and keys of a config that say nothing about the result, or that a table has no room for.
 UNSHOWN = ("name", "output_dir", "data_root", "resume", "sweep", "callbacks", "experiment")
 FIRST_KEYS = {"optimizer", "optimizer.learning_rate", "architecture", "trainer.batch_size", "seed"}
-UNSHOWN_KEYS = ("trainer.device", "trainer.threads", "trainer.time_limit", "trainer.deterministic")
+UNSHOWN_KEYS = (
+    "trainer.device",
+    "trainer.threads",
+    "trainer.time_limit",
+    "trainer.deterministic",
+    "trainer.cuda_graphs",
+)
 
 
 class EventFile:

@@ -19,6 +19,7 @@ IRRELEVANT = (
     "callbacks",
     "trainer.device",
     "trainer.threads",
+    "trainer.cuda_graphs",
     "trainer.time_limit",
 )
 

@@ -38,7 +38,7 @@ class Adadelta(FirstOrder):
     def initial_state(self, theta: Tensor) -> State:
         return zeros(theta, "u", "v")
 
-    def update(self, theta: Tensor, gradient: Tensor, state: State, learning_rate: Hyper, k: int) -> None:
+    def update(self, theta: Tensor, gradient: Tensor, state: State, learning_rate: Hyper, k: int | Tensor) -> None:
         u, v = state["u"], state["v"]
         average_square(v, gradient, self.rho)
         ratio = (u + self.eps).div_(v + self.eps).sqrt_()

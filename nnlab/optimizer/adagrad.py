@@ -37,7 +37,7 @@ class Adagrad(FirstOrder):
     def initial_state(self, theta: Tensor) -> State:
         return zeros(theta, "v")
 
-    def update(self, theta: Tensor, gradient: Tensor, state: State, learning_rate: Hyper, k: int) -> None:
+    def update(self, theta: Tensor, gradient: Tensor, state: State, learning_rate: Hyper, k: int | Tensor) -> None:
         v = state["v"]
         if numbers := shared_numbers((theta, gradient, v), learning_rate, self.eps):
             rate, eps = numbers

@@ -50,7 +50,7 @@ class Adam(FirstOrder):
     def initial_state(self, theta: Tensor) -> State:
         return zeros(theta, "m", "v")
 
-    def update(self, theta: Tensor, gradient: Tensor, state: State, learning_rate: Hyper, k: int) -> None:
+    def update(self, theta: Tensor, gradient: Tensor, state: State, learning_rate: Hyper, k: int | Tensor) -> None:
         m, v = state["m"], state["v"]
         numbers = shared_numbers((theta, gradient, m, v), self.beta1, self.beta2, self.eps)
         if numbers is None:
@@ -63,7 +63,9 @@ class Adam(FirstOrder):
             self._fused(delta, gradient, m, v, 1.0, numbers, k)
             theta.addcmul_(delta, learning_rate)
 
-    def _plain(self, theta: Tensor, gradient: Tensor, m: Tensor, v: Tensor, learning_rate: Hyper, k: int) -> None:
+    def _plain(
+        self, theta: Tensor, gradient: Tensor, m: Tensor, v: Tensor, learning_rate: Hyper, k: int | Tensor
+    ) -> None:
         """The equations, for any mixture of shared and differing hyper-parameters."""
         average(m, gradient, self.beta1)
         average_square(v, gradient, self.beta2)
@@ -71,7 +73,7 @@ class Adam(FirstOrder):
         descend_ratio(theta, m, root, learning_rate / bias_correction(self.beta1, k))
 
     def _fused(
-        self, theta: Tensor, gradient: Tensor, m: Tensor, v: Tensor, rate: float, numbers: list[float], k: int
+        self, theta: Tensor, gradient: Tensor, m: Tensor, v: Tensor, rate: float, numbers: list[float], k: int | Tensor
     ) -> None:
         """The same in one pass over memory, called below torch.optim, whose first step loads torch's compiler."""
         if self._step is None or self._step.device != theta.device:

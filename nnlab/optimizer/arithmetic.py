@@ -43,7 +43,7 @@ def average_square(mean: Tensor, value: Tensor, decay: Hyper) -> None:
         mean.mul_(decay).addcmul_(value, value, value=1 - decay)
 
 
-def bias_correction(beta: Hyper, k: int) -> Hyper:
+def bias_correction(beta: Hyper, k: int | Tensor) -> Hyper:
     """1 - beta^k, the sum of the weights that a running average from zero has given out after k steps.
 
     >>> bias_correction(0.9, 2)
@@ -51,6 +51,8 @@ def bias_correction(beta: Hyper, k: int) -> Hyper:
     """
     if isinstance(beta, Tensor):
         return -torch.expm1(k * torch.log(beta))  # 1 - beta**k would lose four digits of float32 for beta near 1
+    if isinstance(k, Tensor):
+        return -torch.expm1(k * math.log(beta)) if beta else 1.0
     return 1 - math.pow(beta, k)
 
 

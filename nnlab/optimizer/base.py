@@ -51,15 +51,18 @@ class FirstOrder(Optimizer):
     Attributes:
         weight_decay: rate lambda of the rule's own decoupled decay. The caller, who knows which parameters are
             weights, multiplies those by 1 - learning_rate * weight_decay before `update`; 0 for all but `AdamW`.
+        recordable: whether `update` is nothing but operations on tensors, and keeps to their places in memory.
     """
 
     weight_decay: Hyper = 0.0
+    recordable: ClassVar[bool] = True
 
     @abstractmethod
-    def update(self, theta: Tensor, gradient: Tensor, state: State, learning_rate: Hyper, k: int) -> None:
+    def update(self, theta: Tensor, gradient: Tensor, state: State, learning_rate: Hyper, k: int | Tensor) -> None:
         """Step k = 1, 2, ... in place: theta and state change; `gradient` (M, P) may be used as scratch space.
 
-        `learning_rate` is the rate of this step (the configured one times the schedule's factor).
+        `learning_rate` is the rate of this step (the configured one times the schedule's factor). Where steps are
+        recorded once and replayed, it is a column and k a tensor () of theta's type, whose values change.
         """
 
 

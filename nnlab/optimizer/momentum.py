@@ -48,7 +48,7 @@ class Momentum(FirstOrder):
     def initial_state(self, theta: Tensor) -> State:
         return zeros(theta, "m")
 
-    def update(self, theta: Tensor, gradient: Tensor, state: State, learning_rate: Hyper, k: int) -> None:
+    def update(self, theta: Tensor, gradient: Tensor, state: State, learning_rate: Hyper, k: int | Tensor) -> None:
         m = state["m"]
         gamma = (k - 1) / k if self.average == "arithmetic" else self.momentum
         numbers = shared_numbers((theta, gradient, m), learning_rate, gamma)

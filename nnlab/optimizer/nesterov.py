@@ -37,7 +37,7 @@ class Nesterov(FirstOrder):
     def initial_state(self, theta: Tensor) -> State:
         return zeros(theta, "m")
 
-    def update(self, theta: Tensor, gradient: Tensor, state: State, learning_rate: Hyper, k: int) -> None:
+    def update(self, theta: Tensor, gradient: Tensor, state: State, learning_rate: Hyper, k: int | Tensor) -> None:
         m = state["m"]
         numbers = shared_numbers((theta, gradient, m), learning_rate, self.momentum)
         if numbers and numbers[1]:  # the kernel has no place for a velocity without momentum

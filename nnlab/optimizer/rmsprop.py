@@ -42,7 +42,7 @@ class RMSProp(FirstOrder):
     def initial_state(self, theta: Tensor) -> State:
         return zeros(theta, "v")
 
-    def update(self, theta: Tensor, gradient: Tensor, state: State, learning_rate: Hyper, k: int) -> None:
+    def update(self, theta: Tensor, gradient: Tensor, state: State, learning_rate: Hyper, k: int | Tensor) -> None:
         v = state["v"]
         average_square(v, gradient, self.gamma)
         root = (v + self.eps).sqrt_() if self.eps_inside else v.sqrt().add_(self.eps)

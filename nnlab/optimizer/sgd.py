@@ -25,5 +25,5 @@ class SGD(FirstOrder):
     def initial_state(self, theta: Tensor) -> State:
         return {}
 
-    def update(self, theta: Tensor, gradient: Tensor, state: State, learning_rate: Hyper, k: int) -> None:
+    def update(self, theta: Tensor, gradient: Tensor, state: State, learning_rate: Hyper, k: int | Tensor) -> None:
         descend(theta, gradient, learning_rate)

@@ -98,6 +98,7 @@ class TorchOptimizer(FirstOrder):
 
     per_member: ClassVar[tuple[str, ...]] = ()
     stackable: ClassVar[bool] = False
+    recordable: ClassVar[bool] = False
 
     def __init__(self, kind: type[Torch], options: dict[str, Any] | None = None) -> None:
         self.kind, self.options = kind, dict(options or {})
@@ -108,7 +109,7 @@ class TorchOptimizer(FirstOrder):
         """Empty: torch makes its memory in the first step, with which the state gets its names."""
         return {}
 
-    def update(self, theta: Tensor, gradient: Tensor, state: State, learning_rate: Hyper, k: int) -> None:
+    def update(self, theta: Tensor, gradient: Tensor, state: State, learning_rate: Hyper, k: int | Tensor) -> None:
         if len(theta) != 1:
             raise TypeError(f"{self.kind.__name__} of torch moves one network at a time, got {len(theta)}")
         if self._binding is None or not self._binding.of(theta[0]):

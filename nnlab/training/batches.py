@@ -65,11 +65,18 @@ class Batches:
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
         """Inputs (G, n, ...) and targets (G, n, ...) of step 0, 1, ...; the last batch of an epoch may be smaller."""
+        return self.gather(self.index(step))
+
+    def index(self, step: int) -> Tensor:
+        """Positions (G, n) of the examples of step 0, 1, ..."""
         epoch, position = divmod(step, self.steps_per_epoch) if self.steps_per_epoch > 1 else (0, 0)
         if epoch != self._epoch:
             self._start(epoch)
         start = position * self.batch_size
-        index = self._order[:, start : start + self.batch_size]
+        return self._order[:, start : start + self.batch_size]
+
+    def gather(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs (G, n, ...) and targets (G, n, ...) of the examples at the positions `index` (G, n)."""
         splits = self.splits
         if len(splits) == 1:
             return _rows(splits[0].inputs, index), _rows(splits[0].targets, index)

@@ -101,7 +101,7 @@ class Chain(Stack):
     def remembered(self, inputs: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
         layers = {name: layer for (name, _), layer in zip(self.network.named_children(), self.layers, strict=True)}
         kept = {name: layers[name] for name in names if isinstance(layers.get(name), Elementwise | LearnedSlope)}
-        if len(kept) < len(names):
+        if len(kept) < len(names) or not self.remembers:
             return self.capture(inputs, names)
         return {name: layer.y for name, layer in kept.items()}  # type: ignore[attr-defined]
 

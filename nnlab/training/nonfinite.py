@@ -40,19 +40,13 @@ def repaired_sentence(trainer: Trainer, member: int) -> str:
     return f"{steps}; each time the best weights were restored and the rate was halved, at last to {rate:.3g}"
 
 
-def rows_to_update(trainer: Trainer) -> Tensor | None:
-    """Which rows may be updated, (m, 1) bool; None for all. Under `stop`, others end; `restore` takes them back."""
+def rows_to_update(trainer: Trainer, k: int | Tensor) -> Tensor | None:
+    """Which rows may take step k = 1, 2, ..., (m, 1) bool; None for all. Under `stop`, others end; `restore` takes them
+    back."""
     finite = torch.isfinite(trainer.losses + trainer.stack.gradient.sum(1))
     policy = trainer.settings.on_nonfinite
     if trainer.deferred and policy != "restore":
-        index = torch.tensor(trainer.active, device=trainer.device)
-        if policy == "stop":
-            alive = trainer.failed_step[index] < 0
-            trainer.failed_step[index[alive & ~finite]] = trainer.step
-            finite = alive & finite
-        else:
-            trainer.repairs[index] += ~finite
-        return finite.unsqueeze(1)
+        return _note(trainer, finite, k).unsqueeze(1)
     if bool(finite.all()):
         return None
     bad = (~finite).nonzero().flatten().tolist()
@@ -63,6 +57,19 @@ def rows_to_update(trainer: Trainer) -> Tensor | None:
         return None
     repair(trainer, bad)
     return finite.unsqueeze(1)
+
+
+def _note(trainer: Trainer, finite: Tensor, k: int | Tensor) -> Tensor:
+    """Note on the device, without looking, which rows are not `finite` (m,); returns those that may be updated."""
+    members = trainer.population.rows
+    if trainer.settings.on_nonfinite == "skip":
+        trainer.repairs.index_add_(0, members, (~finite).long())
+        return finite
+    failed = trainer.failed_step[members]
+    step = (k - 1).long() if isinstance(k, Tensor) else k - 1
+    failed = torch.where((failed < 0) & ~finite, step, failed)
+    trainer.failed_step.index_copy_(0, members, failed)
+    return failed < 0
 
 
 def repair(trainer: Trainer, rows: Sequence[int]) -> None:
@@ -83,8 +90,8 @@ def restore(trainer: Trainer, rows: Sequence[int]) -> None:
     trainer.schedule()
 
 
-def update_rows(trainer: Trainer, rows: Tensor, rate: Hyper) -> None:
-    """Update only the `rows` (m, 1) bool; the others keep their weights and their optimizer's state."""
+def update_rows(trainer: Trainer, rows: Tensor, rate: Hyper, k: int | Tensor) -> None:
+    """Take step k with the `rows` (m, 1) bool only; the others keep their weights and their optimizer's state."""
     population, theta = trainer.population, trainer.stack.theta
     trainer.stack.gradient.masked_fill_(~rows, 0.0)
     if len(theta) == 1 and not trainer.deferred:
@@ -92,7 +99,7 @@ def update_rows(trainer: Trainer, rows: Tensor, rate: Hyper) -> None:
     before, state = theta.clone(), {}
     if trainer.settings.on_nonfinite != "stop":
         state = {name: value.clone() for name, value in population.state.items()}
-    population.update(rate, trainer.step + 1)
+    population.update(rate, k)
     torch.where(rows, theta, before, out=theta)
     for name, old in state.items():
         value = population.state[name]
@@ -108,7 +115,7 @@ def settle(trainer: Trainer) -> None:
     rows = [row for row, member in enumerate(trainer.active) if failed[member] >= 0]
     if not rows:
         return
-    losses, buffers = trainer.losses, {name: value.clone() for name, value in trainer.stack.buffers.items()}
+    losses, buffers = trainer.losses.clone(), {name: value.clone() for name, value in trainer.stack.buffers.items()}
     present = trainer.step
     for row in rows:
         # Frozen weights and the batch, a function of its step, give the same gradient once more.

@@ -28,6 +28,8 @@ class Population:
         stack: their networks.
         state: the optimizer's state, rows following the members.
         batches: their minibatches.
+        rows: `active` on the device.
+        merged: how often the rules were merged, which gives their numbers new memory.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Population:
             [m.seed if m.order_seed is None else m.order_seed for m in members],
             batch_size,
         )
+        self.merged = 0
         self.mask = self.stack.layout.weight_mask(device, dtype)
         self.state = members[0].optimizer.initial_state(self.stack.theta)
         self.merge()
@@ -55,6 +58,8 @@ class Population:
     def merge(self) -> None:
         """Merge the rules of the active members: numbers where they agree, columns (M, 1) where they differ."""
         members = [self.members[i] for i in self.active]
+        self.merged += 1
+        self.rows = torch.tensor(self.active, device=self.device)
 
         def merged(name: str) -> list[object]:
             return [
@@ -106,11 +111,19 @@ class Population:
             self._key_start = start
         return self._keys[step - start]
 
+    @property
+    def is_noisy(self) -> bool:
+        """Whether something is drawn anew in every step."""
+        return bool(self.stack.noise or self.augmentations)
+
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """Inputs and targets (G, N, ...) of a minibatch, augmented; the noise modules receive their keys."""
-        inputs, targets = self.batches(step)
-        if self.stack.noise or self.augmentations:
-            keys = self.noise_keys(step)
+        return self.gather(self.batches.index(step), self.noise_keys(step) if self.is_noisy else None)
+
+    def gather(self, index: Tensor, keys: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The minibatch of the examples at `index` (G, N), with the `keys` of its step where something is drawn."""
+        inputs, targets = self.batches.gather(index)
+        if keys is not None:
             self.stack.set_keys(keys[:-1])
             if self.augmentations:
                 inputs = spread(inputs, len(self.active))
@@ -136,8 +149,8 @@ class Population:
         if self.clip_norm is not None:
             clip_norm(self.stack.gradient, self.clip_norm)
 
-    def update(self, learning_rate: Hyper, k: int) -> None:
-        """One step of the optimizer, decoupled decays before it and constraints after it."""
+    def update(self, learning_rate: Hyper, k: int | Tensor) -> None:
+        """Step k = 1, 2, ... of the optimizer, decoupled decays before it and constraints after it."""
         theta = self.stack.theta
         for penalty in self.penalties:
             penalty.decay(theta, self.mask, learning_rate)

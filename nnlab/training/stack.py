@@ -34,7 +34,12 @@ class Stack:
         channels_last: whether one network alone takes its images in that order; several share grouped convolutions.
         penalised: of every weight, its places (M, size) in `gradient` and in `theta`.
         buffers: the networks' buffers and frozen parameters, (M, ...) by name.
+        bound: how often rows and buffers were given new memory.
+        remembers: whether what `backward` leaves behind is still that of its last call.
     """
+
+    bound = 0
+    remembers = True
 
     def __init__(
         self,
@@ -67,6 +72,7 @@ class Stack:
 
     def bind(self) -> None:
         """Point everything that looks into the rows at the present `theta` and `buffers`."""
+        self.bound += 1
         self.gradient = lanes(self.theta, 1)[0]
         self.views = self.layout.views(self.theta)
         places = [slice(slot.start, slot.start + slot.size) for slot in self.layout.slots if slot.is_weight]

@@ -29,11 +29,10 @@ from nnlab.training.nonfinite import (
     nonfinite_sentence,
     repair,
     repaired_sentence,
-    rows_to_update,
     settle,
-    update_rows,
 )
 from nnlab.training.population import Population
+from nnlab.training.recorded import make_steps
 from nnlab.training.run import Run
 from nnlab.training.second_order import BatchClosure
 from nnlab.training.settings import TrainerSettings
@@ -55,6 +54,7 @@ class Trainer:
         step: updates done so far.
         statuses: of each member: `running`, then `completed`, `diverged`, `interrupted`.
         reasons: one sentence where a member ended early.
+        steps: how a step's parts are run; see `nnlab.training.recorded`.
         history: losses and metrics; see `History`.
         best: the members' best weights so far; see `Best`.
         deferred: whether non-finite members are found only when losses are fetched; see `nnlab.training.nonfinite`.
@@ -99,6 +99,7 @@ class Trainer:
         self.deferred = self.device.type != "cpu"
         self.failed_step = torch.full((len(members),), -1, device=self.device)
         self.repairs = torch.zeros(len(members), dtype=torch.long, device=self.device)
+        self.steps = make_steps(self)
         for callback in self.callbacks:
             callback.check(self)
 
@@ -202,26 +203,17 @@ class Trainer:
         else:
             self.compute_gradient(("step_start",))
             self._notify("after_backward")
-            population.add_penalties()
-            rows = rows_to_update(self)
-            if self.active:
-                rate = self.learning_rate()
-                population.clip()
-                if rows is None:
-                    population.update(rate, self.step + 1)
-                else:
-                    update_rows(self, rows, rate)
-                self.history.add(self.losses, rate)
+            self.steps.update()
         self.step += 1
 
     def compute_gradient(self, events: Sequence[str] = ()) -> None:
         """Losses and gradients of the minibatch of `step`, or of the average of several; `events` when it is known."""
         count = self.settings.accumulate
         if count == 1:
-            self._inputs, self._targets = self.population.batch(self.step)
+            self._inputs, self._targets = self.steps.batch(self.step)
             for event in events:
                 self._notify(event)
-            self.losses = self.stack.backward(self._inputs, self._targets)
+            self.losses = self.steps.backward(self._inputs, self._targets)
             return
         per_epoch = self.population.batches.steps_per_epoch
         first = (self.step // self.steps_per_epoch) * per_epoch + (self.step % self.steps_per_epoch) * count
@@ -229,11 +221,11 @@ class Trainer:
         total, examples = torch.zeros_like(self.stack.gradient), 0
         losses = torch.zeros(len(self.active), device=self.device, dtype=total.dtype)
         for position in range(first, last):
-            self._inputs, self._targets = self.population.batch(position)
+            self._inputs, self._targets = self.steps.batch(position)
             for event in events if position == first else ():
                 self._notify(event)
             weight = self._inputs.shape[1]
-            losses += weight * self.stack.backward(self._inputs, self._targets)
+            losses += weight * self.steps.backward(self._inputs, self._targets)
             total.add_(self.stack.gradient, alpha=weight)
             examples += weight
         self.losses = losses / examples

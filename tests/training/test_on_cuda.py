@@ -1,0 +1,95 @@
+"""What training does on CUDA can be done there: no operation mixes devices, no part of a step waits for the GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pretended import PretendedCuda
+from test_equality import CASES, configs
+from torch import Tensor
+
+from nnlab.build import build_trainer
+from nnlab.training import Trainer
+from nnlab.training.recorded import RecordedSteps
+
+
+def _zero_gradients(_outputs: Tensor, leaves: list[Tensor], *_: object, **__: object) -> list[Tensor]:
+    """Autograd's own threads look for the GPU; the shapes and places of its results are known without."""
+    return [torch.zeros_like(leaf) for leaf in leaves]
+
+
+@pytest.fixture
+def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendedCuda]:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    monkeypatch.setattr("torch.autograd.grad", _zero_gradients)
+    with PretendedCuda() as mode:
+        yield mode
+
+
+class Once:
+    """A recording that does at once what it would record."""
+
+    def __init__(self, device: PretendedCuda) -> None:
+        self.device = device
+
+    def record(self, function: Any) -> None:
+        self.device.recording = True
+        function()
+        self.device.recording = False
+
+    def replay(self) -> None:
+        pass
+
+
+def trained(device: PretendedCuda, chosen: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> Trainer:
+    monkeypatch.setattr("torch.allclose", lambda *_: True)
+    trainer = build_trainer(chosen)
+    if isinstance(trainer.steps, RecordedSteps):
+        trainer.steps.new_graph = lambda: Once(device)
+    trainer._listeners = {event: [] for event in ("step_start", "after_backward")}
+    trainer.schedule()
+    for _ in range(6):
+        trainer._one_step()
+    return trainer
+
+
+@pytest.mark.parametrize("seeds", [[0, 1, 7], [3, 3, 3], [5]], ids=["own", "shared", "alone"])
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_steps_do_not_wait_and_do_not_mix_devices(
+    case: str, seeds: list[int], device: PretendedCuda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared, differing = CASES[case]
+    differing = {key: values[: len(seeds)] for key, values in differing.items()}
+    chosen = configs(shared, differing, seeds, "trainer.device=cuda")
+    for config in chosen:
+        config["trainer"]["cuda_graphs"] = False
+    assert trained(device, chosen, monkeypatch).stack.theta.is_cuda
+    for config in chosen:
+        config["trainer"]["cuda_graphs"] = True
+    trainer = trained(device, chosen, monkeypatch)
+    assert isinstance(trainer.steps, RecordedSteps) == (case != "accumulate")
+    with pytest.raises(torch._subclasses.fake_tensor.DataDependentOutputException):
+        trainer.evaluate("validation").metrics["loss"].tolist()  # all that is computed before is computed there
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("seeds", [[0, 1, 7], [3, 3, 3], [5]], ids=["own", "shared", "alone"])
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_training_on_cuda_is_training_on_the_processor(case: str, seeds: list[int]) -> None:
+    shared, differing = CASES[case]
+    differing = {key: values[: len(seeds)] for key, values in differing.items()}
+    losses = {}
+    for name, more in {"cpu": ("cpu", True), "steps": ("cuda", False), "recorded": ("cuda", True)}.items():
+        chosen = configs(shared, differing, seeds, f"trainer.device={more[0]}", "trainer.precision=float64")
+        for config in chosen:
+            config["trainer"] |= {"steps": 20, "cuda_graphs": more[1]}
+        trainer = build_trainer(chosen).fit()
+        assert isinstance(trainer.steps, RecordedSteps) == (name == "recorded" and case != "accumulate")
+        losses[name] = trainer.history.losses
+    np.testing.assert_allclose(losses["steps"], losses["cpu"], rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(losses["recorded"], losses["cpu"], rtol=1e-7, atol=1e-9)

@@ -15,10 +15,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from nnlab.optimizer.base import FirstOrder
 from nnlab.training.nonfinite import rows_to_update
@@ -189,12 +191,17 @@ class _Batch:
 
 
 class _Part:
-    """A function of memory that stays, and its recording once there is one."""
+    """A function of memory that stays, and its recording once there is one.
+
+    Attributes:
+        held: what it reads, so that the memory stays even where a cache alone had it and lets it go.
+    """
 
     def __init__(self, function: Callable[[], object]) -> None:
         self.function = function
         self.runs = 0
         self.graph: Graph | None = None
+        self.held: list[Tensor] = []
 
     def run(self) -> None:
         self.function()
@@ -203,7 +210,9 @@ class _Part:
     def record(self, graph: Graph, changing: list[Tensor]) -> str:
         """Run once; record it if a replay from the same state does the same to `changing`, otherwise say why not."""
         before = [value.clone() for value in changing]
-        self.run()
+        with _Outside() as outside:
+            self.run()
+        self.held = list(outside.tensors.values())
         after = [value.clone() for value in changing]
         reason = ""
         try:
@@ -218,6 +227,28 @@ class _Part:
             reason = str(error).partition("\n")[0]
         _copy(after, changing)
         return reason
+
+
+class _Outside(TorchDispatchMode):
+    """Collects the tensors that operations use and have not made themselves, one for each piece of memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tensors: dict[int, Tensor] = {}
+        self._made: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        for memory, tensor in _memory((args, kwargs)).items():
+            if memory not in self._made:
+                self.tensors.setdefault(memory, tensor)
+        result = func(*args, **(kwargs or {}))
+        self._made.update(memory for memory in _memory(result) if memory not in self.tensors)
+        return result
+
+
+def _memory(values: object) -> dict[int, Tensor]:
+    """The tensors among nested values by the address of their storage."""
+    return {value.untyped_storage()._cdata: value for value in tree_leaves(values) if isinstance(value, Tensor)}
 
 
 def _copy(values: list[Tensor], into: list[Tensor]) -> None:

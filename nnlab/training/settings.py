@@ -23,8 +23,8 @@ class TrainerSettings:
             number.
         precision: `float32`, `tf32` (CUDA matrix products), `bf16` (autocast) or `float64`.
         deterministic: only deterministic kernels (CUDA); on the CPU runs repeat bit for bit anyway.
-        cuda_graphs: record the steps of small networks on CUDA, and replay them with one launch each; see
-            `nnlab.training.recorded`.
+        cuda_graphs: on CUDA, record the steps of small networks (up to 16 million parameters together) and replay
+            them with a few launches; see `nnlab.training.recorded`.
         clip_norm: upper bound of the gradient's L2 norm, over all parameters of a network.
         clip_value: upper bound of every gradient entry's absolute value.
         accumulate: minibatches whose gradients are averaged before one update.

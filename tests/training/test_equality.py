@@ -36,6 +36,7 @@ CASES: dict[str, tuple[list[str], dict[str, list[Any]]]] = {
     **{f"scheduler={name}": ([*TINY, f"scheduler={name}", "scheduler.warmup=1"], {}) for name in SCHEDULERS},
     "adam betas": ([*TINY], {"optimizer.betas": [[0.9, 0.999], [0.8, 0.99], [0.5, 0.9]]}),
     "heavy_ball momentum": ([*TINY, "optimizer=heavy_ball"], {"optimizer.momentum": [0.9, 0.5, 0.0]}),
+    "momentum arithmetic": ([*TINY, "optimizer=momentum", "optimizer.average=arithmetic"], {}),
     "schedules that differ": ([*TINY], {"scheduler.warmup": [0, 1, 2]}),
     "weight_decay": ([*TINY], {"regularizer.weight_decay.strength": [0.0, 1e-4, 1e-2]}),
     "decoupled": (

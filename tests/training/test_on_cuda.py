@@ -57,7 +57,7 @@ def trained(device: PretendedCuda, chosen: list[dict[str, Any]], monkeypatch: py
     return trainer
 
 
-@pytest.mark.parametrize("seeds", [[0, 1, 7], [3, 3, 3], [5]], ids=["own", "shared", "alone"])
+@pytest.mark.parametrize("seeds", [[0, 1, 7], [5]], ids=["together", "alone"])
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_steps_do_not_wait_and_do_not_mix_devices(
     case: str, seeds: list[int], device: PretendedCuda, monkeypatch: pytest.MonkeyPatch
@@ -79,17 +79,18 @@ def test_steps_do_not_wait_and_do_not_mix_devices(
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("seeds", [[0, 1, 7], [3, 3, 3], [5]], ids=["own", "shared", "alone"])
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_training_on_cuda_is_training_on_the_processor(case: str, seeds: list[int]) -> None:
-    shared, differing = CASES[case]
-    differing = {key: values[: len(seeds)] for key, values in differing.items()}
-    losses = {}
-    for name, more in {"cpu": ("cpu", True), "steps": ("cuda", False), "recorded": ("cuda", True)}.items():
-        chosen = configs(shared, differing, seeds, f"trainer.device={more[0]}", "trainer.precision=float64")
-        for config in chosen:
-            config["trainer"] |= {"steps": 20, "cuda_graphs": more[1]}
-        trainer = build_trainer(chosen).fit()
-        assert isinstance(trainer.steps, RecordedSteps) == (name == "recorded" and case != "accumulate")
-        losses[name] = trainer.history.losses
-    np.testing.assert_allclose(losses["steps"], losses["cpu"], rtol=1e-7, atol=1e-9)
-    np.testing.assert_allclose(losses["recorded"], losses["cpu"], rtol=1e-7, atol=1e-9)
+def test_training_on_cuda_is_training_on_the_processor(seeds: list[int]) -> None:
+    different = []
+    for case, (shared, differing) in CASES.items():
+        own = {key: values[: len(seeds)] for key, values in differing.items()}
+        losses = []
+        for device, graphs in (("cpu", False), ("cuda", False), ("cuda", True)):
+            chosen = configs(shared, own, seeds, f"trainer.device={device}", "trainer.precision=float64")
+            for config in chosen:
+                config["trainer"] |= {"steps": 20, "cuda_graphs": graphs}
+            trainer = build_trainer(chosen).fit()
+            assert isinstance(trainer.steps, RecordedSteps) == (graphs and case != "accumulate"), case
+            losses.append(trainer.history.losses)
+        if not all(np.allclose(each, losses[0], rtol=1e-7, atol=1e-9) for each in losses):
+            different.append(case)
+    assert not different

@@ -4,15 +4,17 @@ CUDA graphs that shares their rules."""
 from __future__ import annotations
 
 import copy
+import weakref
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from recorder import Recorder
-from test_equality import CASES, TINY, Leaving, configs
+from test_equality import CASES, CONV, TINY, Leaving, configs
 from torch import nn
 
+from nnlab import randomness
 from nnlab.build import build_trainer
 from nnlab.training import Callback, Trainer
 from nnlab.training.recorded import RecordedSteps, is_recordable
@@ -78,6 +80,25 @@ def test_a_member_that_leaves_starts_the_recording_anew() -> None:
         config["trainer"]["steps"] = 80
     trainer, _ = both(chosen, Leaving)
     assert trainer.ended_at == [80, 50, 80]
+
+
+def test_steps_in_half_precision_are_recorded() -> None:
+    chosen = configs([*CONV, "trainer.steps=12"], {}, [0, 1], "trainer.precision=bf16")
+    trainer, graphs = recorded(chosen)
+    trainer.fit()
+    assert graphs
+    assert isinstance(trainer.steps, RecordedSteps)
+    plain = build_trainer(chosen).fit()
+    np.testing.assert_allclose(trainer.history.losses, plain.history.losses, rtol=1e-2)
+
+
+def test_a_recording_keeps_what_only_a_cache_has() -> None:
+    trainer, _ = recorded(short([*TINY, "regularizer=[dropout]"], {}, [0, 1]))
+    trainer.fit()
+    alive = {weakref.ref(tensor) for part in trainer.steps._parts.values() for tensor in part.held}  # type: ignore[attr-defined]
+    counter = randomness._counter(32 * 12, trainer.device).untyped_storage().data_ptr()
+    randomness._counter.cache_clear()
+    assert counter in {tensor().untyped_storage().data_ptr() for tensor in alive}  # type: ignore[union-attr]
 
 
 class Spoiling(Callback):

@@ -8,15 +8,16 @@ Contestants take turns; medians and ratios over the rounds are printed.
     OMP_NUM_THREADS=1 python benchmarks/population_speed.py --case digits
     NNLAB_DATA=... OMP_NUM_THREADS=1 python benchmarks/population_speed.py --case mnist16
 
-Measured on an AMD EPYC with 2 virtual cores, torch 2.14.1, JAX 0.10.2, one thread pinned to one core while another
-program used the other, medians of 3 rounds, microseconds a step and member:
+Measured on an AMD EPYC with 2 virtual cores, torch 2.14.1, JAX 0.10.2, one thread, nothing else running, medians of 5
+rounds (3 where JAX is absent from the table), microseconds a step and member:
 
-    64 networks 64-32-10, batch 32       bare 359, nnlab 23.9 (17.9x), JAX 16.0 (24.3x)
-    16 networks 784-32-10, batch 128     bare 965, nnlab 371 (2.8x), JAX 389 (2.7x)
+    64 networks 64-32-10, batch 32       bare 395, nnlab 19.1 (19.4x), JAX 15.8 (25.1x)
+    16 networks 784-32-10, batch 128     bare 894, nnlab 395 (2.3x)
+    64 networks 784-32-10, batch 128     bare 916, nnlab 366 (2.3x)
+    16 networks 784-256-256-10           bare 4501, nnlab 4075 (1.1x), trained one by one
 
-without JAX and not pinned, 64 networks 64-32-10 took 23.6 (15.3x, 5 rounds), and 64 networks 784-32-10 412 (2.5x). On a
-machine on which other programs were busy everywhere, bare steps took 550 and the ratio was 24.9, with two threads 27.2
-(JAX 35.8 and 32.4); 16 networks 784-256-256-10, trained one by one, took 3836 (bare 3894, 1.0x).
+64 networks 64-32-10 with two threads: bare 343, nnlab 15.9 (21.5x). While another program used the other core: 64
+networks 64-32-10 23.9 (17.9x, JAX 24.3x), 16 networks 784-32-10 371 (2.8x, JAX 389: 2.7x).
 
 The claim of 4x for 784-32-10 is out of reach here: the two products with the first layer's weights alone take 71 + 71 a
 member where 16 members share a batch, 117 + 119 where each has its own, a step of fused Adam 11, and gathering the
@@ -31,6 +32,10 @@ What was tried, in processor time of one step (microseconds, lower quartile, on 
   of one seed side by side have the rates interleaved, so that it was not done
 - 64, 32, 16, 8 members at a time, for the cache: 27, 33, 48, 77 a member (64-32-10); 16, 4, 1 members: 300, 391, 804
   (784-32-10); not done
+- `torch.compile` of penalties, finite check and Adam: 210 instead of 170 (64-32-10), 534 instead of 413 (784-32-10),
+  after 22.6 s of compilation; the backward pass was not tried
+- the weight gradient written into its place, member by member, instead of a batched product and a copy: 356 instead of
+  113 (64-32-10), 1356 instead of 1185 (784-32-10)
 """
 
 from __future__ import annotations

@@ -21,6 +21,8 @@ def resolve_device(name: str) -> torch.device:
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     kind, _, index = name.partition(":")
+    if kind == "gpu":
+        raise UserError("`trainer.device` has no option 'gpu'; NVIDIA's and AMD's are `cuda`, Apple's `mps`")
     check_choice("trainer.device", kind, ("auto", "cpu", "cuda", "mps"))
     if index and not index.isdecimal():
         raise UserError(f"`trainer.device` must look like `cuda:0`, got `{name}`")

@@ -48,6 +48,7 @@ class Dataset:
         target_names: names of the C classes, or of the C regression targets.
         target_mean, target_std: (C,) statistics that `standardize_targets` divided out (regression), else None;
             `prediction * target_std + target_mean` is in the target's own units.
+        label_noise: fraction of the training labels that were drawn anew.
     """
 
     train: Split
@@ -57,6 +58,7 @@ class Dataset:
     target_names: tuple[str, ...]
     target_mean: Tensor | None = None
     target_std: Tensor | None = None
+    label_noise: float = 0.0
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -158,6 +158,7 @@ def test_a_bug_of_ours_keeps_its_traceback(jobs: list[Any]) -> None:
         (["-m", "optimizer=sgd,adam", "optimizer.momentum=0.1"], "unknown key `optimizer.momentum`"),
         (["-m", "+optimizer.foo=1,2"], "unknown key `optimizer.foo`"),
         (["-m", "seed=interval(0,1)"], "does not support sweep type"),
+        (["regularizer.dropout.p=0.5"], "`dropout`, which is not chosen; add `regularizer=[weight_decay,dropout]`"),
         (["resume=nowhere"], "`resume=nowhere` is not the folder of a run"),
         (["resume=nowhere", "-m"], "`resume=` continues one run; leave out `-m`"),
     ],

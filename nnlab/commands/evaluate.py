@@ -27,6 +27,9 @@ def main(arguments: Sequence[str]) -> int:
     """
     words = [word for word in arguments if "=" not in word or not word.startswith(("samples=", "member="))]
     samples, member = (_number(arguments, name) for name in ("samples", "member"))
+    flags = [word for word in words if word.startswith("-") and word not in ("-h", "--help")]
+    if flags:
+        raise UserError(f"there is no flag `{flags[0]}`; write `RUN [SPLIT] [samples=K] [member=I]`")
     if not 1 <= len(words) <= 2 or words[0] in ("-h", "--help"):
         print(USAGE)
         return 0 if words and words[0] in ("-h", "--help") else 2

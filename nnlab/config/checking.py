@@ -21,7 +21,7 @@ SUPPLIED: Mapping[str, frozenset[str]] = {
 }
 
 # Groups whose constructors are cheap and need nothing but their section, so that they check their ranges at once.
-LIGHT = frozenset({"trainer", "activation", "initialization", "loss", "optimizer", "scheduler", "regularizer"})
+LIGHT = frozenset({"trainer", "data", "activation", "initialization", "loss", "optimizer", "scheduler", "regularizer"})
 
 
 def check(

@@ -130,7 +130,21 @@ def _key_mistake(override: Any, config: dict[str, Any], groups: list[str], optio
             return f"`{line}`: leave out the `+`, for the key is there already"
         return None
     if not is_group and not override.is_force_add() and not exists(key, config):
-        return unknown_key(key, config, groups)
+        return _not_chosen(key, config, options) or unknown_key(key, config, groups)
+    return None
+
+
+def _not_chosen(key: str, config: Mapping[str, Any], options: Options) -> str | None:
+    """The sentence for a key of an option that exists, in a group of several at once, but was not chosen."""
+    *path, _ = parts = key.split(".")
+    section: Any = config
+    for position, part in enumerate(path):
+        section = section.get(part) if isinstance(section, Mapping) else None
+        group, option = "/".join(parts[: position + 1]), parts[position + 1]
+        chosen = list(section or {})
+        if option in options(group) and option not in chosen and "_target_" not in chosen:
+            together = ",".join([*chosen, option])
+            return f"`{key}` needs `{option}`, which is not chosen; add `{group}=[{together}]`"
     return None
 
 

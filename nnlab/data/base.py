@@ -126,7 +126,7 @@ class Source(ABC):
         for augmentation in self.augmentations:
             augmentation.check_shape(tuple(train.inputs.shape[1:]))
         mean, std = (None if value is None else value.float() for value in (mean, std))
-        return Dataset(train, validation, test, raw.task, raw.target_names, mean, std)
+        return Dataset(train, validation, test, raw.task, raw.target_names, mean, std, self.label_noise)
 
     def split(self, raw: Raw, seed: int) -> Indices:
         """The rows of each split; an empty `test` stands for the data set's own.

@@ -49,6 +49,7 @@ def data_facts(dataset: Dataset, loss: Loss) -> DataFacts:
         initial_loss=loss.initial_loss(targets, dataset.target_size),
         large_loss=_large_loss(loss, targets, dataset.target_size),
         floor=loss.floor(targets, dataset.target_size),
+        label_noise=dataset.label_noise,
     )
 
 

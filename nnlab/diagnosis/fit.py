@@ -164,13 +164,19 @@ def still_improving(view: View) -> Iterator[Finding]:
     epochs = record.steps / record.steps_per_epoch
     yield Finding(
         "still_improving",
-        f"The run ended after {record.steps} steps ({epochs:.3g} epochs), and {why}: "
+        f"The run ended after {_counted(record.steps, 'step')} ({_counted(epochs, 'epoch')}), and {why}: "
         + ("it stopped too early." if behind else "it may become better still."),
         {"fall in the last quarter": fall, "shortfall": view.shortfall, "travelled": travelled},
         _longer(view, few),
         step=record.steps,
         severity="fault" if behind else "note",
     )
+
+
+def _counted(number: float, unit: str) -> str:
+    """A number with its unit, in the plural unless it is one."""
+    shown = str(number) if isinstance(number, int) else f"{number:.3g}"
+    return f"{shown} {unit}{'' if number == 1 else 's'}"
 
 
 def _longer(view: View, few: bool) -> tuple[str, ...]:

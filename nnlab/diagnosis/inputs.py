@@ -80,7 +80,7 @@ def leakage(view: View) -> Iterator[Finding]:
             certain=True,
         )
     else:
-        yield from _too_good(view, bool(record.noise or record.augmented or record.penalties))
+        yield from _too_good(view, bool(record.noise or record.augmented or record.penalties or data.label_noise))
 
 
 def _too_good(view: View, regularized: bool) -> Iterator[Finding]:

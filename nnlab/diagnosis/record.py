@@ -44,6 +44,7 @@ class DataFacts:
         initial_loss: what the loss should be at first.
         large_loss: the loss of random outputs with a standard deviation of 4; what exceeds it is no sound start.
         floor: the loss of a perfect fit, or None where it has no lower bound.
+        label_noise: fraction of the training labels that were drawn anew.
     """
 
     examples: Mapping[str, int]
@@ -60,6 +61,7 @@ class DataFacts:
     initial_loss: float
     large_loss: float
     floor: float | None
+    label_noise: float = 0.0
 
     @functools.cached_property
     def reference(self) -> float:

@@ -22,6 +22,7 @@ from nnlab.config import identity
 from nnlab.errors import UserError
 from nnlab.files import WriteError, explained, make_folder
 from nnlab.launch import continuation, one_by_one
+from nnlab.launch.cautions import caution
 from nnlab.launch.result import Result
 from nnlab.training import Run, Trainer, checkpoint
 from nnlab.training.claim import CLAIM, claimed, try_claim
@@ -80,6 +81,7 @@ def _train_together(runs: Sequence[Run], states: Sequence[continuation.State | N
         for stale in run.directory.glob("events.out.tfevents.*") if state is None else ():
             stale.unlink()  # of an attempt that died before its first checkpoint
     trainer = prepare([run.config for run in runs], runs)
+    caution(trainer, runs)
     for run, state in zip(runs, states, strict=True):
         continuation.announce(run.directory, state, trainer.total_steps)
         if state is not None:

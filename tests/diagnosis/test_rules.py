@@ -179,6 +179,12 @@ def test_the_planted_cause_is_named_first(name: str) -> None:
     assert findings[0].name == name, [finding.name for finding in findings]
 
 
+def test_training_labels_known_to_be_noisy_are_no_leakage() -> None:
+    worse = {"losses": np.linspace(0.69, 0.6, STEPS), "splits": split(dataclasses.replace(GOOD, metric=0.5), GOOD)}
+    assert "leakage_suspected" in [finding.name for finding in diagnose(changed(**worse))]
+    assert "leakage_suspected" not in [f.name for f in diagnose(changed(**worse, data={"label_noise": 0.3}))]
+
+
 MEDIOCRE = dataclasses.replace(GOOD, metric=0.95)
 HALFWAY = {"losses": np.linspace(0.69, 0.2, STEPS), "splits": split(MEDIOCRE, MEDIOCRE)}
 

@@ -1,0 +1,66 @@
+"""Choices that are allowed but seldom meant: one sentence on standard error, once, and the run trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import nnlab
+from nnlab.launch import cautions
+
+TINY = ["data=xor", "architecture.widths=[4]", "data.preprocessing=null", "callbacks=[]", "regularizer=[]"]
+FULL = [*TINY, "trainer.epochs=1", "trainer.batch_size=full"]
+BATCHES = [*TINY, "trainer.epochs=2", "trainer.batch_size=2"]
+
+
+@pytest.fixture
+def warnings(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+    """A function that trains and returns the warnings of that run."""
+    monkeypatch.setattr(cautions, "_said", set())
+
+    def train(*overrides: str) -> list[str]:
+        assert nnlab.train(*overrides, f"output_dir={tmp_path}").status == "completed"
+        return [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
+
+    return train
+
+
+@pytest.mark.parametrize("rule", ["lbfgs", "bfgs", "newton"])
+def test_second_order_methods_want_the_full_batch(warnings, rule: str) -> None:  # type: ignore[no-untyped-def]
+    assert warnings(*FULL, f"optimizer={rule}") == []
+    (line,) = warnings(*BATCHES, f"optimizer={rule}")
+    assert "which minibatches change: it works well in full batch, `trainer.batch_size=full`" in line
+    assert warnings(*BATCHES, f"optimizer={rule}", "seed=1") == []  # said already
+
+
+def test_second_order_methods_want_no_noise(warnings) -> None:  # type: ignore[no-untyped-def]
+    (line,) = warnings(*FULL, "optimizer=lbfgs", "regularizer=[dropout]")
+    assert line.startswith("warning: LBFGS is disturbed by noise in the network (dropout, DropConnect): switch it off")
+    (line,) = warnings(*FULL, "optimizer=lbfgs", "data/augmentation=[gaussian_noise]")
+    assert "disturbed by augmentation" in line
+
+
+def test_so_do_those_of_torch(warnings) -> None:  # type: ignore[no-untyped-def]
+    optimizer = ["optimizer._target_=torch.optim.LBFGS", "~optimizer.betas", "~optimizer.eps"]
+    (line,) = warnings(*FULL, *optimizer, "regularizer=[dropconnect]")
+    assert "LBFGS is disturbed by noise" in line
+
+
+def test_first_order_methods_take_minibatches_and_noise(warnings) -> None:  # type: ignore[no-untyped-def]
+    assert warnings(*BATCHES, "regularizer=[dropout]", "data/augmentation=[gaussian_noise]") == []
+
+
+def test_a_warmup_should_end_before_the_run(warnings) -> None:  # type: ignore[no-untyped-def]
+    assert warnings(*BATCHES, "scheduler.warmup=1") == []
+    (line,) = warnings(*BATCHES, "scheduler.warmup=2")
+    assert "the learning rate never reaches its value; shorten `scheduler.warmup` or train longer" in line
+
+
+def test_samples_want_an_inference_that_draws_them(warnings) -> None:  # type: ignore[no-untyped-def]
+    chosen = [*FULL, "regularizer=[dropout]", "regularizer.dropout.samples=5"]
+    assert warnings(*chosen, "regularizer.dropout.inference=monte_carlo") == []
+    (line,) = warnings(*chosen)
+    assert line == (
+        "warning: `regularizer.dropout.samples` has no effect without `regularizer.dropout.inference=monte_carlo`"
+    )

@@ -37,6 +37,20 @@ def test_a_composed_config_is_plain_and_resolved(toy: Path) -> None:
     assert config["data_root"] is None
 
 
+def test_a_whole_component_replaces_the_one_that_was_there(toy: Path) -> None:
+    config = compose("optimizer={_target_: toy.Sgd, learning_rate: 0.2, momentum: 0.3}", "optimizer.momentum=0.4")
+    assert config["optimizer"] == {"_target_": "toy.Sgd", "learning_rate": 0.2, "momentum": 0.4}
+    config = compose("data.preprocessing={_target_: toy.Standardize}", "optimizer=adam")
+    assert config["data"]["preprocessing"] == {"_target_": "toy.Standardize"}
+    sentence = mistake("regularizer={_target_: toy.Dropout}")
+    assert sentence == ("`regularizer` combines several components; name this one: `+regularizer.NAME={_target_: ...}`")
+    sentence = mistake("optimizer={_target_: toy.Sgd, learning_rate: 1, momentun: 0.3}")
+    assert sentence == (
+        "unknown key `optimizer.momentun`; did you mean `optimizer.momentum`? "
+        "(override `optimizer={_target_: toy.Sgd, learning_rate: 1, momentun: 0.3}`)"
+    )
+
+
 SENTENCES = {
     # groups and options
     "optimzer=adam": "unknown key `optimzer`; did you mean `optimizer`?",

@@ -30,6 +30,10 @@ class SnapshotEnsemble(Callback):
         self._ends: dict[int, set[int]] = {}
 
     def check(self, trainer: Trainer) -> None:
+        if any(len(run.members) > 1 for run in trainer.runs):
+            raise UserError(
+                "an ensemble and a snapshot ensemble cannot be combined: leave out `ensemble` or `snapshot_ensemble`"
+            )
         for number, member in enumerate(trainer.members):
             find = getattr(member.scheduler, "cycle_ends", None)
             if find is None:
@@ -55,15 +59,18 @@ class SnapshotEnsemble(Callback):
     def fit_end(self, trainer: Trainer) -> None:
         if trainer.stop_requested == "interrupted":
             return
-        for member, kept in self._kept.items():
-            latest = kept[::-1][: self.last]  # the average of the last 1, 2, ..., m
-            theta = torch.stack([snapshot["theta"].to(trainer.device) for snapshot in latest])
-            names = latest[0]["buffers"]
-            buffers: dict[str, Tensor] = {
-                name: torch.stack([snapshot["buffers"][name].to(trainer.device) for snapshot in latest])
-                for name in names
-            }
-            trainer.ensembles[member] = ensemble_of(trainer, theta, buffers, member)
+        for member in self._kept:
+            trainer.ensembles[member] = ensemble_of(trainer, *self.snapshots(trainer, member), member)
+
+    def snapshots(self, trainer: Trainer, member: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Weights (m, P) and buffers (m, ...) of a member's last m cycles, the newest first."""
+        latest = self._kept[member][::-1][: self.last]  # the report averages the first 1, 2, ..., m
+        theta = torch.stack([snapshot["theta"].to(trainer.device) for snapshot in latest])
+        buffers = {
+            name: torch.stack([snapshot["buffers"][name].to(trainer.device) for snapshot in latest])
+            for name in latest[0]["buffers"]
+        }
+        return theta, buffers
 
     def state(self, member: int) -> dict[str, Any]:
         return {"kept": self._kept.get(member, [])}

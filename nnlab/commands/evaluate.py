@@ -15,7 +15,7 @@ usage: nnlab evaluate RUN [train|validation|test] [samples=K] [member=I]
 
 Metrics, confusion matrix and calibration at the best weights. With samples=K, networks with dropout or DropConnect are
 averaged over K random masks, compared with weight scaling, and the uncertainty of every example is written to
-RUN/uncertainty-<split>.csv. member=I measures one network of an ensemble, from 0.
+RUN/uncertainty-<split>.csv. member=I measures one network of an ensemble, or one snapshot (0 is the newest).
 """
 
 
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0 if words and words[0] in ("-h", "--help") else 2
     split = words[1] if len(words) > 1 else "test"
     if samples is not None:
-        _print_uncertainty(Path(words[0]), split, monte_carlo(words[0], split, samples))
+        _print_uncertainty(Path(words[0]), split, monte_carlo(words[0], split, samples, member))
         return 0
     found = evaluate(words[0], split, member)
     print(f"{split}: " + "  ".join(f"{name} {value:.4f}" for name, value in found.metrics.items()))

@@ -154,7 +154,7 @@ class Origin:
         for override in reversed(self.overrides):
             key = override.lstrip("+~").split("=")[0].split("@")[0]
             nested = key.startswith(f"{path}.") or path.startswith(f"{key}.")
-            if key == path or (nested and key not in self.choices):
+            if key == path or (nested and (key not in self.choices or "={" in override)):
                 return f" (override `{override}`)"
         file = self.file or self._experiment(path) or self._option(path) or self._found(self.config_name)
         return f" (in {_short(file)})" if file else ""

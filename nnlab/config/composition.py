@@ -66,7 +66,9 @@ class Loader(ConfigLoaderImpl):  # type: ignore[misc]
         try:
             with warnings.catch_warnings():  # our configs of other launchers have the names of their schemas
                 warnings.filterwarnings("ignore", "(?s).*is validated against ConfigStore schema with the same name")
-                return super().load_configuration(config_name, overrides, *further)
+                config = super().load_configuration(config_name, self._replacing(overrides), *further)
+                config.hydra.overrides.task = _tasks(overrides)
+                return config
         except UserError:
             raise
         except HYDRA_ERRORS as error:
@@ -74,7 +76,7 @@ class Loader(ConfigLoaderImpl):  # type: ignore[misc]
             if first == overrides:
                 raise UserError(messages.explain(error, overrides, self.options, self.skeleton, run_mode)) from error
         config = self.load_configuration(config_name, first, *further)
-        config.hydra.overrides.task = [line for line in overrides if not line.startswith("hydra")]
+        config.hydra.overrides.task = _tasks(overrides)
         return config
 
     def _first_options(self, overrides: Sequence[str]) -> list[str]:
@@ -113,6 +115,25 @@ class Loader(ConfigLoaderImpl):  # type: ignore[misc]
         checked_job(config, self.schema)
         return config
 
+    def _replacing(self, overrides: Sequence[str]) -> list[str]:
+        """Overrides with a whole component, `optimizer={_target_: ...}`, in Hydra's words: delete, and add.
+
+        Raises:
+            UserError: the group combines several components, which have names.
+        """
+        lines = []
+        for entry in messages.parsed(overrides):
+            key, line = entry.key_or_group, entry.input_line
+            changes = not (entry.is_delete() or entry.is_add() or entry.is_force_add())
+            value = entry.value() if changes and not entry.is_sweep_override() else None
+            if not (isinstance(value, dict) and "_target_" in value and self.options(key.replace(".", "/"))):
+                lines.append(line)
+            elif isinstance(primary(self.schema, folder.config_folder()).choices.get(key.replace(".", "/")), list):
+                raise UserError(f"`{key}` combines several components; name this one: `+{key}.NAME={{_target_: ...}}`")
+            else:
+                lines += [f"{key}=null" if "." in key else f"~{key}", f"++{line}"]
+        return lines
+
     def __getstate__(self) -> dict[str, Any]:
         """What other processes need; they compose for themselves."""
         return {**vars(self), "_compositions": {}}
@@ -135,6 +156,11 @@ class Loader(ConfigLoaderImpl):  # type: ignore[misc]
             path = f"{parent}/{name}" if parent else name
             yield path
             yield from self._all_groups(path)
+
+
+def _tasks(overrides: Sequence[str]) -> list[str]:
+    """The overrides that are not about Hydra itself."""
+    return [entry.input_line for entry in messages.parsed(overrides) if not entry.is_hydra_override()]
 
 
 @contextlib.contextmanager

@@ -31,7 +31,7 @@ class Arrays(Source):
         target: the target column, by name or index (negative: from the end); in a .npz file the name of the array of
             targets, where the other one holds the inputs. None: the last column.
         task: what the targets are. `auto`: classes if they are text, truth values, or whole numbers with at most 20
-            different values, each of them more than once (two: binary); otherwise regression.
+            different values, each of them twice or more on average (two: binary); otherwise regression.
     """
 
     path: str
@@ -170,9 +170,9 @@ def guess_task(targets: npt.NDArray[Any]) -> Task:
     """The task that `auto` stands for, from targets (n,) or (n, C)."""
     if targets.ndim == 2:
         return Task.REGRESSION
-    values, counts = np.unique(targets, return_counts=True)
+    values = np.unique(targets)
     whole = targets.dtype.kind != "f" or (np.isfinite(values).all() and (values == np.floor(values)).all())
-    few = len(values) <= MOST_CLASSES and counts.min() > 1
+    few = len(values) <= min(MOST_CLASSES, len(targets) // 2)
     if targets.dtype.kind in "USb" or (whole and few):
         return Task.BINARY if len(values) == 2 else Task.MULTICLASS
     return Task.REGRESSION

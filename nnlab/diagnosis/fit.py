@@ -25,7 +25,7 @@ ROOM = 0.03  # skill that simple methods have ahead, from which more steps are w
 GAINED = 0.05  # in accuracy, or of the error, after the loss was best
 STRONG = {"weight_decay": 0.1, "optimizer": 1.0, "l1": 0.01, "max_norm": math.inf}
 STRONG_NOISE = 0.8
-FEW_EPOCHS, FEW_STEPS = 3, 200  # runs shorter than both have hardly begun
+FEW_EPOCHS, FEW_STEPS = 3, 200  # runs of no more epochs and fewer steps have hardly begun
 MOST_TIMES = 40.0  # longer than before
 LEAST_STEPS = 2000  # then
 FAR, FAR_ENOUGH = 0.7, 6.0  # how far the weights should at least be able to travel, per their size, and better should
@@ -148,7 +148,7 @@ def still_improving(view: View) -> Iterator[Finding]:
     fall, travelled = trend(view), view.travelled
     curve = record.curves.get("loss")
     newest = not curve or min(curve.values) >= 0.98 * curve.values[-1] - 1e-12 or curve.values[-1] < 0
-    few = record.steps < FEW_EPOCHS * record.steps_per_epoch and record.steps < FEW_STEPS
+    few = _hardly_begun(record)
     begun = behind and travelled < FAR
     if not ((fall > 0.03 and newest) or few or begun) or (view.tiny and not few):
         return
@@ -171,6 +171,11 @@ def still_improving(view: View) -> Iterator[Finding]:
         step=record.steps,
         severity="fault" if behind else "note",
     )
+
+
+def _hardly_begun(record: RunRecord) -> bool:
+    """Whether a run is so short that little can be said of it."""
+    return record.steps <= FEW_EPOCHS * record.steps_per_epoch and record.steps < FEW_STEPS
 
 
 def _counted(number: float, unit: str) -> str:
@@ -256,7 +261,7 @@ def underfitting(view: View) -> Iterator[Finding]:
     # Where simple methods fail, too, a bottleneck of a unit or two is still a reason to look.
     narrow = view.tiny and train < POOR and view.skill("validation") < POOR and trend(view) < 0.03
     behind = view.weak and (view.shortfall > CLEARLY_SHORT or view.tiny) and train <= record.data.reference - 0.05
-    if not (narrow or behind) or (trend(view) > 0.05 and not view.tiny):
+    if not (narrow or behind) or (trend(view) > 0.05 and not view.tiny) or _hardly_begun(record):
         return
     linear = len(record.weights) <= 1
     capacity = max((w.shape[0] for w in list(record.weights)[:-1]), default=0)

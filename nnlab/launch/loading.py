@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from nnlab.build import build_trainer
+from nnlab.callbacks import SnapshotEnsemble
+from nnlab.errors import UserError
 from nnlab.training import Run, Trainer, checkpoint
+from nnlab.training.evaluation import Evaluation
+from nnlab.training.final import evaluation_of
 from nnlab.training.run import read_config
 
 
 def load_run(directory: Path) -> Trainer:
-    """The trainer of a run with its best weights.
+    """The trainer of a run with its best weights, and with the snapshots of a snapshot ensemble.
 
     Raises:
         UserError: it is no run directory, or has no checkpoint.
@@ -19,4 +23,18 @@ def load_run(directory: Path) -> Trainer:
     run = Run(directory, [0], config)
     trainer = build_trainer([{**config, "callbacks": {}}], [run])
     checkpoint.restore_best(trainer, [checkpoint.load_best(directory / "checkpoints")])
+    for callback in trainer.callbacks:
+        if isinstance(callback, SnapshotEnsemble):
+            state = checkpoint.load_newest(directory / "checkpoints")
+            if state is None:
+                raise UserError(f"`{directory / 'checkpoints'}` has no checkpoint with the snapshots")
+            callback.load_state(0, state["members"][0]["callbacks"][type(callback).__name__])
     return trainer
+
+
+def snapshot_evaluation(trainer: Trainer, split: str) -> Evaluation | None:
+    """Evaluation of a loaded run's snapshots on a split, the newest first; None where it has none."""
+    for callback in trainer.callbacks:
+        if isinstance(callback, SnapshotEnsemble):
+            return evaluation_of(trainer, *callback.snapshots(trainer, 0), 0, split)
+    return None

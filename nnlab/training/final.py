@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from nnlab.training.ensemble import ensemble_report
-from nnlab.training.evaluation import SPLITS, evaluate
+from nnlab.training.evaluation import SPLITS, Evaluation, evaluate
 from nnlab.training.trainer import Trainer
 
 Metrics = dict[str, dict[str, float]]
@@ -36,13 +36,24 @@ def final_metrics(trainer: Trainer, members: Sequence[int]) -> tuple[Metrics, di
 
 def ensemble_of(trainer: Trainer, theta: Tensor, buffers: dict[str, Tensor], member: int) -> dict[str, Any]:
     """Report by split on an ensemble of weights (m, P) and buffers (m, ...) of one member, such as snapshots."""
+    data, rows = trainer.members[member].dataset, range(len(theta))
+    return {
+        split: ensemble_report(
+            trainer.loss,
+            evaluation_of(trainer, theta, buffers, member, split),
+            getattr(data, split).targets,
+            rows,
+            data.target_std,
+        )
+        for split in SPLITS
+    }
+
+
+def evaluation_of(trainer: Trainer, theta: Tensor, buffers: dict[str, Tensor], member: int, split: str) -> Evaluation:
+    """Evaluate weights (m, P) and buffers (m, ...) on a split of one member's data."""
     data, stack = trainer.members[member].dataset, trainer.stack
     present = stack.theta, stack.buffers
     stack.replace(theta, buffers)
-    reports = {}
-    for split in SPLITS:
-        evaluation = evaluate(stack, [getattr(data, split)] * len(theta), data.target_std)
-        targets = getattr(data, split).targets
-        reports[split] = ensemble_report(trainer.loss, evaluation, targets, range(len(theta)), data.target_std)
+    evaluation = evaluate(stack, [getattr(data, split)] * len(theta), data.target_std)
     stack.replace(*present)
-    return reports
+    return evaluation

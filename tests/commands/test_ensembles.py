@@ -72,6 +72,11 @@ def test_snapshots_are_the_weights_at_the_ends_of_the_cycles(tmp_path: Path) -> 
     newest = last.trainer.evaluate("test").metrics
     assert result.ensemble["test"]["members"][0]["loss"] == pytest.approx(float(newest["loss"][0]), rel=1e-5)
     assert result.metrics["test"] == result.ensemble["test"]["by_size"][-1]
+    assert evaluate(result.directory).metrics == pytest.approx(result.metrics["test"])
+    for position, snapshot in enumerate(result.ensemble["test"]["members"]):
+        assert evaluate(result.directory, member=position).metrics == pytest.approx(snapshot)
+    with pytest.raises(UserError, match=r"has no member 3; its members are 0 to 2"):
+        evaluate(result.directory, member=3)
 
 
 def test_an_ensemble_that_cannot_be_stacked_is_trained_one_by_one(
@@ -105,6 +110,18 @@ def test_more_masks_come_closer_to_the_average_over_all(tmp_path: Path) -> None:
     assert (many.mutual_information <= many.entropy + 1e-6).all()
 
 
+def test_masks_of_one_network_of_an_ensemble(tmp_path: Path) -> None:
+    chosen = ["regularizer=[ensemble,dropout]", "regularizer.ensemble.members=2"]
+    result = train(tmp_path, *chosen)
+    for member, metrics in enumerate(result.ensemble["test"]["members"]):
+        scaling = monte_carlo(result.directory, samples=2, member=member).scaling
+        assert scaling == pytest.approx({name: metrics[name] for name in scaling})
+    with pytest.raises(UserError, match=r"is an ensemble; choose the network to average over masks with `member=0`"):
+        monte_carlo(result.directory)
+    with pytest.raises(UserError, match=r"has no member 2"):
+        monte_carlo(result.directory, member=2)
+
+
 def test_evaluate_prints_what_the_run_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     result = train(tmp_path, "regularizer=[dropout]")
     capsys.readouterr()
@@ -128,6 +145,7 @@ def test_evaluate_prints_what_the_run_reported(tmp_path: Path, capsys: pytest.Ca
             ["regularizer=[snapshot_ensemble]", "scheduler=cyclic", "regularizer.snapshot_ensemble.last=9"],
             "is more than the 5 cycles of the run",
         ),
+        (["regularizer=[snapshot_ensemble,ensemble]", "scheduler=cyclic"], "cannot be combined: leave out `ensemble`"),
     ],
 )
 def test_a_wrong_ensemble_is_answered_with_one_sentence(tmp_path: Path, overrides: list[str], sentence: str) -> None:
@@ -149,3 +167,5 @@ def test_a_wrong_question_about_a_run_is_answered_with_one_sentence(tmp_path: Pa
         monte_carlo(result.directory)
     with pytest.raises(UserError, match=r"`samples` must be a whole number"):
         main([str(result.directory), "samples=many"])
+    with pytest.raises(UserError, match=r"there is no flag `--member`; write `RUN"):
+        main([str(result.directory), "--member", "1"])

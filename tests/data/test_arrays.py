@@ -211,3 +211,9 @@ def test_nan_in_an_array_is_found_before_it_spreads(write):
     path = write({**PAIR, "x": np.where(np.eye(30, 4) > 0, np.nan, 1.0)}, "a.npz")
     with pytest.raises(UserError, match=r"a\.npz: 4 of the inputs are NaN, .* the first in row 0, column 0"):
         Arrays(path=path, target="y").load(0, "nowhere")
+
+
+def test_a_class_with_one_example_is_named_and_not_taken_for_a_regression(write, tmp_path):
+    rows = ["x,label", *(f"{i},{1 + i % 2}" for i in range(20)), "20,3"]
+    with pytest.raises(UserError, match=r"class `3` has a single example"):
+        Arrays(path=write("\n".join(rows))).load(0, tmp_path)

@@ -20,7 +20,7 @@ from torch import nn
 
 from nnlab.callbacks import HistoryFile
 from nnlab.callbacks.pruning import Pruning
-from nnlab.config.schema import locate
+from nnlab.config.schema import locate, placed
 from nnlab.device import resolve_dtype
 from nnlab.errors import UserError
 from nnlab.initialization.base import Initialization
@@ -90,7 +90,11 @@ def build_network(config: Config, dataset: Dataset, loss: Loss, seed: int) -> nn
     with torch.random.fork_rng(devices=[]):
         # Foreign networks draw from torch's global generator in their constructors.
         torch.manual_seed(derive_seed(seed, "constructor"))
-        network = construct(config["architecture"], **{k: v for k, v in supplied.items() if k in parameters})
+        try:
+            network = construct(config["architecture"], **{k: v for k, v in supplied.items() if k in parameters})
+        except UserError as error:
+            mistake = placed(str(error), config["architecture"], "architecture")
+            raise UserError(mistake.sentence if "." in mistake.path else str(error)) from error
     check_outputs(network, dataset.input_shape, loss.output_size(dataset.target_size))
     initialization: Initialization = construct(config["initialization"])
     initialization(network, getattr(activation(), "gain", 1.0), generator(seed, "initialization"))

@@ -228,6 +228,15 @@ def construct(component: Mapping[str, Any]) -> Any:
     return functools.partial(found, **arguments) if component.get("_partial_") else found(**arguments)
 
 
+def placed(sentence: str, component: Mapping[str, Any], path: str) -> Mistake:
+    """A constructor's sentence with the argument that it names first as a key of the section at `path`."""
+    quoted = re.search(r"`([\w.]+)`", sentence)
+    name = quoted.group(1).removeprefix(f"{path}.") if quoted else ""
+    if quoted is None or name not in component:
+        return Mistake(path, f"`{path}`: {sentence}")
+    return Mistake(f"{path}.{name}", sentence.replace(quoted.group(), f"`{path}.{name}`", 1))
+
+
 def range_mistakes(component: Mapping[str, Any], path: str) -> Iterator[Mistake]:
     """The mistake that the constructor itself finds, such as a value out of range, by calling it."""
     required = signature(str(component["_target_"])).arguments
@@ -236,10 +245,4 @@ def range_mistakes(component: Mapping[str, Any], path: str) -> Iterator[Mistake]
     try:
         construct(component)
     except UserError as error:
-        sentence = str(error)
-        quoted = re.search(r"`([\w.]+)`", sentence)
-        name = quoted.group(1).removeprefix(f"{path}.") if quoted else ""
-        if name not in component:
-            yield Mistake(path, f"`{path}`: {sentence}")
-        else:
-            yield Mistake(f"{path}.{name}", sentence.replace(quoted.group(), f"`{path}.{name}`", 1))  # type: ignore
+        yield placed(str(error), component, path)

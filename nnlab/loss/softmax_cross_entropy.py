@@ -49,10 +49,9 @@ class SoftmaxCrossEntropy(Loss):
         Raises:
             UserError: there are class weights, but not as many as classes.
         """
-        if self.class_weights is not None and len(self.class_weights) != target_size:
-            raise UserError(
-                f"`class_weights` needs one weight for each of the {target_size} classes, got {len(self.class_weights)}"
-            )
+        given = target_size if self.class_weights is None else len(self.class_weights)
+        if given != target_size:
+            raise UserError(f"`loss.class_weights` needs one weight for each of the {target_size} classes, got {given}")
         return target_size
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:

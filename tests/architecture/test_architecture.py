@@ -18,6 +18,8 @@ from torch.nn import functional
 
 from nnlab.architecture import MLP, ConvNet, Perceptron, ResNet
 from nnlab.architecture.resnet import BasicBlock
+from nnlab.build import build_trainer
+from nnlab.config import compose
 from nnlab.errors import UserError
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "architecture"
@@ -193,6 +195,15 @@ def test_layers_before_batch_norm_have_no_bias() -> None:
 def test_a_wrong_setting_is_named_with_its_range(make: Make, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence.replace("?", r"\?")):
         make(DIGIT)
+
+
+def test_a_wrong_setting_of_a_run_is_named_as_its_key() -> None:
+    for overrides, key in (
+        (["architecture.widths=[0]"], "widths"),
+        (["architecture=resnet", "architecture.width=0"], "width"),
+    ):
+        with pytest.raises(UserError, match=rf"^`architecture.{key}` must be in \[1, inf\), got 0"):
+            build_trainer([compose(*overrides)])
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)

@@ -7,6 +7,10 @@ Contestants take turns; medians and ratios over the rounds are printed.
 
     OMP_NUM_THREADS=1 python benchmarks/population_speed.py --case digits
     NNLAB_DATA=... OMP_NUM_THREADS=1 python benchmarks/population_speed.py --case mnist16
+    NNLAB_DATA=... python benchmarks/population_speed.py --case digits --device cuda
+
+On CUDA the bare loop runs a second time with its whole step recorded as a CUDA graph, and the peak of the GPU's memory
+is printed. No table for CUDA yet: none was at hand.
 
 Measured on an AMD EPYC with 2 virtual cores, torch 2.14.1, JAX 0.10.2, one thread, nothing else running, medians of 5
 rounds (3 where JAX is absent from the table), microseconds a step and member:
@@ -54,7 +58,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nnlab.build import load_dataset
@@ -92,38 +96,94 @@ CASES = {
 }
 
 
-def bare(case: Case, data: Dataset) -> float:
-    """Microseconds a step of one network in the loop that one would write by hand."""
-    inputs, targets = data.train.inputs.flatten(1), data.train.targets
+def resident(data: Dataset, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Training and validation inputs (n, D) and targets on the device."""
+    splits = (data.train, data.validation)
+    inputs, targets, others, labels = (x.to(device) for s in splits for x in (s.inputs.flatten(1), s.targets))
+    return inputs, targets, others, labels
+
+
+def network(case: Case, data: Dataset, device: torch.device) -> nn.Sequential:
+    """The network of one member."""
     layers: list[nn.Module] = []
-    for before, after in zip([inputs.shape[1], *case.widths], case.widths, strict=False):
+    for before, after in zip([data.input_size, *case.widths], case.widths, strict=False):
         layers += [nn.Linear(before, after), nn.ReLU()]
-    model = nn.Sequential(*layers, nn.Linear(case.widths[-1], data.target_size))
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
-    order = torch.randperm(len(inputs))
+    return nn.Sequential(*layers, nn.Linear(case.widths[-1], data.target_size)).to(device)
+
+
+def timed(
+    case: Case, count: int, device: torch.device, step: Callable[[Tensor], None], end: Callable[[], None]
+) -> float:
+    """Microseconds a step of `case.steps` minibatches of `count` examples, and of what is done once at the end."""
+    order = torch.randperm(count).to(device)
+    synchronize(device)
     start = time.perf_counter()
-    for step in range(case.steps):
-        first = step * case.batch % (len(inputs) - case.batch)
-        index = order[first : first + case.batch]
-        loss = F.cross_entropy(model(inputs[index]), targets[index])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    with torch.no_grad():  # once at the end, as nnlab does
-        outputs = model(data.validation.inputs.flatten(1))
-        F.cross_entropy(outputs, data.validation.targets).item()
-        (outputs.argmax(1) == data.validation.targets).float().mean().item()
+    for number in range(case.steps):
+        first = number * case.batch % (count - case.batch)
+        step(order[first : first + case.batch])
+    end()
+    synchronize(device)
     return (time.perf_counter() - start) / case.steps * 1e6
 
 
-def population(case: Case, _data: Dataset) -> float:
+def synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def bare(case: Case, data: Dataset, device: torch.device, graph: bool = False) -> float:
+    """Microseconds a step of one network in the loop that one would write by hand; `graph` records its step."""
+    inputs, targets, others, labels = resident(data, device)
+    model = network(case, data, device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True, capturable=graph)
+
+    def step(index: Tensor) -> None:
+        optimizer.zero_grad()
+        F.cross_entropy(model(inputs[index]), targets[index]).backward()
+        optimizer.step()
+
+    def validate() -> None:  # once at the end, as nnlab does
+        with torch.no_grad():
+            outputs = model(others)
+            F.cross_entropy(outputs, labels).item()
+            (outputs.argmax(1) == labels).float().mean().item()
+
+    return timed(case, len(inputs), device, recorded(step, case.batch, device) if graph else step, validate)
+
+
+def bare_with_graph(case: Case, data: Dataset, device: torch.device) -> float:
+    """As `bare`, with the whole step recorded as a CUDA graph, recording not counted."""
+    return bare(case, data, device, graph=True)
+
+
+def recorded(step: Callable[[Tensor], None], batch: int, device: torch.device) -> Callable[[Tensor], None]:
+    """A step as a CUDA graph that reads the positions of its examples from memory that stays."""
+    positions = torch.arange(batch, device=device)
+    side = torch.cuda.Stream(device)
+    side.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(side):
+        for _ in range(3):  # what is allocated or chosen in the first steps stays out of the graph
+            step(positions)
+    torch.cuda.current_stream(device).wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step(positions)
+
+    def replay(index: Tensor) -> None:
+        positions.copy_(index)
+        graph.replay()
+
+    return replay
+
+
+def population(case: Case, _data: Dataset, device: torch.device) -> float:
     """Microseconds a step and member of the grid under `nnlab train -m`."""
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         nnlab(["train", "-m", *case.grid, f"seed=range({case.seeds})", f"data={case.data}",
                f"architecture.widths={case.widths}", "callbacks=[]",
                f"trainer.batch_size={case.batch}", f"trainer.steps={case.steps}", "trainer.validate_unit=step",
                f"trainer.validate_every={case.steps}", f"output_dir={folder}", "name=speed",
-               f"trainer.threads={torch.get_num_threads()}"])  # fmt: skip
+               f"trainer.threads={torch.get_num_threads()}", f"trainer.device={device}"])  # fmt: skip
         results = list(Path(folder).glob("speed/*/result.json"))
         # Those that were trained together took this long together.
         seconds = [
@@ -136,7 +196,7 @@ def population(case: Case, _data: Dataset) -> float:
     return sum(seconds) / case.steps / case.members * 1e6
 
 
-def with_jax(case: Case, data: Dataset) -> float:
+def with_jax(case: Case, data: Dataset, _device: torch.device) -> float:
     """Microseconds a step and member under `vmap` and `jit`, compilation not counted, own batches for each member."""
     import jax
     import jax.numpy as jnp
@@ -186,23 +246,36 @@ def main() -> None:
     parser.add_argument("--case", choices=list(CASES), default="digits")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--jax", action="store_true")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     options = parser.parse_args()
-    case = CASES[options.case]
+    if options.device == "cuda" and not torch.cuda.is_available():
+        parser.error("there is no CUDA device on this machine")
+    case, device = CASES[options.case], torch.device(options.device)
     splits = [load_dataset(compose(f"data={case.data}", f"seed={seed}")) for seed in range(case.seeds)]
     data = splits[0]  # all are kept alive, so that no round reads them again
-    contestants: dict[str, Callable[[Case, Dataset], float]] = {"bare, one by one": bare, "nnlab train -m": population}
+    contestants: dict[str, Callable[[Case, Dataset, torch.device], float]] = {"bare, one by one": bare}
+    if device.type == "cuda":
+        contestants["bare with CUDA graph"] = bare_with_graph
+    contestants["nnlab train -m"] = population
     if options.jax:
         contestants["jax vmap + jit"] = with_jax
     times: dict[str, list[float]] = {name: [] for name in contestants}
+    peaks = dict.fromkeys(contestants, 0.0)
     for _ in range(options.rounds + 1):
         for name, run in contestants.items():
-            times[name].append(run(case, data))
+            if device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats(device)
+            times[name].append(run(case, data, device))
+            if device.type == "cuda":
+                peaks[name] = max(peaks[name], torch.cuda.max_memory_allocated(device) / 2**20)
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
     print(f"{case.members} networks {data.input_size}-{case.widths}-{data.target_size}, batch {case.batch}, Adam, "
-          f"{torch.get_num_threads()} threads, {options.rounds} rounds after one warm-up")  # fmt: skip
+          f"{where}, {options.rounds} rounds after one warm-up")  # fmt: skip
     reference = times["bare, one by one"][1:]
     for name, values in times.items():
         ratio = statistics.median(b / a for a, b in zip(values[1:], reference, strict=True))
-        print(f"{name:18} median {statistics.median(values[1:]):8.1f} us a step and member   {ratio:5.1f}x")
+        memory = f"   peak {peaks[name]:.0f} MiB" if peaks[name] else ""
+        print(f"{name:20} median {statistics.median(values[1:]):8.1f} us a step and member   {ratio:5.1f}x{memory}")
 
 
 if __name__ == "__main__":

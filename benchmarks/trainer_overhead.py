@@ -3,23 +3,21 @@
 nnlab runs with its default callbacks (TensorBoard, statistics, pictures, diagnosis, checkpoint, ...), closing and
 flushing of logs counted; the bare loop works on resident tensors with torch's fused Adam, validates once an epoch and
 evaluates all three splits at the end, as nnlab does (the peers do not).
-With `--peers`, Lightning, skorch and the tutorial's DataLoader join, each with its own defaults (they are installed
-separately: `pip install lightning skorch`). Contestants take turns in one process; medians and ratios are printed.
+With `--peers`, Lightning, skorch and the tutorials' loops over a DataLoader join, of tensors and of torchvision's
+images, each with its own defaults (they are installed separately: `pip install lightning skorch`). Contestants take
+turns in one process; medians and ratios are printed.
 
-    NNLAB_DATA=... OMP_NUM_THREADS=2 python benchmarks/trainer_overhead.py --rounds 7
+    NNLAB_DATA=... OMP_NUM_THREADS=2 python benchmarks/trainer_overhead.py --rounds 5 --peers
 
-Measured on 2 cores of an x86_64 machine, torch 2.14.1, nothing else running; median of the rounds' ratios to the bare
-loop (claim: at most 1.10):
+Measured on 2 virtual cores of an AMD EPYC, torch 2.14.1, Lightning 2.6, skorch 1.4, one epoch, 5 rounds after one
+warm-up; median of the rounds' ratios to the bare loop (claim: at most 1.10):
 
-    threads  epochs  rounds  nnlab  Lightning  skorch  DataLoader
-    1        1       5       1.09
-    2        1       5       1.13
-    2        1       3       1.04   1.90       1.15    1.26
-    2        5       3       1.00
+    threads  nnlab  Lightning  skorch  DataLoader of tensors  of images
+    1        0.89   1.54       0.92    1.03                   2.55
+    2        0.95   1.93       1.27    1.36                   3.62
 
-and once more, after the callbacks had become cheaper, with one thread while another program used the other core:
-
-    1        1       5       1.00
+nnlab may be below one because its backward pass of a multilayer perceptron needs no autograd. The ratios of other
+hours, without the peers, went from 1.00 to 1.09 with one thread and from 1.00 to 1.13 with two.
 """
 
 from __future__ import annotations
@@ -37,7 +35,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nnlab.build import build_trainer, load_dataset
+from nnlab.build import build_trainer, data_root, load_dataset
 from nnlab.config import compose
 from nnlab.training import Run
 from nnlab.types import Dataset, Split
@@ -95,17 +93,23 @@ def with_nnlab(epochs: int, folder: str) -> float:
         return timed(fit)
 
 
-def tutorial(inputs: Tensor, targets: Tensor, epochs: int) -> None:
-    """The tutorial's loop: a DataLoader over a TensorDataset, Adam as it comes."""
-    from torch.utils.data import DataLoader, TensorDataset
-
+def with_loader(dataset: torch.utils.data.Dataset[tuple[Tensor, Tensor]], epochs: int) -> None:
+    """The loop of PyTorch's tutorials: a DataLoader, and Adam as it comes."""
     model, optimizer = (made := network()), torch.optim.Adam(made.parameters(), lr=1e-3)
     for _ in range(epochs):
-        for x, y in DataLoader(TensorDataset(inputs, targets), batch_size=BATCH, shuffle=True):
+        for x, y in torch.utils.data.DataLoader(dataset, batch_size=BATCH, shuffle=True):
             loss = F.cross_entropy(model(x), y)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+
+
+def images(root: Path, count: int) -> torch.utils.data.Dataset[tuple[Tensor, Tensor]]:
+    """The first examples of torchvision's MNIST as the tutorials read it: one image after another, by `ToTensor`."""
+    from torchvision import datasets, transforms
+
+    every = datasets.MNIST(str(root), train=True, transform=transforms.ToTensor())
+    return torch.utils.data.Subset(every, range(count))
 
 
 def with_lightning(inputs: Tensor, targets: Tensor, held_out: tuple[Tensor, Tensor], epochs: int) -> None:
@@ -158,6 +162,9 @@ def main() -> None:
     inputs, targets = dataset.train.inputs, dataset.train.targets
     held_out = dataset.validation.inputs, dataset.validation.targets
     epochs = options.epochs
+    if options.peers:
+        tensors = torch.utils.data.TensorDataset(inputs, targets)
+        pictures = images(data_root(compose(*OVERRIDES)), len(inputs))
     with tempfile.TemporaryDirectory() as folder:
         contestants: dict[str, Callable[[], float]] = {
             "bare loop, fused Adam": lambda: timed(lambda: bare(dataset, epochs)),
@@ -167,7 +174,8 @@ def main() -> None:
             contestants |= {
                 "Lightning": lambda: timed(lambda: with_lightning(inputs, targets, held_out, epochs)),
                 "skorch": lambda: timed(lambda: with_skorch(inputs, targets, epochs)),
-                "DataLoader tutorial": lambda: timed(lambda: tutorial(inputs, targets, epochs)),
+                "DataLoader of tensors": lambda: timed(lambda: with_loader(tensors, epochs)),
+                "DataLoader of images": lambda: timed(lambda: with_loader(pictures, epochs)),
             }
         seconds: dict[str, list[float]] = {name: [] for name in contestants}
         for _ in range(options.rounds + 1):

@@ -15,6 +15,7 @@ from nnlab.build import build_trainer
 from nnlab.optimizer.base import FirstOrder
 from nnlab.sweep.grouping import Cost
 from nnlab.training import Trainer
+from nnlab.training.recorded import WARM_UP, RecordedSteps
 from nnlab.types import Dataset
 
 TIMED_STEPS = 4
@@ -62,7 +63,11 @@ def member_cost(trainer: Trainer) -> Cost:
     examples = batches.batch_size
     activations = examples * PASSES * values_per_example(stack.member(0), data.train.inputs[:2])
     rows = stack.theta.shape[1] * (COPIES + len(trainer.population.state))
-    own = item * members * int(rows + activations + 2 * examples * data.train.inputs[0].numel())
+    inputs = 2 * examples * data.train.inputs[0].numel()
+    if isinstance(trainer.steps, RecordedSteps):  # has memory of its own, and compares a replay with the step
+        rows += 2 * stack.theta.shape[1] * (2 + len(trainer.population.state))
+        activations, inputs = 2 * activations, 3 * inputs
+    own = item * members * int(rows + activations + inputs)
     return Cost(
         parameters=stack.theta.shape[1] * members,
         batch_size=examples,
@@ -100,18 +105,17 @@ def values_per_example(network: nn.Module, inputs: Tensor) -> int:
 
 def step_seconds(trainer: Trainer) -> float | None:
     """The shortest of a few steps of a trainer that is not needed afterwards; None where a step has no fixed cost."""
-    population = trainer.population
-    if not isinstance(population.optimizer, FirstOrder):
+    if not isinstance(trainer.population.optimizer, FirstOrder):
         return None
     trainer.schedule()
     shortest = math.inf
-    for step in range(TIMED_STEPS):
+    recording = WARM_UP + 1 if isinstance(trainer.steps, RecordedSteps) else 0
+    for _ in range(recording + TIMED_STEPS):
         started = time.perf_counter()
-        inputs, targets = population.batch(step)
-        trainer.stack.backward(inputs, targets)
-        population.add_penalties()
-        population.update(trainer.learning_rate(), step + 1)
+        trainer.one_step()
         if trainer.device.type == "cuda":
             torch.cuda.synchronize(trainer.device)
         shortest = min(shortest, time.perf_counter() - started)
-    return shortest * trainer.settings.accumulate
+        if not trainer.active:  # all have diverged
+            break
+    return shortest

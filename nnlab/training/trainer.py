@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -99,6 +99,7 @@ class Trainer:
         self.deferred = self.device.type != "cpu"
         self.failed_step = torch.full((len(members),), -1, device=self.device)
         self.repairs = torch.zeros(len(members), dtype=torch.long, device=self.device)
+        self._listeners: dict[str, list[Callable[[Trainer], None]]] = {event: [] for event in EVENTS}
         self.steps = make_steps(self)
         for callback in self.callbacks:
             callback.check(self)
@@ -157,7 +158,7 @@ class Trainer:
         self.schedule()
         self._notify("fit_start")
         while self.active and self.step < self.total_steps:
-            self._one_step()
+            self.one_step()
             self.seconds = time.perf_counter() - started
             self._after_step()
             if self.stop_requested:
@@ -196,7 +197,8 @@ class Trainer:
         for listener in self._listeners[event]:
             listener(self)
 
-    def _one_step(self) -> None:
+    def one_step(self) -> None:
+        """Do the present step and count it, after `schedule`; callbacks hear of it within `fit` alone."""
         population = self.population
         if isinstance(population.optimizer, SecondOrder):
             self._second_order_step(population.optimizer)

@@ -50,10 +50,9 @@ def trained(device: PretendedCuda, chosen: list[dict[str, Any]], monkeypatch: py
     trainer = build_trainer(chosen)
     if isinstance(trainer.steps, RecordedSteps):
         trainer.steps.new_graph = lambda: Once(device)
-    trainer._listeners = {event: [] for event in ("step_start", "after_backward")}
     trainer.schedule()
     for _ in range(6):
-        trainer._one_step()
+        trainer.one_step()
     return trainer
 
 

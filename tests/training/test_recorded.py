@@ -16,6 +16,7 @@ from torch import nn
 
 from nnlab import randomness
 from nnlab.build import build_trainer
+from nnlab.launch.job_cost import member_cost, step_seconds
 from nnlab.training import Callback, Trainer
 from nnlab.training.recorded import RecordedSteps, is_recordable
 from nnlab.training.steps import Steps
@@ -185,3 +186,16 @@ def test_a_network_that_cannot_be_recorded_goes_on_without(
 )
 def test_which_trainers_are_recorded(more: list[str], recordable: bool) -> None:
     assert is_recordable(build_trainer(configs(more, {}, [0], "data.limit=100"))) is recordable
+
+
+def test_what_a_job_takes_is_found_with_its_steps_recorded() -> None:
+    chosen = configs([], {}, [0], "architecture.widths=[16]", "data.limit=200")
+    trainer, graphs = recorded(chosen)
+    plain = build_trainer(chosen)
+    assert member_cost(trainer).bytes > member_cost(plain).bytes
+    seconds = step_seconds(trainer)
+    assert seconds is not None
+    assert 0 < seconds < 1
+    assert len(graphs) == 3
+    assert all(graph.replays > 1 for graph in graphs), "the shortest step is one that is replayed"
+    assert len(plain.history.losses) == 0

@@ -161,9 +161,9 @@ def build_member(config: Config, dataset: Dataset, loss: Loss, seed: int) -> Mem
 
 
 def check_batch_size(config: Config, dataset: Dataset) -> None:
-    """Refuse a batch that is larger than the training split."""
+    """Refuse a batch that is larger than the training split; the default size takes what there is."""
     size = config["trainer"]["batch_size"]
-    if size != "full" and size > len(dataset.train):
+    if size not in ("full", TrainerSettings.batch_size) and size > len(dataset.train):
         raise UserError(
             f"`trainer.batch_size={size}` is more than the {len(dataset.train)} training examples; "
             "use `trainer.batch_size=full` for all of them"

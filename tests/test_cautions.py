@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import nnlab
+from nnlab.errors import UserError
 from nnlab.launch import cautions
 
 TINY = ["data=xor", "architecture.widths=[4]", "data.preprocessing=null", "callbacks=[]", "regularizer=[]"]
@@ -24,6 +25,13 @@ def warnings(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: py
         return [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
 
     return train
+
+
+def test_the_default_batch_takes_what_there_is_and_another_one_is_refused(warnings) -> None:  # type: ignore[no-untyped-def]
+    (line,) = warnings(*TINY, "trainer.epochs=1")
+    assert line == "warning: `trainer.batch_size=32` is more than the 4 training examples: every step takes all of them"
+    with pytest.raises(UserError, match=r"`trainer.batch_size=33` is more than the 4 training examples; use `.*=full`"):
+        warnings(*TINY, "trainer.batch_size=33")
 
 
 @pytest.mark.parametrize("rule", ["lbfgs", "bfgs", "newton"])

@@ -13,11 +13,23 @@ _said: set[str] = set()
 
 def caution(trainer: Trainer, runs: Sequence[Run]) -> None:
     """Say the sentences that apply to any of the runs, each once in a process, however long its sweep."""
-    found = [*of_optimizer(trainer), *of_schedule(trainer), *(line for run in runs for line in of_overrides(run))]
+    found = [
+        *of_batches(trainer),
+        *of_optimizer(trainer),
+        *of_schedule(trainer),
+        *(line for run in runs for line in of_overrides(run)),
+    ]
     for sentence in dict.fromkeys(found):
         if sentence not in _said:
             _said.add(sentence)
             print(f"warning: {sentence}", file=sys.stderr, flush=True)
+
+
+def of_batches(trainer: Trainer) -> Iterator[str]:
+    """A minibatch of the default size where there are not so many examples."""
+    size, examples = trainer.settings.batch_size, trainer.population.batches.examples
+    if size != "full" and size > examples:
+        yield f"`trainer.batch_size={size}` is more than the {examples} training examples: every step takes all of them"
 
 
 def of_optimizer(trainer: Trainer) -> Iterator[str]:

@@ -17,7 +17,8 @@ class TrainerSettings:
     Args:
         epochs: passes over the training data; a fraction stops within an epoch. (0, inf)
         steps: number of updates; where it is given, it is used instead of `epochs`.
-        batch_size: examples in a minibatch: 1 is stochastic gradient descent, `full` the whole training split.
+        batch_size: examples in a minibatch: 1 is stochastic gradient descent, `full` the whole training split. The
+            default also takes all where there are fewer examples.
         device: `auto` (cuda, then mps, then cpu) or a name such as `cuda:1`.
         threads: processor threads; null takes one where a step is too small to be worth sharing, else torch's own
             number.

@@ -59,11 +59,15 @@ class SnapshotEnsemble(Callback):
     def fit_end(self, trainer: Trainer) -> None:
         if trainer.stop_requested == "interrupted":
             return
-        for member in self._kept:
-            trainer.ensembles[member] = ensemble_of(trainer, *self.snapshots(trainer, member), member)
+        for member in range(len(trainer.members)):
+            found = self.snapshots(trainer, member)
+            if found is not None:
+                trainer.ensembles[member] = ensemble_of(trainer, *found, member)
 
-    def snapshots(self, trainer: Trainer, member: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Weights (m, P) and buffers (m, ...) of a member's last m cycles, the newest first."""
+    def snapshots(self, trainer: Trainer, member: int) -> tuple[Tensor, dict[str, Tensor]] | None:
+        """Weights (m, P) and buffers (m, ...) of a member's last m cycles, the newest first; None if none ended."""
+        if not self._kept.get(member):
+            return None
         latest = self._kept[member][::-1][: self.last]  # the report averages the first 1, 2, ..., m
         theta = torch.stack([snapshot["theta"].to(trainer.device) for snapshot in latest])
         buffers = {

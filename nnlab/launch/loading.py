@@ -35,6 +35,6 @@ def load_run(directory: Path) -> Trainer:
 def snapshot_evaluation(trainer: Trainer, split: str) -> Evaluation | None:
     """Evaluation of a loaded run's snapshots on a split, the newest first; None where it has none."""
     for callback in trainer.callbacks:
-        if isinstance(callback, SnapshotEnsemble):
-            return evaluation_of(trainer, *callback.snapshots(trainer, 0), 0, split)
+        if isinstance(callback, SnapshotEnsemble) and (found := callback.snapshots(trainer, 0)) is not None:
+            return evaluation_of(trainer, *found, 0, split)
     return None

@@ -79,6 +79,13 @@ def test_snapshots_are_the_weights_at_the_ends_of_the_cycles(tmp_path: Path) -> 
         evaluate(result.directory, member=3)
 
 
+def test_a_run_that_diverged_in_its_first_cycle_has_no_snapshots(tmp_path: Path) -> None:
+    chosen = ["regularizer=[snapshot_ensemble]", "scheduler=cyclic", "optimizer=sgd", "optimizer.learning_rate=1e30"]
+    result = train(tmp_path, *chosen)
+    assert (result.status, result.ensemble) == ("diverged", None)
+    assert evaluate(result.directory).metrics == pytest.approx(result.metrics["test"])
+
+
 def test_an_ensemble_that_cannot_be_stacked_is_trained_one_by_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

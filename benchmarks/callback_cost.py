@@ -47,8 +47,8 @@ from typing import Any
 
 import torch
 
-from nnlab.build import build_trainer
-from nnlab.config import compose
+from nnlab.cli import compose
+from nnlab.config.build import build_trainer
 from nnlab.training import Run
 
 CASES = {

@@ -15,9 +15,9 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from nnlab.build import build_trainer
 from nnlab.callbacks import Checkpoint
-from nnlab.config import compose
+from nnlab.cli import compose
+from nnlab.config.build import build_trainer
 from nnlab.training import Run, Trainer
 
 OVERRIDES = (

@@ -29,10 +29,10 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "resume")]
 from disk import Disk  # noqa: E402
 from twins import base, compare, differences, result_of, state_of  # noqa: E402
 
-from nnlab.config import compose  # noqa: E402
+from nnlab.cli import compose  # noqa: E402
 from nnlab.errors import UserError  # noqa: E402
-from nnlab.files import WriteError  # noqa: E402
-from nnlab.launch import runs as launch  # noqa: E402
+from nnlab.runs import launch as launch  # noqa: E402
+from nnlab.storage.files import WriteError  # noqa: E402
 from nnlab.training import Callback, Trainer, checkpoint  # noqa: E402
 
 OVERRIDES = base("trainer.epochs=1", "trainer.validate_unit=step", "trainer.validate_every=2", "regularizer=[dropout]")

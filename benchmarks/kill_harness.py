@@ -65,9 +65,9 @@ def table(dice: random.Random) -> dict[str, list[str]]:
 
 def warm_up() -> None:
     """Import what a run imports, once for all of them, by running one."""
-    from nnlab.build import load_dataset
+    from nnlab.cli import compose
     from nnlab.cli import main as nnlab
-    from nnlab.config import compose
+    from nnlab.config.build import load_dataset
 
     for data in ("digits", "moons"):
         load_dataset(compose(f"data={data}", "data.limit=100"))

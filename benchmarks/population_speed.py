@@ -65,9 +65,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nnlab.build import load_dataset
+from nnlab.cli import compose
 from nnlab.cli import main as nnlab
-from nnlab.config import compose
+from nnlab.config.build import load_dataset
 from nnlab.types import Dataset
 
 

@@ -38,10 +38,10 @@ from typing import Any
 
 import optuna
 
-from nnlab.config import compose
-from nnlab.launch.recipe_trials import ConfigTrials
+from nnlab.cli import compose
 from nnlab.recipe import Changes, FinalRun, Recipe, RecipeSettings, StepReport
 from nnlab.recipe.coarse import candidate
+from nnlab.recipe.config_trials import ConfigTrials
 from nnlab.recipe.grid import DECAY_KEY, run_grid
 from nnlab.recipe.rates import rate_key
 

@@ -27,8 +27,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from unittest import mock
 
-import nnlab.launch.grid
-import nnlab.launch.jobs
+import nnlab.sweep.grid
+import nnlab.sweep.jobs
 from nnlab.cli import main as run
 from nnlab.sweep.job import Job, Outcome
 
@@ -52,7 +52,7 @@ def seconds_per_job(jobs: int, *launcher: str) -> float:
     """Time of a grid, divided by its jobs."""
     seeds, axes = jobs // len(RATES), f"optimizer.learning_rate={','.join(RATES)}"
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        for module in (nnlab.launch.grid, nnlab.launch.jobs):
+        for module in (nnlab.sweep.grid, nnlab.sweep.jobs):
             stack.enter_context(mock.patch.object(module, "train_here", train))
         stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
         started = time.perf_counter()

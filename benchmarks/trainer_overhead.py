@@ -35,8 +35,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nnlab.build import build_trainer, data_root, load_dataset
-from nnlab.config import compose
+from nnlab.cli import compose
+from nnlab.config.build import build_trainer, data_root, load_dataset
 from nnlab.training import Run
 from nnlab.types import Dataset, Split
 

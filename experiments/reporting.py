@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 import nnlab
-from nnlab.launch.runs import commit
 from nnlab.report.style import CYCLE, STYLE, line_style
+from nnlab.runs.launch import commit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from nnlab.build import build_loss, build_member, load_dataset
-from nnlab.config import compose
-from nnlab.launch.runs import suitable_threads
+from nnlab.cli import compose
+from nnlab.config.build import build_loss, build_member, load_dataset
+from nnlab.runs.launch import suitable_threads
 from nnlab.training import Callback, Trainer, TrainerSettings
 from nnlab.types import Dataset
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nnlab.launch.evaluation import Measurement
-    from nnlab.launch.result import Result
+    from nnlab.runs.evaluation import Measurement
+    from nnlab.runs.result import Result
 
 __version__ = "0.1.0"
 
@@ -28,14 +28,14 @@ def train(*overrides: str, config_dir: str | Path | None = None) -> Result:
     Raises:
         UserError: something in the overrides, the data or the output folder is not as it must be.
     """
-    from nnlab.config import compose
-    from nnlab.launch.runs import train as launch
+    from nnlab.cli import compose
+    from nnlab.runs.launch import train as launch
 
     return launch(compose(*overrides, config_dir=config_dir), overrides)
 
 
 def evaluate(run: str | Path, split: str = "test") -> Measurement:
     """Measure a finished run again, at its best weights, on `train`, `validation` or `test`."""
-    from nnlab.launch.evaluation import evaluate as measure
+    from nnlab.runs.evaluation import evaluate as measure
 
     return measure(run, split)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from nnlab.config import compose
+from nnlab.cli import compose
 from nnlab.config.amending import amended
-from nnlab.launch.advice import command
+from nnlab.runs.advice import command
 
 
 def test_a_change_takes_the_place_of_the_same_key() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 import nnlab
 from nnlab.errors import UserError
-from nnlab.launch import cautions
+from nnlab.runs import cautions
 
 TINY = ["data=xor", "architecture.widths=[4]", "data.preprocessing=null", "callbacks=[]", "regularizer=[]"]
 FULL = [*TINY, "trainer.epochs=1", "trainer.batch_size=full"]

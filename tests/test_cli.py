@@ -17,8 +17,8 @@ import yaml
 from toy_configs import toy_configs, write_configs  # noqa: F401
 
 from nnlab import __version__
-from nnlab.cli import COMMANDS, main
-from nnlab.config import compose
+from nnlab.cli import compose, main
+from nnlab.cli.dispatch import COMMANDS
 from nnlab.errors import UserError
 
 ROOT = Path(__file__).parent.parent
@@ -284,8 +284,8 @@ def test_graph_draws_what_it_shows(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def test_a_task_reaches_other_processes() -> None:
-    from nnlab.cli import Task
-    from nnlab.config.application import Job
+    from nnlab.cli.application import Job
+    from nnlab.cli.dispatch import Task
 
     job = pickle.loads(pickle.dumps(Job("train", Task("module:train"))))
     assert (job.command, job.task.target) == ("train", "module:train")

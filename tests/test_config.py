@@ -10,7 +10,8 @@ import pytest
 import yaml
 from toy_configs import Base, toy_configs, write_configs  # noqa: F401
 
-from nnlab.config import check, compose, difference, identity, messages
+from nnlab.cli import compose, messages
+from nnlab.config import check, difference, identity
 from nnlab.config.checking import SUPPLIED
 from nnlab.config.folder import config_folder, description, groups, options
 from nnlab.config.schema import locate, signature

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from nnlab.build import build_callbacks, build_loss, build_members, construct
-from nnlab.config import compose
+from nnlab.cli import compose
+from nnlab.config.build import build_callbacks, build_loss, build_members, construct
 from nnlab.diagnosis import RunRecord, records
 from nnlab.errors import UserError
 from nnlab.training import Trainer

@@ -9,8 +9,8 @@ import numpy as np
 
 from experiments.reporting import Evidence, panels, shown, smoothed
 from experiments.running import Grid, train
-from nnlab.build import load_dataset
-from nnlab.config import compose
+from nnlab.cli import compose
+from nnlab.config.build import load_dataset
 from nnlab.statistics import activations
 from nnlab.types import Split
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments.reporting import Evidence, band, panels, plain, shown, smoothed
 from experiments.running import train
-from nnlab.config import compose
+from nnlab.cli import compose
 
 RATES = [0.001, 0.003, 0.01, 0.03]
 QUICK: dict[str, Any] = {"data": "digits", "limit": None, "nets": {"narrow": [16]}, "batch": 4, "epochs": 15,

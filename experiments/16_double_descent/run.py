@@ -9,8 +9,8 @@ import torch
 
 from experiments.reporting import Evidence, band, panels, shown, smoothed
 from experiments.running import train
-from nnlab.build import load_dataset
-from nnlab.config import compose
+from nnlab.cli import compose
+from nnlab.config.build import load_dataset
 from nnlab.types import Dataset
 
 RATIOS = [0.1, 0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 4.0, 8.0]

@@ -9,8 +9,8 @@ import torch
 
 from experiments.reporting import Evidence, panels, shown
 from experiments.running import train
-from nnlab.build import load_dataset
-from nnlab.config import compose
+from nnlab.cli import compose
+from nnlab.config.build import load_dataset
 
 QUICK: dict[str, Any] = {"steps": 400, "rates": 8, "seeds": 2, "draws": 200}
 DEFAULT: dict[str, Any] = {"steps": 3000, "rates": 19, "seeds": 3, "draws": 2000}

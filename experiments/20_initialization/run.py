@@ -9,7 +9,7 @@ import torch
 
 from experiments.reporting import Evidence, band, panels, shown, smoothed
 from experiments.running import train
-from nnlab.config import compose
+from nnlab.cli import compose
 from nnlab.initialization import Gaussian, He, Initialization, Xavier
 
 QUICK: dict[str, Any] = {"units": 512, "seeds": 2, "data": "digits", "limit": None, "width": 32, "steps": 250}

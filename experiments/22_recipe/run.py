@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from experiments.reporting import PALETTE, Evidence, panels, shown
-from nnlab.build import load_dataset
+from nnlab.cli import compose
 from nnlab.commands.recipe import recipe
-from nnlab.config import compose
+from nnlab.config.build import load_dataset
 
 QUICK: dict[str, Any] = {"seconds": 15, "final_seeds": 2, "steps": [1, 2, 3, 4], "seeds": 2}
 DEFAULT: dict[str, Any] = {"seconds": 60, "final_seeds": 5, "steps": [1, 2, 3, 4, 5, 6, 7], "seeds": 3}

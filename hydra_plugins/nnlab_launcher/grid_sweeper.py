@@ -12,8 +12,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from nnlab.config.expansion import concatenated
-from nnlab.config.messages import EXTRAS
+from nnlab.cli.expansion import concatenated
+from nnlab.cli.messages import EXTRAS
 from nnlab.errors import UserError
 
 
@@ -52,7 +52,7 @@ class GridSweeper(Sweeper):  # type: ignore[misc]
             return []
         results = self.launcher.launch(jobs, initial_job_idx=0)
         if not self._is_ours() and len(jobs) > 1 and getattr(self.task_function, "trains", False):
-            from nnlab.launch.study import conclude
+            from nnlab.study.write import conclude
 
             conclude(Path(self.config.hydra.sweep.dir))
         return [results]
@@ -62,7 +62,7 @@ class GridSweeper(Sweeper):  # type: ignore[misc]
 
     def _announced(self, jobs: Sequence[Sequence[str]], section: Any) -> bool:
         """Check all jobs of another launcher before the first starts; whether that is all that was asked for."""
-        from nnlab.config.jobs import Jobs
+        from nnlab.cli.templates import Jobs
 
         composer = Jobs(self.loader, self.config)
         for job in jobs:

@@ -1,4 +1,4 @@
-"""The launchers `population` and `processes`: they compose all jobs, and hand them to `nnlab.launch.grid`."""
+"""The launchers `population` and `processes`: they compose all jobs, and hand them to `nnlab.sweep.grid`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from nnlab.validation import check, check_choice
 
 if TYPE_CHECKING:
-    from nnlab.launch.grid import Study
+    from nnlab.sweep.grid import Study
 
 
 class NnlabLauncher(Launcher):  # type: ignore[misc]
@@ -23,7 +23,7 @@ class NnlabLauncher(Launcher):  # type: ignore[misc]
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what Hydra gives."""
-        from nnlab.config.jobs import Jobs
+        from nnlab.cli.templates import Jobs
 
         self.task_function, self.config = task_function, config
         self.jobs = Jobs(hydra_context.config_loader, config)
@@ -41,7 +41,7 @@ class NnlabLauncher(Launcher):  # type: ignore[misc]
                 _returned(overrides, self.task_function.run(config, list(overrides)))
                 for config, overrides in zip(configs, job_overrides, strict=True)
             ]
-        from nnlab.launch.jobs import check_duplicates
+        from nnlab.sweep.jobs import check_duplicates
 
         if str(self.config.hydra.sweeper._target_).endswith("GridSweeper"):
             check_duplicates(configs, job_overrides)
@@ -82,7 +82,7 @@ class PopulationLauncher(NnlabLauncher):
             check("hydra.launcher.memory", self.memory, "(0, inf)")
 
     def study(self, configs: Sequence[Any], overrides: Sequence[Sequence[str]]) -> Study:
-        from nnlab.launch.grid import Study
+        from nnlab.sweep.grid import Study
 
         return Study(configs, overrides, self.stack, self.memory)
 
@@ -109,7 +109,7 @@ class ProcessesLauncher(NnlabLauncher):
                 check(f"hydra.launcher.{name}", value, "[1, inf)")
 
     def study(self, configs: Sequence[Any], overrides: Sequence[Sequence[str]]) -> Study:
-        from nnlab.launch.grid import Study
+        from nnlab.sweep.grid import Study
 
         return Study(configs, overrides, "never")
 

@@ -49,10 +49,10 @@ class SearchSweeper(Sweeper):  # type: ignore[misc]
         Raises:
             UserError: a range or a setting is wrong, Optuna is missing, or the study belongs to another search.
         """
-        from nnlab.config.jobs import Jobs
-        from nnlab.config.search_space import search_plan
-        from nnlab.launch.search import run_search
+        from nnlab.cli.ranges import search_plan
+        from nnlab.cli.templates import Jobs
         from nnlab.sweep.search import SearchSettings
+        from nnlab.sweep.trials import run_search
 
         settings = SearchSettings(*self.settings)
         composer = Jobs(self.loader, self.config)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from nnlab.callbacks import drawing, pictures
 from nnlab.callbacks.views import View, Views
-from nnlab.files import make_folder, write_whole
+from nnlab.storage.files import make_folder, write_whole
 from nnlab.training import Trainer
 from nnlab.validation import check
 

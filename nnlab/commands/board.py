@@ -28,7 +28,7 @@ from nnlab.errors import UserError
 
 PORT = 6006
 PINNED = ("loss/validation", "loss/train_average", "accuracy/validation", "rmse/validation")  # on top of TIME SERIES
-SEEDS = "^mean/"  # the curves over seeds of a study (`nnlab.sweep.study_curves`), among the names of runs
+SEEDS = "^mean/"  # the curves over seeds of a study (`nnlab.study.curves`), among the names of runs
 MANY = 40  # runs beyond which CUSTOM SCALARS begins with all runs switched off
 PATIENCE = 60.0  # seconds that TensorBoard may take to answer
 PREFIX = "events.out.tfevents."

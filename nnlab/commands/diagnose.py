@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from nnlab.build import build_trainer
+from nnlab.config.build import build_trainer
 from nnlab.diagnosis import Finding, RunRecord, diagnose
 from nnlab.diagnosis.measure import records
-from nnlab.launch.advice import command
-from nnlab.launch.continuation import overrides_of
+from nnlab.runs.advice import command
+from nnlab.runs.continuation import overrides_of
 from nnlab.training import Record, Run, Trainer, checkpoint
 from nnlab.training.run import read_config, read_result
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nnlab.errors import UserError
-from nnlab.files import write_whole
-from nnlab.launch.evaluation import Measurement, Uncertainty, evaluate, monte_carlo
+from nnlab.runs.evaluation import Measurement, Uncertainty, evaluate, monte_carlo
 from nnlab.statistics import calibration
+from nnlab.storage.files import write_whole
 
 USAGE = """\
 usage: nnlab evaluate RUN [train|validation|test] [samples=K] [member=I]

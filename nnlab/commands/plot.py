@@ -192,8 +192,8 @@ def loss_label(run: SavedRun) -> str:
 def activation_figure(run: SavedRun) -> Figure | None:
     """Outputs of every activation layer on validation examples, before training and at the best weights."""
     from nnlab.callbacks.statistics import activation_layers
-    from nnlab.launch.loading import load_run
     from nnlab.report import figures
+    from nnlab.runs.loading import load_run
 
     trainer = load_run(run.directory)
     inputs = trainer.members[0].dataset.validation.inputs[:EXAMPLES]
@@ -213,8 +213,8 @@ def activation_figure(run: SavedRun) -> Figure | None:
 
 def calibration_figure(run: SavedRun) -> Figure | None:
     """The reliability diagram on the test split, for losses that give probabilities."""
-    from nnlab.launch.evaluation import evaluate
     from nnlab.report import figures
+    from nnlab.runs.evaluation import evaluate
     from nnlab.statistics.calibration import reliability
 
     found = evaluate(run.directory, "test")
@@ -228,8 +228,8 @@ def calibration_figure(run: SavedRun) -> Figure | None:
 
 def confusion_figure(run: SavedRun) -> Figure | None:
     """The confusion matrix on the test split."""
-    from nnlab.launch.evaluation import evaluate
     from nnlab.report import figures
+    from nnlab.runs.evaluation import evaluate
     from nnlab.statistics.calibration import confusion_matrix
 
     found = evaluate(run.directory, "test")
@@ -241,8 +241,8 @@ def confusion_figure(run: SavedRun) -> Figure | None:
 
 def surface_figure(runs: Sequence[SavedRun], plane: Any) -> Figure:
     """Trajectories of the runs on the loss surface of the first."""
-    from nnlab.launch.surface import loss_surface
     from nnlab.report import figures
+    from nnlab.runs.surface import loss_surface
 
     configs = [run.config for run in runs]
     found = loss_surface(configs, plane)

@@ -21,18 +21,18 @@ import torch
 import yaml
 
 import nnlab
-from nnlab.build import construct
 from nnlab.config import config_folder, identity
+from nnlab.config.build import construct
 from nnlab.config.folder import primary
-from nnlab.files import make_folder, write_whole
-from nnlab.launch.recipe_best import write_experiment
-from nnlab.launch.recipe_trials import ConfigTrials
-from nnlab.launch.runs import train_runs, unfinished_or_new
 from nnlab.recipe import Changes, FinalRun, Recipe, RecipeSettings, StepReport
+from nnlab.recipe.best import write_experiment
+from nnlab.recipe.config_trials import ConfigTrials
 from nnlab.recipe.driver import TITLES
 from nnlab.recipe.events import write_events
 from nnlab.recipe.live import LiveView, PlainView, make_view
-from nnlab.training.claim import claimed
+from nnlab.runs.launch import train_runs, unfinished_or_new
+from nnlab.storage.claim import claimed
+from nnlab.storage.files import make_folder, write_whole
 from nnlab.training.run import read_result
 from nnlab.training.signals import EXIT_CODES, graceful
 
@@ -193,7 +193,7 @@ class _Final:
 
 def main(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> RecipeResult:
     """`nnlab recipe`: walk, then say where everything is."""
-    from nnlab.config.composition import user_folder
+    from nnlab.cli.composition import user_folder
 
     try:
         result = recipe(config, overrides, user_folder())

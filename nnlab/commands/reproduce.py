@@ -16,8 +16,8 @@ from typing import Any
 from nnlab.config.schema import locate
 from nnlab.device import resolve_device
 from nnlab.errors import UserError
-from nnlab.launch.result import Result
-from nnlab.launch.runs import train_runs
+from nnlab.runs.launch import train_runs
+from nnlab.runs.result import Result
 from nnlab.training.run import read_config, read_result
 
 CONDITIONS = ("nnlab", "commit", "python", "torch", "device", "device_name", "threads")  # that numbers depend on

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from nnlab.errors import UserError
-from nnlab.launch.study import write
+from nnlab.study.write import write
 
 
 class _Parser(argparse.ArgumentParser):

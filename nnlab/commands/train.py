@@ -6,9 +6,9 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nnlab.launch.result import Result
-from nnlab.launch.runs import train
-from nnlab.launch.summary import print_summary
+from nnlab.runs.launch import train
+from nnlab.runs.result import Result
+from nnlab.runs.summary import print_summary
 
 
 def main(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> Result:

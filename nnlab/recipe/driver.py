@@ -15,7 +15,6 @@ from typing import Any, Protocol
 import torch
 
 from nnlab.errors import UserError
-from nnlab.files import write_whole
 from nnlab.recipe.budget import Budget
 from nnlab.recipe.coarse import coarse_grid
 from nnlab.recipe.curves import look_at_curves
@@ -30,6 +29,7 @@ from nnlab.recipe.overfit import overfit_sample
 from nnlab.recipe.refine import refine_grid
 from nnlab.recipe.settings import RecipeSettings
 from nnlab.recipe.trials import Changes, Trials
+from nnlab.storage.files import write_whole
 
 TITLES = {
     1: "Check the initial loss",

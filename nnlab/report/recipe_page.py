@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nnlab.files import write_whole
 from nnlab.report.recipe_figures import figures
 from nnlab.report.style import to_svg
+from nnlab.storage.files import write_whole
 
 Content = Mapping[str, Any]
 _SIZE = re.compile(r'<svg([^>]*?) width="([\d.]+)pt" height="([\d.]+)pt"')

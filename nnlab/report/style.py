@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from nnlab.files import explained, write_whole
+from nnlab.storage.files import explained, write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from nnlab.errors import UserError
-from nnlab.files import make_folder, write_whole
+from nnlab.storage.claim import try_claim
+from nnlab.storage.files import make_folder, write_whole
 from nnlab.sweep.grouping import out_of_memory
 from nnlab.sweep.job import PENDING, Job, Outcome, finished
-from nnlab.training.claim import try_claim
 from nnlab.validation import check, check_choice
 
 POLL = 0.2  # seconds between two looks at a job that another process holds

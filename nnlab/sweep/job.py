@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from nnlab.errors import UserError
-from nnlab.training.claim import CLAIM
+from nnlab.storage.claim import CLAIM
 from nnlab.training.run import read_result
 
 FINISHED = ("completed", "diverged")  # divergence is a result

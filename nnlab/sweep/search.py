@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from nnlab.errors import UserError
-from nnlab.files import make_folder
+from nnlab.storage.files import make_folder
+from nnlab.study.model import HIGHER_IS_BETTER
 from nnlab.sweep.search_space import Choice, Dimension, lines, points, sobol_point
 from nnlab.sweep.search_storage import JOURNAL, explained_storage, import_optuna, mend
-from nnlab.sweep.study import HIGHER_IS_BETTER
 from nnlab.validation import check, check_choice
 
 SAMPLERS = ("tpe", "random", "quasi_random", "grid")

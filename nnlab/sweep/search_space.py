@@ -137,3 +137,18 @@ def sobol_point(space: Sequence[Dimension], seed: int, position: int) -> dict[st
 def lines(space: Sequence[Dimension], values: Mapping[str, Any]) -> list[str]:
     """A point as overrides."""
     return [f"{each.key}={each.text(values[each.key])}" for each in space]
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """What the overrides of a search say.
+
+    Attributes:
+        space: what may be chosen.
+        fixed: overrides of every run.
+        repetitions: for each run of a trial the overrides that tell it from the others; one empty list: one run.
+    """
+
+    space: list[Dimension]
+    fixed: list[str]
+    repetitions: list[list[str]]

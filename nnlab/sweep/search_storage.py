@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from nnlab.errors import UserError
-from nnlab.files import explained, make_folder
-from nnlab.sweep.study import SEARCH
-from nnlab.training.claim import try_claim
+from nnlab.storage.claim import try_claim
+from nnlab.storage.files import explained, make_folder
+from nnlab.study.model import SEARCH
 
 JOURNAL = "search.journal"
 

@@ -18,11 +18,11 @@ from typing import Any
 
 import yaml
 
+from nnlab.config.naming import key_of, own_overrides
 from nnlab.errors import UserError
-from nnlab.files import make_folder, write_whole
+from nnlab.storage.claim import locked
+from nnlab.storage.files import make_folder, write_whole
 from nnlab.sweep.job import FINISHED, PENDING, Job, Outcome
-from nnlab.sweep.naming import key_of, own_overrides
-from nnlab.training.claim import locked
 from nnlab.training.run import read_result
 
 LOCK = ".summary.lock"

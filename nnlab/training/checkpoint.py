@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from nnlab.errors import UserError
-from nnlab.files import explained, replacing, write_whole
+from nnlab.storage.files import explained, replacing, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from nnlab.errors import UserError
-from nnlab.files import GrowingFile, explained, make_folder, remove_parts, write_whole
+from nnlab.storage.files import GrowingFile, explained, make_folder, remove_parts, write_whole
 
 
 @dataclass

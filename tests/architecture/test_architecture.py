@@ -18,8 +18,8 @@ from torch.nn import functional
 
 from nnlab.architecture import MLP, ConvNet, Perceptron, ResNet
 from nnlab.architecture.resnet import BasicBlock
-from nnlab.build import build_trainer
-from nnlab.config import compose
+from nnlab.cli import compose
+from nnlab.config.build import build_trainer
 from nnlab.errors import UserError
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "architecture"

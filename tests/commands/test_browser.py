@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 
 from nnlab.callbacks.drawing import CARD
-from nnlab.cli import main
+from nnlab.cli import compose, main
 from nnlab.commands.board import board
 from nnlab.commands.board import page as board_page
-from nnlab.config import compose
-from nnlab.launch.runs import train
+from nnlab.runs.launch import train
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ABSENT = "no Chromium on this machine" if CHROMIUM is None else "playwright is not installed"

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from nnlab.cli import compose
 from nnlab.commands.diagnose import diagnose_run, main
 from nnlab.commands.train import main as train_command
-from nnlab.config import compose
 from nnlab.errors import UserError
-from nnlab.launch.runs import train
+from nnlab.runs.launch import train
 
 COMMON = (
     "data=moons",

@@ -9,16 +9,16 @@ import pytest
 import torch
 
 import nnlab
-from nnlab.build import build_trainer
+from nnlab.cli import compose
 from nnlab.commands.evaluate import evaluate, main, monte_carlo
-from nnlab.config import compose
+from nnlab.config.build import build_trainer
 from nnlab.errors import UserError
 from nnlab.statistics import calibration
 
 SMALL = ["architecture.widths=[16]", "trainer.epochs=4", "data.limit=400", "callbacks=[checkpoint]"]
 
 
-def train(folder: Path, *overrides: str) -> nnlab.launch.runs.Result:
+def train(folder: Path, *overrides: str) -> nnlab.runs.launch.Result:
     return nnlab.train(*SMALL, f"output_dir={folder}", *overrides)
 
 
@@ -42,7 +42,7 @@ def test_an_ensemble_averages_the_probabilities_of_its_members(tmp_path: Path) -
 
 
 def test_members_of_an_ensemble_are_the_runs_with_their_seeds(tmp_path: Path) -> None:
-    from nnlab.build import member_seed
+    from nnlab.config.build import member_seed
 
     ensemble = build_trainer(
         [compose(*SMALL, "regularizer=[ensemble]", "regularizer.ensemble.members=2", "trainer.precision=float64")]

@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from nnlab.cli import main
+from nnlab.cli import compose, main
 from nnlab.commands.plot import NAMES, several, single
-from nnlab.config import compose
 from nnlab.errors import UserError
-from nnlab.launch.runs import train
-from nnlab.launch.surface import loss_surface, trajectory
 from nnlab.report.read_run import read_run
+from nnlab.runs.launch import train
+from nnlab.runs.surface import loss_surface, trajectory
 
 SMALL = ("data.limit=80", "architecture.widths=[8,8]", "trainer.epochs=3", "trainer.device=cpu")
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from nnlab.config import compose
-from nnlab.launch.recipe_trials import ConfigTrials
+from nnlab.cli import compose
 from nnlab.recipe import StepReport, check_initial_loss, find_learning_rate, overfit_sample
+from nnlab.recipe.config_trials import ConfigTrials
 
 sys.path.insert(0, str(Path(__file__).parent))  # the faults are named by `_target_: faults...`
 

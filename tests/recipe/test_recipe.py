@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from nnlab.cli import main
+from nnlab.cli import compose, main
 from nnlab.commands.recipe import RecipeResult, recipe
-from nnlab.config import compose, identity
+from nnlab.config import identity
 from nnlab.errors import UserError
-from nnlab.launch.recipe_best import write_experiment
-from nnlab.launch.runs import train
 from nnlab.recipe import Recipe
+from nnlab.recipe.best import write_experiment
+from nnlab.runs.launch import train
 from nnlab.training.run import read_config, read_result
 
 QUICK = [

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from nnlab.config import compose
-from nnlab.launch.recipe_trials import ConfigTrials
+from nnlab.cli import compose
 from nnlab.loss import GaussianNLL, Hinge, MulticlassSVM, SoftmaxCrossEntropy, SquaredError
 from nnlab.recipe import StepReport, check_initial_loss, coarse_grid, find_learning_rate, improve, refine_grid
+from nnlab.recipe.config_trials import ConfigTrials
 from nnlab.recipe.curves import Curves, read
 from nnlab.recipe.grid import Result, gain
 from nnlab.recipe.heldout import Pair, above_chance, mixed_pair, told_apart

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nnlab.build import build_trainer
-from nnlab.config import compose
+from nnlab.cli import compose
+from nnlab.config.build import build_trainer
 from nnlab.errors import UserError
 from nnlab.report.read_run import find_runs, labels, read_run
 from nnlab.training import Run, Trainer

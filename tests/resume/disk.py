@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import nnlab.files
-import nnlab.training.claim
+import nnlab.storage.claim
+import nnlab.storage.files
 
 WRITING = ("pwrite", "fsync", "replace", "mkdir", "open", "write")  # a full disk refuses these
 OPERATIONS = (*WRITING, "ftruncate", "unlink")
@@ -95,7 +95,7 @@ class Disk:
     def installed(self) -> Iterator[Disk]:
         """Inside the block, the disk is in the way."""
         originals = {name: getattr(os, name) for name in OPERATIONS if name != "write"}
-        modules = (nnlab.files, nnlab.training.claim)
+        modules = (nnlab.storage.files, nnlab.storage.claim)
         for name, original in originals.items():
             setattr(os, name, self._system_call(name, original))
         for module in modules:

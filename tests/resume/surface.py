@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from nnlab.build import build_trainer
-from nnlab.config import compose
+from nnlab.cli import compose
+from nnlab.config.build import build_trainer
 from nnlab.errors import UserError
 from nnlab.training import Trainer
 from nnlab.training.final import final_metrics

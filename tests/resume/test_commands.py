@@ -12,12 +12,12 @@ import pytest
 import yaml
 from twins import base, compare, result_of
 
-from nnlab.build import build_trainer
 from nnlab.cli import main
 from nnlab.commands.reproduce import reproduce
-from nnlab.launch import runs as launch
+from nnlab.config.build import build_trainer
+from nnlab.runs import launch
+from nnlab.storage.claim import claimed
 from nnlab.training import Callback, Trainer
-from nnlab.training.claim import claimed
 
 
 class Stop(Callback):

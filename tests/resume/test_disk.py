@@ -20,9 +20,9 @@ from twins import compare
 
 from nnlab.cli import main
 from nnlab.errors import UserError
-from nnlab.files import GrowingFile, WriteError, write_whole
-from nnlab.launch import runs as launch
-from nnlab.launch.evaluation import evaluate
+from nnlab.runs import launch
+from nnlab.runs.evaluation import evaluate
+from nnlab.storage.files import GrowingFile, WriteError, write_whole
 from nnlab.training import checkpoint
 
 

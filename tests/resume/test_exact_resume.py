@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from twins import cases, compare
 
-from nnlab.build import build_trainer
-from nnlab.config import compose
-from nnlab.launch import runs as launch
+from nnlab.cli import compose
+from nnlab.config.build import build_trainer
+from nnlab.runs import launch
 from nnlab.training import Callback, Trainer
 
 CASES = cases()

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from nnlab.build import build_trainer
-from nnlab.config import compose
+from nnlab.cli import compose
+from nnlab.config.build import build_trainer
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"

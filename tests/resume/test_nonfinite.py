@@ -11,9 +11,8 @@ import pytest
 import torch
 from twins import SMALL, base
 
-from nnlab.build import build_trainer
-from nnlab.cli import main
-from nnlab.config import compose
+from nnlab.cli import compose, main
+from nnlab.config.build import build_trainer
 from nnlab.training import Callback, Trainer
 from nnlab.training.final import final_metrics
 

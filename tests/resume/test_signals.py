@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from twins import base, compare
 
-from nnlab.build import build_trainer
 from nnlab.cli import main
-from nnlab.launch import runs as launch
-from nnlab.launch.runs import Result
+from nnlab.config.build import build_trainer
+from nnlab.runs import launch
+from nnlab.runs.launch import Result
 from nnlab.training import Callback, Trainer
 
 QUIET = base("callbacks.checkpoint.seconds=1e6")
@@ -135,7 +135,7 @@ def test_a_second_interrupt_leaves_at_once(tmp_path: Path) -> None:
     module = f"{Path(__file__).parents[2]}:{tmp_path}"
     code = (
         "import signal, sys; sys.path[:0] = " + repr(module.split(":")) + "; import os\n"
-        "from nnlab.launch import runs; from nnlab.build import build_trainer; from slow import Slow\n"
+        "from nnlab.runs import launch as runs; from nnlab.config.build import build_trainer; from slow import Slow\n"
         "from nnlab.training import Callback\n"
         "class Send(Callback):\n"
         "    def step_start(self, trainer):\n"

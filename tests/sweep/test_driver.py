@@ -12,12 +12,12 @@ import torch
 import yaml
 
 from nnlab.errors import UserError
-from nnlab.files import make_folder
+from nnlab.storage.claim import claimed, try_claim
+from nnlab.storage.files import make_folder
 from nnlab.sweep.driver import Driver, Policy
 from nnlab.sweep.grouping import Cost, by_key, out_of_memory, plan
 from nnlab.sweep.job import PENDING, Job, Outcome, condition
 from nnlab.sweep.summary import Summary
-from nnlab.training.claim import claimed, try_claim
 
 Fake = Callable[[Sequence[Job]], list[Outcome]]
 CPU = torch.device("cpu")

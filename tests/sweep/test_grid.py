@@ -52,7 +52,7 @@ GRIDS = {
 @pytest.fixture(autouse=True)
 def no_page(monkeypatch: pytest.MonkeyPatch) -> None:
     """The page about a study has tests of its own."""
-    monkeypatch.setattr("nnlab.launch.grid.Study._write_studies", lambda self: None)
+    monkeypatch.setattr("nnlab.sweep.grid.Study._write_studies", lambda self: None)
 
 
 def sweep(folder: Path, *arguments: str) -> int:
@@ -202,7 +202,7 @@ def test_the_driver_costs_a_job_of_a_large_grid_milliseconds(tmp_path: Path, mon
             (job.directory / "result.json").write_text(json.dumps(content))
         return [Outcome(content) for content in results]
 
-    monkeypatch.setattr("nnlab.launch.grid.train_here", nothing)
+    monkeypatch.setattr("nnlab.sweep.grid.train_here", nothing)
     started = time.process_time()
     grid = ["optimizer.learning_rate=0.1,0.2,0.3", "seed=range(100)", "hydra.launcher.stack=never"]
     assert sweep(tmp_path, *grid) == 0

@@ -67,7 +67,7 @@ def place(tmp_path: Path) -> Path:
 
 # Drivers are forked from a server that has imported torch, which takes longer than a study of tiny runs.
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["nnlab.launch.grid", "nnlab.config.application", "tensorboard.compat.proto.event_pb2"])
+SERVER.set_forkserver_preload(["nnlab.sweep.grid", "nnlab.cli.application", "tensorboard.compat.proto.event_pb2"])
 
 
 def drive(place: Path, arguments: list[str], output: Path) -> None:
@@ -78,7 +78,7 @@ def drive(place: Path, arguments: list[str], output: Path) -> None:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     from nnlab.cli import main
-    from nnlab.launch.grid import Study
+    from nnlab.sweep.grid import Study
 
     Study._write_studies = lambda self: None  # type: ignore[method-assign]  # it has tests of its own
     code = main(["train", "-m", "--config-dir", str(place / "configs"), *arguments])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from nnlab.config.expansion import expand
+from nnlab.cli.expansion import expand
+from nnlab.config.naming import LONGEST, UNSAFE, run_name
 from nnlab.errors import UserError
-from nnlab.sweep.naming import LONGEST, UNSAFE, run_name
 
 NAMES = [
     (["seed=1", "optimizer=sgd"], "optimizer=sgd,seed=1"),

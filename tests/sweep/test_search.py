@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnlab.cli import main
-from nnlab.config.expansion import concatenated
-from nnlab.config.search_space import search_plan
+from nnlab.cli.expansion import concatenated
+from nnlab.cli.ranges import search_plan
 from nnlab.errors import UserError
 from nnlab.sweep.search import Search, SearchSettings
 from nnlab.sweep.search_space import Choice, Interval, sobol_point

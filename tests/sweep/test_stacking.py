@@ -9,11 +9,10 @@ import pytest
 from hydra.core.plugins import Plugins
 from hydra.types import RunMode
 
-from nnlab.cli import main
-from nnlab.config import compose
-from nnlab.config.composition import hydra_for
-from nnlab.config.jobs import Jobs
-from nnlab.launch.stacking import stacking_key
+from nnlab.cli import compose, main
+from nnlab.cli.composition import hydra_for
+from nnlab.cli.templates import Jobs
+from nnlab.sweep.stacking import stacking_key
 
 STACK = [
     ([], ["seed=1"]),

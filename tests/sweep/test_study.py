@@ -18,13 +18,13 @@ from scipy import stats
 from nnlab.cli import main
 from nnlab.commands import study as command
 from nnlab.errors import UserError
-from nnlab.sweep.study import HIGHER_IS_BETTER, Study, canonical
-from nnlab.sweep.study_axes import Axis, study_axes, study_pairs, tied
-from nnlab.sweep.study_comparison import compare, holm, student_tail
-from nnlab.sweep.study_curves import over_seeds, read_curves, write_curves
-from nnlab.sweep.study_proposal import next_values, propose
-from nnlab.sweep.study_reading import read_study
-from nnlab.sweep.study_tables import csv_text, markdown, terminal
+from nnlab.study.axes import Axis, study_axes, study_pairs, tied
+from nnlab.study.compare import compare, holm, student_tail
+from nnlab.study.curves import over_seeds, read_curves, write_curves
+from nnlab.study.model import HIGHER_IS_BETTER, Study, canonical
+from nnlab.study.propose import next_values, propose
+from nnlab.study.read import read_study
+from nnlab.study.tables import csv_text, markdown, terminal
 from nnlab.training.best import HIGHER_IS_BETTER as TRAINED
 
 

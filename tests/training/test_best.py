@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nnlab.build import build_trainer
-from nnlab.config import compose
+from nnlab.cli import compose
+from nnlab.config.build import build_trainer
 from nnlab.training import Trainer
 from nnlab.training.best import Best
 from nnlab.training.checkpoint import load_member_state, member_state

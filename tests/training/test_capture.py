@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nnlab.build import build_trainer
-from nnlab.config import compose
+from nnlab.cli import compose
+from nnlab.config.build import build_trainer
 from nnlab.regularizer.base import NoiseModule
 from nnlab.training.stack import Stack
 

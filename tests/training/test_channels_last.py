@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from nnlab.build import build_trainer
-from nnlab.config import compose
+from nnlab.cli import compose
+from nnlab.config.build import build_trainer
 from nnlab.training import Trainer
 
 SMALL = ["callbacks=[]", "data.limit=40", "trainer.precision=float64", "trainer.device=cpu"]

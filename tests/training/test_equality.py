@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from nnlab.build import build_trainer
-from nnlab.config import compose
+from nnlab.cli import compose
+from nnlab.config.build import build_trainer
 from nnlab.training import Callback, Trainer
 from nnlab.training.chain import Chain
 

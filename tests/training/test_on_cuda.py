@@ -12,7 +12,7 @@ from pretended import PretendedCuda
 from test_equality import CASES, configs
 from torch import Tensor
 
-from nnlab.build import build_trainer
+from nnlab.config.build import build_trainer
 from nnlab.training import Trainer
 from nnlab.training.recorded import RecordedSteps
 

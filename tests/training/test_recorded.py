@@ -15,8 +15,8 @@ from test_equality import CASES, CONV, TINY, Leaving, configs
 from torch import nn
 
 from nnlab import randomness
-from nnlab.build import build_trainer
-from nnlab.launch.job_cost import member_cost, step_seconds
+from nnlab.config.build import build_trainer
+from nnlab.sweep.cost import member_cost, step_seconds
 from nnlab.training import Callback, Trainer
 from nnlab.training.recorded import RecordedSteps, is_recordable
 from nnlab.training.steps import Steps

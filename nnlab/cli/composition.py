@@ -1,0 +1,281 @@
+"""Compose configs with Hydra, and say in one sentence what is wrong with an override.
+
+Hydra's own compose loads its plugins and keeps one global state; `hydra_for` sets that state up for the time of a
+`with` block and puts back what was there, so that composing works inside a job, a notebook or another Hydra app.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import version
+from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from yaml import YAMLError
+
+from nnlab.cli import messages
+from nnlab.config import folder
+from nnlab.config.checking import check
+from nnlab.config.folder import primary
+from nnlab.config.replacement import drop_replaced_arguments
+from nnlab.errors import UserError, did_you_mean
+
+# What Hydra raises for mistakes of its users; a ValueError for a group override that is neither text nor a list.
+HYDRA_ERRORS = (HydraException, OmegaConfBaseException, YAMLError, ValueError)
+
+
+class Loader(ConfigLoaderImpl):  # type: ignore[misc]
+    """Hydra's loader with our sentences; it checks the jobs of a sweep, which Hydra composes before the first starts.
+
+    Args:
+        search_path: where the options are.
+        schema: the primary config whose keys are valid.
+    """
+
+    def __init__(self, search_path: Any, schema: str) -> None:
+        super().__init__(search_path)
+        self.schema = schema
+        self._compositions: dict[tuple[str, ...], DictConfig] = {}
+
+    def load_configuration(
+        self,
+        config_name: str | None,
+        overrides: list[str],
+        run_mode: Any,
+        from_shell: bool = True,
+        validate_sweep_overrides: bool = True,
+    ) -> DictConfig:
+        """Compose.
+
+        Raises:
+            UserError: an override, an option or a file is wrong.
+        """
+        further = (run_mode, from_shell, validate_sweep_overrides)
+        try:
+            with warnings.catch_warnings():  # our configs of other launchers have the names of their schemas
+                warnings.filterwarnings("ignore", "(?s).*is validated against ConfigStore schema with the same name")
+                config = super().load_configuration(config_name, self._replacing(overrides), *further)
+                config.hydra.overrides.task = _tasks(overrides)
+                return config
+        except UserError:
+            raise
+        except HYDRA_ERRORS as error:
+            first = self._first_options(overrides) if run_mode == RunMode.MULTIRUN else overrides
+            if first == overrides:
+                raise UserError(messages.explain(error, overrides, self.options, self.skeleton, run_mode)) from error
+        config = self.load_configuration(config_name, first, *further)
+        config.hydra.overrides.task = _tasks(overrides)
+        return config
+
+    def _first_options(self, overrides: Sequence[str]) -> list[str]:
+        """Overrides with the first option in place of several: keys may exist in the swept options only."""
+        entries = messages.parsed(overrides)
+        swept = [entry.is_discrete_sweep() and bool(self.options(entry.key_or_group)) for entry in entries]
+        return [
+            f"{entry.get_key_element()}={next(entry.sweep_string_iterator())}" if several else line
+            for entry, several, line in zip(entries, swept, overrides, strict=True)
+        ]
+
+    def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+        """Compose and check one job of a sweep; jobs with the same options share the composition, the costly part.
+
+        Raises:
+            UserError: an override, an option or a file is wrong.
+        """
+        entries = messages.parsed(sweep_overrides)
+        values = [each for each in entries if not self.repository.group_exists(each.key_or_group)]
+        options = [each.input_line for each in entries if each not in values]
+        key = (master_config.hydra.job.config_name, *master_config.hydra.overrides.hydra, *options)
+        if key not in self._compositions:
+            self._compositions[key] = super().load_sweep_config(master_config, options)
+        config = copy.deepcopy(self._compositions[key])
+        try:
+            self._apply_overrides_to_config(values, config)
+        except HYDRA_ERRORS as error:
+            sentence = messages.explain(error, sweep_overrides, self.options, self.skeleton, RunMode.RUN)
+            raise UserError(sentence) from error
+        config.hydra.overrides.task = sweep_overrides
+        names = config.hydra.job.config.override_dirname
+        config.hydra.job.override_dirname = get_overrides_dirname(
+            entries, names.exclude_keys, names.item_sep, names.kv_sep
+        )
+        OmegaConf.copy_cache(master_config, config)
+        checked_job(config, self.schema)
+        return config
+
+    def _replacing(self, overrides: Sequence[str]) -> list[str]:
+        """Overrides with a whole component, `optimizer={_target_: ...}`, in Hydra's words: delete, and add.
+
+        Raises:
+            UserError: the group combines several components, which have names.
+        """
+        lines = []
+        for entry in messages.parsed(overrides):
+            key, line = entry.key_or_group, entry.input_line
+            changes = not (entry.is_delete() or entry.is_add() or entry.is_force_add())
+            value = entry.value() if changes and not entry.is_sweep_override() else None
+            if not (isinstance(value, dict) and "_target_" in value and self.options(key.replace(".", "/"))):
+                lines.append(line)
+            elif isinstance(primary(self.schema, folder.config_folder()).choices.get(key.replace(".", "/")), list):
+                raise UserError(f"`{key}` combines several components; name this one: `+{key}.NAME={{_target_: ...}}`")
+            else:
+                lines += [f"{key}=null" if "." in key else f"~{key}", f"++{line}"]
+        return lines
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What other processes need; they compose for themselves."""
+        return {**vars(self), "_compositions": {}}
+
+    def options(self, group: str) -> list[str]:
+        """Names of a group's options, empty if there is no such group."""
+        return list(self.get_group_options(group))
+
+    def skeleton(self, overrides: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+        """What there is to override: the config with only the overrides of `overrides`, and the groups by name."""
+        groups = [name for name in self._all_groups() if not name.startswith("hydra")]
+        for attempt in (list(overrides), []):
+            with contextlib.suppress(*HYDRA_ERRORS):
+                config = super().load_configuration(self.schema, attempt, RunMode.MULTIRUN)
+                return OmegaConf.to_container(config, resolve=False), groups
+        return dict(primary(self.schema, folder.config_folder()).values), groups
+
+    def _all_groups(self, parent: str = "") -> Iterator[str]:
+        for name in self.list_groups(parent):
+            path = f"{parent}/{name}" if parent else name
+            yield path
+            yield from self._all_groups(path)
+
+
+def _tasks(overrides: Sequence[str]) -> list[str]:
+    """The overrides that are not about Hydra itself."""
+    return [entry.input_line for entry in messages.parsed(overrides) if not entry.is_hydra_override()]
+
+
+@contextlib.contextmanager
+def hydra_for(command: str, config_dir: str | Path | None = None, *, checking: bool = True) -> Iterator[Any]:
+    """A Hydra object on nnlab's configs, with the user's own in `config_dir` taking precedence.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    version.setbase("1.3")
+    search_path = create_config_search_path(str(folder.config_folder()))
+    if config_dir is not None:
+        own = Path(config_dir).expanduser().resolve()
+        if not own.is_dir():
+            raise UserError(f"the config folder `{config_dir}` does not exist")
+        search_path.prepend("command-line", f"file://{own}", SearchPathQuery("main", None))
+    before, config_before = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
+    GlobalHydra.instance().clear()
+    try:
+        loader = Loader(search_path, command) if checking else ConfigLoaderImpl(search_path)
+        hydra = Hydra(command, loader)
+        GlobalHydra.instance().initialize(hydra)
+        yield hydra
+    finally:
+        GlobalHydra.instance().hydra, HydraConfig.instance().cfg = before, config_before
+
+
+def checked_job(config: DictConfig, schema: str) -> dict[str, Any]:
+    """What `checked` gives for a config as Hydra composed it, before it runs as a job."""
+    before = HydraConfig.instance().cfg
+    HydraConfig.instance().set_config(config)  # for references such as ${hydra:job.name}
+    try:
+        return checked(config, config.hydra, schema)
+    finally:
+        HydraConfig.instance().cfg = before
+        OmegaConf.set_readonly(config.hydra, False)
+
+
+def checked(config: DictConfig, hydra: Any, schema: str) -> dict[str, Any]:
+    """The plain, resolved and checked config of a job, given Hydra's own section.
+
+    Raises:
+        UserError: a value is wrong, missing, or refers to a key that does not exist.
+    """
+    content = plain(OmegaConf.masked_copy(config, [key for key in config if key != "hydra"]))
+    known = primary(schema, folder.config_folder())
+    for section in known.sections().difference(known.required()):
+        content.setdefault(section, {})  # Hydra leaves out the section of an empty list of options
+    folders = [Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"]
+    choices = OmegaConf.to_container(hydra.runtime.choices)
+    overrides = task_overrides(hydra)
+    drop_replaced_arguments(content, overrides)
+    check(content, overrides, config_name=schema, choices=choices, folders=folders)
+    return content
+
+
+def task_overrides(hydra: Any) -> list[str]:
+    """The overrides that led to a composed config, as they were written."""
+    return OmegaConf.to_container(hydra.overrides.task, resolve=False)  # type: ignore[no-any-return]
+
+
+def user_folder() -> str | None:
+    """The folder that `--config-dir` named, while a job runs; None where there is none."""
+    if not HydraConfig.initialized():
+        return None
+    sources = HydraConfig.get().runtime.config_sources
+    return next((str(source.path) for source in sources if source.provider == "command-line"), None)
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """A config as dictionaries and lists, with all references resolved.
+
+    Raises:
+        UserError: a value is missing, or refers to a key that does not exist.
+    """
+    try:
+        return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[no-any-return]
+    except MissingMandatoryValue as error:
+        raise UserError(f"`{error.full_key}` has no value; add `{error.full_key}=...`") from error
+    except OmegaConfBaseException as error:
+        raise UserError(f"`{error.full_key}` cannot be resolved: {messages.first_line(error)}") from error
+
+
+def compose(overrides: Sequence[str], config_name: str, config_dir: str | Path | None) -> dict[str, Any]:
+    """The plain, resolved and checked config of a command; see `nnlab.cli.compose`."""
+    with hydra_for(config_name, config_dir) as hydra:
+        config = hydra.compose_config(config_name, list(overrides), RunMode.RUN, from_shell=False)
+        return checked_job(config, config_name)
+
+
+def resumed(run: str, overrides: Sequence[str], schema: str) -> DictConfig:
+    """The config that a run left behind, with further overrides applied; components cannot be exchanged.
+
+    Raises:
+        UserError: there is no such run, or an override is wrong.
+    """
+    file = Path(run).expanduser() / "config.yaml"
+    if not file.is_file():
+        others = [path.parent.name for path in file.parent.parent.glob("*/config.yaml")]
+        clause = did_you_mean(file.parent.name, others) if others else "a run's folder holds a config.yaml"
+        raise UserError(f"`resume={run}` is not the folder of a run; {clause}")
+    try:
+        config = OmegaConf.load(file)
+    except HYDRA_ERRORS as error:
+        raise UserError(messages.explain(error, [], lambda group: [], lambda _: ({}, []), RunMode.RUN)) from error
+    with hydra_for(schema) as hydra:
+        for override in messages.parsed(overrides):
+            key, line = override.key_or_group, override.input_line
+            if override.is_sweep_override() or override.is_delete():
+                raise UserError(f"`{line}` cannot go with `resume=`, which continues one run as it is")
+            if hydra.config_loader.options(key):
+                raise UserError(f"`{line}` cannot go with `resume=`, which continues a run with its own components")
+            if not override.is_add() and not messages.exists(key, config):
+                raise UserError(messages.unknown_key(key, OmegaConf.to_container(config), []))
+            OmegaConf.update(config, key, override.value(), merge=True, force_add=True)
+    config.resume = str(file.parent)
+    return config

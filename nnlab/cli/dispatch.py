@@ -1,0 +1,135 @@
+"""The command line: `nnlab COMMAND ...`; every command is imported when it is used."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from nnlab import __version__
+from nnlab.errors import UserError, did_you_mean
+
+
+class Command(NamedTuple):
+    """A command of one line of help; the function `main` of the module `nnlab.commands.<command>` is behind it.
+
+    That takes the arguments (a list of text) and returns an exit code or nothing. For a Hydra application it is a task
+    instead: it takes a plain config and the overrides, and returns a result.
+
+    Attributes:
+        help: what it does.
+        hydra: whether it is a Hydra application, with the primary config `configs/<command>.yaml`.
+        job: the task of one job of a sweep, `module:function`, where that is another one.
+    """
+
+    help: str
+    hydra: bool = False
+    job: str | None = None
+
+
+COMMANDS = {
+    "train": Command(
+        "train one network, an ensemble, or with -m a grid of them", hydra=True, job="nnlab.sweep.jobs:run_job"
+    ),
+    "recipe": Command("walk the seven steps to a tuned network", hydra=True),
+    "board": Command("open TensorBoard on the right page: nnlab board [RUN or STUDY]"),
+    "plot": Command("draw the figures of runs as PNG and SVG: nnlab plot RUN..."),
+    "evaluate": Command("measure a finished run again: nnlab evaluate RUN"),
+    "diagnose": Command("say in words what is wrong with a run: nnlab diagnose RUN"),
+    "study": Command("compare the runs of a study: nnlab study FOLDER"),
+    "reproduce": Command("train a run again and compare every number: nnlab reproduce RUN"),
+    "list": Command("show the config groups and their options: nnlab list [GROUP]"),
+    "graph": Command("draw a computation graph with values and error signals"),
+    "experiment": Command("run a claim of the lecture: nnlab experiment list | CLAIM"),
+}
+
+HELP = """\
+Train neural networks the way a good lecture teaches it.
+
+Usage: nnlab COMMAND [ARGUMENTS]
+
+{commands}
+
+Examples:
+  nnlab train                                       the default: an MLP on the digits
+  nnlab train optimizer=momentum trainer.epochs=5   other options and values
+  nnlab train -m optimizer=adam,sgd seed=0,1,2      a grid of six networks
+  nnlab train --help                                every group, option and value
+  nnlab train --cfg job                             the config, without running it
+  nnlab train --config-dir DIR                      with options of your own
+
+Tab completion of commands, groups, options and keys, for this shell and, in its start-up file, for all:
+  bash, zsh:  eval "$(nnlab -sc install=bash)"
+  fish:       nnlab -sc install=fish | source
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command, and return the exit code: 2 for the user's mistake, else what the command says."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(words)
+    except UserError as error:
+        name = words[0] if words and words[0] in COMMANDS else ""
+        print("\n".join(f"nnlab {name}".rstrip() + f": {line}" for line in str(error).splitlines()), file=sys.stderr)
+        return int(getattr(error, "exit_code", 2))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _dispatch(words: list[str]) -> int:
+    """Find the command, or answer what needs none."""
+    if not words or words[0] in ("-h", "--help", "help"):
+        width = max(map(len, COMMANDS))
+        lines = (f"  {name:{width}}  {command.help}" for name, command in COMMANDS.items())
+        print(HELP.format(commands="\n".join(lines)), end="")
+        return 0
+    if words[0] == "--version":
+        print(f"nnlab {__version__}")
+        return 0
+    if {"-sc", "--shell-completion"}.intersection(words[:2]):
+        return _complete(words[-1])
+    if words[0] not in COMMANDS:
+        raise UserError(f"there is no command `{words[0]}`; {did_you_mean(words[0], COMMANDS)}")
+    command, target = COMMANDS[words[0]], f"nnlab.commands.{words[0]}:main"
+    if command.hydra:
+        from nnlab.cli.application import run
+
+        return run(words[0], Task(target, command.job), words[1:])
+    return int(_function(target)(words[1:]) or 0)
+
+
+def _function(target: str) -> Any:
+    """The function at `module:function`."""
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+class Task:
+    """The task of a Hydra application, imported when its first job starts; picklable, for jobs in other processes."""
+
+    def __init__(self, target: str, job_target: str | None = None) -> None:
+        self.target, self.job_target = target, job_target
+
+    def __call__(self, config: dict[str, Any], overrides: list[str]) -> Any:
+        """Run once and return the result."""
+        return _function(self.target)(config, overrides)
+
+    def job(self, config: dict[str, Any], overrides: list[str]) -> Any:
+        """Run one job of a sweep and return its result."""
+        return _function(self.job_target or self.target)(config, overrides)
+
+
+def _complete(shell_request: str) -> int:
+    """Answer a shell's completion script."""
+    from nnlab.cli.application import complete
+    from nnlab.config.folder import config_folder, groups
+
+    applications = {name: command.hydra for name, command in COMMANDS.items()}
+    complete(shell_request, applications, lambda: groups(config_folder()))
+    return 0

@@ -1,0 +1,127 @@
+"""The configs of a sweep's jobs, as plain dictionaries, composed once for all jobs that differ in plain values only.
+
+Composing with Hydra takes 10 to 90 ms. Two jobs whose overrides name the same options and set the same keys to plain
+values (numbers, texts, lists of them) have the same config except at these keys, as long as no key refers to another
+one. So the first such job is composed by Hydra, and the values of the others are set in a copy; all of them are
+checked.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from nnlab.cli import messages
+from nnlab.cli.composition import checked_job
+from nnlab.config.checking import check
+from nnlab.errors import UserError
+
+# Hydra reads these references in every job anew; one to the environment is the same for all jobs.
+REFERENCE = re.compile(r"\$\{(?!oc\.env:[^${}]*\})")
+
+
+class Template:
+    """The config of the first job of a kind.
+
+    Args:
+        config: as Hydra composed it.
+        schema: the primary config whose keys are valid.
+    """
+
+    def __init__(self, config: DictConfig, schema: str) -> None:
+        self.schema = schema
+        self.content = pickle.dumps(checked_job(config, schema))
+        own = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+        self.constant = not _refers(OmegaConf.to_container(own, resolve=False))
+        self.choices = OmegaConf.to_container(config.hydra.runtime.choices)
+        sources = config.hydra.runtime.config_sources
+        self.folders = [Path(source.path) for source in sources if source.schema == "file"]
+
+    def fill(self, values: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any] | None:
+        """The checked config with other values; None where they do not simply take the place of those before.
+
+        Raises:
+            UserError: a value is wrong.
+        """
+        content: dict[str, Any] = pickle.loads(self.content)
+        for path, value in values.items():
+            *parents, last = path.split(".")
+            node: Any = content
+            for part in parents:
+                node = node.get(part) if isinstance(node, dict) else None
+            if not isinstance(node, dict) or last not in node or isinstance(node[last], dict):
+                return None
+            node[last] = value
+        check(content, overrides, config_name=self.schema, choices=self.choices, folders=self.folders)
+        return content
+
+
+class Jobs:
+    """Composes the jobs of one sweep.
+
+    Args:
+        loader: nnlab's loader.
+        master: the sweep's own config.
+    """
+
+    def __init__(self, loader: Any, master: DictConfig) -> None:
+        self.loader, self.master = loader, master
+        self._templates: dict[tuple[str, ...], Template] = {}
+        self._parsed: dict[str, Any] = {}
+        self._groups: dict[str, bool] = {}
+
+    def compose(self, overrides: Sequence[str]) -> dict[str, Any]:
+        """The plain, resolved and checked config of a job.
+
+        Raises:
+            UserError: an override, an option or a file is wrong.
+        """
+        entries = [self._entry(line) for line in overrides]
+        plain = [each for each in entries if self._is_plain(each)]
+        values = {each.key_or_group: each.value() for each in plain}
+        kind = tuple(each.key_or_group if each.key_or_group in values else each.input_line for each in entries)
+        known = self._templates.get(kind)
+        if known is not None and known.constant and len(values) == len(plain):
+            content = known.fill(values, overrides)
+            if content is not None:
+                return content
+        composed = self.loader.load_sweep_config(self.master, list(overrides))
+        if known is None:
+            known = self._templates[kind] = Template(composed, self.loader.schema)
+            content = pickle.loads(known.content)
+            return content  # type: ignore[no-any-return]
+        return checked_job(composed, self.loader.schema)
+
+    def _entry(self, line: str) -> Any:
+        if line not in self._parsed:
+            [self._parsed[line]] = messages.parsed([line])
+        return self._parsed[line]
+
+    def _is_plain(self, entry: Any) -> bool:
+        """Whether an override sets an existing key to a value that refers to nothing."""
+        if entry.is_add() or entry.is_force_add() or entry.is_delete() or entry.package is not None:
+            return False
+        if entry.is_sweep_override():
+            raise UserError(f"`{entry.input_line}` is not a value but a range; a sweeper that can search must choose")
+        key = entry.key_or_group
+        if key not in self._groups:
+            self._groups[key] = "/" in key or bool(self.loader.options(key))
+        return not self._groups[key] and not _refers(entry.value()) and not _holds_mapping(entry.value())
+
+
+def _refers(value: Any) -> bool:
+    """Whether a value refers to another one anywhere inside."""
+    if isinstance(value, dict):
+        return any(map(_refers, value.values()))
+    if isinstance(value, list):
+        return any(map(_refers, value))
+    return isinstance(value, str) and ("???" in value or bool(REFERENCE.search(value)))
+
+
+def _holds_mapping(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and any(map(_holds_mapping, value)))

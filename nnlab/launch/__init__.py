@@ -1,1 +1,0 @@
-"""From checked configs to trained runs: single runs, grids, searches and the recipe's trials."""

@@ -1,0 +1,111 @@
+"""Continuing runs: the checkpoints to continue from, which of them go together, and with which configs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nnlab.config import difference, identity
+from nnlab.config.build import construct
+from nnlab.errors import UserError
+from nnlab.storage.claim import CLAIM
+from nnlab.training import Trainer, checkpoint
+from nnlab.training.run import read_config, read_result
+
+Config = Mapping[str, Any]
+State = dict[str, Any]
+
+LENGTH = ("`trainer.epochs`", "`trainer.steps`")  # the lines of a difference that say how long a run is
+
+
+def find_states(directories: Sequence[Path]) -> list[State | None]:
+    """The newest whole checkpoint of every run; where runs were saved one after another, those of the same step."""
+    states = [checkpoint.load_newest(directory / "checkpoints", mend=True) for directory in directories]
+    steps = {state["step"] for state in states if state is not None}
+    if len(steps) < 2:
+        return states
+    older = []
+    for directory, state in zip(directories, states, strict=True):
+        ahead = state is not None and state["step"] > min(steps)
+        other = checkpoint.load_step(directory / "checkpoints", min(steps)) if ahead else None
+        older.append(other or state)
+    return older if len({state["step"] for state in older if state}) == 1 else states
+
+
+def together(states: Sequence[State | None]) -> list[list[int]]:
+    """Positions of the runs that can continue in one population, because they are at the same step."""
+    groups: dict[int, list[int]] = {}
+    for position, state in enumerate(states):
+        groups.setdefault(state["step"] if state else 0, []).append(position)
+    return list(groups.values())
+
+
+def check_config(directory: Path, state: State | None, config: Config) -> None:
+    """Refuse a config that a run cannot continue with: it may become longer, but nothing else may change.
+
+    Raises:
+        UserError: something else differs, the schedule depends on the length, or there is nothing to continue from.
+    """
+    if state is None:
+        if is_finished(directory):
+            raise UserError(f"`{directory}` has ended and kept no checkpoint that can be read; start a new run")
+        return
+    changed = difference(state["config"], config)
+    others = [line for line in changed if not line.startswith(LENGTH)]
+    if others:
+        lines = "; ".join(others)
+        raise UserError(f"`{directory}` was trained with another config and cannot continue with this one: {lines}")
+    if changed and getattr(construct(config["scheduler"]), "depends_on_total", True):
+        name = config["scheduler"]["_target_"]
+        raise UserError(
+            f"`{directory}` cannot become longer: its schedule `{name}` depends on the length of the run, so that a "
+            "longer run would have been another one from the start; start a new run, with `scheduler=constant` or "
+            "another that does not"
+        )
+
+
+def check_length(directory: Path, trainer: Trainer, state: State) -> None:
+    """Refuse to make a run shorter than it already is."""
+    if state["step"] > trainer.total_steps:
+        raise UserError(f"`{directory}` has done {state['step']} steps already, more than {trainer.total_steps}")
+
+
+def announce(directory: Path, state: State | None, total: int) -> None:
+    """Say where a run continues, or that it begins again."""
+    if state is not None and state["step"] < total:
+        print(f"from step {state['step']} of {total}", flush=True)
+    elif state is None and (directory / "history.csv").exists():
+        print(
+            f"warning: `{directory}` has no checkpoint that can be read; training starts again from step 0",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def is_finished(directory: Path) -> bool:
+    """Whether a run has a result, of its present config."""
+    try:
+        result = read_result(directory)
+        return result is not None and result.get("identity") == identity(read_config(directory))
+    except UserError:  # damaged: to be written again
+        return False
+
+
+def is_abandoned(directory: Path) -> bool:
+    """Whether a process was killed that had just made this run directory, so that there is nothing in it yet."""
+    if (directory / "config.yaml").exists() or not (directory / CLAIM).exists():
+        return False
+    return all(path.name.startswith(".") or path.name == "checkpoints" for path in directory.iterdir())
+
+
+def overrides_of(directory: Path) -> list[str]:
+    """The overrides that a run was started with; none where they cannot be read."""
+    try:
+        found = yaml.safe_load((directory / "overrides.yaml").read_text())
+    except (OSError, ValueError, yaml.YAMLError):
+        return []
+    return [line for line in found if isinstance(line, str)] if isinstance(found, list) else []

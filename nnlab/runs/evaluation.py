@@ -1,0 +1,133 @@
+"""Measuring a finished run again, at its best weights: metrics, and the uncertainty over random masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from nnlab.errors import UserError, did_you_mean
+from nnlab.runs import one_by_one
+from nnlab.runs.loading import load_run, snapshot_evaluation
+from nnlab.statistics import uncertainty
+from nnlab.training.ensemble import ensemble_report
+from nnlab.training.evaluation import SPLITS
+from nnlab.training.monte_carlo import masked_predictions
+from nnlab.training.run import read_config
+from nnlab.validation import check
+
+
+@dataclass
+class Measurement:
+    """What `evaluate` found.
+
+    Attributes:
+        metrics: `loss` and the task's metrics on the split.
+        prediction: what the network, or the ensemble's average, predicts, (N, *).
+        targets: (N,) labels or (N, C) values.
+        names: of the classes or targets.
+    """
+
+    metrics: dict[str, float]
+    prediction: Tensor
+    targets: Tensor
+    names: tuple[str, ...]
+
+
+def evaluate(directory: str | Path, split: str = "test", member: int | None = None) -> Measurement:
+    """Evaluate a run's best weights on a split of its own data.
+
+    Args:
+        directory: the run.
+        split: `train`, `validation` or `test`.
+        member: one network of an ensemble, or one snapshot from the newest on, from 0; `None` averages all.
+
+    Raises:
+        UserError: `directory` is no run, or there is no such split or member.
+    """
+    if split not in SPLITS:
+        raise UserError(f"there is no split `{split}`; {did_you_mean(split, SPLITS)}")
+    read_config(Path(directory))
+    trainers = one_by_one.member_trainers(Path(directory)) or [load_run(Path(directory))]
+    found = snapshot_evaluation(trainers[0], split) or one_by_one.evaluation(trainers, split)
+    count = len(found.prediction)
+    _check_member(directory, member, count)
+    loss, data = trainers[0].loss, trainers[0].members[0].dataset
+    targets = getattr(data, split).targets
+    if member is None and count == 1:
+        member = 0
+    if member is not None:
+        metrics = {name: float(value[member]) for name, value in found.metrics.items()}
+        prediction = found.prediction[member]
+    else:
+        metrics = ensemble_report(loss, found, targets, range(count), data.target_std)["by_size"][-1]
+        prediction = loss.combine(found.prediction)
+    return Measurement(metrics, prediction.cpu(), targets.cpu(), data.target_names)
+
+
+def _check_member(directory: str | Path, member: int | None, count: int) -> None:
+    if member is not None and not 0 <= member < count:
+        raise UserError(f"`{directory}` has no member {member}; its members are 0 to {count - 1}")
+
+
+@dataclass
+class Uncertainty:
+    """What Monte-Carlo averaging over `samples` masks says about each example of a split.
+
+    Attributes:
+        mean: predictive probabilities (N, C).
+        entropy: of the mean, in nats (N,); the total uncertainty.
+        mutual_information: between class and mask, in nats (N,); the part that is due to the weights.
+        scaling: metrics of the ordinary pass with scaled weights.
+        by_samples: metrics of the average over the first 1, 2, 5, ... masks, by their number.
+    """
+
+    mean: Tensor
+    entropy: Tensor
+    mutual_information: Tensor
+    scaling: dict[str, float]
+    by_samples: dict[int, dict[str, float]]
+
+
+def monte_carlo(
+    directory: str | Path, split: str = "test", samples: int = 50, member: int | None = None
+) -> Uncertainty:
+    """Average a run's best network, or `member` of an ensemble, over random masks of dropout or DropConnect layers.
+
+    Raises:
+        UserError: the run has no such layers, predicts no probabilities, or is an ensemble without `member`.
+    """
+    check("samples", samples, "[1, inf)")
+    if split not in SPLITS:
+        raise UserError(f"there is no split `{split}`; {did_you_mean(split, SPLITS)}")
+    read_config(Path(directory))
+    trainers = one_by_one.member_trainers(Path(directory)) or [load_run(Path(directory))]
+    if not trainers[0].stack.noise:
+        raise UserError(f"`{directory}` has no dropout or DropConnect layers to average over")
+    places = [(each, row) for each in trainers for row in range(len(each.members))]
+    _check_member(directory, member, len(places))
+    if member is None and len(places) > 1:
+        raise UserError(f"`{directory}` is an ensemble; choose the network to average over masks with `member=0`, ...")
+    trainer, row = places[member or 0]
+    stack, loss = trainer.stack, trainer.loss
+    data = getattr(trainer.members[row].dataset, split)
+    if data.targets.is_floating_point() or not loss.probabilistic:
+        raise UserError(f"loss `{loss.option()}` predicts no class probabilities whose uncertainty could be measured")
+    for name in stack.noise:
+        stack.network.get_submodule(name).samples = 0  # the ordinary pass, for comparison
+    buffers = {name: value[row] for name, value in trainer.best.buffers.items()}
+    predictions = masked_predictions(stack, trainer.best.theta[row], buffers, data.inputs, samples)
+    counts = sorted({count for count in (1, 2, 5, 10, 20, 50, 100, 200, 500) if count < samples} | {samples})
+    mean = predictions.mean(0)
+    return Uncertainty(
+        mean=mean.cpu(),
+        entropy=uncertainty.predictive_entropy(predictions).cpu(),
+        mutual_information=uncertainty.mutual_information(predictions).cpu(),
+        scaling={n: float(v[row]) for n, v in trainer.final_evaluations()[split].metrics.items() if n != "loss"},
+        by_samples={k: _numbers(loss.metrics(predictions[:k].mean(0), data.targets)) for k in counts},
+    )
+
+
+def _numbers(metrics: dict[str, Tensor]) -> dict[str, float]:
+    return {name: float(value) for name, value in metrics.items()}

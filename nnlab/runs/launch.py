@@ -1,0 +1,252 @@
+"""Train what configs describe: claim the run directories, continue what is unfinished, train, write the results."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import functools
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import nnlab
+from nnlab.callbacks.diagnosis import findings_of
+from nnlab.config import identity
+from nnlab.config.build import build_trainer
+from nnlab.errors import UserError
+from nnlab.runs import continuation, one_by_one
+from nnlab.runs.cautions import caution
+from nnlab.runs.result import Result
+from nnlab.storage.claim import CLAIM, claimed, try_claim
+from nnlab.storage.files import WriteError, explained, make_folder
+from nnlab.training import Run, Trainer, checkpoint
+from nnlab.training.final import final_metrics
+from nnlab.training.run import read_config
+from nnlab.training.signals import Signals, graceful
+
+_THREADS = torch.get_num_threads()
+
+
+def train(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> Result:
+    """Train one run: continue the newest unfinished run of this identity, or start a new one.
+
+    Raises:
+        UserError: something in the config, the data or the output folder is not as it must be.
+    """
+    key = identity(config)
+    folder = Path(config["output_dir"]) / config["name"]
+    with contextlib.ExitStack() as stack:
+        if config.get("resume"):
+            directory = Path(config["resume"])
+            stack.enter_context(claimed(directory))
+            print(f"continuing {directory}", flush=True)
+            config = {**config, "resume": None}
+            overrides = list(dict.fromkeys([*continuation.overrides_of(directory), *overrides]))
+        else:
+            directory = stack.enter_context(unfinished_or_new(folder, key))
+        return train_runs([config], [directory], [list(overrides)])[0]
+
+
+def train_runs(
+    configs: Sequence[Mapping[str, Any]], directories: Sequence[Path], overrides: Sequence[Sequence[str]]
+) -> list[Result]:
+    """Train runs that can be stacked as one population, each into its claimed directory.
+
+    Those that have a checkpoint continue from it; runs at different steps are trained one group after another.
+    """
+    if len(configs) == 1 and one_by_one.needed(configs[0]):
+        return [one_by_one.train(configs[0], directories[0], overrides[0], train_runs)]
+    with graceful() as signals:
+        states = continuation.find_states(directories)
+        results: dict[int, Result] = {}
+        for group in continuation.together(states):
+            runs = [Run(directories[i], [0], configs[i], overrides[i], identity(configs[i])) for i in group]
+            results |= zip(group, _train_together(runs, [states[i] for i in group], signals), strict=True)
+            if signals.received:
+                break
+        stopped = [Result(each, "interrupted", {}, signals=tuple(signals.received)) for each in directories]
+        return [results.get(i, stopped[i]) for i in range(len(directories))]
+
+
+def _train_together(runs: Sequence[Run], states: Sequence[continuation.State | None], signals: Signals) -> list[Result]:
+    for run, state in zip(runs, states, strict=True):
+        continuation.check_config(run.directory, state, run.config)
+        run.offsets = state["files"] if state else {}
+        for stale in run.directory.glob("events.out.tfevents.*") if state is None else ():
+            stale.unlink()  # of an attempt that died before its first checkpoint
+    trainer = prepare([run.config for run in runs], runs)
+    caution(trainer, runs)
+    for run, state in zip(runs, states, strict=True):
+        continuation.announce(run.directory, state, trainer.total_steps)
+        if state is not None:
+            continuation.check_length(run.directory, trainer, state)
+        run.create(environment(run.config, trainer, run.identity))
+    known = [state for state in states if state is not None]
+    if known:
+        checkpoint.resume(trainer, known)
+    signals.trainer = trainer
+    try:
+        trainer.fit()
+        results = [finish(trainer, run, signals.received) for run in runs]
+    except BaseException:
+        for run in runs:
+            with contextlib.suppress(WriteError):  # the first error is the one to tell
+                run.close()
+        raise
+    signals.trainer = None
+    return results
+
+
+def prepare(configs: Sequence[Mapping[str, Any]], runs: Sequence[Run]) -> Trainer:
+    """Set torch up as the runs' settings ask for, and build their trainer."""
+    settings = configs[0]["trainer"]
+    if settings["precision"] == "tf32":
+        torch.set_float32_matmul_precision("high")
+    # Only where it changes something: the call loads torch's compiler, which takes a second.
+    if bool(settings["deterministic"]) != torch.are_deterministic_algorithms_enabled():
+        torch.use_deterministic_algorithms(bool(settings["deterministic"]))
+    trainer = build_trainer(configs, runs)
+    torch.set_num_threads(settings["threads"] or suitable_threads(trainer))
+    return trainer
+
+
+def finish(trainer: Trainer, run: Run, signals: Sequence[int]) -> Result:
+    """Evaluate a run at its best weights and write how it ended."""
+    status = _status([trainer.statuses[member] for member in run.members])
+    metrics, ensemble = ({}, None) if status == "interrupted" else final_metrics(trainer, run.members)
+    best = [trainer.best.steps[member] for member in run.members]
+    reasons = "; ".join(dict.fromkeys(trainer.reasons[m] for m in run.members if trainer.reasons[m]))
+    result = Result(
+        directory=run.directory,
+        status=status,
+        metrics=metrics,
+        best_step=best[0] if len(best) == 1 else max(best),
+        steps=max(trainer.ended_at[member] for member in run.members),
+        seconds=round(trainer.seconds, 3),
+        reason=reasons,
+        identity=run.identity,
+        ensemble=ensemble,
+        diagnosis=() if status == "interrupted" else findings_of(trainer.callbacks, list(run.members)),
+        signals=tuple(signals),
+        trainer=trainer,
+    )
+    if status != "interrupted":
+        names = ("status", "metrics", "best_step", "steps", "seconds", "reason", "identity")
+        content = {name: getattr(result, name) for name in names} | {"diagnosis": list(result.diagnosis)}
+        run.finish(content | ({"ensemble": ensemble} if ensemble else {}))
+    run.close()
+    return result
+
+
+def _status(statuses: Sequence[str]) -> str:
+    """An ensemble has completed when any of its members has."""
+    for status in ("interrupted", "completed"):
+        if status in statuses:
+            return status
+    return statuses[0]
+
+
+SMALL_STEP = 8e7  # multiply-adds below which a second thread costs more than it gives
+
+
+def suitable_threads(trainer: Trainer) -> int:
+    """One thread for small steps, otherwise the number that torch was started with.
+
+    A step takes about three multiply-adds for every parameter and example (convolutions more). On a machine whose
+    cores are busy, threads that wait for each other make small steps many times slower.
+    """
+    population = trainer.population
+    convolutional = any(len(slot.shape) > 2 for slot in trainer.stack.layout.slots)
+    cost = 3 * population.stack.theta.numel() * population.batches.batch_size
+    return 1 if cost < SMALL_STEP and not convolutional else _THREADS
+
+
+def environment(config: Mapping[str, Any], trainer: Trainer, key: str) -> dict[str, Any]:
+    """What a number depends on besides the config."""
+    return {
+        "nnlab": nnlab.__version__,
+        "commit": commit(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "device": str(trainer.device),
+        "device_name": torch.cuda.get_device_name(trainer.device)
+        if trainer.device.type == "cuda"
+        else platform.machine(),
+        "threads": torch.get_num_threads(),
+        "population": len(trainer.members),
+        "seed": config["seed"],
+        "identity": key,
+    }
+
+
+@functools.cache
+def commit() -> str | None:
+    """The commit of the checkout that nnlab runs from, if it is one."""
+    root = Path(nnlab.__file__).parents[1]
+    if not (root / ".git").exists():
+        return None
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
+    return None
+
+
+@contextlib.contextmanager
+def unfinished_or_new(folder: Path, key: str) -> Iterator[Path]:
+    """Claim the newest run under `folder` with this identity that has not ended, or a new directory."""
+    present = sorted(folder.glob("*/"), reverse=True) if folder.is_dir() else []
+    mine = [each for each in present if _identity_of(each) == key and not continuation.is_finished(each)]
+    for directory in (*mine, *filter(continuation.is_abandoned, present)):
+        file = try_claim(directory)
+        if file is not None:
+            with file:
+                if directory in mine:
+                    print(f"continuing {directory}", flush=True)
+                yield directory
+            return
+    make_folder(folder)
+    stamp = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    for attempt in range(1000):
+        directory = folder / (stamp if attempt == 0 else f"{stamp}-{attempt}")
+        try:
+            with explained(directory):
+                os.mkdir(directory)
+        except UserError as error:
+            if isinstance(error.__cause__, FileExistsError):
+                continue
+            raise
+        with claimed(directory):
+            try:
+                yield directory
+            except UserError:
+                _remove_unused(directory)
+                raise
+        return
+
+
+def _remove_unused(directory: Path) -> None:
+    """Leave nothing of a run that was refused before it began."""
+    if os.listdir(directory) == [CLAIM]:
+        (directory / CLAIM).unlink()
+        directory.rmdir()
+        with contextlib.suppress(OSError):  # other runs are there
+            directory.parent.rmdir()
+
+
+def _identity_of(directory: Path) -> str | None:
+    """The identity of a run: what it noted when it began, which is quicker to read than its config."""
+    try:
+        noted: str | None = json.loads((directory / "environment.json").read_text()).get("identity")
+        return noted
+    except (OSError, ValueError, AttributeError):
+        pass
+    try:
+        return identity(read_config(directory))
+    except UserError:
+        return None

@@ -1,0 +1,70 @@
+"""What `nnlab train` prints at the end of a run."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from nnlab.runs.advice import advice
+from nnlab.runs.continuation import overrides_of
+from nnlab.runs.result import Result
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def print_summary(result: Result) -> None:
+    """Metrics at the best weights, time, where the run is, how to look at it, and what is wrong, if anything is."""
+    from rich.console import Console
+
+    shown = result.metrics["test"]
+    names = [name for name in shown if name != "nll" or not math.isclose(shown["nll"], shown["loss"], rel_tol=1e-4)]
+    table = metrics_table("", names, f"best weights (step {result.best_step} of {result.steps})")
+    for split, metrics in result.metrics.items():
+        table.add_row(split, *(number(metrics[name]) for name in names))
+    console = Console()
+    console.print(table)
+    if result.ensemble:
+        console.print(ensemble_table(result.ensemble["test"]))
+    reason = result.reason.removeprefix(f"{result.status} ")
+    print(f"{result.status} in {result.seconds:.1f} s" + (f": {reason}" if reason else ""))
+    print(f"run:  {result.directory}")
+    print(f"look: nnlab board {shlex.quote(str(result.directory))}")
+    for line in advice(result.diagnosis, overrides_of(result.directory), result.directory):
+        print(line)
+
+
+def metrics_table(first: str, names: Sequence[str], title: str) -> Table:
+    """An empty table with a column for each metric, numbers below one another."""
+    from rich.table import Table
+
+    table = Table(first, title=title, title_justify="left")
+    for name in names:
+        table.add_column(name, justify="right")
+    return table
+
+
+def number(value: float) -> str:
+    """Four decimals of small numbers, two of large ones, and the power of ten of huge ones.
+
+    >>> number(0.98765), number(61.5789), number(7.77e24)
+    ('0.9877', '61.58', '7.77e+24')
+    """
+    size = abs(value)
+    return f"{value:.4f}" if size < 10 else f"{value:.2f}" if size < 1e6 else f"{value:.3g}"
+
+
+def ensemble_table(report: Mapping[str, Any]) -> Table:
+    """Test metrics of the average of 1, 2, ..., M members, beside those of the members alone."""
+    names = [name for name in report["mean"] if name != "loss" or "nll" not in report["mean"]]
+    title = "ensemble, on the test split" + (f" (majority vote: {report['vote']:.4f})" if "vote" in report else "")
+    table = metrics_table("averaged", names, title)
+    for size, metrics in enumerate(report["by_size"], start=1):
+        table.add_row(str(size), *(number(metrics[name]) for name in names))
+    table.add_row("alone", *(number(report["mean"][name]) for name in names))
+    table.add_row("", *(f"± {number(report['std'][name])}" for name in names), end_section=True)
+    gain = ((report["by_size"][-1][name] - report["mean"][name]) for name in names)
+    table.add_row("gain", *(f"{value:+.4f}" for value in gain))
+    return table

@@ -1,0 +1,1 @@
+"""A run's files: how they are written, claimed, named and read; the only room that knows."""

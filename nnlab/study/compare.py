@@ -1,0 +1,132 @@
+"""Which differences between configurations exceed what the seed alone does.
+
+Two configurations that ran with the same seeds are compared seed by seed: with differences d_i of n seeds,
+
+    t = mean(d) / (std(d) / sqrt(n)),    n - 1 degrees of freedom
+
+(Student 1908, "The probable error of a mean"); otherwise by their means and variances (Welch 1947). Of several
+comparisons the probabilities are corrected (Holm 1979). The best of many configurations is also the luckiest, so that
+"not told apart from the best" is the safe reading, and a difference that exceeds the spread is worth a repetition.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nnlab.study.model import Configuration, Study
+
+LEVEL = 0.05  # probability below which a difference counts as more than the spread of the seeds
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The first configuration against the second.
+
+    Attributes:
+        difference: mean of the first minus that of the second, over common seeds where there are two or more.
+        paired: whether it was taken seed by seed.
+        seeds: number of pairs, or the smaller number of runs.
+        probability: of a difference at least as large from the seeds alone; None with fewer than two runs each.
+    """
+
+    first: Configuration
+    second: Configuration
+    difference: float
+    paired: bool
+    seeds: int
+    probability: float | None
+
+    @property
+    def exceeds(self) -> bool | None:
+        """Whether the difference is more than the spread of the seeds; None where that cannot be said."""
+        return None if self.probability is None else self.probability < LEVEL
+
+    @property
+    def verdict(self) -> str:
+        """The answer in words."""
+        if self.exceeds is None:
+            return "one seed"
+        return f"{'real' if self.exceeds else 'within spread'} (p = {self.probability:.2g})"
+
+
+def compare(first: Configuration, second: Configuration, tag: str) -> Comparison:
+    """Compare two configurations by a metric."""
+    a, b = first.results(tag), second.results(tag)
+    common = [key for key in a if key in b]
+    if len(common) > 1:
+        differences = [a[key] - b[key] for key in common]
+        return Comparison(first, second, statistics.fmean(differences), True, len(common), _paired(differences))
+    difference = first.mean(tag) - second.mean(tag)
+    seeds = min(len(a), len(b))
+    probability = _welch(list(a.values()), list(b.values())) if seeds > 1 else None
+    return Comparison(first, second, difference, False, seeds, probability)
+
+
+def against_best(study: Study, others: Sequence[Configuration]) -> list[Comparison]:
+    """Compare each of several configurations with the best one, with corrected probabilities."""
+    found = [compare(each, study.best, study.metric) for each in others if each is not study.best]
+    known = [each.probability for each in found if each.probability is not None]
+    corrected = iter(holm(known))
+    return [
+        each
+        if each.probability is None
+        else Comparison(each.first, each.second, each.difference, each.paired, each.seeds, next(corrected))
+        for each in found
+    ]
+
+
+def holm(probabilities: Sequence[float]) -> list[float]:
+    """Probabilities corrected for their number, in the same order (Holm 1979).
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    order = sorted(range(len(probabilities)), key=probabilities.__getitem__)
+    corrected, largest = [0.0] * len(order), 0.0
+    for rank, position in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - rank) * probabilities[position]))
+        corrected[position] = largest
+    return corrected
+
+
+def _paired(differences: Sequence[float]) -> float:
+    count = len(differences)
+    mean, error = statistics.fmean(differences), statistics.stdev(differences) / math.sqrt(count)
+    return _two_sided(mean, error, count - 1)
+
+
+def _welch(first: Sequence[float], second: Sequence[float]) -> float:
+    a, b = statistics.variance(first) / len(first), statistics.variance(second) / len(second)
+    if a + b == 0:
+        return _two_sided(statistics.fmean(first) - statistics.fmean(second), 0.0, 1)
+    freedom = (a + b) ** 2 / (a**2 / (len(first) - 1) + b**2 / (len(second) - 1))
+    return _two_sided(statistics.fmean(first) - statistics.fmean(second), math.sqrt(a + b), freedom)
+
+
+def _two_sided(difference: float, error: float, freedom: float) -> float:
+    if difference == 0 or error == 0:
+        return float(difference == 0)
+    return student_tail(abs(difference) / error, freedom)
+
+
+def student_tail(t: float, freedom: float) -> float:
+    """Probability that |T| > t, for Student's distribution with `freedom` >= 1 degrees of freedom.
+
+    With t = sqrt(freedom) tan(a) the density is proportional to cos(a)^(freedom - 1), whose integral is taken by
+    Simpson's rule.
+
+    >>> round(student_tail(12.706, 1), 4), round(student_tail(2.776, 4), 4)
+    (0.05, 0.05)
+    """
+    start = math.atan(t / math.sqrt(freedom))
+    return _cosine_power(start, freedom - 1) / _cosine_power(0.0, freedom - 1)
+
+
+def _cosine_power(start: float, power: float, intervals: int = 512) -> float:
+    """Integral of cos(a)^power from `start` to pi/2; written in the distance from pi/2, where the tail is."""
+    width = (math.pi / 2 - start) / intervals
+    heights: list[float] = [math.sin(i * width) ** power for i in range(intervals + 1)]
+    return width / 3.0 * (heights[0] + heights[-1] + 4 * sum(heights[1:-1:2]) + 2 * sum(heights[2:-1:2]))

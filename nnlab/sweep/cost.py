@@ -1,0 +1,121 @@
+"""What a job will take, found by building its network and timing a few steps on its own data."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nnlab.config.build import build_trainer
+from nnlab.optimizer.base import FirstOrder
+from nnlab.sweep.grouping import Cost
+from nnlab.training import Trainer
+from nnlab.training.recorded import WARM_UP, RecordedSteps
+from nnlab.types import Dataset
+
+TIMED_STEPS = 4
+PASSES = 3  # forward values, error signals, and what an operation needs for a moment
+COPIES = 5  # of the parameters besides the optimizer's memory: themselves, gradient, best, and two in passing
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was found.
+
+    Attributes:
+        cost: of one member.
+        steps: updates of the whole run.
+        step_seconds: time of one step and member in a population; None where it was not or cannot be measured.
+        alone_seconds: the same of one network alone.
+    """
+
+    cost: Cost
+    steps: int
+    step_seconds: float | None = None
+    alone_seconds: float | None = None
+
+
+def measure(config: Mapping[str, Any], members: int = 0) -> Measured:
+    """Build one network, or `members` of the same to time a step; 0 times nothing.
+
+    Raises:
+        UserError: data, architecture and loss do not fit each other.
+    """
+    trainer = build_trainer([config])
+    cost = member_cost(trainer)
+    if not members:
+        return Measured(cost, trainer.total_steps)
+    alone = step_seconds(trainer)
+    stacked = step_seconds(build_trainer([config] * members)) if members > 1 else alone
+    return Measured(cost, trainer.total_steps, None if stacked is None else stacked / members, alone)
+
+
+def member_cost(trainer: Trainer) -> Cost:
+    """Memory and work of one member, from a trainer with one run."""
+    stack, data, batches = trainer.stack, trainer.members[0].dataset, trainer.population.batches
+    members = len(trainer.members)
+    item = stack.theta.element_size()
+    examples = batches.batch_size
+    activations = examples * PASSES * values_per_example(stack.member(0), data.train.inputs[:2])
+    rows = stack.theta.shape[1] * (COPIES + len(trainer.population.state))
+    inputs = 2 * examples * data.train.inputs[0].numel()
+    if isinstance(trainer.steps, RecordedSteps):  # has memory of its own, and compares a replay with the step
+        rows += 2 * stack.theta.shape[1] * (2 + len(trainer.population.state))
+        activations, inputs = 2 * activations, 3 * inputs
+    own = item * members * int(rows + activations + inputs)
+    return Cost(
+        parameters=stack.theta.shape[1] * members,
+        batch_size=examples,
+        bytes=own + PASSES * dataset_bytes(data),
+        shared_bytes=dataset_bytes(data),
+        device=trainer.device,
+    )
+
+
+def dataset_bytes(data: Dataset) -> int:
+    """Memory of a data set; members with their own seed have each their own split of it."""
+    splits = (data.train, data.validation, data.test)
+    return sum(tensor.numel() * tensor.element_size() for split in splits for tensor in (split.inputs, split.targets))
+
+
+def values_per_example(network: nn.Module, inputs: Tensor) -> int:
+    """Numbers that the modules of a network give out for one example."""
+    total = 0
+
+    def count(_module: nn.Module, _inputs: object, output: object) -> None:
+        nonlocal total
+        if isinstance(output, Tensor):
+            total += output.numel() // max(len(inputs), 1)
+
+    leaves = [module for module in network.modules() if not list(module.children())]
+    hooks = [module.register_forward_hook(count) for module in leaves]
+    try:
+        with torch.no_grad():
+            network(inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return total
+
+
+def step_seconds(trainer: Trainer) -> float | None:
+    """The shortest of a few steps of a trainer that is not needed afterwards; None where a step has no fixed cost."""
+    if not isinstance(trainer.population.optimizer, FirstOrder):
+        return None
+    trainer.schedule()
+    shortest = math.inf
+    recording = WARM_UP + 1 if isinstance(trainer.steps, RecordedSteps) else 0
+    for _ in range(recording + TIMED_STEPS):
+        started = time.perf_counter()
+        trainer.one_step()
+        if trainer.device.type == "cuda":
+            torch.cuda.synchronize(trainer.device)
+        shortest = min(shortest, time.perf_counter() - started)
+        if not trainer.active:  # all have diverged
+            break
+    return shortest

@@ -1,0 +1,65 @@
+"""Which configs can be trained as one population: those that differ only in what its members may differ in.
+
+Members may differ in their seed, in initialization and schedule altogether, in clipping, in label noise, and in the
+attributes that a component names in `per_member`. Everything else must be the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from nnlab.config.build import build_optimizer, construct, stackable
+from nnlab.training import Callback
+
+STUDY = ("name", "output_dir", "resume", "sweep")  # where a study is, not what is computed
+CLIPPING = ("clip_norm", "clip_value")
+
+
+def stacking_key(config: Mapping[str, Any]) -> tuple[str | None, str]:
+    """The key that is equal for configs that can be stacked; or None, and why this one cannot be.
+
+    Raises:
+        UserError: a component refuses its values.
+    """
+    optimizer = build_optimizer(config["optimizer"])
+    if not stackable(config):
+        return None, f"`{_name(config['optimizer'])}` cannot move several networks at once"
+    regularizers = construct(config["regularizer"] or {})
+    own_schedule = not any(isinstance(each, Callback) for each in regularizers.values())
+    same = {
+        key: value
+        for key, value in config.items()
+        if key not in (*STUDY, "seed", "data_seed", "initialization", "optimizer", "regularizer", "data", "trainer")
+        and not (key == "scheduler" and own_schedule)
+    }
+    same["trainer"] = {key: value for key, value in config["trainer"].items() if key not in CLIPPING}
+    same["optimizer"] = _fixed(optimizer)
+    same["regularizer"] = {name: _fixed(each) for name, each in regularizers.items()}
+    same["data"] = {key: value for key, value in config["data"].items() if key not in ("augmentation", "label_noise")}
+    augmentation = construct(config["data"].get("augmentation") or {})
+    same["augmentation"] = {name: _fixed(each) for name, each in augmentation.items()}
+    return json.dumps(same, sort_keys=True, default=repr), ""
+
+
+def _name(section: Mapping[str, Any]) -> str:
+    """The class that a section names."""
+    return str(section["_target_"]).rpartition(".")[2]
+
+
+def _fixed(component: Any) -> list[str]:
+    """What must be the same about a component: its class, its other attributes, and where noise is placed."""
+    own = getattr(component, "per_member", ())
+    lines = [
+        f"{name}={value!r}"
+        for name, value in getattr(component, "__dict__", {}).items()
+        if not name.startswith("_") and not (name in own and _is_number(value))
+    ]
+    placed = getattr(component, "input_p", None)  # dropout of the inputs is a layer only where it is more than zero
+    where = [] if placed is None or not _is_number(placed) else [f"input_p > 0: {placed > 0}"]
+    return [type(component).__qualname__, *lines, *where]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nnlab.backprop.examples import EXAMPLES
-from nnlab.cli import COMMANDS
+from nnlab.cli.dispatch import COMMANDS
 from nnlab.commands import experiment
 
 MAP = Path(__file__).parents[2] / "docs" / "lecture.md"

@@ -14,7 +14,8 @@ from nnlab.cli import compose, messages
 from nnlab.config import check, difference, identity
 from nnlab.config.checking import SUPPLIED
 from nnlab.config.folder import config_folder, description, groups, options
-from nnlab.config.schema import locate, signature
+from nnlab.config.lookup import locate
+from nnlab.config.schema import signature
 from nnlab.config.values import matches, words
 from nnlab.errors import UserError
 

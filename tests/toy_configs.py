@@ -9,13 +9,23 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from torch import nn
 
 from nnlab.config import folder
+from nnlab.data.base import Source
+from nnlab.data.preprocessing.base import Preprocessing
+from nnlab.optimizer.base import FirstOrder
+from nnlab.regularizer import Regularizer
+from nnlab.training import TrainerSettings
 from nnlab.validation import check as in_interval
 
 
-class Base:
+class Base(FirstOrder):
     """The class of the toy optimizers."""
+
+    def initial_state(self, theta: Any) -> Any: ...
+
+    def update(self, *arguments: Any) -> None: ...
 
 
 class Adam(Base):
@@ -37,36 +47,38 @@ class Sgd(Base):
         in_interval("momentum", momentum, "[0, 1)")
 
 
-class Mlp:
+class Mlp(nn.Module):
     def __init__(self, input_shape: tuple[int, ...], head: Any, activation: Any, widths: list[int]) -> None:
         raise AssertionError("checking must not build a network")
 
 
-class Digits:
+class Digits(Source):
     def __init__(self, limit: int | None = None) -> None:
         raise AssertionError("checking must not load data")
 
 
-class Standardize:
+class Standardize(Preprocessing):
     def __init__(self, eps: float = 1e-8) -> None: ...
 
 
-class WeightDecay:
+class WeightDecay(Regularizer):
     def __init__(self, strength: float = 0.0) -> None:
         in_interval("strength", strength, "[0, inf)")
 
 
-class Open:
+class Open(Base):
     def __init__(self, **options: Any) -> None: ...
 
 
-@dataclasses.dataclass
-class Settings:
+@dataclasses.dataclass(frozen=True)
+class Settings(TrainerSettings):
     epochs: float | None = 30
     batch_size: int | Literal["full"] = 32
     device: str = "auto"
     threads: int | None = None
     time_limit: float | None = None
+
+    def __post_init__(self) -> None: ...
 
 
 CONFIGS = {
@@ -208,4 +220,5 @@ def toy_configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = write_configs(tmp_path / "configs", CONFIGS)
     monkeypatch.setattr(folder, "config_folder", lambda: root)
     monkeypatch.delenv("NNLAB_DATA", raising=False)
+    monkeypatch.setenv("NNLAB_TRUST", "toy,toy_configs")
     return root

@@ -27,6 +27,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from yaml import YAMLError
 
 from nnlab.cli import messages
+from nnlab.cli.own_section import check_section
 from nnlab.config import folder
 from nnlab.config.checking import check
 from nnlab.config.folder import primary
@@ -68,6 +69,7 @@ class Loader(ConfigLoaderImpl):  # type: ignore[misc]
             with warnings.catch_warnings():  # our configs of other launchers have the names of their schemas
                 warnings.filterwarnings("ignore", "(?s).*is validated against ConfigStore schema with the same name")
                 config = super().load_configuration(config_name, self._replacing(overrides), *further)
+                check_section(config, overrides)
                 config.hydra.overrides.task = _tasks(overrides)
                 return config
         except UserError:

@@ -6,10 +6,13 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from nnlab import __version__
 from nnlab.errors import UserError, did_you_mean
+
+LONGEST = 4096  # characters of an argument that may be a path
 
 
 class Command(NamedTuple):
@@ -97,11 +100,26 @@ def _dispatch(words: list[str]) -> int:
     if words[0] not in COMMANDS:
         raise UserError(f"there is no command `{words[0]}`; {did_you_mean(words[0], COMMANDS)}")
     command, target = COMMANDS[words[0]], f"nnlab.commands.{words[0]}:main"
+    arguments = _trusting(words[1:])
     if command.hydra:
         from nnlab.cli.application import run
 
-        return run(words[0], Task(target, command.job), words[1:])
-    return int(_function(target)(words[1:]) or 0)
+        return run(words[0], Task(target, command.job), arguments)
+    return int(_function(target)(arguments) or 0)
+
+
+def _trusting(arguments: Sequence[str]) -> list[str]:
+    """The arguments without `trust=...`, after trusting that and what is typed; folders among them may be anybody's."""
+    from nnlab.config import trust
+
+    rest, names = trust.taken(arguments)
+    trust.grant(names)
+    trust.grant_typed(rest)
+    for word in rest:
+        folder = Path(word.partition("=")[2] or word)
+        if len(word) < LONGEST and folder.is_dir():
+            trust.reading(folder)
+    return rest
 
 
 def _function(target: str) -> Any:

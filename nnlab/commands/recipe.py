@@ -22,7 +22,7 @@ import yaml
 
 import nnlab
 from nnlab.config import config_folder, identity
-from nnlab.config.build import construct
+from nnlab.config.construct import construct
 from nnlab.config.folder import primary
 from nnlab.recipe import Changes, FinalRun, Recipe, RecipeSettings, StepReport
 from nnlab.recipe.best import write_experiment
@@ -86,7 +86,7 @@ def recipe(config: Mapping[str, Any], overrides: Sequence[str] = (), config_dir:
 def _walk(config: dict[str, Any], overrides: Sequence[str], config_dir: str | None, directory: Path) -> RecipeResult:
     write_whole(directory / "config.yaml", yaml.safe_dump(config, sort_keys=False))
     write_whole(directory / "environment.json", json.dumps({"identity": identity(config)}) + "\n")
-    settings: RecipeSettings = construct(config["recipe"])
+    settings: RecipeSettings = construct(config["recipe"], "recipe")
     trials = ConfigTrials(config, overrides, config_dir)
     view = make_view(
         {number: TITLES[number] for number in sorted({*settings.steps, *([8] if 7 in settings.steps else [])})}

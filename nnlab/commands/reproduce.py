@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nnlab.config.schema import locate
+from nnlab.config.lookup import locate
 from nnlab.device import resolve_device
 from nnlab.errors import UserError
 from nnlab.runs.launch import train_runs

@@ -20,7 +20,10 @@ from torch import nn
 
 from nnlab.callbacks import HistoryFile
 from nnlab.callbacks.pruning import Pruning
-from nnlab.config.schema import locate, placed
+from nnlab.config.construct import construct
+from nnlab.config.kinds import check_kind
+from nnlab.config.lookup import locate
+from nnlab.config.schema import DIRECTIVES, placed
 from nnlab.device import resolve_dtype
 from nnlab.errors import UserError
 from nnlab.initialization.base import Initialization
@@ -33,26 +36,6 @@ from nnlab.training.stack import check_outputs
 from nnlab.types import Dataset
 
 Config = Mapping[str, Any]
-
-
-def construct(section: Any, **supplied: Any) -> Any:
-    """Build what a section describes; sections inside it are built first. `_partial_: true` gives a factory.
-
-    Raises:
-        UserError: a value is out of its range, or does not fit the constructor.
-    """
-    if isinstance(section, Mapping) and "_target_" in section:
-        arguments = {k: construct(v) for k, v in section.items() if k not in ("_target_", "_partial_")}
-        target = locate(section["_target_"])
-        if section.get("_partial_"):
-            return functools.partial(target, **arguments, **supplied)
-        try:
-            return target(**arguments, **supplied)
-        except TypeError as error:
-            raise UserError(f"`{section['_target_']}` does not take these values: {error}") from error
-    if isinstance(section, Mapping):
-        return {key: construct(value) for key, value in section.items()}
-    return [construct(value) for value in section] if isinstance(section, list) else section
 
 
 def data_root(config: Config) -> Path:
@@ -72,7 +55,7 @@ def load_dataset(config: Config) -> Dataset:
     key = json.dumps([section, seed, str(data_root(config))], sort_keys=True)
     dataset = _datasets.get(key)
     if dataset is None:
-        dataset = construct(section).load(seed, data_root(config))
+        dataset = construct(section, "data").load(seed, data_root(config))
         _datasets[key] = dataset
     return dataset
 
@@ -83,7 +66,7 @@ def build_network(config: Config, dataset: Dataset, loss: Loss, seed: int) -> nn
     Raises:
         UserError: the architecture does not fit the data or the loss.
     """
-    activation = functools.partial(construct, config["activation"])
+    activation = functools.partial(construct, config["activation"], "activation")
     head = functools.partial(loss.head, target_size=dataset.target_size)
     parameters = inspect.signature(locate(config["architecture"]["_target_"])).parameters
     supplied = {"input_shape": dataset.input_shape, "head": head, "activation": activation}
@@ -91,14 +74,16 @@ def build_network(config: Config, dataset: Dataset, loss: Loss, seed: int) -> nn
         # Foreign networks draw from torch's global generator in their constructors.
         torch.manual_seed(derive_seed(seed, "constructor"))
         try:
-            network = construct(config["architecture"], **{k: v for k, v in supplied.items() if k in parameters})
+            network = construct(
+                config["architecture"], "architecture", **{k: v for k, v in supplied.items() if k in parameters}
+            )
         except UserError as error:
             mistake = placed(str(error), config["architecture"], "architecture")
             raise UserError(mistake.sentence if "." in mistake.path else str(error)) from error
     check_outputs(network, dataset.input_shape, loss.output_size(dataset.target_size))
-    initialization: Initialization = construct(config["initialization"])
+    initialization: Initialization = construct(config["initialization"], "initialization")
     initialization(network, getattr(activation(), "gain", 1.0), generator(seed, "initialization"))
-    for regularizer in construct(config["regularizer"]).values():
+    for regularizer in construct(config["regularizer"], "regularizer").values():
         if isinstance(regularizer, Noise):
             network = regularizer.apply(network)
     network.train()
@@ -107,18 +92,18 @@ def build_network(config: Config, dataset: Dataset, loss: Loss, seed: int) -> nn
 
 def build_optimizer(section: Config) -> Optimizer:
     """nnlab's optimizer, or a class of `torch.optim` behind the same interface."""
-    target: Any = locate(section["_target_"])
+    target: Any = check_kind(section["_target_"], "optimizer")
     if isinstance(target, type) and issubclass(target, Optimizer):
-        optimizer: Optimizer = construct(section)
+        optimizer: Optimizer = construct(section, "optimizer")
         return optimizer
     from nnlab.optimizer.torch_optimizer import from_torch
 
-    return from_torch(target, {k: construct(v) for k, v in section.items() if k != "_target_"})
+    return from_torch(target, {k: construct(v, None) for k, v in section.items() if k not in DIRECTIVES})
 
 
 def build_loss(config: Config, dataset: Dataset) -> Loss:
     """The loss, which must fit the data's task."""
-    loss: Loss = construct(config["loss"])
+    loss: Loss = construct(config["loss"], "loss")
     loss.check_fits(dataset.task)
     return loss
 
@@ -128,7 +113,7 @@ def build_members(config: Config) -> list[Member]:
     dataset = load_dataset(config)
     check_batch_size(config, dataset)
     loss = build_loss(config, dataset)
-    ensembles = [r for r in construct(config["regularizer"]).values() if isinstance(r, Ensemble)]
+    ensembles = [r for r in construct(config["regularizer"], "regularizer").values() if isinstance(r, Ensemble)]
     count = ensembles[0].members if ensembles else 1
     members = [build_member(config, dataset, loss, member_seed(config["seed"], i)) for i in range(count)]
     for member in members:
@@ -143,15 +128,15 @@ def member_seed(seed: int, position: int) -> int:
 
 def build_member(config: Config, dataset: Dataset, loss: Loss, seed: int) -> Member:
     """One network with its rules."""
-    regularizers = construct(config["regularizer"]).values()
-    augmentation = construct(config["data"].get("augmentation") or {})
+    regularizers = construct(config["regularizer"], "regularizer").values()
+    augmentation = construct(config["data"].get("augmentation") or {}, "data/augmentation")
     settings = config["trainer"]
     return Member(
         network=build_network(config, dataset, loss, seed),
         dataset=dataset,
         seed=seed,
         optimizer=build_optimizer(config["optimizer"]),
-        scheduler=construct(config["scheduler"]),
+        scheduler=construct(config["scheduler"], "scheduler"),
         penalties=[r for r in regularizers if isinstance(r, Penalty)],
         constraints=[r for r in regularizers if isinstance(r, Constraint)],
         augmentations=list(augmentation.values()),
@@ -172,8 +157,8 @@ def check_batch_size(config: Config, dataset: Dataset) -> None:
 
 def build_callbacks(config: Config) -> list[Callback]:
     """The callbacks: those that regularizers bring first, then the configured ones; checkpoints come last."""
-    regularizers = [r for r in construct(config["regularizer"]).values() if isinstance(r, Callback)]
-    configured = construct(config["callbacks"] or {})
+    regularizers = [r for r in construct(config["regularizer"], "regularizer").values() if isinstance(r, Callback)]
+    configured = construct(config["callbacks"] or {}, "callbacks")
     observers = [callback for name, callback in configured.items() if name != "checkpoint"]
     last = [configured[name] for name in ("checkpoint",) if name in configured]
     share = (config.get("sweep") or {}).get("prune")
@@ -183,7 +168,7 @@ def build_callbacks(config: Config) -> list[Callback]:
 
 def build_trainer(configs: Sequence[Config], runs: Sequence[Run] = ()) -> Trainer:
     """One trainer for runs whose configs differ only in what the members of a population may differ in."""
-    settings: TrainerSettings = construct(configs[0]["trainer"])
+    settings: TrainerSettings = construct(configs[0]["trainer"], "trainer")
     resolve_dtype(settings.precision)
     groups = [build_members(config) for config in configs]
     members = [member for group in groups for member in group]

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from nnlab.config import folder
+from nnlab.config.construct import range_mistakes
 from nnlab.config.folder import Primary, primary
-from nnlab.config.schema import Mistake, component_mistakes, range_mistakes, suggestion
+from nnlab.config.kinds import KINDS
+from nnlab.config.schema import Mistake, component_mistakes, suggestion
 from nnlab.config.values import matches, shown, words
 from nnlab.errors import UserError
 
@@ -77,7 +79,7 @@ def _plain(value: Any, default: Any, path: str) -> Iterator[Mistake]:
     """Mistakes in what the primary config itself states; its defaults say which keys and types are valid."""
     if isinstance(default, Mapping) and isinstance(value, Mapping):
         if "_target_" in value:
-            yield from component_mistakes(value, path)
+            yield from component_mistakes(value, path, path if path in KINDS else None)
             return
         for key in value:
             if key in default:
@@ -109,14 +111,14 @@ def _section(value: Any, path: str, group: str, known: Primary) -> Iterator[Mist
         return
     inner = known.subgroups(group)
     if "_target_" in value:
-        yield from component_mistakes(value, path, SUPPLIED.get(group.split("/")[0], ()), inner)
+        yield from component_mistakes(value, path, group, SUPPLIED.get(group.split("/")[0], ()), inner)
     elif value and group in known.required():
         yield Mistake(f"{path}._target_", f"`{path}._target_` is missing")
     for key, each in value.items():
         if key in inner:
             yield from _section(each, f"{path}.{key}", f"{group}/{key}", known)
         elif "_target_" not in value and isinstance(each, Mapping) and "_target_" in each:
-            yield from component_mistakes(each, f"{path}.{key}", SUPPLIED.get(group.split("/")[0], ()))
+            yield from component_mistakes(each, f"{path}.{key}", group, SUPPLIED.get(group.split("/")[0], ()))
         elif "_target_" not in value and each is not None:
             clause = suggestion(str(key), [name for name in value if name != key], f"{path}.")
             yield Mistake(f"{path}.{key}", f"unknown key `{path}.{key}`; {clause}")
@@ -131,8 +133,8 @@ def _ranges(config: Mapping[str, Any]) -> Iterator[Mistake]:
         for path, component in named.items():
             if isinstance(component, Mapping) and "_target_" in component:
                 supplied = SUPPLIED.get(group, ())
-                if not any(component_mistakes(component, path, supplied)):
-                    yield from range_mistakes(component, path)
+                if not any(component_mistakes(component, path, group, supplied)):
+                    yield from range_mistakes(component, path, group)
 
 
 class Origin:

@@ -9,15 +9,15 @@ from __future__ import annotations
 import builtins
 import difflib
 import functools
-import importlib
 import inspect
-import pkgutil
 import re
 import sys
 import typing
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from nnlab.config.kinds import check_kind
+from nnlab.config.lookup import locate
 from nnlab.config.values import matches, shown, words
 from nnlab.errors import UserError, did_you_mean
 
@@ -58,51 +58,6 @@ def suggestion(wrong: str, valid: Collection[str], prefix: str = "") -> str:
     return "valid: " + ", ".join(sorted(valid)) if valid else "no keys are valid here"
 
 
-def _module(target: str) -> tuple[Any, list[str]]:
-    """The longest importable module at the start of a dotted path, and the names that follow it.
-
-    Raises:
-        UserError: no module is there, or it needs a package that is not installed.
-    """
-    parts = target.split(".")
-    module: Any = None
-    for count in range(1, len(parts) + 1):
-        name = ".".join(parts[:count])
-        try:
-            module = importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            if error.name != name:
-                raise UserError(f"`{target}` needs the package `{error.name}`, which is not installed") from error
-            return module, parts[count - 1 :]
-    return module, []
-
-
-@functools.cache
-def locate(target: str) -> Callable[..., Any]:
-    """The class or function at a dotted path such as `nnlab.optimizer.Adam`.
-
-    Raises:
-        UserError: there is none; the sentence suggests the nearest name.
-    """
-    if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", target):
-        raise UserError(f"`{target}` is not the dotted path of a class, such as `nnlab.optimizer.Adam`")
-    found, names = _module(target)
-    if found is None:
-        raise UserError(f"there is no module `{names[0]}` for `{target}`; is it installed?")
-    place = target.split(".")[: -len(names)] if names else []
-    for name in names:
-        if not hasattr(found, name):
-            valid = {each for each in dir(found) if not each.startswith("_")}
-            valid |= {module.name for module in pkgutil.iter_modules(getattr(found, "__path__", []))}
-            near = difflib.get_close_matches(name, sorted(valid), n=1, cutoff=0.6)
-            hint = f"; did you mean `{'.'.join([*place, near[0]])}`?" if near else ""
-            raise UserError(f"`{'.'.join(place)}` has no `{name}`{hint}")
-        found, place = getattr(found, name), [*place, name]
-    if not callable(found):
-        raise UserError(f"`{target}` is neither a class nor a function")
-    return typing.cast(Callable[..., Any], found)
-
-
 class _Names(dict[str, Any]):
     """Names that annotations use, from the modules of a class and its bases; what only type checkers see is `Any`."""
 
@@ -117,14 +72,17 @@ class _Names(dict[str, Any]):
         return Any
 
 
-@functools.cache
 def signature(target: str) -> Signature:
     """The arguments that the class or function at a dotted path takes.
 
     Raises:
-        UserError: there is no such class.
+        UserError: there is no such class, or it is not trusted.
     """
-    found = locate(target)
+    return _signature(locate(target))
+
+
+@functools.cache
+def _signature(found: Any) -> Signature:
     try:
         parameters = inspect.signature(found).parameters.values()
     except ValueError:  # built-in classes without a signature
@@ -144,22 +102,28 @@ def signature(target: str) -> Signature:
 def component_mistakes(
     component: Mapping[str, Any],
     path: str,
+    group: str | None = None,
     supplied: Collection[str] = (),
     consumed: Collection[str] = (),
 ) -> Iterator[Mistake]:
-    """Mistakes in a mapping with `_target_`: unknown and missing keys, and values of a wrong type, nested ones too.
+    """Mistakes in a mapping with `_target_`: another kind, unknown and missing keys, values of a wrong type.
 
     Args:
-        component: the section.
+        component: the section; components inside it are checked, too.
         path: its dotted path in the config.
+        group: whose options it is one of; None for a component inside another.
         supplied: arguments that whoever builds it supplies, and that the config therefore may not.
         consumed: keys that whoever builds it takes for itself.
     """
     target = component["_target_"]
     try:
+        check_kind(str(target), group)
         arguments, is_open = signature(str(target))
     except UserError as error:
         yield Mistake(f"{path}._target_", f"`{path}._target_`: {error}")
+        return
+    if group is not None and component.get("_partial_"):
+        yield Mistake(f"{path}._partial_", f"`{path}._partial_`: nnlab calls `{target}` itself; leave it out")
         return
     given = [key for key in component if key not in DIRECTIVES and key not in consumed]
     valid = [name for name in arguments if name not in supplied]
@@ -211,23 +175,6 @@ def _wrong_kind(value: Mapping[str, Any], hint: Any, path: str) -> Iterator[Mist
         yield Mistake(f"{path}._target_", f"`{path}` must be of the kind {wanted}, got `{value['_target_']}`")
 
 
-def construct(component: Mapping[str, Any]) -> Any:
-    """The object that a section describes, components inside built first.
-
-    Raises:
-        UserError: its constructor refuses a value.
-    """
-
-    def built(value: Any) -> Any:
-        if isinstance(value, Mapping) and "_target_" in value:
-            return construct(value)
-        return [built(each) for each in value] if isinstance(value, list) else value
-
-    arguments = {key: built(value) for key, value in component.items() if key not in DIRECTIVES}
-    found = locate(str(component["_target_"]))
-    return functools.partial(found, **arguments) if component.get("_partial_") else found(**arguments)
-
-
 def placed(sentence: str, component: Mapping[str, Any], path: str) -> Mistake:
     """A constructor's sentence with the argument that it names first as a key of the section at `path`."""
     quoted = re.search(r"`([\w.]+)`", sentence)
@@ -235,14 +182,3 @@ def placed(sentence: str, component: Mapping[str, Any], path: str) -> Mistake:
     if quoted is None or name not in component:
         return Mistake(path, f"`{path}`: {sentence}")
     return Mistake(f"{path}.{name}", sentence.replace(quoted.group(), f"`{path}.{name}`", 1))
-
-
-def range_mistakes(component: Mapping[str, Any], path: str) -> Iterator[Mistake]:
-    """The mistake that the constructor itself finds, such as a value out of range, by calling it."""
-    required = signature(str(component["_target_"])).arguments
-    if any(argument.required and name not in component for name, argument in required.items()):
-        return
-    try:
-        construct(component)
-    except UserError as error:
-        yield placed(str(error), component, path)

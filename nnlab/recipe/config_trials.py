@@ -16,7 +16,7 @@ from nnlab.callbacks import HistoryFile
 from nnlab.config import config_folder
 from nnlab.config.build import build_loss, build_trainer, load_dataset
 from nnlab.config.folder import options
-from nnlab.config.schema import locate
+from nnlab.config.lookup import locate
 from nnlab.loss.base import Loss
 from nnlab.recipe.trials import Changes
 from nnlab.regularizer import Ensemble

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from nnlab.config import difference, identity
-from nnlab.config.build import construct
+from nnlab.config.construct import construct
 from nnlab.errors import UserError
 from nnlab.storage.claim import CLAIM
 from nnlab.training import Trainer, checkpoint
@@ -59,7 +59,7 @@ def check_config(directory: Path, state: State | None, config: Config) -> None:
     if others:
         lines = "; ".join(others)
         raise UserError(f"`{directory}` was trained with another config and cannot continue with this one: {lines}")
-    if changed and getattr(construct(config["scheduler"]), "depends_on_total", True):
+    if changed and getattr(construct(config["scheduler"], "scheduler"), "depends_on_total", True):
         name = config["scheduler"]["_target_"]
         raise UserError(
             f"`{directory}` cannot become longer: its schedule `{name}` depends on the length of the run, so that a "

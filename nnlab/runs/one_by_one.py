@@ -13,7 +13,8 @@ from typing import Any
 import torch
 
 from nnlab.config import identity
-from nnlab.config.build import construct, member_seed, stackable
+from nnlab.config.build import member_seed, stackable
+from nnlab.config.construct import construct
 from nnlab.regularizer import Ensemble
 from nnlab.runs.loading import load_run
 from nnlab.runs.result import Result
@@ -27,7 +28,7 @@ Config = Mapping[str, Any]
 
 def members_of(config: Config) -> int:
     """Members of the ensemble that a config asks for, 1 where it asks for none."""
-    ensembles = [r for r in construct(config["regularizer"]).values() if isinstance(r, Ensemble)]
+    ensembles = [r for r in construct(config["regularizer"], "regularizer").values() if isinstance(r, Ensemble)]
     return ensembles[0].members if ensembles else 1
 
 

@@ -10,7 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from nnlab.config.build import build_optimizer, construct, stackable
+from nnlab.config.build import build_optimizer, stackable
+from nnlab.config.construct import construct
 from nnlab.training import Callback
 
 STUDY = ("name", "output_dir", "resume", "sweep")  # where a study is, not what is computed
@@ -26,7 +27,7 @@ def stacking_key(config: Mapping[str, Any]) -> tuple[str | None, str]:
     optimizer = build_optimizer(config["optimizer"])
     if not stackable(config):
         return None, f"`{_name(config['optimizer'])}` cannot move several networks at once"
-    regularizers = construct(config["regularizer"] or {})
+    regularizers = construct(config["regularizer"] or {}, "regularizer")
     own_schedule = not any(isinstance(each, Callback) for each in regularizers.values())
     same = {
         key: value
@@ -38,7 +39,7 @@ def stacking_key(config: Mapping[str, Any]) -> tuple[str | None, str]:
     same["optimizer"] = _fixed(optimizer)
     same["regularizer"] = {name: _fixed(each) for name, each in regularizers.items()}
     same["data"] = {key: value for key, value in config["data"].items() if key not in ("augmentation", "label_noise")}
-    augmentation = construct(config["data"].get("augmentation") or {})
+    augmentation = construct(config["data"].get("augmentation") or {}, "data/augmentation")
     same["augmentation"] = {name: _fixed(each) for name, each in augmentation.items()}
     return json.dumps(same, sort_keys=True, default=repr), ""
 

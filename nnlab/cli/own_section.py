@@ -1,0 +1,112 @@
+"""What a composed config may say in Hydra's own section: no code and no commands from files, no folders but nnlab's.
+
+An experiment file can set `hydra:` as well. Callbacks and handlers of logs are classes that Hydra would call, so they
+stand within the boundary of trust; variables of the environment and commands of a cluster's jobs count only where they
+were typed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from nnlab.config import trust
+from nnlab.config.lookup import locate
+from nnlab.config.naming import key_of
+from nnlab.errors import UserError
+
+# Plugins are found by Hydra itself, in packages that are installed under these names.
+PLUGINS = ("hydra_plugins", "hydra._internal.core_plugins")
+# Keys, at any depth of the launcher's section, that other programs run, or that say which programs run.
+COMMANDS = frozenset(
+    {"setup", "setup_commands", "initialization_commands", "additional_parameters", "python", "srun_args"}
+    | {"runtime_env", "address", "docker", "auth", "provider", "sync_up", "sync_down", "stop_cluster"}
+)
+LOGS = ("job_logging", "hydra_logging")
+SILENT: Mapping[str, Any] = {"version": 1, "root": None, "disable_existing_loggers": False}
+HANDLERS = ("logging.StreamHandler", "logging.NullHandler", "colorlog.ColoredFormatter")
+# Keys that have another name in nnlab, and the only values that they may have.
+FIXED: Mapping[str, tuple[Any, str]] = {
+    "run.dir": (".", "runs are in `output_dir`/`name`"),
+    "sweep.dir": ("${output_dir}/${name}", "runs are in `output_dir`/`name`"),
+    "sweep.subdir": (".", "a run's folder is named after its overrides"),
+    "output_subdir": (None, "a run's folder holds `config.yaml` and `overrides.yaml`"),
+    "job.chdir": (False, "runs keep the working directory"),
+}
+
+
+def check_section(config: DictConfig, overrides: Sequence[str]) -> None:
+    """Refuse what a file may not say to Hydra, and what would have no effect.
+
+    Raises:
+        UserError: names the key and what to do instead.
+    """
+    section = OmegaConf.to_container(config.hydra, resolve=False)
+    assert isinstance(section, dict)
+    keys = {key_of(line) for line in overrides}
+    typed = keys | {f"hydra.{name}" for name in LOGS if f"hydra/{name}" in keys}
+    _check_plugins(section)
+    for key, (value, instead) in FIXED.items():
+        if _at(section, key) != value and f"hydra.{key}" in typed:
+            raise UserError(f"`hydra.{key}` is not used: {instead}")
+    for path in _commands(section):
+        if not any(path == key or path.startswith(f"{key}.") or key.startswith(f"{path}.") for key in typed):
+            raise UserError(
+                f"`{path}` decides what is run besides nnlab, so it is not taken from a file; "
+                "write it on the command line"
+            )
+    for path, target in _targets(section):
+        if not trust.is_inside(target, PLUGINS) and target not in HANDLERS:
+            try:
+                locate(target)
+            except UserError as error:
+                raise UserError(f"`{path}`: {error}") from error
+
+
+def _check_plugins(section: Mapping[str, Any]) -> None:
+    for kind in ("launcher", "sweeper"):
+        plugin = section.get(kind)
+        if not isinstance(plugin, Mapping) or not isinstance(plugin.get("_target_"), str):
+            raise UserError(f"`hydra.{kind}` must be a section with `_target_`; choose one with `hydra/{kind}=OPTION`")
+        if not trust.is_inside(plugin["_target_"], PLUGINS):
+            raise UserError(f"`hydra.{kind}._target_`: `{plugin['_target_']}` is no {kind} of Hydra")
+
+
+def _commands(section: Mapping[str, Any]) -> Iterator[str]:
+    """Dotted paths of values that decide which programs run."""
+    job = section.get("job") or {}
+    for key in ("env_set", "env_copy"):
+        if job.get(key):
+            yield f"hydra.job.{key}"
+    for name in LOGS:
+        if section.get(name) not in (None, {}, SILENT):
+            yield f"hydra.{name}"
+    for path, key, value in _values(section["launcher"], "hydra.launcher"):
+        if key in COMMANDS and value not in (None, [], {}, "local", ""):
+            yield path
+
+
+def _values(node: Any, path: str) -> Iterator[tuple[str, str, Any]]:
+    """Path, key and value of everything inside."""
+    entries = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in entries:
+        yield f"{path}.{key}", str(key), value
+        yield from _values(value, f"{path}.{key}")
+
+
+def _targets(section: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Paths and dotted names of what Hydra, or Python's logging, would call."""
+    for path, key, value in _values(section, "hydra"):
+        logs = path.split(".")[1] in LOGS
+        if key == "_target_" or (logs and key in ("()", "class", "factory")):
+            yield path, str(value)
+        elif logs and isinstance(value, str) and value.startswith("ext://") and not value.startswith("ext://sys.std"):
+            yield path, value.removeprefix("ext://")
+
+
+def _at(section: Any, path: str) -> Any:
+    for part in path.split("."):
+        section = section.get(part) if isinstance(section, Mapping) else None
+    return section

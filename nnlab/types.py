@@ -9,9 +9,13 @@ from __future__ import annotations
 import dataclasses
 import enum
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from nnlab.data.pipeline import Pipeline
 
 
 class Task(enum.StrEnum):
@@ -49,6 +53,8 @@ class Dataset:
         target_mean, target_std: (C,) statistics that `standardize_targets` divided out (regression), else None;
             `prediction * target_std + target_mean` is in the target's own units.
         label_noise: fraction of the training labels that were drawn anew.
+        pipeline: what was fitted on the training split, from raw examples to `inputs`; None for data made by hand.
+        fingerprint: hash of the raw data, their order included; empty for data made by hand.
     """
 
     train: Split
@@ -59,6 +65,13 @@ class Dataset:
     target_mean: Tensor | None = None
     target_std: Tensor | None = None
     label_noise: float = 0.0
+    pipeline: Pipeline | None = None
+    fingerprint: str = ""
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the numbers of one example before preprocessing; empty for images and data made by hand."""
+        return self.pipeline.input_names if self.pipeline is not None else ()
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from nnlab.data.base import Raw, Source, existing
-from nnlab.data.table import Table, is_number, read_table
+from nnlab.data.table.text_old import Table, is_number, read_table
 from nnlab.errors import UserError, did_you_mean
 from nnlab.types import Task
 from nnlab.validation import check_choice

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from nnlab.data.augmentation.base import Augmentation
+from nnlab.data.fingerprint import fingerprint
+from nnlab.data.pipeline import ArrayRule, InputRule, Pipeline, TargetRule
 from nnlab.data.preprocessing.base import Preprocessing
 from nnlab.data.preprocessing.none import NoPreprocessing
 from nnlab.data.preprocessing.standardize import Standardize
@@ -36,6 +38,8 @@ class Raw:
         target_names: names of the classes or of the regression targets.
         origin: what error messages call the source, such as a file name.
         test: inputs and targets of the data set's own test split, if it has one.
+        columns: names of the D numbers of a vector; empty: they are called `0`, `1`, ...
+        channels_last: the images were (n, H, W, K) in the source.
     """
 
     inputs: Tensor
@@ -44,6 +48,8 @@ class Raw:
     target_names: tuple[str, ...]
     origin: str
     test: tuple[Tensor, Tensor] | None = None
+    columns: tuple[str, ...] = ()
+    channels_last: bool = False
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -116,7 +122,8 @@ class Source(ABC):
         use_own = raw.test is not None and not len(rows.test)
         parts.append(raw.test if use_own and raw.test else (raw.inputs[rows.test], raw.targets[rows.test]))
 
-        floats = [as_float(inputs) for inputs, _ in parts]
+        rule = input_rule(raw)
+        floats = [rule.encode(inputs).inputs for inputs, _ in parts]
         transform = (self.preprocessing or NoPreprocessing()).fit(floats[0])
         mean, std = self.target_statistics(raw.task, parts[0][1])
         train, validation, test = (
@@ -125,8 +132,21 @@ class Source(ABC):
         )
         for augmentation in self.augmentations:
             augmentation.check_shape(tuple(train.inputs.shape[1:]))
+        statistics = [None if value is None else tuple(value.tolist()) for value in (mean, std)]
+        pipeline = Pipeline(rule, transform, TargetRule(raw.task, raw.target_names, "", *statistics))
         mean, std = (None if value is None else value.float() for value in (mean, std))
-        return Dataset(train, validation, test, raw.task, raw.target_names, mean, std, self.label_noise)
+        return Dataset(
+            train,
+            validation,
+            test,
+            raw.task,
+            raw.target_names,
+            mean,
+            std,
+            self.label_noise,
+            pipeline=pipeline,
+            fingerprint=fingerprint(raw),
+        )
 
     def split(self, raw: Raw, seed: int) -> Indices:
         """The rows of each split; an empty `test` stands for the data set's own.
@@ -179,9 +199,11 @@ class Source(ABC):
         return targets.mean(0), torch.where(targets.amax(0) > targets.amin(0), std, 1.0)
 
 
-def as_float(inputs: Tensor) -> Tensor:
-    """Images of bytes as float32 in [0, 1]; anything else as it is."""
-    return inputs.float().div_(255) if inputs.dtype == torch.uint8 else inputs
+def input_rule(raw: Raw) -> InputRule:
+    """How raw inputs become numbers: vectors by the names of their columns, images of bytes in [0, 1]."""
+    shape = tuple(raw.inputs.shape[1:])
+    columns = raw.columns or (tuple(map(str, range(shape[0]))) if len(shape) == 1 else ())
+    return ArrayRule(shape, str(raw.inputs.dtype).removeprefix("torch."), columns, raw.channels_last)
 
 
 def existing(path: str, root: Path) -> Path:

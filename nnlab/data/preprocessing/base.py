@@ -4,16 +4,54 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor
 
+from nnlab.errors import UserError
+
 
 class Transform(ABC):
-    """A fitted preprocessing."""
+    """A fitted preprocessing: a dataclass of tensors and plain values, so that it can be stored."""
 
     @abstractmethod
     def apply(self, inputs: Tensor) -> Tensor:
         """Inputs (n, ...) as the network sees them; dtype as given, rows as alone."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The fitted tensors by the names of their fields."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+
+    def to_json(self) -> dict[str, Any]:
+        """The class, and the fields that are no tensors."""
+        plain = {name: value for name, value in vars(self).items() if not isinstance(value, Tensor)}
+        return {"class": _title(type(self)), "values": plain}
+
+
+def transform_from_arrays(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Transform:
+    """The transform that `to_json` and `tensors` describe; only classes that are loaded already are considered.
+
+    Raises:
+        UserError: its class is not loaded; nothing that stored content names is imported.
+    """
+    for kind in _subclasses(Transform):  # type: ignore[type-abstract]
+        if _title(kind) == content["class"]:
+            values = {k: tuple(v) if isinstance(v, list) else v for k, v in content["values"].items()}
+            return kind(**values, **tensors)
+    raise UserError(
+        f"the inputs were prepared by `{content['class']}`, which is not loaded; import the module that defines it"
+    )
+
+
+def _title(kind: type) -> str:
+    """How a class is stored: by its name alone where it is one of nnlab's."""
+    return kind.__name__ if kind.__module__ == __name__ else f"{kind.__module__}.{kind.__name__}"
+
+
+def _subclasses(parent: type[Transform]) -> list[type[Transform]]:
+    """All classes below `parent` that have been defined so far."""
+    return [each for child in parent.__subclasses__() for each in (child, *_subclasses(child))]
 
 
 @dataclasses.dataclass(frozen=True)

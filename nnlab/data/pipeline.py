@@ -1,0 +1,299 @@
+"""The fitted pipeline: from what a user has (columns by name, an array, images) to what the network sees, and back.
+
+    raw -> inputs rule (columns or array) -> (n, D) numbers -> preprocessing -> network
+    network -> target rule -> class names, or numbers in the target's own units
+
+It is fitted on the training split once, stored with the run as JSON and arrays only, and applied again wherever the
+network is used.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from nnlab.data.preprocessing.base import Transform, transform_from_arrays
+from nnlab.data.table.column import Frame, as_column, as_frame
+from nnlab.data.table.encoding import Encoding, from_json, join
+from nnlab.errors import UserError, did_you_mean
+from nnlab.types import Task
+
+Array = npt.NDArray[Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoded:
+    """Raw examples as numbers: `inputs` (n, ...), and for each column how many cells training had nothing like."""
+
+    inputs: Tensor
+    unseen: Mapping[str, int]
+
+
+class InputRule(ABC):
+    """From raw examples to the numbers that preprocessing takes."""
+
+    kind: ClassVar[str]
+
+    @abstractmethod
+    def encode(self, raw: Any) -> Encoded:
+        """The inputs of any examples, each as if it were alone.
+
+        Raises:
+            UserError: columns are missing, or the shape is another.
+        """
+
+    @property
+    @abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """Names of the numbers of one example, in their order; empty for images."""
+
+    @abstractmethod
+    def to_json(self) -> dict[str, Any]:
+        """The rule as JSON."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ColumnRule(InputRule):
+    """Columns by name, each by its own encoding.
+
+    Attributes:
+        encodings: of the columns that are used, in the order of the training table.
+        kinds: kind of every column of the training table, those left out too, in its order.
+    """
+
+    encodings: tuple[Encoding, ...]
+    kinds: Mapping[str, str]
+
+    kind: ClassVar[str] = "columns"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for encoding in self.encodings for name in encoding.input_names)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns that are needed."""
+        return tuple(encoding.name for encoding in self.encodings)
+
+    def encode(self, raw: Any) -> Encoded:
+        """From a mapping of names to arrays, a DataFrame, or a `Frame`, with columns in any order.
+
+        An array (n, columns) is taken as the needed columns in the order of training.
+        """
+        frame = self._frame(raw)
+        absent = [name for name in self.columns if name not in frame.columns]
+        if absent:
+            near = did_you_mean(absent[0], frame.columns)
+            raise UserError(
+                f"{frame.origin} lacks {len(absent)} of the {len(self.columns)} columns that the network was trained "
+                f"on: {', '.join(f'`{name}`' for name in absent)}; {near}"
+            )
+        parts = [encoding.encode(frame.columns[encoding.name]) for encoding in self.encodings]
+        unseen = {e.name: part.unseen for e, part in zip(self.encodings, parts, strict=True) if part.unseen}
+        return Encoded(torch.from_numpy(join([part.inputs for part in parts], len(frame))), unseen)
+
+    def _frame(self, raw: Any) -> Frame:
+        """Columns by name from whatever was given."""
+        if isinstance(raw, Frame) or hasattr(raw, "keys") or hasattr(raw, "columns"):
+            return as_frame(raw)
+        array = np.asarray(raw)
+        if array.ndim != 2 or array.shape[1] != len(self.columns):
+            raise UserError(
+                f"an array for this network must have shape (n, {len(self.columns)}), the columns "
+                f"{', '.join(self.columns)} in this order, got {array.shape}"
+            )
+        columns = {name: as_column(name, array[:, position]) for position, name in enumerate(self.columns)}
+        return Frame(columns, "the array")
+
+    def to_json(self) -> dict[str, Any]:
+        encodings = [encoding.to_json() for encoding in self.encodings]
+        return {"rule": self.kind, "encodings": encodings, "kinds": dict(self.kinds)}
+
+
+@dataclasses.dataclass(frozen=True)
+class ArrayRule(InputRule):
+    """Numbers or images as they are: one array, bytes 0 ... 255 as 0 ... 1 where training had bytes.
+
+    Attributes:
+        shape: of one example, (D,) or (K, H, W).
+        dtype: of the examples before preprocessing, `float32`, `float64` or, for images of bytes, `uint8`.
+        columns: names of the D numbers of a vector.
+        channels_last: images are given as (n, H, W, K).
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    columns: tuple[str, ...] = ()
+    channels_last: bool = False
+
+    kind: ClassVar[str] = "array"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.columns
+
+    def encode(self, raw: Any) -> Encoded:
+        """From an array or tensor (n, *shape), images also without a channel axis of one; or columns by name."""
+        if self.columns and (hasattr(raw, "keys") or hasattr(raw, "columns")):
+            raw = self._stacked(as_frame(raw))
+        inputs = raw if isinstance(raw, Tensor) else torch.from_numpy(np.array(raw))
+        if self.channels_last and inputs.ndim == 4 and tuple(inputs.shape[1:]) != self.shape:
+            inputs = inputs.permute(0, 3, 1, 2).contiguous()
+        if self.shape[:1] == (1,) and inputs.ndim == len(self.shape):
+            inputs = inputs.reshape(len(inputs), *self.shape)
+        if tuple(inputs.shape[1:]) != self.shape:
+            raise UserError(
+                f"inputs of this network must have shape (n, {', '.join(map(str, self.shape))}), got "
+                f"{tuple(inputs.shape)}"
+            )
+        return Encoded(self._as_float(inputs), {})
+
+    def _as_float(self, inputs: Tensor) -> Tensor:
+        """Floating point of the precision that training had."""
+        if self.dtype == "uint8":
+            return inputs.float().div_(255) if inputs.dtype == torch.uint8 else inputs.float()
+        return inputs.to(torch.float64 if self.dtype == "float64" else torch.float32)
+
+    def _stacked(self, frame: Frame) -> Array:
+        """The columns side by side, (n, D)."""
+        absent = [name for name in self.columns if name not in frame.columns]
+        if absent:
+            raise UserError(f"{frame.origin} lacks the columns {', '.join(f'`{name}`' for name in absent)}")
+        return np.column_stack([frame.columns[name].numbers() for name in self.columns])
+
+    def to_json(self) -> dict[str, Any]:
+        return {"rule": self.kind, **dataclasses.asdict(self)}
+
+
+@dataclasses.dataclass(frozen=True)
+class TargetRule:
+    """What the network's outputs stand for.
+
+    Attributes:
+        task: what the targets are.
+        names: of the C classes, or of the C regression targets.
+        column: the column of a table that holds the target; empty where it is none.
+        mean, std: (C,) that were divided out of regression targets; None where they stayed as they are.
+    """
+
+    task: Task
+    names: tuple[str, ...]
+    column: str = ""
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+    def encode(self, values: Any) -> Tensor:
+        """Targets as training has them: (n,) int64 classes, or (n, C) float32 standardized; a class by its name.
+
+        Raises:
+            UserError: a class that training did not have, or a missing value.
+        """
+        if self.task is Task.REGRESSION:
+            return self._numbers(values)
+        text = as_column(self.column or "target", values).as_text()
+        known = {name: position for position, name in enumerate(self.names)}
+        unknown = [text.levels[code] for code in sorted(set(text.values.tolist()) - {-1})]
+        unknown = [level for level in unknown if level not in known]
+        if unknown or (text.values < 0).any():
+            what = f"the class `{unknown[0]}`" if unknown else "a missing target"
+            raise UserError(f"{what} is none of the classes of this run: {', '.join(self.names)}")
+        return torch.tensor([known[level] if level in known else 0 for level in text.levels])[text.values]
+
+    def _numbers(self, values: Any) -> Tensor:
+        array = np.asarray(values)
+        numbers = array if array.dtype.kind in "iuf" else as_column(self.column or "target", values).numbers()
+        targets = torch.from_numpy(np.asarray(numbers, dtype=np.float64)).reshape(len(array), -1)
+        if not bool(torch.isfinite(targets).all()):
+            raise UserError("a target is missing or no number")
+        if self.mean is not None and self.std is not None:
+            mean, std = (torch.tensor(value, dtype=torch.float64) for value in (self.mean, self.std))
+            targets = (targets - mean) / std
+        return targets.float()
+
+    def to_json(self) -> dict[str, Any]:
+        return {**dataclasses.asdict(self), "task": self.task.value}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> TargetRule:
+        """What `to_json` wrote."""
+        values = _tuples(content)
+        return cls(**{**values, "task": Task(values["task"])})
+
+
+@dataclasses.dataclass(frozen=True)
+class Pipeline:
+    """From raw examples to network inputs, and from outputs to targets.
+
+    Attributes:
+        rule: from raw examples to numbers, by columns or as an array.
+        transform: the fitted preprocessing.
+        target: what the outputs stand for.
+    """
+
+    rule: InputRule
+    transform: Transform
+    target: TargetRule
+
+    def encode(self, raw: Any) -> Encoded:
+        """Network inputs (n, *input_shape) float32 of raw examples, with the count of unseen cells by column.
+
+        Raises:
+            UserError: columns are missing, or the shape is another.
+        """
+        encoded = self.rule.encode(raw)
+        return Encoded(self.transform.apply(encoded.inputs).float(), encoded.unseen)
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the numbers of one example before preprocessing, `region=north` for a level; empty for images."""
+        return self.rule.names
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the raw columns that are needed, in the order of training; empty for images."""
+        return self.rule.columns if isinstance(self.rule, ColumnRule | ArrayRule) else ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the arrays of the preprocessing."""
+        return {"inputs": self.rule.to_json(), "transform": self.transform.to_json(), "target": self.target.to_json()}
+
+    def arrays(self) -> dict[str, Array]:
+        """The arrays of the preprocessing, by name."""
+        return {name: value.numpy() for name, value in self.transform.tensors().items()}
+
+    @classmethod
+    def from_stored(cls, content: Mapping[str, Any], arrays: Mapping[str, Array]) -> Pipeline:
+        """The pipeline that `to_json` and `arrays` describe.
+
+        Raises:
+            UserError: they are damaged, or the preprocessing is a class that is not loaded.
+        """
+        try:
+            target = TargetRule.from_json(content["target"])
+            rule = _rule_from_json(content["inputs"])
+            tensors = {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}
+            return cls(rule, transform_from_arrays(content["transform"], tensors), target)
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, UserError):
+                raise
+            raise UserError(f"the stored pipeline is damaged ({error})") from error
+
+
+def _rule_from_json(content: Mapping[str, Any]) -> InputRule:
+    """The input rule that `to_json` wrote."""
+    values = dict(content)
+    if values.pop("rule") == ColumnRule.kind:
+        return ColumnRule(tuple(from_json(each) for each in values["encodings"]), values["kinds"])
+    return ArrayRule(**_tuples(values))
+
+
+def _tuples(content: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON's lists as the tuples that they were."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}

@@ -1,0 +1,63 @@
+"""Dates and times as seconds since 1970-01-01, from the ways in which tables write them."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from nnlab.data.table.column import Column, Floats
+
+# Patterns in the order in which they are preferred; the first that reads every cell is taken.
+PATTERNS = (
+    *("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y.%m.%d"),
+    *("%d.%m.%y", "%m/%d/%y", "%d/%m/%y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%b %d %Y", "%b %d, %Y", "%B %d, %Y"),
+    *("%d %B %Y", "%b-%Y", "%b %Y", "%Y-%m", "%Y/%m", "%Y-%b-%d"),
+)
+CLOCKS = ("", " %H:%M", " %H:%M:%S", "T%H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %H:%M:%S.%f", "T%H:%M", "T%H:%M:%S.%f")
+_PROBE = 200  # levels by which patterns are chosen before all are read
+_LOOKS = re.compile(r"\s*(\d{1,4}[-./ ]\s?(\d{1,2}|[A-Za-z]{3,9})\b|[A-Za-z]{3,9}[ -]\d)")
+_ZONE = re.compile(r"(Z| ?UTC|[+-]\d\d:?\d\d)$")
+
+
+def parse_time(text: str, pattern: str | None) -> float:
+    """A text as seconds since 1970, NaN where it is not written so; a zone is applied, none is taken for UTC.
+
+    >>> parse_time("1970-01-02", None), parse_time("02.01.1970", "%d.%m.%Y")
+    (86400.0, 86400.0)
+    """
+    try:
+        moment = datetime.datetime.fromisoformat(text) if pattern is None else datetime.datetime.strptime(text, pattern)
+    except ValueError:
+        return math.nan
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=datetime.UTC)
+    return moment.timestamp()
+
+
+def parse_times(column: Column, pattern: str | None) -> Floats:
+    """The cells of a column as seconds since 1970, NaN where they are missing or no time."""
+    if column.form != "text":
+        return column.numbers()
+    return column.by_level([parse_time(level, pattern) for level in column.levels], np.nan)
+
+
+def time_patterns(levels: Sequence[str]) -> list[str | None]:
+    """All patterns that read every one of the texts, the preferred first; empty where they are no times.
+
+    Two patterns remain where day and month cannot be told apart. None stands for ISO 8601.
+    """
+    if not levels or not all(_LOOKS.match(level) for level in levels[:_PROBE]):
+        return []
+    candidates: list[str | None] = [None] if all(len(level) >= 10 for level in levels[:_PROBE]) else []
+    candidates += [day + clock for day in PATTERNS for clock in CLOCKS]
+    found = [each for each in candidates if _reads(levels[:_PROBE], each)]
+    return [each for each in found if _reads(levels, each)] if len(levels) > _PROBE else found
+
+
+def _reads(levels: Sequence[str], pattern: str | None) -> bool:
+    """Whether a pattern reads every text."""
+    return all(not math.isnan(parse_time(level, pattern)) for level in levels)

@@ -204,7 +204,7 @@ class TargetRule:
         if unknown or (text.values < 0).any():
             what = f"the class `{unknown[0]}`" if unknown else "a missing target"
             raise UserError(f"{what} is none of the classes of this run: {', '.join(self.names)}")
-        return torch.tensor([known[level] if level in known else 0 for level in text.levels])[text.values]
+        return torch.tensor([known.get(level, 0) for level in text.levels])[text.values]
 
     def _numbers(self, values: Any) -> Tensor:
         array = np.asarray(values)

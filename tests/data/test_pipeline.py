@@ -1,4 +1,4 @@
-"""The fitted pipeline gives the network's inputs again: from raw examples, stored as JSON and arrays, for any data set."""
+"""The fitted pipeline gives the network's inputs again from raw examples, also when stored as JSON and arrays."""
 
 import io
 import json
@@ -114,7 +114,7 @@ def test_data_frames_of_pandas_are_columns_too(pipeline):
 
 
 def test_missing_columns_are_named(pipeline):
-    with pytest.raises(UserError, match="lacks 2 of the 4 columns .*: `age`, `region`"):
+    with pytest.raises(UserError, match=r"lacks 2 of the 4 columns .*: `age`, `region`"):
         pipeline.encode({"smoker": [True], "day": ["2024-03-01"], "Age": [1]})
 
 
@@ -159,5 +159,5 @@ def test_damaged_and_foreign_pipelines_are_refused_in_a_sentence(pipeline):
     content = pipeline.to_json()
     with pytest.raises(UserError, match="the stored pipeline is damaged"):
         Pipeline.from_stored({**content, "target": {}}, {})
-    with pytest.raises(UserError, match="prepared by `os.system`, which is not loaded"):
+    with pytest.raises(UserError, match=r"prepared by `os\.system`, which is not loaded"):
         Pipeline.from_stored({**content, "transform": {"class": "os.system", "values": {}}}, {})

@@ -66,7 +66,8 @@ class Column:
     def by_level(self, values: Sequence[float], missing: float) -> Floats:
         """(n,) float64 with the value of each cell's level, and `missing` for missing cells (text only)."""
         table: Floats = np.append(np.asarray(values, dtype=np.float64), missing)
-        return table[self.values]
+        cells: Floats = table[self.values]
+        return cells
 
     def as_text(self) -> Column:
         """The column as text, numbers as they are written shortest: 3 for 3.0."""

@@ -2,9 +2,9 @@
 
     number     its value, the median where it is missing, and `NAME is missing` where training rows lack it
     truth      0 or 1, the more frequent where it is missing, and `NAME is missing`
-    category   one input for each level, up to `MOST_LEVELS`; beyond, the most frequent levels keep an input of their own
-               and all others share `SHARED` inputs by a hash of their text; missing is a level of its own; what was
-               never seen in training sets none of them, a code that no level has
+    category   one input for each level, up to `MOST_LEVELS`; beyond, the most frequent levels keep an input of their
+               own and all others share `SHARED` inputs by a hash of their text; missing is a level of its own; what
+               was never seen in training sets none of them, a code that no level has
     time       elapsed days, and the parts of the calendar that vary: month and weekday as angles, hour as an angle
 
 An encoding is plain numbers and texts, so that it is stored with a run as JSON and gives the same inputs again. No rule

@@ -48,6 +48,12 @@ class Batches:
 
     def _start(self, epoch: int) -> None:
         """Draw the order of `epoch`: indices (G, n)."""
+        self._order, self._data = self._drawn(epoch)
+        self._order = self._order.to(self.splits[0].inputs.device)
+        self._epoch = epoch
+
+    def _drawn(self, epoch: int) -> tuple[Tensor, list[int]]:
+        """The order (G, n) of `epoch`, and which data set each row is of."""
         sources = self.sources
         if self.steps_per_epoch == 1:  # the order within a full batch does not matter
             sources = [(data, 0) for data, _ in sources]
@@ -59,9 +65,13 @@ class Batches:
         each = len(sources) // len(distinct)
         regular = sources == [source for source in distinct for _ in range(each)]
         rows = distinct if regular else sources
-        self._order = torch.stack([orders[source] for source in rows]).to(self.splits[0].inputs.device)
-        self._data = [data for data, _ in rows]
-        self._epoch = epoch
+        return torch.stack([orders[source] for source in rows]), [data for data, _ in rows]
+
+    def orders(self, first: int, last: int) -> tuple[Tensor, list[int]]:
+        """The orders (epochs, G, n) of the epochs `first` to `last`, and which of `splits` each of the G rows is of."""
+        drawn = [self._drawn(epoch) for epoch in range(first, last + 1)]
+        data = drawn[0][1]
+        return torch.stack([order for order, _ in drawn]), [0 for _ in data] if self.offset else data
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
         """Inputs (G, n, ...) and targets (G, n, ...) of step 0, 1, ...; the last batch of an epoch may be smaller."""

@@ -1,0 +1,170 @@
+"""A population's steps and forward passes in compiled code, on the tensors that the engine owns."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nnlab.loss.base import Loss
+from nnlab.members import Hyper
+from nnlab.optimizer.base import Optimizer, State
+from nnlab.regularizer import Constraint, Penalty
+from nnlab.training.batches import Batches
+from nnlab.training.native import components
+from nnlab.training.native.plan import Link, Phase, Plan
+from nnlab.training.stack import Stack
+
+
+@dataclass(frozen=True)
+class Block:
+    """What came out of a block of steps.
+
+    Attributes:
+        losses: (steps, M) float64, of the minibatches; from a member's end on they mean nothing.
+        ended: (M,) int64, the step (from 0) at which a member met a number that is not finite, and stopped; else -1.
+        skipped: (M,) int64, updates that were left out.
+    """
+
+    losses: np.ndarray
+    ended: np.ndarray
+    skipped: np.ndarray
+
+
+class Compiled:
+    """Forward passes of the networks of a stack, and steps of their training; everything changes in place.
+
+    It points into the stack's tensors: whoever gives the stack other memory makes this anew.
+
+    Args:
+        library: the compiled code.
+        stack: M chains whose layers are known.
+        loss: a loss that is known.
+        threads: over which the members go.
+    """
+
+    def __init__(self, library: ctypes.CDLL, stack: Stack, loss: Loss, threads: int = 1) -> None:
+        self.library, self.stack, self.loss = library, stack, loss
+        self.theta = stack.theta
+        self.kept: list[object] = []  # memory that the plan points to
+        self.plan = plan = Plan(threads=threads)
+        plan.is_double = stack.theta.dtype == torch.float64
+        plan.members, plan.parameters = stack.theta.shape
+        plan.theta, plan.gradient = stack.theta.data_ptr(), stack.gradient.data_ptr()
+        plan.loss = components.loss_kind(loss)
+        plan.fixed_variance = getattr(loss, "fixed_variance", 1.0)
+        if weights := getattr(loss, "class_weights", None):
+            plan.class_weights = self._keep(np.array(weights))
+        self._features = 0
+
+    def _keep(self, array: np.ndarray) -> int:
+        """The address of an array that now stays."""
+        self.kept.append(array)
+        return array.ctypes.data
+
+    def _link(self, features: int) -> None:
+        """Describe the layers for inputs of `features` numbers."""
+        if self._features == features:
+            return
+        chain = components.links(self.stack.network, self.stack.layout, self.stack.buffers, features)
+        self.chain = (Link * len(chain))(*chain)
+        self.plan.chain, self.plan.links = self.chain, len(chain)
+        self._features = features
+
+    def set_rules(
+        self,
+        optimizer: Optimizer,
+        state: State,
+        penalties: Sequence[Penalty] = (),
+        constraints: Sequence[Constraint] = (),
+        clip_norm: Hyper | None = None,
+        clip_value: Hyper | None = None,
+    ) -> None:
+        """Say how gradients become steps; `state` changes with them."""
+        plan = self.plan
+        rule, names = components.rule_of(optimizer)
+        plan.rule = rule
+        plan.state1, plan.state2 = ([state[name].data_ptr() for name in names] + [None, None])[:2]
+        plan.hypers = self._keep(
+            components.hypers(plan.members, self.loss, optimizer, penalties, constraints, clip_norm, clip_value)
+        )
+
+    def set_data(self, batches: Batches, noise_keys: Tensor, steps_per_epoch: int, accumulate: int) -> None:
+        """Say what the minibatches are, and from which keys (M,) their masks are drawn."""
+        plan = self.plan
+        self.batches = batches
+        self._link(batches.splits[0].inputs[0].numel())
+        plan.labels = not batches.splits[0].targets.is_floating_point()
+        plan.targets = 0 if plan.labels else batches.splits[0].targets.shape[1]
+        plan.examples, plan.batch_size, plan.batches_per_epoch = (
+            batches.examples, batches.batch_size, batches.steps_per_epoch
+        )  # fmt: skip
+        plan.steps_per_epoch, plan.accumulate = steps_per_epoch, accumulate
+        plan.noise_keys = self._keep(noise_keys.numpy().copy())
+
+    def _set_order(self, first: int, last: int) -> None:
+        """Hand over the examples' order in the epochs of minibatches `first` to `last`."""
+        plan, batches = self.plan, self.batches
+        per = batches.steps_per_epoch
+        epochs = (first // per, last // per) if per > 1 else (0, 0)
+        orders, data = batches.orders(*epochs)  # (epochs, G, n)
+        each = plan.members // orders.shape[1]
+        size = orders.element_size() * orders.shape[2]
+        plan.first_epoch, plan.order_stride = epochs[0], orders.stride(0)
+        groups = np.arange(plan.members, dtype=np.uint64) // np.uint64(each)
+        splits = [batches.splits[position] for position in data]
+        inputs, targets = ([getattr(split, name) for split in splits] for name in ("inputs", "targets"))
+        self._order = orders, groups * np.uint64(size) + np.uint64(orders.data_ptr())
+        self._sources = [np.repeat(components.pointers(rows), each) for rows in (inputs, targets)]
+        plan.order = self._order[1].ctypes.data
+        plan.inputs, plan.labelled = (source.ctypes.data for source in self._sources)
+
+    def train(
+        self, first: int, count: int, rates: Tensor, phases: Phase = Phase.GRADIENT | Phase.UPDATE, skip: bool = False,
+        losses: np.ndarray | None = None,
+    ) -> Block:  # fmt: skip
+        """Do steps `first` (from 0) to `first + count - 1`, or the given phases of them.
+
+        Args:
+            rates: learning rates (count, 1) for all members or (count, M), float64.
+            skip: leave out updates that are not finite, rather than stop there.
+            losses: of the gradients, (1, M), where they were computed by an earlier call.
+        """
+        plan = self.plan
+        per_update = plan.accumulate
+        start = first // plan.steps_per_epoch * plan.batches_per_epoch
+        last_step = first + count - 1
+        end = last_step // plan.steps_per_epoch * plan.batches_per_epoch + last_step % plan.steps_per_epoch * per_update
+        self._set_order(start, end)
+        members = plan.members
+        losses = np.empty((count, members)) if losses is None else losses
+        ended, skipped = np.empty(members, dtype=np.int64), np.zeros(members, dtype=np.int64)
+        plan.first_step, plan.steps, plan.phases, plan.skip = first, count, phases, skip
+        plan.rates, plan.rate_of_step = rates.data_ptr(), rates.shape[1]
+        plan.rate_of_member = int(rates.shape[1] > 1)
+        plan.losses, plan.ended, plan.skipped = losses.ctypes.data, ended.ctypes.data, skipped.ctypes.data
+        self.library.nnlab_train(ctypes.byref(plan))
+        return Block(losses, ended, skipped)
+
+    def outputs(self, inputs: Tensor, keys: Tensor | None = None) -> Tensor:
+        """Outputs (M, N, O) in evaluation mode, from inputs (G, N, ...), M / G members side by side share theirs.
+
+        Args:
+            keys: (noise modules, M), from which masks are drawn.
+        """
+        plan = self.plan
+        inputs = inputs.flatten(2) if inputs.dim() > 2 else inputs.unsqueeze(2)
+        rows = [row.contiguous() for row in inputs]
+        self._link(inputs.shape[2])
+        each = plan.members // len(rows)
+        sources = np.repeat(components.pointers(rows), each)
+        outputs = inputs.new_empty(plan.members, inputs.shape[1], self.chain[-1].outputs)
+        plan.inputs, plan.count, plan.outputs = sources.ctypes.data, inputs.shape[1], outputs.data_ptr()
+        keys = None if keys is None else keys.contiguous()
+        plan.pass_keys = None if keys is None else keys.data_ptr()
+        self.library.nnlab_outputs(ctypes.byref(plan))
+        return outputs

@@ -1,0 +1,105 @@
+// Products of matrices in registers: C = S + A B, where B and C lie in panels.
+//
+// A panel holds the columns of a matrix by 2 vectors (the last one may have 1): its rows lie one after another, so that
+// a product reads and writes memory in order. Numbers beyond a matrix' last column are padding, which is read and
+// written as the rest; whoever makes a matrix makes its padding zero.
+#pragma once
+#include "vectors.h"
+
+template <class T> constexpr int PANEL = 2 * W<T>;  // columns of a full panel
+
+// R rows and V vectors of C, which starts from S; element (i, p) of A is A[i * row + p * column].
+template <class T, int R, int V>
+static inline void block(int64_t k, const T* A, int64_t row, int64_t column, const T* B, int64_t ldb, const T* S,
+                         int64_t lds, T* C, int64_t ldc) {
+    Vec<T> c[R][V];
+    for (int i = 0; i < R; i++)
+        for (int j = 0; j < V; j++) c[i][j] = S ? load(S + i * lds + W<T> * j) : Vec<T>{};
+    for (int64_t p = 0; p < k; p++) {
+        Vec<T> b[V];
+        for (int j = 0; j < V; j++) b[j] = load(B + p * ldb + W<T> * j);
+        for (int i = 0; i < R; i++) {
+            const Vec<T> a = all<T>(A[i * row + p * column]);
+            for (int j = 0; j < V; j++) c[i][j] += a * b[j];
+        }
+    }
+    for (int i = 0; i < R; i++)
+        for (int j = 0; j < V; j++) store(C + i * ldc + W<T> * j, c[i][j]);
+}
+
+template <class T, int R, int V, class... Rest> static inline void last_rows(int64_t m, Rest... rest) {
+    if (m == R) block<T, R, V>(rest...);
+    else if constexpr (R > 1) last_rows<T, R - 1, V>(m, rest...);
+}
+
+template <class T, int V>
+static void rows_of_panel(int64_t m, int64_t k, const T* A, int64_t row, int64_t column, const T* B, int64_t ldb,
+                          const T* S, int64_t lds, T* C, int64_t ldc) {
+    int64_t i = 0;
+    for (; i + ROWS <= m; i += ROWS)
+        block<T, ROWS, V>(k, A + i * row, row, column, B, ldb, S ? S + i * lds : S, lds, C + i * ldc, ldc);
+    if (i < m) last_rows<T, ROWS - 1, V>(m - i, k, A + i * row, row, column, B, ldb, S ? S + i * lds : S, lds,
+                                         C + i * ldc, ldc);
+}
+
+// Z (m, n) = X (m, k) B + bias, with B (k, n) in panels, X and Z in rows.
+template <class T>
+static void times_panels(int64_t m, int64_t n, int64_t k, const T* X, int64_t ldx, const T* B, const T* bias, T* Z,
+                         int64_t ldz) {
+    for (int64_t j = 0; j < padded<T>(n); j += PANEL<T>) {
+        const T *panel = B + j * k, *start = bias ? bias + j : nullptr;
+        if (padded<T>(n) - j >= PANEL<T>)
+            rows_of_panel<T, 2>(m, k, X, ldx, 1, panel, PANEL<T>, start, 0, Z + j, ldz);
+        else
+            rows_of_panel<T, 1>(m, k, X, ldx, 1, panel, W<T>, start, 0, Z + j, ldz);
+    }
+}
+
+// G (m, n) = X^T E in panels, from X (k, m) and E (k, n) in rows.
+template <class T>
+static void transposed_times(int64_t m, int64_t n, int64_t k, const T* X, int64_t ldx, const T* E, int64_t lde, T* G) {
+    for (int64_t j = 0; j < padded<T>(n); j += PANEL<T>) {
+        if (padded<T>(n) - j >= PANEL<T>)
+            rows_of_panel<T, 2>(m, k, X, 1, ldx, E + j, lde, nullptr, 0, G + j * m, PANEL<T>);
+        else
+            rows_of_panel<T, 1>(m, k, X, 1, ldx, E + j, lde, nullptr, 0, G + j * m, W<T>);
+    }
+}
+
+// The matrix (n, m) in panels from (m, n) in panels, both with zeros as padding.
+template <class T> static void transpose_panels(int64_t m, int64_t n, const T* B, T* transposed) {
+    for (int64_t j = 0; j < padded<T>(m); j += PANEL<T>) {  // a panel of the result: rows of B become its columns
+        const int64_t width = least(padded<T>(m) - j, PANEL<T>), rows = least(m - j, width);
+        T* to = transposed + j * n;
+        for (int64_t l = 0; l < n; l += PANEL<T>) {
+            const int64_t from_width = least(padded<T>(n) - l, PANEL<T>);
+            const int64_t columns = least(n - l, from_width);
+            const T* from = B + l * m + j * from_width;
+            for (int64_t c = 0; c < columns; c++) {
+                for (int64_t r = 0; r < rows; r++) to[(l + c) * width + r] = from[r * from_width + c];
+                for (int64_t r = rows; r < width; r++) to[(l + c) * width + r] = 0;
+            }
+        }
+    }
+}
+
+// Between the matrix (out, in) as torch keeps it and its transpose (in, out) in panels; padding becomes zero.
+template <class T> static void to_panels(int64_t in, int64_t out, const T* rows, T* panels) {
+    for (int64_t j = 0; j < padded<T>(out); j += PANEL<T>) {
+        const int64_t width = least(padded<T>(out) - j, PANEL<T>), columns = least(out - j, width);
+        T* panel = panels + j * in;
+        for (int64_t d = 0; d < in; d++) {
+            for (int64_t c = 0; c < columns; c++) panel[d * width + c] = rows[(j + c) * in + d];
+            for (int64_t c = columns; c < width; c++) panel[d * width + c] = 0;
+        }
+    }
+}
+
+template <class T> static void from_panels(int64_t in, int64_t out, const T* panels, T* rows) {
+    for (int64_t j = 0; j < out; j += PANEL<T>) {
+        const int64_t width = least(padded<T>(out) - j, PANEL<T>), columns = least(out - j, width);
+        const T* panel = panels + j * in;
+        for (int64_t d = 0; d < in; d++)
+            for (int64_t c = 0; c < columns; c++) rows[(j + c) * in + d] = panel[d * width + c];
+    }
+}

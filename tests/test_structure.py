@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 FLOORS = {
-    **dict.fromkeys(["errors", "validation", "types", "randomness", "members", "device", "storage"], 0),
+    **dict.fromkeys(["errors", "metric_names", "validation", "types", "randomness", "members", "device", "storage"], 0),
     **dict.fromkeys(
         [
             *("data", "architecture", "activation", "initialization", "loss", "optimizer", "scheduler"),

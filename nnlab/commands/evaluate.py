@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nnlab.errors import UserError
+from nnlab.metric_names import SHOWN
 from nnlab.runs.evaluation import Measurement, Uncertainty, evaluate, monte_carlo
 from nnlab.statistics import calibration
 from nnlab.storage.files import write_whole
@@ -58,10 +59,11 @@ def _print_uncertainty(directory: Path, split: str, found: Uncertainty) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("masks", *found.scaling, title=f"Monte-Carlo averaging, {split} split", title_justify="left")
+    names = [name for name in found.scaling if name in SHOWN]
+    table = Table("masks", *names, title=f"Monte-Carlo averaging, {split} split", title_justify="left")
     for count, metrics in found.by_samples.items():
-        table.add_row(f"average of {count}", *(f"{metrics[name]:.4f}" for name in found.scaling))
-    table.add_row("weight scaling", *(f"{value:.4f}" for value in found.scaling.values()))
+        table.add_row(f"average of {count}", *(f"{metrics[name]:.4f}" for name in names))
+    table.add_row("weight scaling", *(f"{found.scaling[name]:.4f}" for name in names))
     Console().print(table)
     predicted = found.mean.argmax(-1).tolist()
     columns = zip(

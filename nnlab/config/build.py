@@ -105,6 +105,7 @@ def build_loss(config: Config, dataset: Dataset) -> Loss:
     """The loss, which must fit the data's task."""
     loss: Loss = construct(config["loss"], "loss")
     loss.check_fits(dataset.task)
+    loss.fit(dataset.train.targets, dataset.target_size)
     return loss
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from typing import ClassVar
 
 from torch import Tensor, nn
 
 from nnlab.errors import UserError
 from nnlab.loss.metrics import classification_metrics, regression_metrics
+from nnlab.metric_names import THOROUGH
 from nnlab.types import Task
 
 
@@ -32,6 +34,9 @@ class Loss(ABC):
     def output_size(self, target_size: int) -> int:
         """O, the number of outputs for C = `target_size` classes or regression targets; C unless said otherwise."""
         return target_size
+
+    def fit(self, targets: Tensor, target_size: int) -> None:  # noqa: B027 - most losses need nothing
+        """Take from the training targets (n,) or (n, C) what the loss depends on, before anything else is asked."""
 
     def head(self, features: int, target_size: int) -> nn.Module:
         """The output layer, from the (N, features) of the last hidden layer to (N, O); linear unless said otherwise."""
@@ -58,15 +63,21 @@ class Loss(ABC):
         """The ensemble's prediction (N, *) from the members' (M, N, *): their mean unless said otherwise."""
         return predictions.mean(0)
 
-    def metrics(self, prediction: Tensor, targets: Tensor, scale: Tensor | None = None) -> dict[str, Tensor]:
+    def metrics(
+        self,
+        prediction: Tensor,
+        targets: Tensor,
+        scale: Tensor | None = None,
+        thorough: Collection[str] = THOROUGH,
+    ) -> dict[str, Tensor]:
         """Metrics by name, each of shape (...), from a prediction (..., N, *) and targets.
 
         `scale` (C,), the standard deviation that standardising divided out of regression targets, gives errors in
-        the target's own units.
+        the target's own units. `thorough` are the metrics to compute of those that take longer.
         """
         if targets.is_floating_point():
             return regression_metrics(prediction, targets, scale)
-        return classification_metrics(prediction, targets, self.probabilistic)
+        return classification_metrics(prediction, targets, self.probabilistic, thorough)
 
     def initial_loss(self, targets: Tensor, target_size: int, outputs: Tensor | None = None) -> float:
         """The mean loss that theory gives for a network whose outputs are near zero, over targets (N,) or (N, C).

@@ -14,12 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nnlab.loss.base import Loss
+from nnlab.loss.class_weights import ClassWeighted
 from nnlab.loss.targets import signs, widen
 from nnlab.types import Task
 
 
-class BinaryCrossEntropy(Loss):
+class BinaryCrossEntropy(ClassWeighted):
     """One output f, the logit of class 1."""
 
     tasks: ClassVar[frozenset[Task]] = frozenset({Task.BINARY})
@@ -32,11 +32,11 @@ class BinaryCrossEntropy(Loss):
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """-log sigmoid(y f) with y = 2 c - 1, (..., N): the same number, and finite for logits of any size."""
         outputs = widen(outputs)
-        return -F.logsigmoid(signs(outputs, targets) * outputs).squeeze(-1)
+        return self.weigh(-F.logsigmoid(signs(outputs, targets) * outputs), targets).squeeze(-1)
 
     def gradient(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """p - c, (..., N, 1)."""
-        return (torch.sigmoid(widen(outputs)) - targets.unsqueeze(-1)).to(outputs.dtype)
+        return self.weigh(torch.sigmoid(widen(outputs)) - targets.unsqueeze(-1), targets).to(outputs.dtype)
 
     def prediction(self, outputs: Tensor) -> Tensor:
         """Probabilities (1 - p, p) of the two classes, (..., N, 2); 1 - p as sigmoid(-f) keeps its small values."""
@@ -44,5 +44,5 @@ class BinaryCrossEntropy(Loss):
         return torch.sigmoid(torch.cat([-outputs, outputs], -1))
 
     def loss_at_zero(self, targets: Tensor, target_size: int) -> float:
-        """log 2: both classes are equally likely."""
-        return math.log(2)
+        """log 2: both classes are equally likely; times the mean weight of the targets."""
+        return self.mean_weight(targets) * math.log(2)

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Collection
 from typing import ClassVar, Literal, get_args
 
 import torch
@@ -111,7 +112,13 @@ class GaussianNLL(Loss):
         mean, variance = predictions.chunk(2, -1)
         return torch.cat([mean.mean(0), variance.mean(0) + mean.var(0, correction=0)], -1)
 
-    def metrics(self, prediction: Tensor, targets: Tensor, scale: Tensor | None = None) -> dict[str, Tensor]:
+    def metrics(
+        self,
+        prediction: Tensor,
+        targets: Tensor,
+        scale: Tensor | None = None,
+        thorough: Collection[str] = (),
+    ) -> dict[str, Tensor]:
         """Metrics of the mean, and `nll` of the targets in their own units under independent Gaussians."""
         mean, variance = widen(prediction).chunk(2, -1)
         return regression_metrics(mean, targets, scale) | {"nll": gaussian_nll(mean, variance, targets, scale)}

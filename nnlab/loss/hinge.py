@@ -12,12 +12,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nnlab.loss.base import Loss
+from nnlab.loss.class_weights import ClassWeighted
 from nnlab.loss.targets import signs, widen
 from nnlab.types import Task
 
 
-class Hinge(Loss):
+class Hinge(ClassWeighted):
     """One output f, whose sign is the class: targets 0 and 1 count as -1 and +1."""
 
     tasks: ClassVar[frozenset[Task]] = frozenset({Task.BINARY})
@@ -29,17 +29,17 @@ class Hinge(Loss):
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """max(0, 1 - y f), (..., N)."""
         outputs = widen(outputs)
-        return torch.relu(1 - signs(outputs, targets) * outputs).squeeze(-1)
+        return self.weigh(torch.relu(1 - signs(outputs, targets) * outputs), targets).squeeze(-1)
 
     def gradient(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """-y inside the margin, else 0, (..., N, 1)."""
         sign = signs(outputs, targets)
-        return -sign * (sign * outputs < 1)
+        return self.weigh(-sign * (sign * outputs < 1), targets)
 
     def prediction(self, outputs: Tensor) -> Tensor:
         """Scores (-f, f) of the two classes, (..., N, 2)."""
         return torch.cat([-outputs, outputs], -1)
 
     def loss_at_zero(self, targets: Tensor, target_size: int) -> float:
-        """1: no example has any margin."""
-        return 1.0
+        """1: no example has any margin; times the mean weight of the targets."""
+        return self.mean_weight(targets)

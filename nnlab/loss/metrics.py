@@ -2,31 +2,46 @@
 
 Classes: accuracy; `nll`, -log p_t; Brier score, sum_c (p_c - [c = t])^2 (Brier 1950: between 0 and 2, so twice the
 usual binary score); expected calibration error over 15 bins of equal width, sum_b |B_b|/N |acc(B_b) - conf(B_b)| (Guo
-et al. 2017, arXiv 1706.04599, equation 3). Regression: root mean squared and mean absolute error over all targets;
-R^2 averaged over targets.
+et al. 2017, arXiv 1706.04599, equation 3); and what `nnlab.loss.decisions` and `nnlab.loss.ranking` measure.
+Regression: root mean squared and mean absolute error over all targets; R^2 averaged over targets.
 """
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable, Collection
 
 import torch
 from torch import Tensor
 
+from nnlab.loss import decisions, ranking
 from nnlab.loss.targets import class_index, residual, widen
+from nnlab.metric_names import THOROUGH
 
 ECE_BINS = 15
 
 
-def classification_metrics(prediction: Tensor, targets: Tensor, probabilistic: bool) -> dict[str, Tensor]:
-    """`accuracy` of probabilities or scores (..., N, C) for targets (..., N), and for probabilities also the rest."""
+def classification_metrics(
+    prediction: Tensor, targets: Tensor, probabilistic: bool, thorough: Collection[str] = THOROUGH
+) -> dict[str, Tensor]:
+    """Metrics of probabilities or scores (..., N, C) for targets (..., N); some need probabilities.
+
+    `thorough` are those to add that take longer; see `nnlab.metric_names`.
+    """
     prediction = widen(prediction)
     metrics = {"accuracy": (prediction.argmax(-1) == targets).to(prediction.dtype).mean(-1)}
     if probabilistic:
         metrics["nll"] = negative_log_likelihood(prediction, targets)
         metrics["brier"] = residual(prediction, targets).square_().sum(-1).mean(-1)
         metrics["ece"] = expected_calibration_error(prediction, targets)
-    return metrics
+    longer: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+        "balanced_accuracy": decisions.balanced_accuracy,
+        "f1": decisions.f1,
+        "auroc": functools.partial(ranking.auroc, probabilistic=probabilistic),
+        "average_precision": functools.partial(ranking.average_precision, probabilistic=probabilistic),
+    }
+    return metrics | {name: measure(prediction, targets) for name, measure in longer.items() if name in thorough}
 
 
 def negative_log_likelihood(probabilities: Tensor, targets: Tensor) -> Tensor:

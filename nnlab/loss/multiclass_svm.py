@@ -14,12 +14,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nnlab.loss.base import Loss
+from nnlab.loss.class_weights import ClassWeighted
 from nnlab.loss.targets import class_index, widen
 from nnlab.types import Task
 
 
-class MulticlassSVM(Loss):
+class MulticlassSVM(ClassWeighted):
     """A score for each class; every wrong one should stay below the right one by a margin of 1."""
 
     tasks: ClassVar[frozenset[Task]] = frozenset({Task.BINARY, Task.MULTICLASS})
@@ -27,7 +27,7 @@ class MulticlassSVM(Loss):
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Sum of the violated margins, (..., N)."""
         outputs = widen(outputs)
-        return _violations(outputs, class_index(outputs, targets)).sum(-1)
+        return self.weigh(_violations(outputs, class_index(outputs, targets)), targets).sum(-1)
 
     def gradient(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """1 for each class that violates the margin, minus their number for the right class, (..., N, C)."""
@@ -40,15 +40,16 @@ class MulticlassSVM(Loss):
         violations = _violations(widen(outputs), index)
         counts = (violations > 0).to(violations.dtype)
         gradient = counts.scatter_add_(-1, index, -counts.sum(-1, keepdim=True))
-        return violations.sum(-1), gradient.to(outputs.dtype)
+        losses = self.weigh(violations, targets).sum(-1)
+        return losses, self.weigh(gradient, targets).to(outputs.dtype)
 
     def prediction(self, outputs: Tensor) -> Tensor:
         """The outputs themselves, scores of the classes."""
         return outputs
 
     def loss_at_zero(self, targets: Tensor, target_size: int) -> float:
-        """C - 1: every wrong class violates the margin by 1."""
-        return float(target_size - 1)
+        """C - 1: every wrong class violates the margin by 1; times the mean weight of the targets."""
+        return self.mean_weight(targets) * (target_size - 1)
 
 
 def _violations(outputs: Tensor, index: Tensor) -> Tensor:

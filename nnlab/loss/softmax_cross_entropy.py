@@ -7,52 +7,37 @@ Source: Bishop 2006, equations 5.24 and 5.25; label smoothing s: Szegedy et al. 
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from nnlab.errors import UserError
-from nnlab.loss.base import Loss
+from nnlab.loss.class_weights import ClassWeighted, Weights, table
 from nnlab.loss.targets import class_index, widen
 from nnlab.members import Hyper
 from nnlab.types import Task
 from nnlab.validation import check
 
 
-class SoftmaxCrossEntropy(Loss):
+class SoftmaxCrossEntropy(ClassWeighted):
     """Class probabilities from a softmax, fitted by maximum likelihood.
 
     Args:
         label_smoothing: s in [0, 1), the probability that the target distribution spreads evenly over all classes.
-        class_weights: one weight >= 0 for each class, or None. The loss of an example is multiplied by its class's
-            weight, scaled so that the C weights average 1. On a class-balanced set the mean loss is that of torch's
-            `cross_entropy(weight=...)`, which divides by the weights that happen to be in each batch; here every
-            example's loss stands alone. With smoothing, too, only the example's own class decides the weight.
+        class_weights: one weight >= 0 for each class, `balanced`, or None; see `nnlab.loss.class_weights`. On a
+            class-balanced set the mean loss is that of torch's `cross_entropy(weight=...)`, which divides by the
+            weights that happen to be in each batch; here every example's loss stands alone. With smoothing, too, only
+            the example's own class decides the weight.
     """
 
     tasks: ClassVar[frozenset[Task]] = frozenset({Task.BINARY, Task.MULTICLASS})
     probabilistic: ClassVar[bool] = True
     per_member: ClassVar[tuple[str, ...]] = ("label_smoothing",)
 
-    def __init__(self, label_smoothing: float = 0.0, class_weights: list[float] | None = None) -> None:
+    def __init__(self, label_smoothing: float = 0.0, class_weights: Weights = None) -> None:
+        super().__init__(class_weights)
         self.label_smoothing: Hyper = check("label_smoothing", label_smoothing, "[0, 1)")
-        self.class_weights: tuple[float, ...] | None = None
-        if class_weights is not None:
-            self.class_weights = _scaled(class_weights)
-
-    def output_size(self, target_size: int) -> int:
-        """A logit for each class.
-
-        Raises:
-            UserError: there are class weights, but not as many as classes.
-        """
-        given = target_size if self.class_weights is None else len(self.class_weights)
-        if given != target_size:
-            raise UserError(f"`loss.class_weights` needs one weight for each of the {target_size} classes, got {given}")
-        return target_size
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """-sum_c q_c log p_c, (..., N)."""
@@ -76,9 +61,7 @@ class SoftmaxCrossEntropy(Loss):
             smoothing = smoothing.to(log_p.dtype)
         if isinstance(smoothing, Tensor) or smoothing > 0:
             losses = losses - smoothing * (losses + log_p.mean(-1))
-        if self.class_weights is not None:
-            losses = losses * _table(self.class_weights, log_p.device, log_p.dtype)[index.squeeze(-1)]
-        return losses
+        return self.weigh(losses.unsqueeze(-1), index.squeeze(-1)).squeeze(-1)
 
     def _gradient(self, p: Tensor, index: Tensor) -> Tensor:
         """p - q in place on the probabilities."""
@@ -92,7 +75,7 @@ class SoftmaxCrossEntropy(Loss):
             p -= smoothing / p.shape[-1]
         p.scatter_add_(-1, index, own)
         if self.class_weights is not None:
-            p *= _table(self.class_weights, p.device, p.dtype)[index]
+            p *= table(self.class_weights, p.device, p.dtype)[index]
         return p
 
     def prediction(self, outputs: Tensor) -> Tensor:
@@ -101,7 +84,7 @@ class SoftmaxCrossEntropy(Loss):
 
     def loss_at_zero(self, targets: Tensor, target_size: int) -> float:
         """log C, whatever the smoothing, times the mean weight of the targets."""
-        return self._mean_weight(targets) * math.log(target_size)
+        return self.mean_weight(targets) * math.log(target_size)
 
     def floor(self, targets: Tensor, target_size: int) -> float:
         """The entropy of the smoothed target distribution q (0 without smoothing), times the mean weight."""
@@ -110,12 +93,7 @@ class SoftmaxCrossEntropy(Loss):
             return 0.0
         own, other = 1 - smoothing + smoothing / target_size, smoothing / target_size
         entropy = -own * math.log(own) - (target_size - 1) * other * math.log(other)
-        return self._mean_weight(targets) * entropy
-
-    def _mean_weight(self, targets: Tensor) -> float:
-        if self.class_weights is None:
-            return 1.0
-        return float(_table(self.class_weights, targets.device, torch.float64)[targets].mean())
+        return self.mean_weight(targets) * entropy
 
 
 def _log_softmax(logits: Tensor) -> Tensor:
@@ -130,19 +108,3 @@ def _log_softmax(logits: Tensor) -> Tensor:
     if logits.is_cuda or logits.shape[-1] >= 64:
         return logits.log_softmax(-1)
     return logits.mT.log_softmax(-2).mT.contiguous()
-
-
-def _scaled(weights: list[float]) -> tuple[float, ...]:
-    """The checked weights, scaled to an average of 1."""
-    for position, weight in enumerate(weights):
-        check(f"class_weights[{position}]", weight, "[0, inf)")
-    if sum(weights) == 0:
-        raise UserError("`class_weights` must hold at least one weight above 0")
-    return tuple(weight * len(weights) / sum(weights) for weight in weights)
-
-
-@functools.lru_cache(maxsize=16)
-def _table(weights: tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
-    """The weights as a tensor (C,); made outside of inference mode, because it is kept for training, too."""
-    with torch.inference_mode(False):
-        return torch.tensor(weights, device=device, dtype=dtype)

@@ -13,11 +13,11 @@ from typing import Any
 
 import torch
 
+from nnlab.metric_names import HIGHER_IS_BETTER
 from nnlab.recipe.findings import StepReport, Table
 from nnlab.recipe.grid import deviation, mean
 from nnlab.recipe.levels import LinearModel, linear_baseline, linear_metrics
-from nnlab.recipe.trials import Changes, Trials
-from nnlab.training.best import HIGHER_IS_BETTER
+from nnlab.recipe.trials import Changes, Trials, primary_metric
 
 TITLE = "Train the chosen configuration"
 NUMBER = 8
@@ -44,7 +44,7 @@ def conclude(trials: Trials, chosen: Changes, runs: Sequence[FinalRun], experime
         experiment: the command that reproduces the first run.
     """
     report = StepReport(NUMBER, TITLE)
-    metric = trials.loss.primary_metric(trials.dataset.task)
+    metric = primary_metric(trials)
     good = [run for run in runs if run.metrics]
     names = [name for name in good[0].metrics["test"] if name in good[0].metrics["validation"]]
     rows: list[list[Any]] = [[f"seed {run.seed}", *(run.metrics["test"][name] for name in names)] for run in good]

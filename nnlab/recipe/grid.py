@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nnlab.recipe.findings import TrialRecord
 from nnlab.recipe.rates import rate_key
-from nnlab.recipe.trials import Changes, Trial, Trials, record, run_trials
+from nnlab.recipe.trials import Changes, Trial, Trials, primary_metric, record, run_trials
 from nnlab.recipe.watch import FitWatch
 
 DECAY_KEY = "regularizer.weight_decay.strength"
@@ -118,7 +118,7 @@ def run_grid(
 
 
 def _result(trials: Trials, candidate: Changes, own: Sequence[Trial]) -> Result:
-    metric = trials.loss.primary_metric(trials.dataset.task)
+    metric = primary_metric(trials)
     best = [trial.best("loss/validation") for trial in own]
     return Result(
         candidate,
@@ -165,7 +165,7 @@ def rows(trials: Trials, results: Sequence[Result]) -> list[list[Any]]:
 
 def columns(trials: Trials) -> list[str]:
     """The columns of `rows`."""
-    metric = trials.loss.primary_metric(trials.dataset.task)
+    metric = primary_metric(trials)
     return ["learning rate", "weight decay", "validation loss", "spread", metric, "training loss", "best epoch"]
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from nnlab.recipe.findings import StepReport, Table, TrialRecord, shown
 from nnlab.recipe.grid import DECAY_KEY, Result, gain, mean, run_grid
 from nnlab.recipe.rates import rate_key
-from nnlab.recipe.trials import Changes, Trials
+from nnlab.recipe.trials import Changes, Trials, primary_metric
 
 TITLE = "Go to step 5, one change at a time"
 WIDEST = 1024
@@ -86,7 +86,7 @@ def improve(
         tried |= {option.name for option in options if option is chosen or adopted is None}
         tried |= {o.name for o, r in zip(options, results[1:], strict=True) if not gain(r, results[0])[0] > 0}
         present = adopted or results[0]
-    _fill(report, present, history, stop, trials.loss.primary_metric(trials.dataset.task))
+    _fill(report, present, history, stop, primary_metric(trials))
     return report
 
 

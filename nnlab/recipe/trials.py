@@ -57,6 +57,11 @@ class Trials(Protocol):
         """What to type to run one of them alone."""
 
 
+def primary_metric(trials: Trials) -> str:
+    """The metric that decides: `trainer.metric`, else accuracy or rmse."""
+    return trials.value("trainer.metric") or trials.loss.primary_metric(trials.dataset.task)
+
+
 @dataclass
 class Trial:
     """A trained member.

@@ -126,6 +126,7 @@ def finish(trainer: Trainer, run: Run, signals: Sequence[int]) -> Result:
         directory=run.directory,
         status=status,
         metrics=metrics,
+        metric=trainer.primary_metric,
         best_step=best[0] if len(best) == 1 else max(best),
         steps=max(trainer.ended_at[member] for member in run.members),
         seconds=round(trainer.seconds, 3),
@@ -137,7 +138,7 @@ def finish(trainer: Trainer, run: Run, signals: Sequence[int]) -> Result:
         trainer=trainer,
     )
     if status != "interrupted":
-        names = ("status", "metrics", "best_step", "steps", "seconds", "reason", "identity")
+        names = ("status", "metrics", "metric", "best_step", "steps", "seconds", "reason", "identity")
         content = {name: getattr(result, name) for name in names} | {"diagnosis": list(result.diagnosis)}
         run.finish(content | ({"ensemble": ensemble} if ensemble else {}))
     run.close()

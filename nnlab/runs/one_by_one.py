@@ -68,6 +68,7 @@ def train(config: Config, directory: Path, overrides: Sequence[str], train_runs:
     content = {
         "status": "completed" if any(each["status"] == "completed" for each in done) else "diverged",
         "metrics": metrics,
+        "metric": done[0].get("metric", ""),
         "best_step": max(each["best_step"] for each in done),
         "steps": max(each["steps"] for each in done),
         "seconds": sum(each["seconds"] for each in done),

@@ -21,6 +21,7 @@ class Result:
         directory: the run directory.
         status: `completed`, `diverged`, `failed` or `interrupted`.
         metrics: `loss` and the task's metrics, at the best weights, by split.
+        metric: the one of them that decided which weights are best.
         best_step, steps, seconds: when the weights were best, how long training was.
         diagnosis: findings about it as plain values, as in `result.json`; see `nnlab.diagnosis`.
         signals: signals that interrupted it.
@@ -30,6 +31,7 @@ class Result:
     directory: Path
     status: str
     metrics: dict[str, dict[str, float]]
+    metric: str = ""
     best_step: int = 0
     steps: int = 0
     seconds: float = 0.0

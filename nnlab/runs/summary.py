@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from nnlab.metric_names import SHOWN
 from nnlab.runs.advice import advice
 from nnlab.runs.continuation import overrides_of
 from nnlab.runs.result import Result
@@ -19,8 +20,7 @@ def print_summary(result: Result) -> None:
     """Metrics at the best weights, time, where the run is, how to look at it, and what is wrong, if anything is."""
     from rich.console import Console
 
-    shown = result.metrics["test"]
-    names = [name for name in shown if name != "nll" or not math.isclose(shown["nll"], shown["loss"], rel_tol=1e-4)]
+    names = columns(result.metrics["test"], result.metric)
     table = metrics_table("", names, f"best weights (step {result.best_step} of {result.steps})")
     for split, metrics in result.metrics.items():
         table.add_row(split, *(number(metrics[name]) for name in names))
@@ -34,6 +34,18 @@ def print_summary(result: Result) -> None:
     print(f"look: nnlab board {shlex.quote(str(result.directory))}")
     for line in advice(result.diagnosis, overrides_of(result.directory), result.directory):
         print(line)
+
+
+def columns(shown: Mapping[str, float], metric: str) -> list[str]:
+    """The metrics that a table has room for: the one that decides first, no number twice, and none that is not known.
+
+    >>> columns({"loss": 0.5, "accuracy": 0.9, "nll": 0.5, "auroc": 0.8}, "auroc")
+    ['auroc', 'loss', 'accuracy']
+    """
+    names = [name for name in shown if name == metric or (name in SHOWN and not math.isnan(shown[name]))]
+    if metric != "nll" and "nll" in names and math.isclose(shown["nll"], shown["loss"], rel_tol=1e-4):
+        names.remove("nll")
+    return sorted(names, key=lambda name: name != metric)
 
 
 def metrics_table(first: str, names: Sequence[str], title: str) -> Table:
@@ -58,7 +70,7 @@ def number(value: float) -> str:
 
 def ensemble_table(report: Mapping[str, Any]) -> Table:
     """Test metrics of the average of 1, 2, ..., M members, beside those of the members alone."""
-    names = [name for name in report["mean"] if name != "loss" or "nll" not in report["mean"]]
+    names = [name for name in report["mean"] if name in SHOWN and (name != "loss" or "nll" not in report["mean"])]
     title = "ensemble, on the test split" + (f" (majority vote: {report['vote']:.4f})" if "vote" in report else "")
     table = metrics_table("averaged", names, title)
     for size, metrics in enumerate(report["by_size"], start=1):

@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nnlab.metric_names import HIGHER_IS_BETTER
+
 REPLICATES = ("seed", "data.fold")  # what repeats a configuration instead of changing it
-HIGHER_IS_BETTER = ("accuracy", "r2")  # as in nnlab.training.best, which would load torch
 DEFAULT = "(default)"  # the value of an axis in a run that neither its overrides nor its config name
 SEARCH = ".search"  # what a search leaves in its study's folder
 PRUNED = "pruned:"  # how the reason begins where a search gave a run up
@@ -29,12 +30,14 @@ class StudyRun:
         overrides: values as they were written, by key as it was written (with `+` or `@package`).
         status: `completed`, `diverged`, `failed`, or `unfinished`.
         metrics: at the best weights, by `<metric>/<split>`; finite ones only.
+        metric: the one that decided which weights are best, where the run names it.
     """
 
     name: str
     overrides: Mapping[str, str]
     status: str
     metrics: Mapping[str, float] = field(default_factory=dict)
+    metric: str = ""
     best_step: int = 0
     steps: int = 0
     seconds: float = 0.0

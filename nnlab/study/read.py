@@ -16,9 +16,9 @@ import yaml
 
 from nnlab.config.naming import key_of, own_overrides
 from nnlab.errors import UserError, did_you_mean
+from nnlab.metric_names import HIGHER_IS_BETTER
 from nnlab.study.model import (
     DEFAULT,
-    HIGHER_IS_BETTER,
     REPLICATES,
     SEARCH,
     Configuration,
@@ -28,7 +28,7 @@ from nnlab.study.model import (
     sort_values,
 )
 
-PRIMARY = ("accuracy", "rmse", "loss")  # the first that the runs have decides
+PRIMARY = ("accuracy", "rmse", "loss")  # the first that the runs have decides, where they name none of their own
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -77,6 +77,7 @@ def _read_run(directory: Path) -> StudyRun | None:
         overrides=_overrides(directory),
         status=status if status in ("completed", "diverged", "failed") else "unfinished",
         metrics=metrics,
+        metric=str(result.get("metric") or ""),
         best_step=int(result.get("best_step") or 0),
         steps=int(result.get("steps") or 0),
         seconds=float(result.get("seconds") or 0.0),
@@ -114,7 +115,9 @@ def _metric(runs: Sequence[StudyRun], wanted: str | None) -> str:
     """The tag of the metric that decides."""
     known = list(dict.fromkeys(tag for run in runs if run.status == "completed" for tag in run.metrics))
     if wanted is None:
-        found = (f"{name}/validation" for name in PRIMARY if f"{name}/validation" in known)
+        chosen = {run.metric for run in runs if run.status == "completed"}
+        names = (*chosen, *PRIMARY) if len(chosen) == 1 else PRIMARY
+        found = (f"{name}/validation" for name in names if f"{name}/validation" in known)
         return next(found, known[0])
     for tag in (wanted, f"{wanted}/validation"):
         if tag in known:

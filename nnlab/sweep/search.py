@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from nnlab.errors import UserError
+from nnlab.metric_names import HIGHER_IS_BETTER
 from nnlab.storage.files import make_folder
-from nnlab.study.model import HIGHER_IS_BETTER
 from nnlab.sweep.search_space import Choice, Dimension, lines, points, sobol_point
 from nnlab.sweep.search_storage import JOURNAL, explained_storage, import_optuna, mend
 from nnlab.validation import check, check_choice

@@ -88,7 +88,8 @@ def metric_of(settings: SearchSettings, config: Config) -> str:
     from nnlab.config.build import build_loss, load_dataset
 
     dataset = load_dataset(config)
-    return f"{build_loss(config, dataset).primary_metric(dataset.task)}/validation"
+    metric = config["trainer"].get("metric") or build_loss(config, dataset).primary_metric(dataset.task)
+    return f"{metric}/validation"
 
 
 def announcement(search: Search, plan: SearchPlan) -> str:

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from nnlab.errors import UserError
+from nnlab.metric_names import HIGHER_IS_BETTER
 from nnlab.training.stack import Stack
-
-HIGHER_IS_BETTER = ("accuracy", "r2")
+from nnlab.types import Dataset
 
 Score = tuple[float, float]  # primary metric and loss, smaller is better
 
@@ -18,6 +19,25 @@ Score = tuple[float, float]  # primary metric and loss, smaller is better
 def better(metric: str, value: float, than: float, by: float = 0.0) -> bool:
     """Whether `value` improves on `than` by more than `by`, for a metric such as `loss` or `accuracy`."""
     return value > than + by if metric in HIGHER_IS_BETTER else value < than - by
+
+
+def check_metric(metric: str, known: Sequence[str], datasets: Sequence[Dataset]) -> None:
+    """Refuse a metric that cannot decide between the weights of a run.
+
+    Raises:
+        UserError: this loss and task have no such metric, or the validation split cannot be ranked.
+    """
+    if metric not in known:
+        raise UserError(
+            f"`trainer.metric={metric}` is not measured with this loss and these targets; valid: {', '.join(known)}"
+        )
+    if metric in ("auroc", "average_precision"):
+        for dataset in datasets:
+            if len(dataset.validation.targets.unique()) < 2:
+                raise UserError(
+                    f"`trainer.metric={metric}` needs examples of two classes in the validation split, which holds "
+                    f"{len(dataset.validation)} of one class; enlarge it with `data.validation`"
+                )
 
 
 class Best:

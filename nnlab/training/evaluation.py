@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from nnlab.metric_names import THOROUGH
 from nnlab.randomness import fold
 from nnlab.regularizer.base import NoiseModule
 from nnlab.training.batches import groups_of, spread, stacked
@@ -46,13 +47,16 @@ def examples_at_once(stack: Stack, members: int, example: Tensor) -> int:
     return max(1, chunk // max(members * example.numel(), 1))
 
 
-def evaluate(stack: Stack, splits: Sequence[Split], scale: Tensor | None = None) -> Evaluation:
+def evaluate(
+    stack: Stack, splits: Sequence[Split], scale: Tensor | None = None, thorough: Collection[str] = THOROUGH
+) -> Evaluation:
     """Evaluate every member on its own split; those that share one should receive the same object.
 
     Args:
         stack: M networks.
         splits: M splits of equally many examples N.
         scale: what regression errors are multiplied by, (C,) or (M, 1, C).
+        thorough: metrics to measure of those that take longer.
     """
     members, groups = len(splits), groups_of(splits)
     count = len(groups[0])
@@ -76,5 +80,5 @@ def evaluate(stack: Stack, splits: Sequence[Split], scale: Tensor | None = None)
         predictions.append(torch.cat(pieces, 1))
     stack.set_sampling(False)
     prediction = stack.loss.combine(torch.stack(predictions)) if passes else predictions[0]
-    metrics = {"loss": torch.as_tensor(total), **stack.loss.metrics(prediction, targets, scale)}
+    metrics = {"loss": torch.as_tensor(total), **stack.loss.metrics(prediction, targets, scale, thorough)}
     return Evaluation(metrics, prediction)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from nnlab.device import PRECISIONS
 from nnlab.errors import UserError
+from nnlab.metric_names import METRICS
 from nnlab.validation import check, check_choice
 
 
@@ -31,6 +32,8 @@ class TrainerSettings:
         accumulate: minibatches whose gradients are averaged before one update.
         validate_every: evaluate on the validation split every so many `validate_unit`s, and at the end.
         validate_unit: `epoch` or `step`.
+        metric: which metric of the validation split decides the best weights, early stopping and the order of tables;
+            null takes accuracy, or rmse in regression. `loss`, or any of `nnlab.metric_names`.
         best_window: validations whose mean decides which weights are the best; the best single value of a small
             validation split is mostly luck.
         time_limit: seconds after which training stops at the next step.
@@ -51,6 +54,7 @@ class TrainerSettings:
     accumulate: int = 1
     validate_every: int = 1
     validate_unit: Literal["epoch", "step"] = "epoch"
+    metric: str | None = None
     best_window: int = 1
     time_limit: float | None = None
     on_nonfinite: Literal["stop", "skip", "restore"] = "stop"
@@ -70,5 +74,7 @@ class TrainerSettings:
         if self.steps is not None:
             check("trainer.steps", self.steps, "[1, inf)")
         check_choice("trainer.precision", self.precision, PRECISIONS)
+        if self.metric is not None:
+            check_choice("trainer.metric", self.metric, METRICS)
         check_choice("trainer.validate_unit", self.validate_unit, ("epoch", "step"))
         check_choice("trainer.on_nonfinite", self.on_nonfinite, ("stop", "skip", "restore"))

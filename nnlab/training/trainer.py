@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -18,9 +18,10 @@ from nnlab.device import resolve_device, resolve_dtype
 from nnlab.errors import UserError
 from nnlab.loss.base import Loss
 from nnlab.members import Hyper
+from nnlab.metric_names import THOROUGH
 from nnlab.optimizer.base import SecondOrder
 from nnlab.training.batches import spread, stacked_scale
-from nnlab.training.best import Best
+from nnlab.training.best import Best, check_metric
 from nnlab.training.callback import Callback
 from nnlab.training.evaluation import SPLITS, Evaluation, evaluate
 from nnlab.training.history import History
@@ -100,6 +101,7 @@ class Trainer:
         self.failed_step = torch.full((len(members),), -1, device=self.device)
         self.repairs = torch.zeros(len(members), dtype=torch.long, device=self.device)
         self._listeners: dict[str, list[Callable[[Trainer], None]]] = {event: [] for event in EVENTS}
+        check_metric(self.primary_metric, self.metric_names(), [member.dataset for member in self.members])
         self.steps = make_steps(self)
         for callback in self.callbacks:
             callback.check(self)
@@ -116,8 +118,13 @@ class Trainer:
 
     @property
     def primary_metric(self) -> str:
-        """The metric that decides which weights are best: accuracy or rmse."""
-        return self.loss.primary_metric(self.members[0].dataset.task)
+        """The metric that decides which weights are best: `trainer.metric`, else accuracy or rmse."""
+        return self.settings.metric or self.loss.primary_metric(self.members[0].dataset.task)
+
+    @property
+    def _thorough(self) -> tuple[str, ...]:
+        """The metric that decides, where it is one of those that otherwise only the end measures."""
+        return tuple(name for name in THOROUGH if name == self.primary_metric)
 
     @property
     def finished(self) -> bool:
@@ -139,7 +146,7 @@ class Trainer:
         data = self.members[0].dataset
         targets = data.validation.targets[None, :1]
         outputs = data.validation.inputs.new_zeros(1, 1, self.loss.output_size(data.target_size))
-        return ["loss", *self.loss.metrics(self.loss.prediction(outputs), targets, data.target_std)]
+        return ["loss", *self.loss.metrics(self.loss.prediction(outputs), targets, data.target_std, self._thorough)]
 
     @property
     def epoch(self) -> float:
@@ -309,11 +316,13 @@ class Trainer:
 
     def evaluate(self, split: str) -> Evaluation:
         """Evaluate the active members with their present weights on `train`, `validation` or `test`."""
-        return self._evaluate(self.stack, split, self.active)
+        return self._evaluate(self.stack, split, self.active, self._thorough)
 
-    def _evaluate(self, stack: Any, split: str, members: Sequence[int]) -> Evaluation:
+    def _evaluate(
+        self, stack: Any, split: str, members: Sequence[int], thorough: Collection[str] = THOROUGH
+    ) -> Evaluation:
         datasets = [self.members[member].dataset for member in members]
-        return evaluate(stack, [getattr(dataset, split) for dataset in datasets], stacked_scale(datasets))
+        return evaluate(stack, [getattr(dataset, split) for dataset in datasets], stacked_scale(datasets), thorough)
 
     def validation(self) -> Evaluation:
         """The active members with their present weights on the validation split; after a validation, that one."""

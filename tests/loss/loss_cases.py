@@ -17,7 +17,11 @@ from nnlab.types import Task
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "loss").glob("*.yaml"))
 
+WEIGHTED = [{}, {"class_weights": [0.5, 2.0]}]
 VARIANTS = {
+    "binary_cross_entropy": WEIGHTED,
+    "hinge": WEIGHTED,
+    "multiclass_svm": [{}, {"class_weights": [0.5, 2.0, 1.0]}],
     "gaussian_nll": [{}, {"variance": "fixed", "fixed_variance": 0.3}, {"variance": "covariance"}],
     "softmax_cross_entropy": [
         {},

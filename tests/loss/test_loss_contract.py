@@ -92,6 +92,7 @@ def test_the_shared_covariance_is_learned_by_its_maximum_likelihood() -> None:
     random = torch.Generator().manual_seed(0)
     mix = torch.tensor([[1.0, 0.0, 0.0], [0.8, 0.6, 0.0], [-0.5, 0.3, 0.9]], dtype=torch.float64)
     targets = torch.randn(400, 3, generator=random, dtype=torch.float64) @ mix.T + 1
+    torch.manual_seed(0)
     loss = GaussianNLL("covariance")
     head = loss.head(1, 3).double()
     optimizer = torch.optim.LBFGS(head.parameters(), max_iter=200, tolerance_grad=1e-10, line_search_fn="strong_wolfe")
@@ -156,7 +157,7 @@ def test_bad_arguments_are_named(name: str, arguments: dict[str, object], messag
 
 def test_too_few_class_weights_are_refused_when_the_classes_are_known() -> None:
     with pytest.raises(UserError, match="one weight for each of the 10 classes, got 2"):
-        SoftmaxCrossEntropy(class_weights=[1, 2]).head(5, 10)
+        SoftmaxCrossEntropy(class_weights=[1, 2]).fit(torch.arange(10), 10)
 
 
 @pytest.mark.parametrize("loss", [SquaredError(), GaussianNLL("fixed")])

@@ -10,8 +10,9 @@ from sklearn import metrics as sk
 from torch import Tensor
 from torch.distributions import Normal
 
-from nnlab.loss import GaussianNLL, Loss
+from nnlab.loss import GaussianNLL, Loss, decisions, ranking
 from nnlab.loss.metrics import expected_calibration_error, negative_log_likelihood, regression_metrics
+from nnlab.metric_names import METRICS
 from nnlab.types import Task
 
 Case = tuple[Loss, Task]
@@ -23,16 +24,25 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 
 def classification_reference(prediction: np.ndarray, targets: np.ndarray, probabilistic: bool) -> dict[str, float]:
-    size = prediction.shape[1]
+    size, decided = prediction.shape[1], prediction.argmax(1)
+    score = prediction[:, 1] if probabilistic else prediction[:, 1] - prediction[:, 0]
+    binary = [(targets == 1, score)]
+    ranked = binary if size == 2 else [(targets == c, prediction[:, c]) for c in range(size) if (targets == c).any()]
+    of_classes = {
+        "accuracy": sk.accuracy_score(targets, decided),
+        "balanced_accuracy": sk.balanced_accuracy_score(targets, decided),
+        "f1": sk.f1_score(targets, decided, average="macro"),
+        "auroc": np.mean([sk.roc_auc_score(*each) for each in ranked]),
+        "average_precision": np.mean([sk.average_precision_score(*each) for each in ranked]),
+    }
     if not probabilistic:
-        return {"accuracy": sk.accuracy_score(targets, prediction.argmax(1))}
+        return of_classes
     confidence, right = prediction.max(1), prediction.argmax(1) == targets
     gaps = []
     for low in range(15):
         inside = (confidence > low / 15) & (confidence <= (low + 1) / 15)
         gaps.append(inside.sum() * abs(right[inside].mean() - confidence[inside].mean()) if inside.any() else 0)
-    return {
-        "accuracy": sk.accuracy_score(targets, prediction.argmax(1)),
+    return of_classes | {
         "nll": sk.log_loss(targets, prediction, labels=range(size)),
         "brier": sum(np.mean((prediction[:, c] - (targets == c)) ** 2) for c in range(size)),
         "ece": sum(gaps) / len(targets),
@@ -161,3 +171,49 @@ def test_metrics_do_not_depend_on_the_order_of_examples(case: Case) -> None:
     loss, task = case
     prediction, targets = loss.prediction(draw_outputs(loss, task, 30)), draw_targets(task, 30)
     torch.testing.assert_close(loss.metrics(prediction, targets), loss.metrics(shuffled(prediction), shuffled(targets)))
+
+
+@pytest.mark.parametrize("size", [2, 4])
+@pytest.mark.parametrize("distinct", [1, 2, 5, 1000])
+def test_ranking_metrics_count_ties_as_scikit_learn_does(size: int, distinct: int) -> None:
+    random = np.random.default_rng(size * distinct)
+    targets = random.integers(size, size=(3, 200))
+    scores = random.integers(distinct, size=(3, 200, size)) / distinct
+    for name, reference in (("auroc", sk.roc_auc_score), ("average_precision", sk.average_precision_score)):
+        measured = getattr(ranking, name)(torch.tensor(scores), torch.tensor(targets), probabilistic=True)
+        for member in range(3):
+            classes = [1] if size == 2 else range(size)
+            expected = [reference(targets[member] == c, scores[member, :, c]) for c in classes]
+            assert measured[member].item() == pytest.approx(np.mean(expected), rel=1e-12)
+
+
+def test_ranking_in_pieces_gives_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    prediction, targets = torch.rand(5, 40, 3), torch.randint(3, (5, 40))
+    whole = ranking.auroc(prediction, targets, probabilistic=True)
+    monkeypatch.setattr(ranking, "CHUNK", 80)
+    assert torch.equal(ranking.auroc(prediction, targets, probabilistic=True), whole)
+
+
+def test_targets_of_one_class_and_numbers_that_are_none_cannot_be_ranked() -> None:
+    prediction = torch.rand(2, 10, 2)
+    assert ranking.auroc(prediction, torch.ones(10, dtype=torch.long), probabilistic=True).isnan().all()
+    prediction[0, 3] = torch.nan
+    found = ranking.auroc(prediction, torch.arange(10) % 2, probabilistic=True)
+    assert found.isnan().tolist() == [True, False]
+
+
+def test_counts_of_each_class_are_those_of_scikit_learn() -> None:
+    random = np.random.default_rng(0)
+    targets, scores = random.integers(4, size=60), random.random((60, 5))  # class 4 is decided for, but never true
+    counts = decisions.count(torch.tensor(scores), torch.tensor(targets))
+    expected = sk.precision_recall_fscore_support(targets, scores.argmax(1), labels=range(5), zero_division=0)
+    for measured, wanted in zip((counts.precision, counts.recall, counts.f1, counts.actual), expected, strict=True):
+        np.testing.assert_allclose(measured.numpy(), wanted, rtol=1e-6)
+
+
+def test_only_the_metrics_asked_for_are_measured_of_those_that_take_longer() -> None:
+    loss = load("softmax_cross_entropy")
+    prediction, targets = loss.prediction(draw_outputs(loss, Task.BINARY, 5)), draw_targets(Task.BINARY, 5)
+    assert set(loss.metrics(prediction, targets, thorough=("f1",))) == {"accuracy", "nll", "brier", "ece", "f1"}
+    numbers = load("squared_error").metrics(torch.ones(3, 1), torch.ones(3, 1))
+    assert {"loss", *loss.metrics(prediction, targets), *numbers} == set(METRICS)

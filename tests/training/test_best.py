@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
+import nnlab
 from nnlab.cli import compose
 from nnlab.config.build import build_trainer
+from nnlab.errors import UserError
 from nnlab.training import Trainer
 from nnlab.training.best import Best
 from nnlab.training.checkpoint import load_member_state, member_state
@@ -47,3 +52,23 @@ def test_a_resumed_run_remembers_its_last_validations() -> None:
     whole = trainer_of(3)
     offer_all(whole.best, whole, ACCURACIES)
     assert second.best.steps == whole.best.steps == [3]
+
+
+@pytest.mark.parametrize("metric", ["loss", "auroc", "f1", "average_precision"])
+def test_the_metric_of_the_settings_decides_the_best_weights(metric: str, tmp_path: Path) -> None:
+    overrides = ("data=moons", "trainer.epochs=4", f"trainer.metric={metric}", "callbacks=[]", f"output_dir={tmp_path}")
+    result = nnlab.train(*overrides)
+    assert result.trainer is not None
+    steps, values = result.trainer.history.series(f"{metric}/validation", 0)
+    _, losses = result.trainer.history.series("loss/validation", 0)
+    sign = 1 if metric == "loss" else -1
+    assert result.best_step == min(zip((sign * v for v in values), losses, steps, strict=True))[2]
+    assert json.loads((result.directory / "result.json").read_text())["metric"] == metric
+    assert f"{metric}/validation" in (result.directory / "history.csv").read_text().splitlines()[0]
+
+
+def test_a_metric_that_cannot_decide_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"`trainer\.metric` has no option 'auc'"):
+        nnlab.train("trainer.metric=auc", f"output_dir={tmp_path}")
+    with pytest.raises(UserError, match=r"auroc. is not measured .* valid: loss, rmse, mae, r2"):
+        nnlab.train("data=diabetes", "loss=squared_error", "trainer.metric=auroc", f"output_dir={tmp_path}")

@@ -1,0 +1,67 @@
+"""Metrics of decisions that give every class the same say, however rare it is: balanced accuracy and F1.
+
+With TP_c, P_c and T_c the numbers of examples that are rightly decided for class c, decided for it, and of it:
+
+    recall_c = TP_c / T_c,    precision_c = TP_c / P_c,    F1_c = 2 TP_c / (P_c + T_c)
+
+Balanced accuracy is the mean recall over the classes that the targets hold; F1 here is the mean of F1_c over the
+classes that targets or decisions hold ("macro").
+Sources: Brodersen et al. 2010 (doi 10.1109/ICPR.2010.764); van Rijsbergen 1979, "Information Retrieval", chapter 7.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from nnlab.loss.targets import widen
+
+
+class Counts(NamedTuple):
+    """Numbers of examples of each class, (..., C) int64: rightly decided for it, decided for it, and of it."""
+
+    right: Tensor
+    decided: Tensor
+    actual: Tensor
+
+    @property
+    def recall(self) -> Tensor:
+        """(..., C), 0 for a class that the targets do not hold."""
+        return self.right.double() / self.actual.clamp_min(1)
+
+    @property
+    def precision(self) -> Tensor:
+        """(..., C), 0 for a class that nothing is decided for."""
+        return self.right.double() / self.decided.clamp_min(1)
+
+    @property
+    def f1(self) -> Tensor:
+        """(..., C), the harmonic mean of precision and recall."""
+        return 2 * self.right.double() / (self.decided + self.actual).clamp_min(1)
+
+
+def count(prediction: Tensor, targets: Tensor) -> Counts:
+    """Count the decisions of predictions (..., N, C), each for its highest entry, against targets (..., N)."""
+    classes = torch.arange(prediction.shape[-1], device=prediction.device)
+    decided = prediction.argmax(-1, keepdim=True) == classes
+    actual = (targets.unsqueeze(-1) == classes).expand(decided.shape)
+    return Counts((decided & actual).sum(-2), decided.sum(-2), actual.sum(-2))
+
+
+def balanced_accuracy(prediction: Tensor, targets: Tensor) -> Tensor:
+    """The mean recall, (...)."""
+    counts = count(prediction, targets)
+    return _mean(counts.recall, counts.actual > 0).to(widen(prediction).dtype)
+
+
+def f1(prediction: Tensor, targets: Tensor) -> Tensor:
+    """The mean F1 over the classes, (...)."""
+    counts = count(prediction, targets)
+    return _mean(counts.f1, counts.actual + counts.decided > 0).to(widen(prediction).dtype)
+
+
+def _mean(values: Tensor, counted: Tensor) -> Tensor:
+    """The mean over the last axis of the entries that count."""
+    return (values * counted).sum(-1) / counted.sum(-1)

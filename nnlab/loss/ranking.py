@@ -1,0 +1,115 @@
+"""Metrics of the order in which examples are ranked, for classes of any frequency: AUROC and average precision.
+
+For a class with n_1 examples among n, ranked by its score with P(k) true positives and F(k) false ones among the k
+examples that are at or above the k-th distinct score:
+
+    AUROC = sum_k (F(k) - F(k-1)) (P(k) + P(k-1)) / (2 n_1 (n - n_1)),
+
+the probability that an example of the class has a higher score than one of another, ties counting half; and
+
+    AP = sum_k (P(k) - P(k-1)) / n_1 * P(k) / (P(k) + F(k)),
+
+the mean precision over the recalls. Two classes are ranked by the score of the second; with more, each is ranked
+against all others and the values are averaged over the classes that the targets hold.
+Sources: Hanley and McNeil 1982 (doi 10.1148/radiology.143.1.7063747); Manning, Raghavan and Schuetze 2008, section 8.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from nnlab.loss.targets import widen
+
+CHUNK = 1 << 22  # scores that are ranked at once, which bounds the memory
+
+
+class Ranking(NamedTuple):
+    """Examples from the highest to the lowest score, (R, N) for R rankings.
+
+    Attributes:
+        true, false: how many examples of the class, and of others, are at or above each position's score, int64.
+        true_before, false_before: the same for the next higher score.
+        last: whether a position is the last one of its score; ties end there.
+        usable: (R,) whether there are both examples of the class and others, and no score is NaN.
+    """
+
+    true: Tensor
+    false: Tensor
+    true_before: Tensor
+    false_before: Tensor
+    last: Tensor
+    usable: Tensor
+
+
+def auroc(prediction: Tensor, targets: Tensor, probabilistic: bool) -> Tensor:
+    """Area under the ROC curve, (...), of predictions (..., N, C) for targets (..., N); NaN with a single class.
+
+    `probabilistic` says that predictions are probabilities, not scores whose difference decides between two classes.
+    """
+    return _average(_area, prediction, targets, probabilistic)
+
+
+def average_precision(prediction: Tensor, targets: Tensor, probabilistic: bool) -> Tensor:
+    """Average precision, (...), of predictions (..., N, C) for targets (..., N); NaN with a single class."""
+    return _average(_mean_precision, prediction, targets, probabilistic)
+
+
+def _area(ranking: Ranking) -> Tensor:
+    area = (ranking.false - ranking.false_before) * (ranking.true + ranking.true_before) * ranking.last
+    pairs = ranking.true[..., -1] * ranking.false[..., -1]
+    return area.sum(-1).double() / (2 * pairs.clamp_min(1))
+
+
+def _mean_precision(ranking: Ranking) -> Tensor:
+    gained = ((ranking.true - ranking.true_before) * ranking.last).double()
+    precision = ranking.true.double() / (ranking.true + ranking.false)
+    return (gained * precision).sum(-1) / ranking.true[..., -1].clamp_min(1)
+
+
+def _average(curve: Callable[[Ranking], Tensor], prediction: Tensor, targets: Tensor, probabilistic: bool) -> Tensor:
+    """What `curve` gives for each class's ranking, averaged over the classes that can be ranked."""
+    scores, positive = _one_against_rest(widen(prediction), targets, probabilistic)
+    rows, examples = scores.shape[:-1], scores.shape[-1]
+    size = max(1, CHUNK // examples)
+    values, usable = [], []
+    parts = (each.reshape(-1, examples).split(size) for each in (scores, positive))
+    for some, hits in zip(*parts, strict=True):
+        ranking = rank(some, hits)
+        values.append(curve(ranking))
+        usable.append(ranking.usable)
+    found, known = torch.cat(values).view(rows), torch.cat(usable).view(rows)
+    return (torch.where(known, found, 0.0).sum(-1) / known.sum(-1)).to(scores.dtype)
+
+
+def rank(scores: Tensor, positive: Tensor) -> Ranking:
+    """Rank examples by `scores` (R, N), of which `positive` (R, N) are of the class."""
+    scores, order = scores.sort(dim=-1, descending=True)
+    hits = positive.gather(-1, order).long()  # whole numbers, whose sums have no order
+    last = torch.ones_like(hits, dtype=torch.bool)
+    last[..., :-1] = scores[..., 1:] != scores[..., :-1]
+    true = hits.cumsum(-1)
+    false = torch.arange(1, hits.shape[-1] + 1, device=hits.device) - true
+    numbers = ~scores.isnan().any(-1)
+    usable = (true[..., -1] > 0) & (false[..., -1] > 0) & numbers
+    return Ranking(true, false, _before(true, last), _before(false, last), last, usable)
+
+
+def _before(counts: Tensor, last: Tensor) -> Tensor:
+    """For each position, the count at the end of the score above it; 0 for the highest score."""
+    ended = (counts * last).cummax(-1).values
+    return torch.cat([torch.zeros_like(ended[..., :1]), ended[..., :-1]], -1)
+
+
+def _one_against_rest(prediction: Tensor, targets: Tensor, probabilistic: bool) -> tuple[Tensor, Tensor]:
+    """Scores and membership (..., R, N); R = 1 for two classes, else C."""
+    scores = prediction.movedim(-1, -2)
+    targets = targets.expand(scores.shape[:-2] + scores.shape[-1:]).unsqueeze(-2)
+    if scores.shape[-2] == 2:
+        second = scores[..., 1:, :]
+        return second if probabilistic else second - scores[..., :1, :], targets == 1
+    classes = torch.arange(scores.shape[-2], device=scores.device).unsqueeze(-1)
+    return scores, targets == classes

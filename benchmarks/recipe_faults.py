@@ -27,9 +27,9 @@ from pathlib import Path
 import torch
 
 from nnlab.cli import compose
+from nnlab.diagnosis.facts.linear import linear_baseline, linear_metrics
 from nnlab.recipe import StepReport, check_initial_loss, find_learning_rate, overfit_sample
 from nnlab.recipe.config_trials import ConfigTrials
-from nnlab.recipe.levels import linear_baseline, linear_metrics
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "recipe"))
 

@@ -234,7 +234,7 @@ def _target_column(values: Values, draw: random.Random, data: str) -> Values:
     return _altered(values, data, "target_column")
 
 
-HIGH, LEAK = ("learning_rate_too_high",), ("leakage_suspected",)
+HIGH, LEAK = ("learning_rate_too_high",), ("leakage_between_splits", "target_among_inputs")
 RATE, SCALE = ("optimizer.learning_rate={rate}",), ("initialization.scale=1",)
 NORM = ("architecture=mlp", "architecture.batch_norm=true")
 
@@ -248,7 +248,7 @@ FAULTS = (
     Fault("dead", _dead, ("dead_units",), undo=("initialization.bias=0",)),
     Fault("saturated", _saturated, ("saturated_units",), undo=("initialization=xavier",)),
     Fault("symmetric", _symmetric, ("symmetric_units",), undo=("initialization=he",)),
-    Fault("random_labels", _shuffled, ("no_learning",), repairable=False, harmful=False),
+    Fault("random_labels", _shuffled, ("targets_unrelated",), repairable=False, harmful=False),
     Fault("frozen", _frozen, ("frozen_layers",), undo=("architecture=mlp",)),
     Fault("hockey_stick", _hockey, ("hockey_stick_start",), undo=SCALE, harmful=False),
     Fault("overfitting", _overfitting, ("overfitting",), harmful=False),
@@ -272,14 +272,14 @@ FAULTS = (
     Fault(
         "unscaled_inputs",
         _unscaled,
-        ("inputs_not_normalised",),
+        ("inputs_not_standardized",),
         undo=("data/preprocessing=standardize",),
         harmful=False,
     ),
     Fault(
         "raw_targets",
         _raw_targets,
-        ("targets_not_standardised",),
+        ("targets_not_standardized",),
         undo=("data.standardize_targets=true",),
         harmful=False,
     ),

@@ -23,7 +23,7 @@ from benchmarks.diagnosis.train import Outcome, train_all
 from benchmarks.diagnosis.zoo import Case, cases, clean
 from nnlab.config.amending import amended
 from nnlab.diagnosis import Finding, diagnose
-from nnlab.diagnosis.view import View
+from nnlab.diagnosis.facts.curves import View
 
 SEEDS = {"tuning": 0, "held-out": 59}
 

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nnlab.activation.layers import activation_layers
 from nnlab.callbacks.budget import Budget
-from nnlab.callbacks.statistics import activation_layers
 from nnlab.callbacks.tensorboard import EventFile
 from nnlab.training import Callback, Trainer
 from nnlab.validation import check

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from itertools import groupby
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from nnlab.activation.base import Activation
+from nnlab.activation.layers import activation_layers
 from nnlab.statistics import activations, gradients, updates
 from nnlab.training import Callback, Trainer
 from nnlab.training.layout import Slot
@@ -40,7 +40,7 @@ class Statistics(Callback):
         self.tolerance = check("tolerance", tolerance, "(0, 1)")
 
     def fit_start(self, trainer: Trainer) -> None:
-        self.layers = activation_layers(trainer.stack.network)
+        self.layers = {name: layer.saturation for name, layer in activation_layers(trainer.stack.network).items()}
         self._before: Tensor | None = None
 
     def after_backward(self, trainer: Trainer) -> None:
@@ -94,24 +94,3 @@ class Statistics(Callback):
             for kind, row in values.items():
                 measured.append(([f"activation_{kind}/{name}" for name in names], row.view(len(names), -1)))
         return measured
-
-
-def activation_layers(network: nn.Module) -> dict[str, tuple[float | None, float | None]]:
-    """Names of the activation layers with their saturation values; foreign networks: torch's own activations."""
-    foreign = {
-        nn.Sigmoid: (0.0, 1.0),
-        nn.Tanh: (-1.0, 1.0),
-        nn.ReLU: (None, None),
-        nn.GELU: (None, None),
-        nn.SiLU: (None, None),
-        nn.ELU: (-1.0, None),
-        nn.LeakyReLU: (None, None),
-        nn.PReLU: (None, None),
-    }
-    layers: dict[str, tuple[float | None, float | None]] = {}
-    for name, module in network.named_modules():
-        if isinstance(module, Activation):
-            layers[name] = module.saturation
-        elif type(module) in foreign:
-            layers[name] = foreign[type(module)]
-    return layers

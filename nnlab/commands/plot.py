@@ -191,7 +191,7 @@ def loss_label(run: SavedRun) -> str:
 
 def activation_figure(run: SavedRun) -> Figure | None:
     """Outputs of every activation layer on validation examples, before training and at the best weights."""
-    from nnlab.callbacks.statistics import activation_layers
+    from nnlab.activation.layers import activation_layers
     from nnlab.report import figures
     from nnlab.runs.loading import load_run
 

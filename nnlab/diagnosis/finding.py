@@ -1,4 +1,4 @@
-"""A finding: what is wrong with a run, the numbers that say so, a sentence about why, and the override to paste."""
+"""A finding: what was seen, the numbers that say so, why it happens, and the override to paste."""
 
 from __future__ import annotations
 
@@ -6,40 +6,79 @@ import dataclasses
 import math
 import shlex
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
+
+from nnlab.diagnosis.catalogue import FORMER, PLACES, Kind, Severity, kind_of
 
 Number = float | int | str
-
-# fault: something is wrong and should be mended. note: worth knowing, the run may be fine as it is.
-Severity = Literal["fault", "note"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One finding about one run.
+    """One finding about a run, a network or a data set.
 
     Attributes:
         name: such as `learning_rate_too_high`; `nnlab.diagnosis.NAMES` has them all.
-        explanation: one or two sentences for a student: what was seen, and why it happens.
+        observed: what was seen, with the numbers, as a sentence or a clause.
         evidence: the numbers behind it, by name.
         overrides: what to append to the command, such as `("optimizer.learning_rate=0.01",)`; empty where no override
             can help.
+        why: why it happens, where the catalogue's words do not fit.
+        tried: what was tried, and what it gave.
         layer: the layer it is about, if it is about one.
         step: the step at which it began, if it began at one.
-        severity: `fault` or `note`.
+        level: `fault` or `note` where that differs from the catalogue's.
+        variant: the finding's place among the causes where the name has several.
         certain: whether it may be said while training goes on, because further steps cannot change it.
         symptoms: findings that this one explains; they are not listed on their own.
     """
 
     name: str
-    explanation: str
+    observed: str
     evidence: Mapping[str, Number] = dataclasses.field(default_factory=dict)
     overrides: tuple[str, ...] = ()
+    why: str = ""
+    tried: str = ""
     layer: str | None = None
     step: int | None = None
-    severity: Severity = "fault"
+    level: Severity | None = None
+    variant: str = ""
     certain: bool = False
     symptoms: tuple[Finding, ...] = ()
+
+    @property
+    def kind(self) -> Kind:
+        """The finding's row in the catalogue."""
+        return kind_of(self.name, self.variant)
+
+    @property
+    def place(self) -> int:
+        """The place among the causes, the most basic first."""
+        return PLACES.get((self.name, self.variant), PLACES.get((self.name, ""), len(PLACES)))
+
+    @property
+    def severity(self) -> Severity:
+        """`fault` or `note`."""
+        return self.level or self.kind.severity
+
+    @property
+    def fault(self) -> bool:
+        """Whether something is wrong and should be mended; a step of the recipe fails because of it."""
+        return self.severity == "fault"
+
+    @property
+    def reason(self) -> str:
+        """Why it happens: the finding's own words, or those of the catalogue."""
+        return self.why or self.kind.why or kind_of(self.name).why
+
+    @property
+    def explanation(self) -> str:
+        """Sentences for a student: what was seen, why it happens, and what was tried.
+
+        >>> Finding("noisy_validation", "there are only 12 validation examples").explanation
+        'There are only 12 validation examples. Choices made by it are partly chance.'
+        """
+        return " ".join(_sentence(part) for part in (self.observed, self.reason, self.tried) if part)
 
     @property
     def override(self) -> str:
@@ -71,10 +110,11 @@ class Finding:
         return f"{self.where()}: {self.explanation}{remedy}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for `result.json`; numbers that JSON does not have become text."""
+        """Plain values for JSON; numbers that JSON does not have become text."""
         return {
             "name": self.name,
             "severity": self.severity,
+            "observed": self.observed,
             "explanation": self.explanation,
             "evidence": {key: _plain(value) for key, value in self.evidence.items()},
             "override": self.override,
@@ -84,6 +124,53 @@ class Finding:
             "symptoms": [symptom.to_dict() for symptom in self.symptoms],
         }
 
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Finding:
+        """What `to_dict` gave, also of earlier versions, whose recipes had a sentence as evidence.
+
+        >>> old = {"name": "frozen_layer", "evidence": "w is frozen", "explanation": "So it is.", "fault": False}
+        >>> found = Finding.from_dict(old)
+        >>> found.name, found.observed, found.severity
+        ('frozen_layers', 'w is frozen', 'note')
+        """
+        name = FORMER.get(content["name"], content["name"])
+        evidence = content.get("evidence", {})
+        former = isinstance(evidence, str)
+        observed = content.get("observed", evidence if former else "")
+        why = content.get("explanation", "").removeprefix(_sentence(observed)).strip()
+        fault = content.get("severity", "fault" if content.get("fault", True) else "note") == "fault"
+        return cls(
+            name,
+            observed,
+            {} if former else evidence,
+            tuple(shlex.split(content.get("override", content.get("suggestion", "")))),
+            why=why,
+            layer=content.get("layer"),
+            step=content.get("step"),
+            level="fault" if fault else "note",
+            symptoms=tuple(cls.from_dict(each) for each in content.get("symptoms", ())),
+        )
+
 
 def _plain(value: Number) -> Number:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _sentence(text: str) -> str:
+    """A clause as a sentence: a capital first, a full stop last."""
+    if not text:
+        return ""
+    return text[0].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def shown(value: float, digits: int = 3) -> str:
+    """A number as a person would write it.
+
+    >>> shown(0.012345), shown(123456.0), shown(0.1), shown(1.0)
+    ('0.0123', '123456', '0.1', '1')
+    """
+    if not math.isfinite(value):
+        return str(value)
+    if abs(value) >= 10**digits:
+        return f"{value:.0f}" if abs(value) < 1e7 else f"{value:.{digits - 1}e}"
+    return f"{value:.{digits}g}"

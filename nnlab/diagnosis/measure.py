@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from nnlab.diagnosis.data_facts import data_facts
-from nnlab.diagnosis.network_facts import (
+from nnlab.activation.layers import activation_layers
+from nnlab.diagnosis.facts.data import DataFacts, data_facts
+from nnlab.diagnosis.facts.trained import (
     NetworkFacts,
-    activation_layers,
     network_facts,
     noise_of,
     norm_momentum,
     option,
     weight_facts,
 )
-from nnlab.diagnosis.record import DataFacts, RunRecord, Series
+from nnlab.diagnosis.record import RunRecord, Series
 from nnlab.training import Trainer
 
 
@@ -79,7 +79,7 @@ def _record(
     seen = np.flatnonzero(np.isfinite(losses))
     end = int(seen[-1]) + 1 if len(seen) else 0
     ending = "/validation"
-    kinds = [option(module) for module in activation_layers(member.network).values()]
+    kinds = [layer.kind for layer in activation_layers(member.network).values()]
     momentum = norm_momentum(member.network)
     weights = getattr(trainer.loss, "class_weights", None)
     return RunRecord(
@@ -91,7 +91,7 @@ def _record(
         reason=trainer.reasons[position],
         stopped=position not in trainer.active,
         task=member.dataset.task,
-        primary_metric=trainer.primary_metric,
+        primary_metric=trainer.loss.primary_metric(member.dataset.task),
         curves={tag.removesuffix(ending): s for tag, s in series.items() if tag.endswith(ending)},
         statistics={tag: s for tag, s in series.items() if not tag.endswith(ending)},
         best_step=trainer.best.steps[position],

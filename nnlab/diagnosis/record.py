@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from nnlab.diagnosis.facts.data import DataFacts
 from nnlab.types import Task
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -23,55 +23,6 @@ class Series:
 
     def __bool__(self) -> bool:
         return bool(self.steps)
-
-
-@dataclasses.dataclass(frozen=True)
-class DataFacts:
-    """What the data set says before any training.
-
-    Attributes:
-        examples: number of examples by split.
-        input_mean, input_std: smallest and largest over the features (constant features left out).
-        class_counts: of the training split; empty for regression.
-        target_mean, target_std: largest absolute mean and largest standard deviation of regression targets.
-        shared: fraction of validation examples (inputs and target) that are in the training split too.
-        target_correlation: largest absolute correlation of an input feature with a target (one class against the
-            rest), and the feature.
-        baseline: the training loss of the best constant output.
-        baseline_metric: the primary metric of the best constant prediction on the validation split.
-        simple: the skill (share of the baseline's errors avoided) of simple methods, see `reference.py`, or what
-            computes it when it is first asked for: most sound runs do without.
-        initial_loss: what the loss should be at first.
-        large_loss: the loss of random outputs with a standard deviation of 4; what exceeds it is no sound start.
-        floor: the loss of a perfect fit, or None where it has no lower bound.
-        label_noise: fraction of the training labels that were drawn anew.
-    """
-
-    examples: Mapping[str, int]
-    input_mean: tuple[float, float]
-    input_std: tuple[float, float]
-    class_counts: tuple[int, ...]
-    target_mean: float
-    target_std: float
-    shared: float
-    target_correlation: tuple[float, int]
-    baseline: float
-    baseline_metric: float
-    simple: float | Callable[[], float]
-    initial_loss: float
-    large_loss: float
-    floor: float | None
-    label_noise: float = 0.0
-
-    @functools.cached_property
-    def reference(self) -> float:
-        """The skill of simple methods."""
-        return self.simple() if callable(self.simple) else self.simple
-
-    @property
-    def scale(self) -> float:
-        """What there is to learn: the loss from the best constant output down to a perfect fit."""
-        return max(self.baseline - self.floor, 1e-12) if self.floor is not None else 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +72,8 @@ class SplitFacts:
         recall: accuracy within each class; empty for regression, NaN where a class is missing.
         spread: standard deviation of the predictions over examples (in units of that of the targets, for regression).
         error: standard error of the metric.
+        ranking: how well the predictions order the examples; see `facts.chance`.
+        association: standard deviations by which the predictions are better than chance.
     """
 
     loss: float
@@ -129,6 +82,8 @@ class SplitFacts:
     recall: tuple[float, ...] = ()
     spread: float = float("nan")
     error: float = float("nan")
+    ranking: float = float("nan")
+    association: float = float("nan")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,19 +8,18 @@ from nnlab.recipe.coarse import coarse_grid
 from nnlab.recipe.curves import look_at_curves
 from nnlab.recipe.driver import Recipe
 from nnlab.recipe.finale import FinalRun, conclude
-from nnlab.recipe.findings import Finding, StepReport, Table, TrialRecord
 from nnlab.recipe.improve import improve
 from nnlab.recipe.initial_loss import check_initial_loss
 from nnlab.recipe.learning_rate import find_learning_rate
 from nnlab.recipe.overfit import overfit_sample
 from nnlab.recipe.refine import refine_grid
+from nnlab.recipe.report import StepReport, Table, TrialRecord
 from nnlab.recipe.settings import RecipeSettings
 from nnlab.recipe.trials import Changes, Trials
 
 __all__ = [
     "Changes",
     "FinalRun",
-    "Finding",
     "Recipe",
     "RecipeSettings",
     "StepReport",

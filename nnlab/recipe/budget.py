@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from nnlab.recipe.findings import StepReport
+from nnlab.recipe.report import StepReport
 from nnlab.recipe.settings import RecipeSettings
 from nnlab.recipe.trials import Changes, Trials
 

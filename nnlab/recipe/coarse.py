@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from nnlab.recipe.findings import Finding, StepReport, Table, TrialRecord, shown
+from nnlab.diagnosis.finding import Finding, shown
 from nnlab.recipe.grid import DECAY_KEY, Result, columns, rows, run_grid
 from nnlab.recipe.rates import merged, rate_key, rung
+from nnlab.recipe.report import StepReport, Table, TrialRecord
 from nnlab.recipe.trials import Changes, Trials
 
 TITLE = "Coarse grid"
@@ -36,15 +37,7 @@ def coarse_grid(trials: Trials, stable: float, epochs: float = 3, seeds: Sequenc
             records += further_records
     best = min(results, key=lambda r: r.score)
     _fill(report, trials, results, records, best, epochs, len(seeds))
-    report.findings += [
-        Finding(
-            "edge_of_grid",
-            words,
-            "The best was at the edge, so better values may lie beyond it; the grid was extended there.",
-            fault=False,
-        )
-        for words in grown
-    ]
+    report.findings += [Finding("edge_of_grid", words) for words in grown]
     return report
 
 
@@ -106,8 +99,7 @@ def _fill(
             Finding(
                 "all_diverged",
                 f"all {len(results)} configurations diverged",
-                "No rate of the grid is stable over whole epochs.",
-                "trainer.clip_norm=1",
+                overrides=("trainer.clip_norm=1",),
             )
         )
     report.conclusion = (

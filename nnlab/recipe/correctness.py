@@ -12,8 +12,8 @@ import copy
 import torch
 from torch import Tensor
 
+from nnlab.diagnosis.finding import Finding, shown
 from nnlab.optimizer.base import FirstOrder
-from nnlab.recipe.findings import Finding, shown
 from nnlab.training import Trainer
 
 PROBED = 8  # examples among which independence is tested
@@ -41,7 +41,6 @@ def check_independence(trainer: Trainer, inputs: Tensor) -> list[Finding]:
         Finding(
             "examples_mixed",
             f"the output of example 0 depends on the inputs of examples {touched}",
-            "An operation in the network mixes the examples of a batch: a wrong axis, reshape or transpose.",
         )
     ]
 
@@ -62,8 +61,6 @@ def check_evaluation(trainer: Trainer, inputs: Tensor) -> list[Finding]:
         Finding(
             "noise_in_evaluation",
             f"two evaluations of the same network differ by up to {shown(difference)}",
-            "Something random, such as dropout, stays on in evaluation: predictions are noisier and worse than "
-            "they need be. Draw masks only where `module.training` is true.",
         )
     ]
 
@@ -101,7 +98,7 @@ def check_slope(trainer: Trainer, inputs: Tensor, targets: Tensor) -> list[Findi
             Finding(
                 "loss_of_wrong_sign",
                 f"along the gradient the loss falls ({shown(ratio)} of the promised rise)",
-                "The gradient has the wrong sign: every step makes the loss larger.",
+                why="The gradient has the wrong sign: every step makes the loss larger.",
             )
         ]
     if not RIGHT_SLOPE[0] <= ratio <= RIGHT_SLOPE[1]:
@@ -109,8 +106,6 @@ def check_slope(trainer: Trainer, inputs: Tensor, targets: Tensor) -> list[Findi
             Finding(
                 "gradient_off",
                 f"along the gradient the loss changes {shown(ratio)} times as much as promised",
-                "The backward pass does not fit the forward pass, or the loss is too rough to be followed.",
-                fault=False,
             )
         ]
     return []
@@ -140,7 +135,7 @@ def check_optimizer(trainer: Trainer) -> list[Finding]:
                 Finding(
                     "loss_of_wrong_sign",
                     "the optimizer's first step goes along the gradient, not against it",
-                    "It climbs: every step makes the loss larger.",
+                    why="It climbs: every step makes the loss larger.",
                 )
             ]
     if moves[-1] <= 0.5 * max(moves):
@@ -150,6 +145,5 @@ def check_optimizer(trainer: Trainer) -> list[Finding]:
             "gradients_not_cleared",
             f"{SILENCE} steps after the only gradient that it was given, the optimizer "
             f"still moves by {shown(moves[-1])} a step, at most {shown(max(moves))}",
-            "Gradients of earlier batches are added to those of the present one: clear them before each backward pass.",
         )
     ]

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnlab.recipe.findings import Finding, StepReport, Table, TrialRecord, shown
+from nnlab.diagnosis.facts.levels import Levels
+from nnlab.diagnosis.finding import Finding, shown
 from nnlab.recipe.grid import Result, name_of
-from nnlab.recipe.levels import Levels
+from nnlab.recipe.report import StepReport, Table, TrialRecord
 from nnlab.recipe.trials import Trials
 
 TITLE = "Look at the loss curves"
@@ -26,6 +27,7 @@ RISEN = 0.1  # of the lowest validation loss, that it rose again
 GAP = 0.25  # of the validation loss above its floor, that lies between training and validation
 CLOSE = 0.05  # of what there is to learn, between training and validation
 UNFIT = 0.1  # of what there is to learn, left on the training split
+REGULARIZE = ("regularizer=[weight_decay,dropout]",)
 NOISE = 0.5  # spread of minibatch losses in the last epochs over their mean
 START = 3.0  # initial loss over its theory
 
@@ -50,7 +52,7 @@ def look_at_curves(trials: Trials, refined: StepReport) -> StepReport:
     own = _records(trials, refined, best)
     if not own:
         report.findings = [_nothing_to_see(trials, best)]
-        report.conclusion = f"{report.findings[0].name}: {report.findings[0].evidence}"
+        report.conclusion = f"{report.findings[0].name}: {report.findings[0].observed}"
         return report
     curves = gather(own, refined.numbers["epochs"], best.spread)
     report.trials = own
@@ -75,8 +77,8 @@ def _nothing_to_see(trials: Trials, best: Result) -> Finding:
     return Finding(
         "all_diverged",
         f"even the best configuration of step 5, {name_of(trials, best.changes)}, diverged before its first validation",
-        "There are no curves to look at.",
-        "trainer.clip_norm=1",
+        overrides=("trainer.clip_norm=1",),
+        why="There are no curves to look at.",
     )
 
 
@@ -121,10 +123,8 @@ def _overfitting(curves: Curves, levels: Levels) -> list[Finding]:
                 f"validation loss rose from {shown(float(validation[at]))} after epoch "
                 f"{curves.epochs[at]:g} to {shown(float(validation[-1]))}, while the training loss fell to "
                 f"{shown(float(curves.fit[-1]))}",
-                "The network goes on to memorize what is particular to the training examples. The best weights "
-                "are kept; regularization, more data or augmentation can do better.",
-                "'regularizer=[weight_decay,dropout]'",
-                False,
+                overrides=REGULARIZE,
+                level="note",
             )
         ]
     left = float(validation[at]) - (levels.floor if levels.floor is not None else float(curves.fit.min()))
@@ -135,9 +135,7 @@ def _overfitting(curves: Curves, levels: Levels) -> list[Finding]:
                 "generalization_gap",
                 f"validation lies {shown(gap)} above training at the best epoch, a large part of what "
                 f"is left; half of that had opened by epoch {curves.epochs[opened]:g}",
-                "The network knows its training examples better than new ones: that is what regularization is for.",
-                "'regularizer=[weight_decay,dropout]'",
-                False,
+                overrides=REGULARIZE,
             )
         ]
     return []
@@ -153,9 +151,8 @@ def _still_improving(curves: Curves, levels: Levels) -> list[Finding]:
                 "still_improving",
                 f"validation loss was lowest at epoch {curves.epochs[at]:g} of "
                 f"{curves.epochs[-1]:g}, and fell by {shown(fell)} in the last third",
-                "Training ended before it had come to an end.",
-                f"trainer.epochs={2 * curves.epochs[-1]:g}",
-                False,
+                overrides=(f"trainer.epochs={2 * curves.epochs[-1]:g}",),
+                level="note",
             )
         ]
     return []
@@ -171,9 +168,9 @@ def _underfitting(curves: Curves, levels: Levels, widths: Sequence[int] | None) 
             "underfitting",
             f"{left:.0%} of what there is to learn is left on the training split itself; "
             f"validation is only {shown(gap)} above",
-            "The network is too small, trained too briefly, or the labels are noisy; then nothing is left to gain.",
-            f"architecture.widths=[{','.join(str(2 * int(width)) for width in widths)}]" if widths else "",
-            False,
+            overrides=(f"architecture.widths=[{','.join(str(2 * int(width)) for width in widths)}]",) if widths else (),
+            why="The network is too small, trained too briefly, or the labels are noisy; then nothing is left to gain.",
+            level="note",
         )
     ]
 
@@ -188,9 +185,9 @@ def _plateau(curves: Curves, levels: Levels) -> list[Finding]:
         Finding(
             "plateau",
             f"the training loss moved by {shown(moved)} in the last third, {left:.0%} above its floor",
-            "Progress has stopped: a lower rate may find the way down, a higher one may leave the plateau.",
-            "scheduler=cosine",
-            False,
+            overrides=("scheduler=cosine",),
+            why="Progress has stopped: a lower rate may find the way down, a higher one may leave the plateau.",
+            level="note",
         )
     ]
 
@@ -204,9 +201,7 @@ def _noise(curves: Curves) -> list[Finding]:
         Finding(
             "noisy_loss",
             f"minibatch losses at the end vary by {ratio:.0%} of their mean",
-            "The rate is still high enough to throw the weights about; letting it decay settles them.",
-            "scheduler=cosine",
-            False,
+            overrides=("scheduler=cosine",),
         )
     ]
 
@@ -217,11 +212,11 @@ def _bad_start(curves: Curves, levels: Levels) -> list[Finding]:
         return []
     return [
         Finding(
-            "bad_start",
+            "hockey_stick_start",
             f"the first losses, {shown(first)} on average, lie far above {shown(levels.initial)}, where theory starts",
-            "The first steps only undo the initialization, or the rate is too high for them.",
-            "scheduler.warmup=1",
-            False,
+            overrides=("scheduler.warmup=1",),
+            why="The first steps only undo the initialization, or the rate is too high for them.",
+            level="note",
         )
     ]
 

@@ -20,13 +20,13 @@ from nnlab.recipe.coarse import coarse_grid
 from nnlab.recipe.curves import look_at_curves
 from nnlab.recipe.finale import TITLE as LAST
 from nnlab.recipe.finale import FinalRun, conclude
-from nnlab.recipe.findings import StepReport
 from nnlab.recipe.grid import Result
 from nnlab.recipe.improve import Linear, improve
 from nnlab.recipe.initial_loss import check_initial_loss
 from nnlab.recipe.learning_rate import find_learning_rate
 from nnlab.recipe.overfit import overfit_sample
 from nnlab.recipe.refine import refine_grid
+from nnlab.recipe.report import StepReport
 from nnlab.recipe.settings import RecipeSettings
 from nnlab.recipe.trials import Changes, Trials
 from nnlab.storage.files import write_whole

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nnlab.callbacks import tensorboard_summaries as summaries
 from nnlab.callbacks.tensorboard import EventFile
-from nnlab.recipe.findings import StepReport, TrialRecord
+from nnlab.recipe.report import StepReport, TrialRecord
 from nnlab.storage.files import make_folder
 from nnlab.training import Run
 

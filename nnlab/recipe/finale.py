@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
+from nnlab.diagnosis.facts.linear import LinearModel, linear_baseline, linear_metrics
 from nnlab.metric_names import HIGHER_IS_BETTER
-from nnlab.recipe.findings import StepReport, Table
 from nnlab.recipe.grid import deviation, mean
-from nnlab.recipe.levels import LinearModel, linear_baseline, linear_metrics
+from nnlab.recipe.report import StepReport, Table
 from nnlab.recipe.trials import Changes, Trials, primary_metric
 
 TITLE = "Train the chosen configuration"

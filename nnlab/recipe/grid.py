@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nnlab.recipe.findings import TrialRecord
 from nnlab.recipe.rates import rate_key
+from nnlab.recipe.report import TrialRecord
 from nnlab.recipe.trials import Changes, Trial, Trials, primary_metric, record, run_trials
 from nnlab.recipe.watch import FitWatch
 

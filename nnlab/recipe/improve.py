@@ -13,9 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nnlab.recipe.findings import StepReport, Table, TrialRecord, shown
+from nnlab.diagnosis.finding import shown
 from nnlab.recipe.grid import DECAY_KEY, Result, gain, mean, run_grid
 from nnlab.recipe.rates import rate_key
+from nnlab.recipe.report import StepReport, Table, TrialRecord
 from nnlab.recipe.trials import Changes, Trials, primary_metric
 
 TITLE = "Go to step 5, one change at a time"

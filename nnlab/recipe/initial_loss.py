@@ -15,22 +15,21 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from nnlab.diagnosis.facts.data import DataFacts, data_facts
+from nnlab.diagnosis.facts.fresh import Signal, measure_signal
+from nnlab.diagnosis.facts.levels import Levels
+from nnlab.diagnosis.facts.linear import linear_baseline, linear_metrics
+from nnlab.diagnosis.finding import Finding, shown
+from nnlab.diagnosis.rules.data import data_findings
+from nnlab.diagnosis.rules.fresh import output_findings, signal_findings
 from nnlab.loss.base import Loss
 from nnlab.randomness import generator
 from nnlab.recipe.correctness import check_evaluation, check_independence, check_optimizer, check_slope
-from nnlab.recipe.findings import Finding, StepReport, Table, shown
-from nnlab.recipe.inputs import check_inputs, input_numbers
-from nnlab.recipe.levels import (
-    Levels,
-    is_classification,
-    linear_baseline,
-    linear_metrics,
-    measure_levels,
-)
-from nnlab.recipe.signal import Signal, check_signal, measure
+from nnlab.recipe.report import StepReport, Table
 from nnlab.recipe.trials import UNREGULARIZED, Trials
 from nnlab.training import Trainer
 from nnlab.training.stack import OutputError
+from nnlab.types import Task
 
 TITLE = "Check the initial loss"
 EXAMPLES = 1024  # training examples that pass through the fresh networks
@@ -39,12 +38,11 @@ UNSTABLE = ("inputs_not_standardized", "inputs_constant", "inputs_not_finite")
 
 def check_initial_loss(trials: Trials, seeds: Sequence[int] = (0, 1, 2, 3, 4)) -> StepReport:
     """Look at data, loss, and fresh networks of several seeds, before any training; regularization is off."""
-    report = StepReport(1, TITLE, findings=check_inputs(trials.dataset))
-    report.numbers["inputs"] = input_numbers(trials.dataset)
+    report = StepReport(1, TITLE)
     try:
         trainer = trials.make([{**UNREGULARIZED, "seed": seed} for seed in seeds])
     except OutputError as error:
-        report.findings.insert(0, _wrong_output_size(str(error)))
+        report.findings = [_wrong_output_size(str(error))]
         report.conclusion = "the output layer does not fit the loss"
         return report
     count = min(EXAMPLES, len(trials.dataset.train))
@@ -56,12 +54,14 @@ def check_initial_loss(trials: Trials, seeds: Sequence[int] = (0, 1, 2, 3, 4)) -
     if any(finding.name == "wrong_output_size" for finding in wrong):
         report.conclusion = "the output layer does not fit the loss"
         return report
-    levels = measure_levels(trials.dataset, trials.loss)
-    signal = measure(trainer, inputs, targets)
+    data = data_facts(trials.dataset, trials.loss)
+    levels, signal = data.levels, measure_signal(trainer, inputs, targets)
+    report.findings = [*data_findings(data), *report.findings]
+    report.numbers["inputs"] = input_numbers(data)
     at_scale = not any(name in UNSTABLE for name in report.names())
-    report.findings += check_signal(signal, at_scale, _remedy(trials))
+    report.findings += signal_findings(signal, at_scale, _remedy(trials))
     if not report.faults:
-        report.findings += check_outputs(signal, trials.loss, size)
+        report.findings += output_findings(signal, trials.loss)
         report.findings += check_slope(trainer, inputs, targets)
     report.findings += [*check_independence(trainer, inputs), *check_optimizer(trainer)]
     report.findings += check_evaluation(trials.make([{"seed": seeds[0]}]), inputs)
@@ -72,11 +72,19 @@ def check_initial_loss(trials: Trials, seeds: Sequence[int] = (0, 1, 2, 3, 4)) -
     return report
 
 
-def _remedy(trials: Trials) -> str:
+def input_numbers(data: DataFacts) -> dict[str, float]:
+    """Mean, root mean square and number of the training inputs, as the report keeps them."""
+    facts = data.inputs
+    center = max(facts.mean, key=abs)
+    counts = {"constant_features": facts.constant, "features": facts.features, "examples": data.examples["train"]}
+    return {"largest_mean": center, "rms": facts.rms, **counts}
+
+
+def _remedy(trials: Trials) -> tuple[str, ...]:
     """The override that takes back what makes the initial weights too large or too small."""
     if trials.value("initialization.scale", 1.0) != 1.0:
-        return "initialization.scale=1"
-    return "" if trials.option("initialization") == "he" else "initialization=he"
+        return ("initialization.scale=1",)
+    return () if trials.option("initialization") == "he" else ("initialization=he",)
 
 
 def check_loss_at_zero(loss: Loss, targets: Tensor, target_size: int, outputs: int) -> list[Finding]:
@@ -101,7 +109,6 @@ def check_loss_at_zero(loss: Loss, targets: Tensor, target_size: int, outputs: i
         Finding(
             "loss_not_as_in_theory",
             f"the loss at zero outputs is {found:.3f}; theory gives {expected:.3f}",
-            "The loss, or its output layer, does not compute what it should.",
         )
     ]
 
@@ -110,56 +117,13 @@ def _wrong_sign(found: float) -> Finding:
     return Finding(
         "loss_of_wrong_sign",
         f"the loss at zero outputs is {found:.3f}, below zero",
-        "A loss that starts below its lowest possible value has the wrong sign: training will make the network worse.",
+        why="A loss that starts below its lowest possible value has the wrong sign: training will make the network "
+        "worse.",
     )
 
 
 def _wrong_output_size(evidence: str) -> Finding:
-    return Finding(
-        "wrong_output_size",
-        evidence,
-        "The output layer needs one output for each class or target, as the loss says; let the loss make it (`head`).",
-    )
-
-
-def check_outputs(signal: Signal, loss: Loss, target_size: int) -> list[Finding]:
-    """Outputs of fresh networks that cannot come from a linear layer."""
-    outputs = signal.outputs.float()
-    if not bool(torch.isfinite(outputs).all()):
-        return []
-    sums = outputs.sum(-1)
-    if (
-        outputs.shape[-1] > 1
-        and float(outputs.min()) >= 0
-        and bool(torch.allclose(sums, torch.ones_like(sums), atol=1e-3))
-    ):
-        floor = math.log(1 + (outputs.shape[-1] - 1) / math.e)
-        return [
-            Finding(
-                "doubled_output_layer",
-                "the outputs of the network already sum to 1 on every example",
-                "A softmax is in the network, and the loss applies its own: differences between the outputs "
-                f"are at most 1, so that cross-entropy cannot fall below {floor:.2f}. Leave the softmax out.",
-            )
-        ]
-    lowest, highest = float(outputs.min()), float(outputs.max())
-    if lowest >= 0 and outputs.numel() >= 1000 and highest > 1e-6:
-        probabilities = highest <= 1 and is_probabilistic(loss, outputs.shape[-1])
-        name = "doubled_output_layer" if probabilities else "output_layer_not_linear"
-        return [
-            Finding(
-                name,
-                f"no output of any fresh network is negative (from {lowest:.3g} to {highest:.3g})",
-                "There is an activation (sigmoid, ReLU or softmax) on the outputs, but the loss expects linear "
-                "ones and applies its own. Leave it out.",
-            )
-        ]
-    return []
-
-
-def is_probabilistic(loss: Loss, outputs: int) -> bool:
-    """Whether the loss turns outputs into probabilities by itself."""
-    return loss.probabilistic and outputs >= 1
+    return Finding("wrong_output_size", evidence)
 
 
 def explained_excess(loss: Loss, outputs: Tensor, targets: Tensor, draws: int = 8) -> tuple[float, float]:
@@ -181,7 +145,6 @@ def _describe(
     losses = signal.losses.double()
     deviation = float(losses.std()) if len(losses) > 1 else 0.0
     excess = [explained_excess(trials.loss, each.float(), targets) for each in signal.outputs]
-    spread = float(signal.outputs.float().std(1).mean(-1).median())
     at_mean, added = (sum(column) / len(excess) for column in zip(*excess, strict=True))
     report.numbers |= {
         "initial_loss": float(losses.mean()),
@@ -189,7 +152,7 @@ def _describe(
         "theory": levels.initial,
         "at_mean_output": at_mean,
         "explained_by_variance": added,
-        "output_std": spread,
+        "output_std": signal.output_std,
         "constant": levels.constant,
         "floor": levels.floor,
         "seeds": len(losses),
@@ -237,7 +200,7 @@ def _baselines(report: StepReport, trials: Trials, levels: Levels) -> None:
     report.tables.append(
         Table("Linear baseline (validation)", ["weight decay", *names], [[found.decay, *found.metrics.values()]])
     )
-    if is_classification(trials.dataset):
+    if trials.dataset.task is not Task.REGRESSION:
         targets = trials.dataset.validation.targets
         report.numbers["majority"] = float(torch.bincount(targets).max() / len(targets))
 
@@ -254,5 +217,5 @@ def _conclusion(report: StepReport, levels: Levels) -> str:
         f"{shown(numbers['output_std'])}"
     )
     if report.faults:
-        return f"{report.faults[0].name}: {report.faults[0].evidence}"
+        return f"{report.faults[0].name}: {report.faults[0].observed}"
     return sentence

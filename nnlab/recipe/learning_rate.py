@@ -15,10 +15,12 @@ from typing import Any
 
 import torch
 
-from nnlab.recipe.findings import Finding, StepReport, Table, shown
-from nnlab.recipe.heldout import linear_held_out, mixed_pair, told_apart
-from nnlab.recipe.levels import Levels, measure_levels
+from nnlab.diagnosis.facts.chance import mixed_pair, told_apart
+from nnlab.diagnosis.facts.levels import Levels, measure_levels
+from nnlab.diagnosis.facts.linear import linear_held_out
+from nnlab.diagnosis.finding import Finding, shown
 from nnlab.recipe.rates import configured_rate, ladder, merged, rate_key, rung
+from nnlab.recipe.report import StepReport, Table
 from nnlab.recipe.trials import Changes, Trial, Trials, record, run_trials
 from nnlab.recipe.watch import FitWatch
 
@@ -83,7 +85,7 @@ def find_learning_rate(trials: Trials, seeds: Sequence[int] = (0, 1, 2), steps: 
     limits = find_range(found, levels.constant)
     if limits is None or not _significant(found, levels):
         report.findings = [_nothing_drops(found, levels, steps)]
-        report.conclusion = f"{report.findings[0].name}: {report.findings[0].evidence}"
+        report.conclusion = f"{report.findings[0].name}: {report.findings[0].observed}"
         return report
     report.numbers |= {
         "lowest": limits.lowest,
@@ -97,7 +99,7 @@ def find_learning_rate(trials: Trials, seeds: Sequence[int] = (0, 1, 2), steps: 
         f"rate is {limits.stable:g}"
     )
     if report.faults:
-        report.conclusion = f"{report.faults[0].name}: {report.faults[0].evidence}"
+        report.conclusion = f"{report.faults[0].name}: {report.faults[0].observed}"
     return report
 
 
@@ -172,16 +174,16 @@ def _nothing_drops(found: Sequence[Rate], levels: Levels, steps: int) -> Finding
     best = min(found, key=lambda r: r.loss)
     if all(r.diverged for r in found):
         return Finding(
-            "loss_explodes",
+            "loss_exploded",
             f"every rate from {found[-1].rate:g} to {found[0].rate:g} diverges",
-            "Weights or inputs are too large, or the gradient is wrong.",
-            "initialization=he",
+            overrides=("initialization=he",),
+            why="Weights or inputs are too large, or the gradient is wrong.",
         )
     return Finding(
         "loss_does_not_fall",
         f"the best rate, {best.rate:g}, reaches {shown(best.loss)} in {steps} steps; a "
         f"constant answer has {shown(levels.constant)}",
-        "No rate drops the loss significantly on all the data, although a sample could be memorized: the "
+        why="No rate drops the loss significantly on all the data, although a sample could be memorized: the "
         "labels may have little to do with the inputs.",
     )
 
@@ -200,9 +202,8 @@ def _judge_configured(configured: float | None, found: Sequence[Rate], limits: R
                 "learning_rate_too_high",
                 f"the configured rate {own.rate:g} {what}; the largest stable one is "
                 f"{limits.stable:g}, {shown(own.rate / limits.stable, 2)} times less",
-                "Steps overshoot the valley; the recipe goes on with its own rate.",
-                suggestion,
-                fault=False,
+                overrides=(suggestion,),
+                level="note",
             )
         ]
     if own.rate * FAR_BELOW < limits.lowest and gained < TOO_LOW * limits.drop:
@@ -212,9 +213,8 @@ def _judge_configured(configured: float | None, found: Sequence[Rate], limits: R
                 f"the configured rate {own.rate:g} ends at {shown(own.loss)}, the best at "
                 f"{shown(limits.best.loss)}; the loss drops from {limits.lowest:g} on, "
                 f"{shown(limits.stable / own.rate, 2)} times more is stable",
-                "Training would need many times as many steps; the recipe goes on with its own rate.",
-                suggestion,
-                fault=False,
+                overrides=(suggestion,),
+                level="note",
             )
         ]
     return []
@@ -237,7 +237,5 @@ def _mixed_labels(trials: Trials, done: Sequence[Trial], limits: Range) -> list[
             f"of {pair.count} training examples of classes `{names[pair.first]}` and "
             f"`{names[pair.second]}`, {pair.right:.0%} get the right one of the two; every other pair of classes "
             f"at least {pair.others:.0%}",
-            "The labels of these two classes are swapped in a part of the data, or the inputs do not tell them "
-            "apart. Look at some of their examples.",
         )
     ]

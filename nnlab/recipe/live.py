@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nnlab.recipe.findings import StepReport
+from nnlab.recipe.report import StepReport
 from nnlab.training import Callback, Trainer
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -43,11 +43,11 @@ def verdict(report: StepReport) -> list[str]:
     word = "passed" if report.passed else "NOT PASSED"
     lines = [f"{word} in {report.seconds:.1f} s: {report.conclusion}"]
     for finding in report.findings:
-        lines.append(f"{'!' if finding.fault else '-'} {finding.name}: {finding.evidence}")
+        lines.append(f"{'!' if finding.fault else '-'} {finding.name}: {finding.observed}")
         if finding.fault:
-            lines.append(f"  {finding.explanation}")
-        if finding.suggestion:
-            lines.append(f"  try: {finding.suggestion}")
+            lines.append(f"  {finding.reason}")
+        if finding.override:
+            lines.append(f"  try: {finding.override}")
     return lines
 
 

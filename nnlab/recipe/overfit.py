@@ -15,13 +15,16 @@ from typing import Any
 
 import torch
 
-from nnlab.recipe.findings import Finding, StepReport, Table, shown
-from nnlab.recipe.heldout import CHANCE, above_chance, linear_above_chance
-from nnlab.recipe.levels import Levels, is_classification, measure_levels
+from nnlab.diagnosis.facts.chance import CHANCE, association
+from nnlab.diagnosis.facts.levels import Levels, measure_levels
+from nnlab.diagnosis.facts.references import measure_references
+from nnlab.diagnosis.finding import Finding, shown
 from nnlab.recipe.overfit_causes import explain_failure
 from nnlab.recipe.rates import ladder, rate_key
+from nnlab.recipe.report import StepReport, Table
 from nnlab.recipe.trials import UNREGULARIZED, Changes, Trial, Trials, record, run_trials
 from nnlab.recipe.watch import SampleWatch
+from nnlab.types import Task
 
 TITLE = "Overfit a small sample"
 BATCHES = 8  # minibatches in the sample
@@ -56,7 +59,7 @@ def overfit_sample(trials: Trials) -> StepReport:
     available = len(trials.dataset.train)
     least = max(SMALLEST, trials.dataset.target_size)
     sizes = {min(BATCHES * batch, available): STEPS}
-    for size in (2 * batch, least) if is_classification(trials.dataset) else (least, least // 2):
+    for size in (2 * batch, least) if trials.dataset.task is not Task.REGRESSION else (least, least // 2):
         sizes.setdefault(min(size, available), PATIENT)
     attempts: list[Attempt] = []
     for size, steps in sizes.items():
@@ -98,7 +101,7 @@ def _attempt(trials: Trials, examples: int, batch: int, steps: int) -> Attempt:
         plain = [{**common, "optimizer": "sgd", "optimizer.learning_rate": rate} for rate in ladder(trials, plain=True)]
     sample = trials.make([own[0]]).members[0].dataset
     levels = measure_levels(sample, trials.loss)
-    classification = is_classification(trials.dataset)
+    classification = trials.dataset.task is not Task.REGRESSION
 
     def watch() -> SampleWatch:
         return SampleWatch(lambda metrics: is_fitted(metrics, levels, classification))
@@ -111,7 +114,7 @@ def _metrics(trial: Trial) -> dict[str, float]:
 
 
 def _winner(contestants: Sequence[Trial], trials: Trials, levels: Levels) -> Trial | None:
-    classification = is_classification(trials.dataset)
+    classification = trials.dataset.task is not Task.REGRESSION
     return next((t for t in contestants if t.scores and is_fitted(_metrics(t), levels, classification)), None)
 
 
@@ -128,7 +131,7 @@ def _judge(report: StepReport, trials: Trials, attempts: Sequence[Attempt]) -> N
     reached = _progress(attempts[0].plain or attempts[0].own, attempts[0].levels)
     if own is None and plain is None:
         report.findings = explain_failure(trials, last.trials, last.levels)
-        report.conclusion = f"{report.findings[0].name}: {report.findings[0].evidence}"
+        report.conclusion = f"{report.findings[0].name}: {report.findings[0].observed}"
         return
     if reached < MOVES:
         report.findings.append(_plain_stuck(trials, reached))
@@ -138,9 +141,8 @@ def _judge(report: StepReport, trials: Trials, attempts: Sequence[Attempt]) -> N
                 "optimizer_worse_than_plain",
                 f"`{trials.option('optimizer')}` does not fit {last.examples} examples at any "
                 "rate of the ladder; plain gradient descent does",
-                "Something about the optimizer or its settings is off.",
-                "optimizer=adam",
-                fault=_progress(last.own, last.levels) < MOVES,
+                overrides=("optimizer=adam",),
+                level="fault" if _progress(last.own, last.levels) < MOVES else "note",
             )
         )
     if last.examples != attempts[0].examples:
@@ -148,8 +150,6 @@ def _judge(report: StepReport, trials: Trials, attempts: Sequence[Attempt]) -> N
             Finding(
                 "fits_smaller_sample_only",
                 f"{attempts[0].examples} examples were not memorized in {STEPS} steps, {last.examples} were",
-                "The labels are noisy, the task is hard, or the network is small.",
-                fault=False,
             )
         )
     winner = own or plain
@@ -161,7 +161,7 @@ def _judge(report: StepReport, trials: Trials, attempts: Sequence[Attempt]) -> N
         f"{shown(winner.scores['loss/fit'])}"
     )
     if report.faults:
-        report.conclusion = f"{report.faults[0].name}: {report.faults[0].evidence}"
+        report.conclusion = f"{report.faults[0].name}: {report.faults[0].observed}"
 
 
 def _plain_stuck(trials: Trials, reached: float) -> Finding:
@@ -170,9 +170,7 @@ def _plain_stuck(trials: Trials, reached: float) -> Finding:
         "hidden_by_optimizer",
         f"plain gradient descent gets {moved} of the way from a constant answer to a "
         f"perfect one at its best rate; `{trials.option('optimizer')}` fits",
-        "The adaptive optimizer rescales every gradient and so hides that signals or gradients are far too small or "
-        "too large: look at the initialization, the inputs' scale, and saturating activations.",
-        "initialization=he",
+        overrides=("initialization=he",),
     )
 
 
@@ -185,18 +183,16 @@ def _held_out(report: StepReport, trials: Trials, fitted: Sequence[Trial]) -> li
     if not predictions:
         return []
     targets = trials.dataset.validation.targets
-    network = max(above_chance(prediction, targets) for prediction in predictions)
-    linear = linear_above_chance(trials.dataset, trials.loss)
-    report.numbers["above_chance"], report.numbers["linear_above_chance"] = network, linear
-    if network >= CHANCE or linear >= CHANCE:
+    network = max(association(prediction, targets) for prediction in predictions)
+    simple = measure_references(trials.dataset, trials.loss).association
+    report.numbers["above_chance"], report.numbers["simple_above_chance"] = network, simple
+    if network >= CHANCE or simple >= CHANCE:
         return []
     return [
         Finding(
-            "labels_unrelated",
+            "targets_unrelated",
             f"the sample is memorized, but on {len(targets)} held-out examples the networks "
-            f"are {shown(network, 2)} standard deviations above chance, a linear model {shown(linear, 2)}",
-            "What was learned says nothing about new examples: labels are shuffled, belong to other inputs, or "
-            "have nothing to do with them.",
+            f"are {shown(network, 2)} standard deviations above chance, simple methods {shown(simple, 2)}",
         )
     ]
 
@@ -224,7 +220,7 @@ def _describe(report: StepReport, trials: Trials, attempts: Sequence[Attempt]) -
                 )
                 name = f"{attempt.examples} examples {kind} {rate:g}"
                 report.trials.append(record(trials, trial, name))
-        metric_name = "accuracy" if is_classification(trials.dataset) else "r2"
+        metric_name = "accuracy" if trials.dataset.task is not Task.REGRESSION else "r2"
         report.tables.append(
             Table(
                 f"{attempt.examples} examples (floor {attempt.levels.floor}, constant answer "

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from nnlab.recipe.findings import Finding, shown
-from nnlab.recipe.levels import Levels, is_classification
+from nnlab.diagnosis.facts.levels import Levels
+from nnlab.diagnosis.finding import Finding, shown
 from nnlab.recipe.trials import Changes, Trial, Trials, run_trials
+from nnlab.types import Task
 
 MOVES = 0.1
 STILL_FALLING = 0.03  # of the way to the floor, gained in the last quarter
@@ -25,18 +26,19 @@ def explain_failure(trials: Trials, contestants: Sequence[Trial], levels: Levels
             Finding(
                 "loss_of_wrong_sign",
                 f"the loss fell to {shown(below[0].scores['loss/fit'])}, below its floor {shown(levels.floor or 0.0)}",
-                "Something that should be minimized is being maximized.",
+                why="Something that should be minimized is being maximized.",
             )
         ]
     alive = [t for t in seen if not t.diverged]
     if not alive or all(t.scores["loss/fit"] > 2 * max(levels.initial, levels.constant) for t in alive):
         return [
             Finding(
-                "loss_explodes",
+                "loss_exploded",
                 f"{len(contestants) - len(alive)} of {len(contestants)} trials ended with NaN or "
                 "infinity, the others far above where they began",
-                "Learning rates too high for this loss surface, or a bad initialization: weights or inputs too large.",
-                "initialization=he",
+                overrides=("initialization=he",),
+                why="Learning rates too high for this loss surface, or a bad initialization: weights or inputs too "
+                "large.",
             )
         ]
     best = min(alive, key=lambda t: t.scores["loss/fit"])
@@ -57,20 +59,19 @@ def _does_not_fall(trials: Trials, best: Trial, levels: Levels) -> Finding:
         return Finding(
             "bad_initialization",
             f"{evidence}; with `{remedy}` it falls",
-            "No gradient gets through the network as it starts.",
-            remedy,
+            overrides=(remedy,),
         )
     if falling:
         return Finding(
             "loss_does_not_fall",
             evidence,
-            "It falls, but far too slowly: learning rate too low, or gradients too small.",
-            "optimizer=adam",
+            overrides=("optimizer=adam",),
+            why="It falls, but far too slowly: learning rate too low, or gradients too small.",
         )
     return Finding(
         "loss_does_not_fall",
         evidence,
-        "No learning rate of the ladder moves it: no gradient reaches the weights, or the inputs say nothing "
+        why="No learning rate of the ladder moves it: no gradient reaches the weights, or the inputs say nothing "
         "about the labels.",
     )
 
@@ -96,16 +97,14 @@ def _gain(trial: Trial, levels: Levels) -> float:
 def _stuck(trials: Trials, best: Trial, progress: float, levels: Levels) -> Finding:
     loss = best.scores["loss/fit"]
     metric = best.scores.get("accuracy/fit", best.scores.get("r2/fit", float("nan")))
-    word = "accuracy" if is_classification(trials.dataset) else "r2"
+    word = "accuracy" if trials.dataset.task is not Task.REGRESSION else "r2"
     floor = f"its floor is {shown(levels.floor)}" if levels.floor is not None else "it has no floor"
     evidence = f"the loss stays at {shown(loss)}, {word} {metric:.1%}; {floor}"
     bound = math.log(1 + (trials.dataset.target_size - 1) / math.e)
     if word == "accuracy" and metric > RIGHT and loss > 0.9 * bound and trials.loss.probabilistic:
         return Finding(
             "doubled_output_layer",
-            f"{evidence}, that of a doubled softmax {bound:.2f}",
-            "The answers are right, but the loss cannot fall: a softmax or sigmoid in the network is followed "
-            "by that of the loss. Leave it out.",
+            f"{evidence}, that of a doubled softmax {bound:.2f}: the answers are right, but the loss cannot fall",
         )
     falling = _gain(best, levels) > STILL_FALLING
     right = levels.floor is None and metric > RIGHT  # with a variance of its own to learn, no loss tells the end
@@ -113,16 +112,13 @@ def _stuck(trials: Trials, best: Trial, progress: float, levels: Levels) -> Find
         return Finding(
             "learns_too_slowly",
             f"{evidence}; {'still falling' if falling else 'the answers are nearly right'}",
-            "The sample is being learned, but slowly: gradients are small, or the network is hard to optimize.",
-            "optimizer=adam",
-            fault=progress < MOSTLY and not right,
+            overrides=("optimizer=adam",),
+            level="fault" if progress < MOSTLY and not right else "note",
         )
     wider = trials.value("architecture.widths")
     suggestion = f"architecture.widths=[{','.join(str(2 * int(w)) for w in wider)}]" if wider else ""
     return Finding(
         "stuck_above_floor",
-        evidence,
-        f"Training stopped {1 - progress:.0%} of the way short: too little capacity, frozen or dead units, or "
-        "an output layer that does not fit the loss.",
-        suggestion,
+        f"{evidence}, {1 - progress:.0%} of the way short",
+        overrides=(suggestion,) if suggestion else (),
     )

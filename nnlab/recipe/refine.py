@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from nnlab.recipe.findings import StepReport, Table, shown
+from nnlab.diagnosis.facts.levels import measure_levels
+from nnlab.diagnosis.finding import shown
 from nnlab.recipe.grid import DECAY_KEY, Result, columns, differences, rows, run_grid
-from nnlab.recipe.levels import measure_levels
 from nnlab.recipe.rates import rate_key
+from nnlab.recipe.report import StepReport, Table
 from nnlab.recipe.trials import Changes, Trials
 
 TITLE = "Refine the grid, train longer"

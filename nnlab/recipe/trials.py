@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from nnlab.loss.base import Loss
-from nnlab.recipe.findings import TrialRecord
+from nnlab.recipe.report import TrialRecord
 from nnlab.training import Callback, Trainer
 from nnlab.training.evaluation import examples_at_once
 from nnlab.types import Dataset

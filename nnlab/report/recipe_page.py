@@ -104,9 +104,9 @@ def markdown(content: Content) -> str:
             "",
         ]
         for finding in step["findings"]:
-            mark = "**fault**" if finding["fault"] else "note"
-            remedy = f" Try `{finding['suggestion']}`." if finding["suggestion"] else ""
-            lines += [f"- {mark} `{finding['name']}`: {finding['evidence']}. {finding['explanation']}{remedy}"]
+            mark = "**fault**" if finding["severity"] == "fault" else "note"
+            remedy = f" Try `{finding['override']}`." if finding["override"] else ""
+            lines += [f"- {mark} `{finding['name']}`: {finding['explanation']}{remedy}"]
         for table in step["tables"]:
             lines += ["", f"**{table['title']}**", "", _row(table["columns"]), _row(["---"] * len(table["columns"]))]
             lines += [_row([cell(value) for value in row]) for row in table["rows"]]

@@ -210,14 +210,18 @@ DEEP = "architecture.widths=[64,64,64,64,64,64]"
 SMALL = "architecture.widths=[64,64]"
 
 FAULTS = [
-    Fault("constant initialization", [SMALL, "initialization=constant"], {"constant_initialization"}),
-    Fault("weights zero", [SMALL, "initialization=constant", "initialization.value=0"], {"constant_initialization"}),
-    Fault("weights too small", [DEEP, "activation=tanh", "initialization=gaussian"], {"weights_too_small"}),
-    Fault("weights too large", [SMALL, "initialization.scale=10"], {"weights_too_large"}),
+    Fault("constant initialization", [SMALL, "initialization=constant"], {"symmetric_units"}),
+    Fault("weights zero", [SMALL, "initialization=constant", "initialization.value=0"], {"symmetric_units"}),
+    Fault("weights too small", [DEEP, "activation=tanh", "initialization=gaussian"], {"vanishing_gradients"}),
+    Fault(
+        "weights too large",
+        [SMALL, "initialization.scale=10"],
+        {"hockey_stick_start", "exploding_gradients", "saturated_units"},
+    ),
     Fault(
         "weights too large, tanh",
         [SMALL, "activation=tanh", "initialization=gaussian", "initialization.std=1"],
-        {"weights_too_large"},
+        {"hockey_stick_start", "exploding_gradients", "saturated_units"},
     ),
     Fault(
         "inputs 0-255",
@@ -229,7 +233,7 @@ FAULTS = [
         [SMALL, "data/preprocessing=none", f"data.preprocessing._target_={_here('WipedOut')}"],
         {"inputs_constant"},
     ),
-    Fault("labels shuffled", [SMALL, f"data._target_={_here('ShuffledLabels')}"], {"labels_unrelated"}),
+    Fault("labels shuffled", [SMALL, f"data._target_={_here('ShuffledLabels')}"], {"targets_unrelated"}),
     Fault(
         "two classes swapped in half the data",
         [SMALL, f"data._target_={_here('SwappedClasses')}"],
@@ -238,10 +242,10 @@ FAULTS = [
     Fault("softmax twice", [SMALL, f"architecture._target_={_here('DoubledSoftmax')}"], {"doubled_output_layer"}),
     Fault("wrong output size", [SMALL, f"architecture._target_={_here('WideOutput')}"], {"wrong_output_size"}),
     Fault("wrong output size asked for", [SMALL, f"loss._target_={_here('ManyOutputs')}"], {"wrong_output_size"}),
-    Fault("sigmoid in every layer", [DEEP, "activation=sigmoid"], {"saturating_activation"}),
+    Fault("sigmoid in every layer", [DEEP, "activation=sigmoid"], {"vanishing_gradients"}),
     Fault("dead ReLUs", [SMALL, "initialization.bias=-10"], {"dead_units"}),
-    Fault("frozen layer", [SMALL, f"architecture._target_={_here('FrozenLayer')}"], {"frozen_layer"}),
-    Fault("detached layer", [SMALL, f"architecture._target_={_here('CutGraph')}"], {"frozen_layer"}),
+    Fault("frozen layer", [SMALL, f"architecture._target_={_here('FrozenLayer')}"], {"frozen_layers"}),
+    Fault("detached layer", [SMALL, f"architecture._target_={_here('CutGraph')}"], {"frozen_layers"}),
     Fault(
         "gradients not cleared",
         [SMALL, "optimizer=sgd", f"optimizer._target_={_here('UnclearedSGD')}"],

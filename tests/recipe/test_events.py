@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.custom_scalar import layout_pb2
 
 from nnlab.recipe.events import write_events
-from nnlab.recipe.findings import StepReport, TrialRecord
+from nnlab.recipe.report import StepReport, TrialRecord
 
 
 def test_every_trial_has_its_curves_and_the_charts_that_show_them(tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def test_the_test_split_is_looked_at_once_and_compared_with_a_linear_model(done:
 def test_a_fault_stops_the_recipe_with_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [*QUICK, "initialization=constant", "recipe.steps=[1,2]", f"output_dir={tmp_path}"]
     assert main(["recipe", *words]) == 1
-    assert "constant_initialization" in capsys.readouterr().out
+    assert "symmetric_units" in capsys.readouterr().out
     folder = next((tmp_path / "recipe").iterdir())
     assert [step["number"] for step in json.loads((folder / "recipe.json").read_text())["steps"]] == [1]
     assert "not passed" in (folder / "report.html").read_text()

@@ -12,17 +12,20 @@ import pytest
 import torch
 
 from nnlab.cli import compose
+from nnlab.diagnosis.facts.chance import Pair, association, mixed_pair, told_apart
+from nnlab.diagnosis.facts.data import data_facts
+from nnlab.diagnosis.facts.leaks import shared_examples
+from nnlab.diagnosis.facts.levels import Levels, measure_levels
+from nnlab.diagnosis.facts.linear import fit_linear, linear_baseline
+from nnlab.diagnosis.rules.data import data_findings
 from nnlab.loss import GaussianNLL, Hinge, MulticlassSVM, SoftmaxCrossEntropy, SquaredError
 from nnlab.recipe import StepReport, check_initial_loss, coarse_grid, find_learning_rate, improve, refine_grid
 from nnlab.recipe.config_trials import ConfigTrials
 from nnlab.recipe.curves import Curves, read
 from nnlab.recipe.grid import Result, gain
-from nnlab.recipe.heldout import Pair, above_chance, mixed_pair, told_apart
 from nnlab.recipe.improve import Linear, Suggestion, choose, suggest
 from nnlab.recipe.initial_loss import check_loss_at_zero, explained_excess
-from nnlab.recipe.inputs import check_inputs, shared_examples
 from nnlab.recipe.learning_rate import Rate, find_range
-from nnlab.recipe.levels import Levels, fit_linear, linear_baseline, measure_levels
 from nnlab.recipe.overfit_causes import explain_failure
 from nnlab.recipe.rates import merged
 from nnlab.recipe.trials import Trial, run_trials
@@ -101,9 +104,11 @@ def test_examples_in_two_splits_are_counted() -> None:
     source = torch.Generator().manual_seed(3)
     inputs = torch.randn(300, 5, generator=source)
     data = dataset(inputs, torch.arange(300) % 2)
-    assert shared_examples(data.train, data.validation)[0] == 0
-    leaky = Split(torch.cat([data.train.inputs[:20], data.validation.inputs]), data.validation.targets)
-    assert shared_examples(data.train, leaky)[0] == 20
+    assert shared_examples(data.train, data.validation).found == 0
+    leaky = Split(
+        *(torch.cat([getattr(data.train, part)[:20], getattr(data.validation, part)]) for part in ("inputs", "targets"))
+    )
+    assert shared_examples(data.train, leaky).found == 20
 
 
 @pytest.mark.parametrize(
@@ -116,23 +121,24 @@ def test_examples_in_two_splits_are_counted() -> None:
     ],
 )
 def test_unfit_inputs_are_named(inputs: torch.Tensor, name: str) -> None:
-    assert check_inputs(dataset(inputs, torch.arange(60) % 2))[0].name == name
+    assert next(data_findings(data_facts(dataset(inputs, torch.arange(60) % 2), SoftmaxCrossEntropy()))).name == name
 
 
 def test_a_class_without_examples_is_named() -> None:
     inputs = torch.randn(60, 2, generator=torch.Generator().manual_seed(0))
-    assert [f.name for f in check_inputs(dataset(inputs, torch.arange(60) % 2, 3))] == ["class_missing"]
+    facts = data_facts(dataset(inputs, torch.arange(60) % 2, 3), SoftmaxCrossEntropy())
+    assert [f.name for f in data_findings(facts)] == ["class_missing"]
 
 
 def test_chance_is_told_from_knowledge() -> None:
     source = torch.Generator().manual_seed(4)
     targets = torch.randint(3, (200,), generator=source)
     noise = torch.rand(200, 3, generator=source)
-    assert abs(above_chance(noise, targets)) < 3
-    assert above_chance(noise + 0.5 * torch.nn.functional.one_hot(targets, 3), targets) > 5
+    assert abs(association(noise, targets)) < 3
+    assert association(noise + 0.5 * torch.nn.functional.one_hot(targets, 3), targets) > 5
     always = torch.zeros(200, 3)
     always[:, 1] = 1
-    assert above_chance(always, targets) == pytest.approx(0, abs=1e-6)
+    assert association(always, targets) == pytest.approx(0, abs=1e-6)
 
 
 def test_a_pair_of_classes_is_mixed_up_only_if_the_others_are_not() -> None:
@@ -210,7 +216,8 @@ def test_examples_in_both_splits_are_found_among_many_features() -> None:
     inputs = 1 + torch.randn(400, 784, generator=source)
     held_out = torch.cat([inputs[:15], inputs[200:300] + 0.05])
     train = Split(inputs[:200], torch.zeros(200).long())
-    assert shared_examples(train, Split(held_out, torch.zeros(115).long())) == (15, 115)
+    found = shared_examples(train, Split(held_out, torch.zeros(115).long()))
+    assert (found.found, found.asked) == (15, 115)
 
 
 def test_fewer_changes_are_tried_where_time_is_short(make_trials: Make) -> None:
@@ -237,7 +244,7 @@ def test_a_sure_gain_is_adopted_before_a_larger_one_that_may_be_luck() -> None:
 def test_what_is_suggested_takes_the_fault_back(override: str, remedy: str, make_trials: Make) -> None:
     words = [override, *(["initialization.std=1"] if "gaussian" in override else [])]
     (fault,) = check_initial_loss(make_trials(*words, SMALL), seeds=(0,)).faults
-    assert (fault.name, fault.suggestion) == ("weights_too_large", remedy)
+    assert (fault.name, fault.override) == ("hockey_stick_start", remedy)
 
 
 LEVELS = Levels(2.3, 2.3, 0.0)
@@ -256,7 +263,7 @@ SEEN = {
     "underfitting": curves([*np.linspace(2, 1, 10), *[1.0] * 10], [*np.linspace(2, 1, 10), *[0.98] * 10]),
     "plateau": curves([1.5] * 20, [1.49] * 20),
     "noisy_loss": curves([0.1] * 20, [0.09] * 20, [0.01, 0.3] * 50),
-    "bad_start": curves([0.1] * 20, [0.09] * 20, [30.0, *[0.1] * 99]),
+    "hockey_stick_start": curves([0.1] * 20, [0.09] * 20, [30.0, *[0.1] * 99]),
 }
 
 

@@ -9,13 +9,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nnlab.diagnosis.facts.curves import CHANCE, CLEARLY_SHORT, View, rounded
 from nnlab.diagnosis.finding import Finding
-from nnlab.diagnosis.rates import USUAL, cautious_rate, falling, too_high
 from nnlab.diagnosis.record import RunRecord
-from nnlab.diagnosis.view import CHANCE, CLEARLY_SHORT, View, rounded
+from nnlab.diagnosis.rules.data import CERTAIN
+from nnlab.diagnosis.rules.rates import USUAL, cautious_rate, exploded, falling, too_high
+from nnlab.diagnosis.rules.signals import symmetric
 from nnlab.types import Task
 
-CERTAIN = 30  # validation examples from which their loss says something about others
+UNRELATED = 2.5  # standard deviations above chance, below which nothing is known about the targets
 TELLING = 60  # training examples from which simple methods say something about the data
 GAP = 0.15  # rise of the validation loss over its minimum, per what there is to learn
 WIDE_GAP = 0.3  # in skill, from which half of the units are dropped
@@ -60,14 +62,14 @@ def _gap(view: View) -> Gap | None:
     end = float(np.nanmean(values[-max(1, len(values) // 10) :]))
     if record.stopped and record.status == "completed":
         end = float(values[best])
-    rise, gap = (end - values[best]) / data.scale, (end - view.train_loss) / data.scale
+    rise, gap = (end - values[best]) / data.levels.span, (end - view.train_loss) / data.levels.span
     reliable = end - values[best] > 0.1 * abs(values[best])
     rising = rise > GAP and gap > GAP and reliable and curve.steps[best] < 0.8 * curve.steps[-1]
     behind = view.skill("train") - view.skill("validation")
-    memorised = view.learned > 0.9 and gap > 0.1 and behind > max(0.1, min(1.5 * view.margin, CHANCE))
+    memorized = view.learned > 0.9 and gap > 0.1 and behind > max(0.1, min(1.5 * view.margin, CHANCE))
     # A handful of validation examples has a loss of its own.
     few = data.examples.get("validation", 0) < CERTAIN and rise < 2
-    return Gap(best, end, rise, behind, bool(rising)) if (rising or memorised) and not few else None
+    return Gap(best, end, rise, behind, bool(rising)) if (rising or memorized) and not few else None
 
 
 def overfitting(view: View) -> Iterator[Finding]:
@@ -85,14 +87,13 @@ def overfitting(view: View) -> Iterator[Finding]:
     )
     yield Finding(
         "overfitting",
-        f"{course} while the training loss fell to {view.train_loss:.3g}: the network learns its {count} "
-        "training examples by heart. Regularization narrows the gap; more examples, where they can be had, close it.",
+        f"{course} while the training loss on {count} examples fell to {view.train_loss:.3g}",
         {"best validation loss": lowest, "validation loss": gap.end, "training loss": view.train_loss}
         | {"training examples": count},
         _regularization(record, count, gap, len(curve.values)),
         step=opened,
         # A loss that rises for its confidence alone costs no predictions.
-        severity="fault" if gap.behind > GAP or view.weak or math.isnan(gap.behind) else "note",
+        level="fault" if gap.behind > GAP or view.weak or math.isnan(gap.behind) else "note",
         certain=gap.rise > 4 * GAP,
     )
 
@@ -134,7 +135,7 @@ def trend(view: View) -> float:
         return 0.0
     quarter = max(len(windows) // 4, 1)
     before, last = windows[-2 * quarter : -quarter], windows[-quarter:]
-    return float((before.mean() - last.mean()) / data.scale) if len(before) else 0.0
+    return float((before.mean() - last.mean()) / data.levels.span) if len(before) else 0.0
 
 
 def still_improving(view: View) -> Iterator[Finding]:
@@ -164,12 +165,13 @@ def still_improving(view: View) -> Iterator[Finding]:
     epochs = record.steps / record.steps_per_epoch
     yield Finding(
         "still_improving",
-        f"The run ended after {_counted(record.steps, 'step')} ({_counted(epochs, 'epoch')}), and {why}: "
-        + ("it stopped too early." if behind else "it may become better still."),
+        f"The run ended after {_counted(record.steps, 'step')} ({_counted(epochs, 'epoch')}), and {why}",
         {"fall in the last quarter": fall, "shortfall": view.shortfall, "travelled": travelled},
         _longer(view, few),
+        why="" if behind else "It may become better still.",
         step=record.steps,
-        severity="fault" if behind else "note",
+        level="fault" if behind else "note",
+        variant="" if behind else "note",
     )
 
 
@@ -206,22 +208,28 @@ def _longer(view: View, few: bool) -> tuple[str, ...]:
     return (length, *faster, *falling(record))
 
 
-def no_learning(view: View) -> Iterator[Finding]:
+def unrelated(view: View) -> Iterator[Finding]:
     """The validation is no better than the best constant, and nor are simple methods: inputs do not tell targets."""
     data = view.record.data
     skill = view.skill("validation")
     if data is None or math.isnan(skill) or view.record.status == "diverged" or view.record.steps < 20:
         return
     limit = max(0.1, min(view.margin, CHANCE))
-    if skill > limit or data.reference > limit or data.examples.get("validation", 0) < CERTAIN:
+    if skill > limit or data.examples.get("validation", 0) < CERTAIN or view.reference > limit:
         return
+    facts = view.record.splits.get("validation")
+    own = facts.association if facts is not None else 0.0
+    if max(own, data.references.association) > UNRELATED:
+        return  # they tell something about the targets, if little
     if data.examples.get("train", 0) < TELLING:
         return
     yield Finding(
-        "no_learning",
-        "On the validation split the network does not beat the best constant prediction, and neither do nearest "
-        "neighbours or a linear fit: the targets seem unrelated to the inputs. Check how they were put together.",
-        {"skill": skill, "skill of simple methods": data.reference, "learned in training": view.learned},
+        "targets_unrelated",
+        "On the validation split neither the network nor nearest neighbors nor a linear fit beat the best constant "
+        f"prediction, or order the examples better than chance ({max(own, 0):.2g} and "
+        f"{max(data.references.association, 0):.2g} standard deviations above it)",
+        {"skill": skill, "skill of simple methods": view.reference, "learned in training": view.learned}
+        | {"above chance": own, "simple methods above chance": data.references.association},
     )
 
 
@@ -235,19 +243,20 @@ def too_strong(view: View) -> Iterator[Finding]:
             key = "optimizer.weight_decay" if name == "optimizer" else f"regularizer.{name}.strength"
             yield Finding(
                 "penalty_too_strong",
-                f"A {name.replace('_', ' ')} of {strength:g} outweighs the loss: it pulls the weights to zero faster "
-                "than the data can pull them away.",
+                f"A {name.replace('_', ' ')} of {strength:g} outweighs the loss",
                 {"strength": strength, "learned": view.learned},
                 (f"{key}=0.0001",),
+                variant="with symmetric units" if any(symmetric(view)) else "",
             )
             return
     for name, p in record.noise.items():
         if p >= STRONG_NOISE and bad:
             yield Finding(
                 "penalty_too_strong",
-                f"With {name} at p = {p:g} hardly any signal passes in training.",
+                f"{name} drops {p:.0%} in training",
                 {"p": p, "learned": view.learned},
                 (f"regularizer.{name}.p=0.2",),
+                why="Hardly any signal passes.",
             )
             return
 
@@ -260,7 +269,7 @@ def underfitting(view: View) -> Iterator[Finding]:
         return
     # Where simple methods fail, too, a bottleneck of a unit or two is still a reason to look.
     narrow = view.tiny and train < POOR and view.skill("validation") < POOR and trend(view) < 0.03
-    behind = view.weak and (view.shortfall > CLEARLY_SHORT or view.tiny) and train <= record.data.reference - 0.05
+    behind = view.weak and (view.shortfall > CLEARLY_SHORT or view.tiny) and train <= view.reference - 0.05
     if not (narrow or behind) or (trend(view) > 0.05 and not view.tiny) or _hardly_begun(record):
         return
     linear = len(record.weights) <= 1
@@ -271,20 +280,20 @@ def underfitting(view: View) -> Iterator[Finding]:
     if any(too_high(view)) and record.learning_rate > usual:
         remedy = (*remedy, f"optimizer.learning_rate={usual:g}")
     remedy = (*remedy, *falling(record))
-    if record.data.floor is None and not record.clipped:
+    if record.data.levels.floor is None and not record.clipped:
         remedy = (*remedy, "trainer.clip_norm=1")  # a likelihood without an upper bound is steep near a perfect fit
+    variant = "" if behind else "note"
+    if view.tiny and not any(exploded(view)):
+        variant = "bottleneck"  # it keeps the loss up whatever the rate
     yield Finding(
         "underfitting",
         f"Even on its own training data the network avoids only {train:.0%} of the errors of a constant"
-        + (
-            f", where simple methods avoid {record.data.reference:.0%} on new data: it is too small for this task."
-            if behind
-            else ", and there it stays: a wider one may find more."
-        ),
-        {"training skill": train, "skill of simple methods": record.data.reference, "widest layer": capacity}
+        + (f", where simple methods avoid {view.reference:.0%} on new data" if behind else ", and there it stays"),
+        {"training skill": train, "skill of simple methods": view.reference, "widest layer": capacity}
         | {"bottleneck": int(view.tiny)},
         remedy,
-        severity="fault" if behind else "note",
+        level="fault" if behind else "note",
+        variant=variant,
     )
 
 
@@ -294,13 +303,12 @@ def plateau(view: View) -> Iterator[Finding]:
     if data is None or len(windows) < 8 or not view.weak or view.shortfall < CLEARLY_SHORT:
         return
     half = windows[len(windows) // 2 :]
-    moved = (half[: len(half) // 2].mean() - half[len(half) // 2 :].mean()) / data.scale
+    moved = (half[: len(half) // 2].mean() - half[len(half) // 2 :].mean()) / data.levels.span
     if abs(moved) > 0.02 or view.learned > 0.95:
         return
     yield Finding(
         "plateau",
-        f"The loss has stayed at {half.mean():.3g} for the second half of the run, although the data can be learned "
-        "better. A larger rate, momentum or another initialization may leave the plateau.",
+        f"The loss has stayed at {half.mean():.3g} for the second half of the run",
         {"loss": float(half.mean()), "change": float(moved), "learned": view.learned},
         ("optimizer=adam",) if view.record.optimizer == "sgd" else ("initialization=he",),
         step=view.record.steps // 2,

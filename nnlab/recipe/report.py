@@ -7,24 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that a step saw.
-
-    Attributes:
-        name: what it is, such as `weights_too_large`.
-        evidence: the numbers that show it.
-        explanation: what they mean, in a sentence or two.
-        suggestion: an override to paste, or empty.
-        fault: whether the step fails because of it; otherwise it is worth knowing.
-    """
-
-    name: str
-    evidence: str
-    explanation: str
-    suggestion: str = ""
-    fault: bool = True
+from nnlab.diagnosis import Finding
 
 
 @dataclass(frozen=True)
@@ -91,14 +74,20 @@ class StepReport:
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain values for JSON; numbers that are not finite become null."""
-        plain: dict[str, Any] = _plain({**asdict(self), "passed": self.passed})
+        content = {each.name: getattr(self, each.name) for each in fields(self)}
+        content |= {
+            "tables": [asdict(table) for table in self.tables],
+            "trials": [asdict(each) for each in self.trials],
+        }
+        content |= {"findings": [finding.to_dict() for finding in self.findings], "passed": self.passed}
+        plain: dict[str, Any] = _plain(content)
         return plain
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> StepReport:
         """The report that `to_dict` gave."""
         known = {f.name: content[f.name] for f in fields(cls) if f.name in content}
-        known["findings"] = [Finding(**each) for each in content.get("findings", [])]
+        known["findings"] = [Finding.from_dict(each) for each in content.get("findings", [])]
         known["tables"] = [Table(**each) for each in content.get("tables", [])]
         known["trials"] = [TrialRecord(**each) for each in content.get("trials", [])]
         return cls(**known)
@@ -112,16 +101,3 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "item"):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def shown(value: float, digits: int = 3) -> str:
-    """A number as a person would write it.
-
-    >>> shown(0.012345), shown(123456.0), shown(0.1), shown(1.0)
-    ('0.0123', '123456', '0.1', '1')
-    """
-    if not math.isfinite(value):
-        return str(value)
-    if abs(value) >= 10**digits:
-        return f"{value:.0f}" if abs(value) < 1e7 else f"{value:.{digits - 1}e}"
-    return f"{value:.{digits}g}"

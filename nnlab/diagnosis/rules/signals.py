@@ -9,15 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from nnlab.diagnosis.facts.curves import View
 from nnlab.diagnosis.finding import Finding
-from nnlab.diagnosis.rates import steeper
-from nnlab.diagnosis.view import View
+from nnlab.diagnosis.rules.fresh import DEAD, GROWTH
+from nnlab.diagnosis.rules.rates import steeper
 
 VANISHED = 1e-4  # gradient of a weight, per entry, against the largest of the network
 QUIET = 1e-3  # standard deviation of a layer's outputs that tells examples no longer apart
 EXPLODED = 30.0  # norm of the first gradient, per what there is to learn
-GROWTH = 5.0  # of the signal's standard deviation from the first to the last hidden layer
-DEAD, SATURATED = 0.5, 0.6
+SATURATED = 0.6
 SATURATING = ("sigmoid", "tanh")
 DYING = ("relu", "prelu", "leaky_relu", "elu", "gelu", "silu", "softplus", "hard_threshold")
 
@@ -46,9 +46,7 @@ def vanishing(view: View) -> Iterator[Finding]:
     where, value = (name, smallest / largest) if faint else quiet[0]
     yield Finding(
         "vanishing_gradients",
-        f"Before the first update the gradient of `{name}` is {smallest / largest:.1e} times the network's largest: "
-        "backpropagation multiplies it by small weights or flat activations in every layer, so the first layers do "
-        "not learn.",
+        f"Before the first update the gradient of `{name}` is {smallest / largest:.1e} times the network's largest",
         {"gradient ratio": smallest / largest, "last layer's std": list(stds.values())[-1] if stds else math.nan}
         | {"value": value},
         tuple(overrides),
@@ -67,8 +65,8 @@ def exploding(view: View) -> Iterator[Finding]:
         return
     growth = stds[-1] / max(stds[0], 1e-12)
     broken = not all(map(math.isfinite, [norm, *stds]))
-    large = max(abs(data.large_loss), data.scale)
-    if not broken and not (growth > GROWTH and stds[-1] > GROWTH and norm > EXPLODED * min(data.scale, 1.0)):
+    large = max(abs(data.levels.large), data.levels.span)
+    if not broken and not (growth > GROWTH and stds[-1] > GROWTH and norm > EXPLODED * min(data.levels.span, 1.0)):
         return
     if not broken and view.first_loss < 2 * large and not view.weak:
         return
@@ -76,7 +74,7 @@ def exploding(view: View) -> Iterator[Finding]:
     yield Finding(
         "exploding_gradients",
         f"At the first step the signal grows {growth:.3g}-fold from layer `{layers[0]}` to `{layers[-1]}`, and the "
-        f"gradient has a norm of {norm:.3g}: initial weights this large do not keep the size of the signal.",
+        f"gradient has a norm of {norm:.3g}",
         {"growth": growth, "gradient norm": norm, "first loss": view.first_loss},
         (f"initialization={sound_initialization(view)}", "initialization.scale=1", *steeper(view.record)),
         layer=layers[-1],
@@ -97,19 +95,14 @@ def dead(view: View) -> Iterator[Finding]:
         return
     layer, fraction = max(found.items(), key=lambda item: item[1])
     when = "already before the first update" if start else "at the end"
-    why = (
-        "their biases or weights push the inputs of the activation below zero"
-        if start
-        else "a large update has pushed the inputs of the activation below zero for every example"
-    )
     yield Finding(
         "dead_units",
-        f"{fraction:.0%} of the units of `{layer}` are dead {when}: they give the same value whatever the example; "
-        f"{why}, where its gradient is zero, so they cannot recover.",
+        f"{fraction:.0%} of the units of `{layer}` are dead {when}: they give the same value whatever the example",
         {"dead fraction": fraction},
         ("initialization=he", "initialization.bias=0", *steeper(view.record)) if start else ("activation=leaky_relu",),
         layer=layer,
         step=1 if start else None,
+        variant="" if start else "late",
         certain=bool(start) and kinds.get(layer, "relu") == "relu",
     )
 
@@ -136,14 +129,14 @@ def saturated(view: View) -> Iterator[Finding]:
     gentle = bool(start) and view.record.activation == "tanh"
     yield Finding(
         "saturated_units",
-        f"{fraction:.0%} of the outputs of `{layer}` are {when} within 0.05 of the ends of {view.record.activation}, "
-        "where it is flat: almost no gradient passes. Smaller initial weights keep units in the steep middle.",
+        f"{fraction:.0%} of the outputs of `{layer}` are {when} within 0.05 of the ends of {view.record.activation}",
         {"saturated fraction": fraction},
         ("initialization=xavier", "initialization.scale=1")
         if gentle
         else ("activation=relu", "initialization=he", *steeper(view.record)),
         layer=layer,
         step=1 if start else None,
+        variant="" if start else "late",
         certain=bool(start),
     )
 
@@ -154,8 +147,7 @@ def symmetric(view: View) -> Iterator[Finding]:
         if weight.trainable and weight.shape[0] > 1 and weight.symmetric > 0.5:
             yield Finding(
                 "symmetric_units",
-                f"{weight.symmetric:.0%} of the units of `{weight.name}` are copies of another: they started with the "
-                "same weights, get the same gradient in every step, and so the layer is as good as one unit.",
+                f"{weight.symmetric:.0%} of the units of `{weight.name}` are copies of another",
                 {"identical fraction": weight.symmetric},
                 (f"initialization={sound_initialization(view)}", *steeper(view.record)),
                 layer=weight.name,
@@ -173,13 +165,12 @@ def frozen(view: View) -> Iterator[Finding]:
         wrong = view.weak or len(names) == len(view.record.weights)
         yield Finding(
             "frozen_layers",
-            f"{len(names)} weights, `{names[0]}` first, are excluded from training (`requires_grad` is False): they "
-            "keep their random initial values.",
+            f"{len(names)} weights, `{names[0]}` first, are excluded from training (`requires_grad` is False)",
             {"frozen weights": len(names)},
             ("architecture=mlp", *steeper(view.record)),
             layer=names[0],
             step=1,
-            severity="fault" if wrong else "note",
+            level="fault" if wrong else "note",
             certain=wrong,
         )
 
@@ -189,13 +180,12 @@ def hockey_stick(view: View) -> Iterator[Finding]:
     data = view.record.data
     if data is None or not view.record.steps:
         return
-    if not view.first_loss > max(1.5 * data.large_loss, data.baseline + 2 * data.scale):
+    if not view.first_loss > max(1.5 * data.levels.large, data.levels.constant + 2 * data.levels.span):
         return
     yield Finding(
         "hockey_stick_start",
-        f"The first loss is {view.first_loss:.3g}, where {data.initial_loss:.3g} is expected: the fresh network is "
-        "confidently wrong, and the first steps only undo that. The curve then looks like a hockey stick.",
-        {"first loss": view.first_loss, "expected": data.initial_loss, "best constant": data.baseline},
+        f"The first loss is {view.first_loss:.3g}, where {data.levels.initial:.3g} is expected",
+        {"first loss": view.first_loss, "expected": data.levels.initial, "best constant": data.levels.constant},
         (f"initialization={sound_initialization(view)}", "initialization.scale=1"),
         step=1,
         certain=True,

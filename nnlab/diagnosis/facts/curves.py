@@ -1,4 +1,4 @@
-"""Numbers that several rules share, derived from a record once: how much was learned, how fast, how the curve bends."""
+"""What follows from the curves and facts of a run, once: how much was learned, how fast, how the curve bends."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class View:
         if data is None:
             return math.nan
         loss = self.tail_loss if self.record.batch_norm else self.train_loss
-        return (data.baseline - loss) / data.scale if math.isfinite(loss) else -math.inf
+        return data.levels.progress(loss) if math.isfinite(loss) else -math.inf
 
     def skill(self, split: str) -> float:
         """Share of the best constant prediction's errors that the network avoids on a split, at its last weights."""
@@ -70,6 +70,8 @@ class View:
         if data is None or (facts is None and not curve):
             return math.nan
         metric = facts.metric if facts is not None else curve.values[-1] if curve else math.nan
+        if facts is not None and self.ranked:
+            return facts.ranking
         if self.record.task is Task.REGRESSION:
             return 1 - (metric / data.baseline_metric) ** 2 if data.baseline_metric > 0 else 0.0
         if self.record.class_weights and facts is not None:
@@ -78,6 +80,28 @@ class View:
             chance = 1 / max(len(facts.recall), 1)
             return (sum(found) / max(len(found), 1) - chance) / (1 - chance)
         return (metric - data.baseline_metric) / max(1 - data.baseline_metric, 1e-9)
+
+    @property
+    def ranked(self) -> bool:
+        """Whether skill is how well predictions order the examples, because few examples decide the metric."""
+        facts, data = self.record.splits.get("validation"), self.record.data
+        return data is not None and facts is not None and data.skewed and math.isfinite(facts.ranking)
+
+    @property
+    def reference(self) -> float:
+        """The skill of simple methods on the validation split, measured as the network's."""
+        data = self.record.data
+        if data is None:
+            return math.nan
+        return data.references.ranking if self.ranked else data.references.skill
+
+    @property
+    def deciding(self) -> int:
+        """Validation examples that decide the skill: all, or those of the rarer classes where one is nearly all."""
+        data = self.record.data
+        counts = data.targets.counts.get("validation", ()) if data else ()
+        total = data.examples.get("validation", 1) if data else 1
+        return total - max(counts) if self.ranked and counts else total
 
     @functools.cached_property
     def shortfall(self) -> float:
@@ -93,7 +117,7 @@ class View:
             return 0.0
         if data is None or math.isnan(own):
             return 1.0 if self.learned < 0.1 else 0.0
-        return max(0.0, data.reference - own)
+        return max(0.0, self.reference - own)
 
     @property
     def margin(self) -> float:
@@ -101,6 +125,8 @@ class View:
         facts, data = self.record.splits.get("validation"), self.record.data
         if facts is None or data is None or not math.isfinite(facts.error):
             return 0.1
+        if self.ranked:
+            return 2 * (1 - min(facts.ranking, 0.9) ** 2) / math.sqrt(max(self.deciding, 1))
         if self.record.task is Task.REGRESSION:
             return 4 * facts.error * facts.metric / max(data.baseline_metric**2, 1e-12)
         # An accuracy near 1 has a standard error near 0, though one mistake more or less is always chance.
@@ -111,7 +137,7 @@ class View:
     def weak(self) -> bool:
         """Whether the network has clearly not learned what there is to learn."""
         data = self.record.data
-        few = data is not None and 0 < data.examples.get("validation", 0) < FEW
+        few = data is not None and data.examples.get("validation", 0) > 0 and self.deciding < FEW
         limit = max(SHORT, min(1.5 * self.margin, 2 * CHANCE if few else CHANCE))
         if self.record.status != "diverged" and self.skill("validation") >= 1 - limit:
             return False  # whatever simple methods reach, which is then not computed

@@ -1,56 +1,17 @@
-"""The losses between which a network moves: that of a constant answer, and the floor that no answer can pass.
-
-The constant answer is the best output that ignores the inputs (the zero-input baseline): log C at most for softmax,
-the entropy of the classes where they are not balanced; half the targets' variance for squared error. `progress` says
-where between the two a loss is: 0 is no better than not looking at the inputs, 1 a perfect fit.
-"""
+"""Linear models of the user's own loss: the baseline that a network must beat, and a test of the labels."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from nnlab.diagnosis.facts.levels import EXAMPLES, minimize
 from nnlab.loss.base import Loss
-from nnlab.types import Dataset, Split, Task
+from nnlab.types import Dataset, Split
 
-EXAMPLES = 4096  # training examples that decide the levels
-
-
-@dataclass(frozen=True)
-class Levels:
-    """Losses to measure others by.
-
-    Attributes:
-        initial: the loss that theory gives for outputs of zero.
-        constant: the loss of the best constant output.
-        floor: the loss of a perfect fit, or None where it has no lower bound.
-    """
-
-    initial: float
-    constant: float
-    floor: float | None
-
-    @property
-    def span(self) -> float:
-        """Distance from the constant answer to the floor; one nat where there is no floor."""
-        return max(self.constant - self.floor, 1e-12) if self.floor is not None else 1.0
-
-    def progress(self, loss: float) -> float:
-        """0 at the constant answer, 1 at the floor, negative above the constant answer."""
-        return (self.constant - loss) / self.span
-
-
-def measure_levels(dataset: Dataset, loss: Loss) -> Levels:
-    """Levels from (at most `EXAMPLES` of) the training targets."""
-    targets = dataset.train.targets[:EXAMPLES]
-    size = dataset.target_size
-    constant = fit_linear(loss, Split(targets.new_zeros(len(targets), 0).float(), targets), size, 0.0)
-    best = float(loss.losses(constant(targets.new_zeros(len(targets), 0).float()), targets).mean())
-    initial = loss.initial_loss(targets, size)
-    return Levels(initial, min(best, initial), loss.floor(targets, size))
+DECAYS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 
 class LinearModel:
@@ -65,23 +26,20 @@ class LinearModel:
 
 def fit_linear(loss: Loss, split: Split, target_size: int, decay: float, iterations: int = 60) -> LinearModel:
     """Fit a linear model by full-batch L-BFGS on the mean loss plus decay/2 times the sum of squared weights."""
-    from scipy.optimize import minimize
-
     inputs = split.inputs.flatten(1).double()
     targets = split.targets.double() if split.targets.is_floating_point() else split.targets
     outputs, features = loss.output_size(target_size), inputs.shape[1]
 
-    def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        table = torch.from_numpy(flat).to(inputs).view(outputs, features + 1)
+    def closure(flat: Tensor) -> tuple[Tensor, Tensor]:
+        table = flat.view(outputs, features + 1)
         weight, bias = table[:, :-1], table[:, -1]
         losses, error = loss.losses_and_gradient(inputs @ weight.T + bias, targets)
         error = error / len(error)
         gradient = torch.cat([error.T @ inputs + decay * weight, error.sum(0).unsqueeze(1)], 1)
-        return float(losses.mean() + 0.5 * decay * weight.square().sum()), gradient.cpu().numpy().ravel()
+        return losses.mean() + 0.5 * decay * weight.square().sum(), gradient.flatten()
 
-    start = np.zeros(outputs * (features + 1))
-    found = minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": iterations}).x
-    table = torch.from_numpy(found).to(inputs.device, torch.float32).view(outputs, features + 1)
+    found = minimize(closure, inputs.new_zeros(outputs * (features + 1)), iterations)
+    table = found.float().view(outputs, features + 1)
     return LinearModel(table[:, :-1], table[:, -1])
 
 
@@ -98,7 +56,7 @@ def linear_baseline(dataset: Dataset, loss: Loss, examples: int = EXAMPLES) -> B
     """The linear model with the weight decay, of 1e-4 ... 1, that has the lowest loss on validation."""
     train = Split(dataset.train.inputs[:examples], dataset.train.targets[:examples])
     found: list[tuple[float, float, LinearModel]] = []
-    for decay in (1e-4, 1e-3, 1e-2, 1e-1, 1.0):
+    for decay in DECAYS:
         model = fit_linear(loss, train, dataset.target_size, decay)
         value = float(loss.losses(model(dataset.validation.inputs), dataset.validation.targets).mean())
         found.append((value if value == value else float("inf"), decay, model))
@@ -114,6 +72,13 @@ def linear_metrics(model: LinearModel, dataset: Dataset, loss: Loss, split: Spli
     return {"loss": float(loss.losses(outputs, split.targets).mean()), **values}
 
 
-def is_classification(dataset: Dataset) -> bool:
-    """Whether the targets are classes."""
-    return dataset.task is not Task.REGRESSION
+def linear_held_out(dataset: Dataset, loss: Loss) -> tuple[Tensor, Tensor]:
+    """Predictions and targets of linear models, each fitted to one half of the training split, on the other half."""
+    inputs, targets = dataset.train.inputs[:EXAMPLES], dataset.train.targets[:EXAMPLES]
+    halves = [torch.arange(start, len(targets), 2, device=targets.device) for start in (0, 1)]
+    predictions, order = [], []
+    for fitted, tested in (halves, halves[::-1]):
+        model = fit_linear(loss, Split(inputs[fitted], targets[fitted]), dataset.target_size, 0.1)
+        predictions.append(loss.prediction(model(inputs[tested])))
+        order.append(tested)
+    return torch.cat(predictions), targets[torch.cat(order)]

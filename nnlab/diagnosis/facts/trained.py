@@ -10,8 +10,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from nnlab.activation.base import Activation
-from nnlab.diagnosis.data_facts import sample
+from nnlab.activation.layers import activation_layers
+from nnlab.diagnosis.facts.chance import association, ranking
+from nnlab.diagnosis.facts.levels import sample
 from nnlab.diagnosis.record import LayerFacts, SplitFacts, WeightFacts
 from nnlab.statistics import activations
 from nnlab.training import Trainer
@@ -92,7 +93,7 @@ def _evaluated(trainer: Trainer, split: Split, scale: Tensor | None) -> Evaluati
     outputs = trainer.stack.outputs(split.inputs)
     prediction = trainer.loss.prediction(outputs)
     metrics = {"loss": trainer.loss.losses(outputs, split.targets).mean(1)}
-    if trainer.primary_metric == "accuracy":
+    if not split.targets.is_floating_point():
         metrics["accuracy"] = (prediction.argmax(-1) == split.targets).double().mean(1)
     else:
         metrics |= trainer.loss.metrics(prediction, split.targets, scale)
@@ -101,8 +102,10 @@ def _evaluated(trainer: Trainer, split: Split, scale: Tensor | None) -> Evaluati
 
 def _split_facts(trainer: Trainer, own_targets: Iterable[Tensor], evaluation: Evaluation) -> list[SplitFacts]:
     prediction = evaluation.prediction
-    losses, metric = (evaluation.metrics[name].tolist() for name in ("loss", trainer.primary_metric))
-    regression = trainer.members[0].dataset.task is Task.REGRESSION
+    task = trainer.members[0].dataset.task
+    regression = task is Task.REGRESSION
+    names = ("loss", trainer.loss.primary_metric(task))
+    losses, metric = (evaluation.metrics[name].tolist() for name in names)
     classes = trainer.members[0].dataset.target_size
     facts = []
     for member, targets in enumerate(own_targets):
@@ -114,7 +117,16 @@ def _split_facts(trainer: Trainer, own_targets: Iterable[Tensor], evaluation: Ev
             size = float(error.mean().sqrt())
             factor = float(metric[member]) / size if size > 0 else 1.0
             standard = float(error.std()) / math.sqrt(len(error)) / max(2 * size, 1e-12) * factor
-            facts.append(SplitFacts(loss, float(metric[member]), spread=float(spread.mean()), error=standard))
+            facts.append(
+                SplitFacts(
+                    loss,
+                    float(metric[member]),
+                    spread=float(spread.mean()),
+                    error=standard,
+                    ranking=ranking(own, targets),
+                    association=association(own, targets),
+                )
+            )
         else:
             guess = own.argmax(-1)
             predicted = torch.bincount(guess, minlength=classes)
@@ -129,14 +141,11 @@ def _split_facts(trainer: Trainer, own_targets: Iterable[Tensor], evaluation: Ev
                     tuple((right / counts).tolist()),
                     float(own.std(0).mean()),
                     math.sqrt(max(p * (1 - p), 0.0) / len(targets)),
+                    ranking(own, targets),
+                    association(own, targets),
                 )
             )
     return facts
-
-
-def activation_layers(network: nn.Module) -> dict[str, Activation]:
-    """The activation layers of nnlab in a network, by name."""
-    return {name: module for name, module in network.named_modules() if isinstance(module, Activation)}
 
 
 def _layer_facts(trainer: Trainer, inputs: Tensor) -> list[tuple[LayerFacts, ...]]:
@@ -145,13 +154,12 @@ def _layer_facts(trainer: Trainer, inputs: Tensor) -> list[tuple[LayerFacts, ...
         return [()] * len(trainer.members)
     captured = trainer.stack.capture(inputs, list(layers))
     columns = []
-    for name, module in layers.items():
+    for name, (kind, (low, high)) in layers.items():
         y = captured[name]
-        low, high = module.saturation
         columns.append(
             (
                 name,
-                option(module),
+                kind,
                 constant_units(y).tolist(),
                 activations.saturated_fraction(y, low, high, TOLERANCE).tolist(),
                 activations.std(y).tolist(),

@@ -5,12 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from nnlab.diagnosis.facts.curves import View
 from nnlab.diagnosis.finding import Finding
-from nnlab.diagnosis.view import View
 
 COLLAPSED = 0.97
 IMBALANCED = 5.0
 MISSED, FOUND = 0.35, 0.9
+ORDERED = 0.5  # ranking from which the classes are told apart
+ORDERED_WELL = (
+    "The examples are in a good order, so that a lower threshold finds more of them; class weights do so at the price "
+    "of accuracy on the other classes."
+)
+HARD_TO_TELL = "The inputs hardly tell it from the others; class weights find more of it, and cost accuracy elsewhere."
 MISMATCH, STALE = 0.1, 0.1
 SETTLED = 200  # steps after which running statistics should have arrived
 WITH_SWITCH = ("mlp", "convnet")  # architectures whose batch norm is an option
@@ -31,17 +37,14 @@ def collapse(view: View) -> Iterator[Finding]:
     # A network of one or two units collapses for want of units, which is another finding.
     if not skewed and (most < COLLAPSED * total or share > 0.8 or view.tiny):
         return
-    why = (
-        f"The class weights {', '.join(f'{w:.3g}' for w in weights)} tell the loss to care for little else."
-        if skewed
-        else "Its outputs no longer depend on the input."
-    )
+    because = f"; the class weights are {', '.join(f'{w:.3g}' for w in weights)}" if skewed else ""
     yield Finding(
         "class_collapse",
         f"The network predicts class {predicted} for {most / total:.0%} of the examples, {share:.0%} of which are of "
-        f"it. {why}",
+        f"it{because}",
         {"class": predicted, "predicted share": most / total, "true share": share, "skewed weights": int(skewed)},
         ("loss.class_weights=null",) if skewed else (),
+        variant="skewed" if skewed else "",
     )
 
 
@@ -62,12 +65,19 @@ def imbalance(view: View) -> Iterator[Finding]:
     recall, rare = min(missed)
     inverse = [sum(data.class_counts) / count for count in data.class_counts]
     weights = ",".join(f"{len(inverse) * w / sum(inverse):.3g}" for w in inverse)
+    # Where simple methods find no more of it, accuracy has no use for it, and nothing is wrong with the training.
+    able = data.references.recall[rare] if data.references.recall else math.nan
+    usual = able < MISSED
+    why = "" if not usual else ORDERED_WELL if facts.ranking > ORDERED else HARD_TO_TELL
+    found = f", by simple methods {able:.0%}" if math.isfinite(able) else ""
+    counts = f"{data.class_counts[rare]} examples against {max(data.class_counts)} of class {data.targets.name(large)}"
     yield Finding(
         "imbalance_ignored",
-        f"Class {rare} has {data.class_counts[rare]} examples against {max(data.class_counts)} of class {large}, and "
-        f"only {recall:.0%} of them are found: ignoring it costs the loss little, and the accuracy hides it.",
+        f"Class {data.targets.name(rare)} has {counts}, and only {recall:.0%} of them are found{found}",
         {"class": rare, "recall": recall, "ratio": ratio},
         ("loss=softmax_cross_entropy", f"loss.class_weights=[{weights}]"),
+        why=why,
+        level="note" if usual else "fault",
     )
 
 
@@ -77,7 +87,7 @@ def mismatch(view: View) -> Iterator[Finding]:
     tail = view.tail_loss
     if facts is None or data is None or not math.isfinite(tail) or not math.isfinite(facts.loss):
         return
-    excess = (facts.loss - tail) / data.scale
+    excess = (facts.loss - tail) / data.levels.span
     clear = excess > MISMATCH and facts.loss > 1.5 * tail
     harmful = view.weak and excess > 0.02 and facts.loss > 3 * tail
     # The share of the running statistics that is still their initial value.
@@ -98,7 +108,11 @@ def mismatch(view: View) -> Iterator[Finding]:
     yield Finding(
         "train_evaluation_mismatch",
         f"The same training examples have a loss of {tail:.3g} in training mode but {facts.loss:.3g} in evaluation "
-        f"mode: {part} behaves differently there. Its running statistics come from too few or too small batches.",
+        f"mode: {part} behaves differently there",
         {"training mode": tail, "evaluation mode": facts.loss, "stale share": stale},
         remedy,
+        why="Running statistics come from too few or too small batches."
+        if view.record.batch_norm and stale <= STALE
+        else "",
+        variant="stale" if stale > STALE else "",
     )

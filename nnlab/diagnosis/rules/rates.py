@@ -4,7 +4,7 @@ The first update, measured before a wrong rate has spoiled the network, also giv
 times the wanted update-to-weight ratio over the measured one. T updates in random directions travel sqrt(T) times as
 far as one, so that updates of 0.5 / sqrt(T) of the weights let them move by half of their size; for long runs that
 comes near a thousandth, the usual rule of thumb (notes of CS231n). Gradients shrink as a network learns, so rules that
-do not normalise them may start with larger updates.
+do not normalize them may start with larger updates.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from statistics import median  # numpy's loads its masked arrays first
 
 import numpy as np
 
+from nnlab.diagnosis.facts.curves import EARLY, View, rounded
 from nnlab.diagnosis.finding import Finding
 from nnlab.diagnosis.record import RunRecord
-from nnlab.diagnosis.view import EARLY, View, rounded
 
 USUAL = {"adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3, "adagrad": 0.02, "adadelta": 1.0, "sgd": 0.1, "momentum": 0.1}
 USUAL |= {"heavy_ball": 0.01, "nesterov": 0.01}
 # Rules whose updates are of the rate's size whatever the gradient's, with the size of the first against later ones:
 # that of RMSProp is 1 / sqrt(1 - gamma), for want of a bias correction.
-NORMALISED = {"adam": 1.0, "adamw": 1.0, "rmsprop": 3.2, "adagrad": 1.0}
+NORMALIZED = {"adam": 1.0, "adamw": 1.0, "rmsprop": 3.2, "adagrad": 1.0}
 TRAVEL = 0.5  # part of their size that the weights should move by; see above
 FIRST = {"heavy_ball": 0.02, "nesterov": 0.02}  # the first update-to-weight ratio that suits the other rules,
 PLAIN = 0.05  # and those whose steps do not add up
@@ -41,18 +41,18 @@ def suggested_rate(view: View) -> float:
     if not 0 < ratio < math.inf:
         return usual
     wanted = FIRST.get(record.optimizer, PLAIN)
-    if record.optimizer in NORMALISED:
-        wanted = NORMALISED[record.optimizer] * TRAVEL / math.sqrt(max(record.total_steps, 1))
+    if record.optimizer in NORMALIZED:
+        wanted = NORMALIZED[record.optimizer] * TRAVEL / math.sqrt(max(record.total_steps, 1))
     # A schedule may begin with a smaller rate than the configured one.
     share = float(record.rates[0]) / record.learning_rate if len(record.rates) else 1.0
     estimate = record.learning_rate * (share if 0 < share < math.inf else 1.0) * wanted / ratio
-    return min(max(estimate, usual / 3), usual * (5 if record.optimizer in NORMALISED else 3))
+    return min(max(estimate, usual / 3), usual * (5 if record.optimizer in NORMALIZED else 3))
 
 
 def cautious_rate(view: View) -> float:
-    """As `suggested_rate`; rules that do not normalise gradients explode where more than the usual is too much."""
+    """As `suggested_rate`; rules that do not normalize gradients explode where more than the usual is too much."""
     optimizer = view.record.optimizer
-    return min(suggested_rate(view), USUAL.get(optimizer, 0.01) * (3 if optimizer in NORMALISED else 1))
+    return min(suggested_rate(view), USUAL.get(optimizer, 0.01) * (3 if optimizer in NORMALIZED else 1))
 
 
 def _early_ratio(view: View) -> float:
@@ -73,8 +73,7 @@ def exploded(view: View) -> Iterator[Finding]:
     what = "stopped being a finite number" if record.status == "diverged" else "grew far beyond its first value"
     yield Finding(
         "loss_exploded",
-        f"The loss {what} at step {step}; the last good state is that of step {record.best_step}. Each update made the "
-        "next gradient larger.",
+        f"The loss {what} at step {step}; the last good state is that of step {record.best_step}",
         {"first loss": view.first_loss, "last loss": last, "last good step": record.best_step},
         bounded(record),
         layer=layer or None,
@@ -87,8 +86,8 @@ def _grew(view: View) -> bool:
     data, windows = view.record.data, view.windows
     if data is None or len(windows) < 3:
         return False
-    top = max(data.baseline, view.first_loss) + data.scale
-    return bool(windows[-1] > GREW * top or windows.max() > 100 * max(abs(top), data.scale))
+    top = max(data.levels.constant, view.first_loss) + data.levels.span
+    return bool(windows[-1] > GREW * top or windows.max() > 100 * max(abs(top), data.levels.span))
 
 
 def too_high(view: View) -> Iterator[Finding]:
@@ -114,8 +113,8 @@ def too_high(view: View) -> Iterator[Finding]:
     manner = "the loss exploded" if diverged else "the loss jumps up and down instead of falling"
     yield Finding(
         "learning_rate_too_high",
-        f"With a learning rate of {record.learning_rate:g} {manner}: each step overshoots the minimum of the loss "
-        f"along the gradient. The first updates were {_percent(early)} of the weights; about 0.1-1% is healthy.",
+        f"With a learning rate of {record.learning_rate:g} {manner}; the first updates were "
+        f"{_percent(early)} of the weights (about 0.1-1% is healthy)",
         {"learning rate": record.learning_rate, "update ratio": early, "late update ratio": late, "noise": noisy},
         (f"optimizer.learning_rate={rounded(rate)}", *falling(record), *(bounded(record) if diverged else ())),
         step=ratios.steps[0] if ratios else None,
@@ -135,7 +134,7 @@ def bounded(record: RunRecord) -> tuple[str, ...]:
 
 def steeper(record: RunRecord) -> tuple[str, ...]:
     """A bound on the gradient for a network that will begin to learn, and may be too steep for its rate then."""
-    return bounded(record) if record.optimizer not in NORMALISED else ()
+    return bounded(record) if record.optimizer not in NORMALIZED else ()
 
 
 def _oscillation(view: View) -> float:
@@ -144,7 +143,7 @@ def _oscillation(view: View) -> float:
     losses = losses[np.isfinite(losses)]
     if len(losses) < 4 or view.record.data is None:
         return math.nan
-    return float(np.abs(np.diff(losses)).mean() / view.record.data.scale)
+    return float(np.abs(np.diff(losses)).mean() / view.record.data.levels.span)
 
 
 def _percent(ratio: float) -> str:
@@ -170,7 +169,7 @@ def too_low(view: View) -> Iterator[Finding]:
     yield Finding(
         "learning_rate_too_low",
         f"The weights hardly move: one update changes them by {_percent(float(median(ratios)))}, all {record.steps} "
-        f"together by at most {_percent(moved)}. At a rate of {record.learning_rate:g} training would take far longer.",
+        f"together by at most {_percent(moved)}, at a rate of {record.learning_rate:g}",
         {"learning rate": record.learning_rate, "update ratio": float(median(ratios)), "learned": view.learned},
         (f"optimizer.learning_rate={rounded(rate)}", *falling(record), *steeper(record)),
         certain=record.steps >= 100,
@@ -193,7 +192,7 @@ def decayed_too_early(view: View) -> Iterator[Finding]:
     yield Finding(
         "learning_rate_decayed_too_early",
         f"From step {high[-1] + 1} on, after {share:.0%} of the run, the learning rate was {fraction:.1g} of its "
-        "highest, and the loss stayed where it was, although there was more to learn.",
+        "highest",
         {"share of the run": float(share), "last rate": float(rates[-1]), "shortfall": view.shortfall},
         ("scheduler=cosine", *faster, *steeper(record)),
         step=int(high[-1]) + 1,
@@ -213,10 +212,9 @@ def unusual_updates(view: View) -> Iterator[Finding]:
             wanted = view.record.learning_rate * (0.01 / ratio if ratio > 0.1 else 1e-4 / ratio)
             yield Finding(
                 "update_ratio_out_of_range",
-                f"Updates of `{name}` are unusually {size}: {ratio:.1e} of the weights, where about 1e-3 is healthy.",
+                f"Updates of `{name}` are unusually {size}: {ratio:.1e} of the weights, where about 1e-3 is healthy",
                 {"update ratio": ratio},
                 (f"optimizer.learning_rate={rounded(wanted)}",),
                 layer=name,
-                severity="note",
             )
             return

@@ -1,0 +1,150 @@
+"""Do predictions have to do with the targets? Tests against chance, and how well predictions order the examples.
+
+Classes: the fraction of right answers p_o against that of answers drawn independently of the labels, p_e = sum_c
+P(answer = c) P(label = c), in standard deviations sqrt(p_e (1 - p_e) / n) (the numerator of Cohen's kappa, 1960); and
+the area under the ROC curve of each class against the rest, whose standard deviation by chance is
+sqrt((n_1 + n_0 + 1) / (12 n_1 n_0)) (Mann and Whitney 1947): an answer that never leaves the largest class can still
+order the examples well. Regression: Fisher's z = artanh(r) sqrt(n - 3) of the correlation r between predictions and
+targets, or between their ranks (Spearman 1904), which outliers cannot spoil.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import torch
+from torch import Tensor
+
+CHANCE = 3.0  # standard deviations above which predictions are better than chance
+PAIR = 0.75  # right answers between two classes below which they are mixed up ...
+OTHERS = 0.9  # ... where all other pairs are told apart this well
+LEAST = 20  # examples of a pair
+
+
+def association(prediction: Tensor, targets: Tensor) -> float:
+    """Standard deviations by which predictions (N, *) agree with targets (N,) or (N, C) better than chance."""
+    if not bool(torch.isfinite(prediction).all()) or len(targets) < 4:
+        return 0.0
+    if targets.is_floating_point():
+        own = prediction[..., : targets.shape[-1]]
+        pairs = [(own, targets), (ranks(own), ranks(targets))]
+        return max(_correlation(*pair) for pair in pairs)
+    areas = _areas(prediction, targets, chance=True)
+    return max(_right_answers(prediction, targets), _of_many(max(areas), len(areas)))
+
+
+def _of_many(deviation: float, count: int) -> float:
+    """The largest of `count` standard deviations as if it were the only one (Bonferroni)."""
+    if count == 1 or deviation > 8:
+        return deviation
+    tail = min(count * NormalDist().cdf(-deviation), 0.5)
+    return NormalDist().inv_cdf(1 - tail)
+
+
+def ranking(prediction: Tensor, targets: Tensor) -> float:
+    """How well predictions order the examples: 0 by chance, 1 perfectly.
+
+    The mean over classes of 2 AUROC - 1 (Gini); for regression the rank correlation, mean over targets.
+    """
+    if not bool(torch.isfinite(prediction).all()) or len(targets) < 4:
+        return 0.0
+    if targets.is_floating_point():
+        r = _correlations(ranks(prediction[..., : targets.shape[-1]]), ranks(targets))
+        return float(r.mean())
+    areas = _areas(prediction, targets)
+    return sum(areas) / len(areas)
+
+
+def ranks(values: Tensor) -> Tensor:
+    """Ranks (N, C) of each column, the mean rank for equal values.
+
+    >>> ranks(torch.tensor([[3.0], [1.0], [3.0]])).flatten().tolist()
+    [2.5, 1.0, 2.5]
+    """
+    found = torch.empty_like(values, dtype=torch.float64)
+    for column in range(values.shape[1]):
+        _, place, count = torch.unique(values[:, column], return_inverse=True, return_counts=True)
+        last = count.cumsum(0)
+        found[:, column] = (last - (count - 1) / 2).double()[place]
+    return found
+
+
+def _areas(prediction: Tensor, targets: Tensor, chance: bool = False) -> list[float]:
+    """2 AUROC - 1 of each class with and without examples, or its standard deviations above chance; [0] for none."""
+    found = []
+    order = ranks(prediction)
+    for c in range(1 if prediction.shape[1] == 2 else 0, prediction.shape[1]):
+        member = targets == c
+        ones, zeros = int(member.sum()), int((~member).sum())
+        if not ones or not zeros:
+            continue
+        area = (float(order[member, c].sum()) - ones * (ones + 1) / 2) / (ones * zeros)
+        deviation = math.sqrt((ones + zeros + 1) / (12 * ones * zeros))
+        found.append((area - 0.5) / deviation if chance else 2 * area - 1)
+    return found or [0.0]
+
+
+def _right_answers(prediction: Tensor, targets: Tensor) -> float:
+    answers = prediction.argmax(-1)
+    count, classes = len(targets), prediction.shape[-1]
+    answered = torch.bincount(answers, minlength=classes).double() / count
+    labelled = torch.bincount(targets, minlength=classes).double() / count
+    expected = float((answered * labelled).sum())
+    observed = float((answers == targets).double().mean())
+    return (observed - expected) / math.sqrt(max(expected * (1 - expected), 1e-9) / count)
+
+
+def _correlations(first: Tensor, second: Tensor) -> Tensor:
+    """Correlations (C,) of the columns."""
+    centered = [(value - value.mean(0)).double() for value in (first, second)]
+    norms = [value.square().sum(0).sqrt().clamp_min(1e-12) for value in centered]
+    return (centered[0] * centered[1]).sum(0) / (norms[0] * norms[1])
+
+
+def _correlation(prediction: Tensor, targets: Tensor) -> float:
+    r = float(_correlations(prediction, targets).max())
+    return math.atanh(min(max(r, -0.999999), 0.999999)) * math.sqrt(max(len(targets) - 3, 1))
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two classes that predictions do not tell apart."""
+
+    first: int
+    second: int
+    right: float
+    count: int
+    others: float
+
+
+def mixed_pair(prediction: Tensor, targets: Tensor) -> Pair | None:
+    """The worst pair of classes, where it is hardly told apart although all other pairs are.
+
+    Only examples of the two classes that are answered by one of the two count.
+    """
+    if targets.is_floating_point() or prediction.shape[-1] < 3:
+        return None
+    answers, classes = prediction.argmax(-1), prediction.shape[-1]
+    confusion = torch.bincount(targets * classes + answers, minlength=classes**2).view(classes, classes).double()
+    right = confusion.diagonal()
+    among = right[:, None] + right[None, :] + confusion + confusion.T
+    share = torch.where(among >= LEAST, (right[:, None] + right[None, :]) / among.clamp_min(1), torch.ones_like(among))
+    share.fill_diagonal_(1.0)
+    first, second = divmod(int(share.argmin()), classes)
+    worst = float(share[first, second])
+    upper = torch.triu_indices(classes, classes, 1)
+    others = [float(share[i, j]) for i, j in upper.T.tolist() if {i, j} != {first, second}]
+    lowest = min(others, default=0.0)
+    if worst >= PAIR or lowest < OTHERS:
+        return None
+    return Pair(min(first, second), max(first, second), worst, int(among[first, second]), lowest)
+
+
+def told_apart(prediction: Tensor, targets: Tensor, pair: Pair) -> bool:
+    """Whether held-out predictions tell the two classes apart better than chance."""
+    scores, classes = prediction[:, [pair.first, pair.second]], (pair.first, pair.second)
+    among = (targets == classes[0]) | (targets == classes[1])
+    right = (scores.argmax(-1) == (targets == classes[1]).long())[among].double()
+    return len(right) > 0 and (float(right.mean()) - 0.5) * 2 * math.sqrt(len(right)) >= CHANCE

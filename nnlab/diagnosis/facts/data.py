@@ -1,0 +1,202 @@
+"""Facts about a data set that need no training: inputs, classes, targets, leaks, levels of the loss, references."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from nnlab.diagnosis.facts.leaks import Giveaway, Shared, find_giveaway, shared_examples
+from nnlab.diagnosis.facts.levels import Levels, measure_levels, sample
+from nnlab.diagnosis.facts.references import References, measure_references
+from nnlab.loss.base import Loss
+from nnlab.types import Dataset
+
+SAMPLE = 2048  # examples that moments and correlations are computed from
+FAR = 25.0  # distances of the middle half of the targets, beyond which a target is an outlier
+HEAVY = 0.3  # share of all squared deviations that a hundredth of the targets may have
+SKEWED = 0.8  # share of the largest class from which accuracy says little
+
+
+@dataclass(frozen=True)
+class InputFacts:
+    """The training inputs as the network sees them, after preprocessing.
+
+    Attributes:
+        mean, std: smallest and largest over the features of vectors, the channels of images; constant ones left out.
+        median_std: over the same features.
+        rms: root mean square of all inputs; 1 where they are standardized, so that first-layer weights of standard
+            deviation 1/sqrt(D) give sums of variance 1 (LeCun et al. 1998, "Efficient BackProp", section 4.3).
+        lowest, highest: of all inputs.
+        features, constant: how many there are, and how many never change.
+        broken: how many values are NaN or infinite.
+    """
+
+    mean: tuple[float, float] = (0.0, 0.0)
+    std: tuple[float, float] = (1.0, 1.0)
+    median_std: float = 1.0
+    rms: float = 1.0
+    lowest: float = -3.0
+    highest: float = 3.0
+    features: int = 1
+    constant: int = 0
+    broken: int = 0
+
+
+@dataclass(frozen=True)
+class TargetFacts:
+    """The targets.
+
+    Attributes:
+        names: of the classes, or of the regression targets.
+        counts: examples of each class by split; empty for regression.
+        mean, std, rms: largest absolute mean, largest standard deviation and root mean square of regression targets.
+        tail: share of all squared deviations that the farthest hundredth of the targets has.
+        outliers: how many lie farther than `FAR` times the middle half's width from the median.
+    """
+
+    names: tuple[str, ...] = ()
+    counts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    mean: float = 0.0
+    std: float = 0.0
+    rms: float = 1.0
+    tail: float = 0.0
+    outliers: int = 0
+
+    def name(self, label: int) -> str:
+        """The name of a class as a text has it."""
+        return f"`{self.names[label]}`" if label < len(self.names) else str(label)
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What the data set says before any training.
+
+    Attributes:
+        examples: number of examples by split.
+        inputs, targets, levels: see their classes.
+        shared: examples of `validation` and `test` that are also in the training split.
+        giveaway: the input column that gives the target away alone, if there is one.
+        baseline_metric: the primary metric of the best constant prediction on the validation split.
+        simple: what simple methods reach, or what computes it when it is first asked for: most sound runs do without.
+        label_noise: fraction of the training labels that were drawn anew.
+    """
+
+    examples: Mapping[str, int]
+    inputs: InputFacts
+    targets: TargetFacts
+    levels: Levels
+    baseline_metric: float
+    simple: References | Callable[[], References]
+    shared: Mapping[str, Shared] = field(default_factory=dict)
+    giveaway: Giveaway | None = None
+    label_noise: float = 0.0
+
+    @functools.cached_property
+    def references(self) -> References:
+        """What simple methods reach."""
+        return self.simple() if callable(self.simple) else self.simple
+
+    @property
+    def class_counts(self) -> tuple[int, ...]:
+        """Training examples of each class; empty for regression."""
+        return self.targets.counts.get("train", ())
+
+    @property
+    def skewed(self) -> bool:
+        """Whether a few examples decide the metric, so that only the order of the predictions can be judged.
+
+        That is so for accuracy where one class is nearly all, and for squared errors where the targets have outliers.
+        """
+        counts = self.class_counts
+        return max(counts) > SKEWED * sum(counts) if counts else self.targets.tail > HEAVY
+
+
+def data_facts(dataset: Dataset, loss: Loss) -> DataFacts:
+    """The facts of a data set, as the network sees it, and of a loss on it."""
+    return DataFacts(
+        examples={name: len(getattr(dataset, name)) for name in ("train", "validation", "test")},
+        inputs=input_facts(dataset),
+        targets=target_facts(dataset),
+        levels=measure_levels(dataset, loss),
+        baseline_metric=_baseline_metric(dataset),
+        simple=lambda: measure_references(dataset, loss),
+        shared={name: shared_examples(dataset.train, getattr(dataset, name)) for name in ("validation", "test")},
+        giveaway=find_giveaway(dataset),
+        label_noise=dataset.label_noise,
+    )
+
+
+def input_facts(dataset: Dataset) -> InputFacts:
+    """The facts of the training inputs."""
+    inputs = dataset.train.inputs
+    if not bool(torch.isfinite(inputs.sum(dtype=torch.float64))):
+        return InputFacts(broken=int((~torch.isfinite(inputs)).sum()), features=dataset.input_size)
+    part = sample(dataset.train, SAMPLE).inputs
+    means, stds = _moments(part)
+    return InputFacts(
+        mean=(float(means.min()), float(means.max())),
+        std=(float(stds.min()), float(stds.max())),
+        median_std=float(stds.median()),
+        rms=float(part.float().square().mean().sqrt()),
+        lowest=float(part.min()),
+        highest=float(part.max()),
+        features=dataset.input_size,
+        constant=_constant_features(inputs.flatten(1), part.flatten(1)),
+    )
+
+
+def _moments(inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each feature of vectors, each channel of images; constant ones are left out."""
+    values = inputs.double()
+    axes = (0,) if inputs.ndim == 2 else (0, *range(2, inputs.ndim))
+    means, stds = values.mean(axes), values.std(axes, correction=0)
+    varying = stds > 1e-12 * means.abs().clamp(min=1)
+    if not bool(varying.any()):
+        return means, stds
+    return means[varying], stds[varying]
+
+
+def _constant_features(inputs: Tensor, part: Tensor) -> int:
+    """How many columns never change; those that do in a part of the examples are not looked at further."""
+    suspects = (part == part[0]).all(0).nonzero().flatten()
+    if len(part) == len(inputs):
+        return len(suspects)
+    return int((inputs[:, suspects] == inputs[0, suspects]).all(0).sum())
+
+
+def target_facts(dataset: Dataset) -> TargetFacts:
+    """The facts of the targets."""
+    targets = dataset.train.targets
+    if not targets.is_floating_point():
+        counts = {
+            name: tuple(torch.bincount(getattr(dataset, name).targets, minlength=dataset.target_size).tolist())
+            for name in ("train", "validation", "test")
+        }
+        return TargetFacts(dataset.target_names, counts)
+    part = sample(dataset.train, 4 * SAMPLE).targets.double()
+    low, middle, high = (part.quantile(q, 0) for q in (0.25, 0.5, 0.75))
+    squares = (part - part.mean(0)).square().sum(1)
+    farthest = squares.sort(descending=True).values[: max(len(part) // 100, 1)]
+    # Targets most of which are one number have a middle half of no width, and no outliers by this measure.
+    width = torch.where(high > low, high - low, torch.full_like(low, float("inf")))
+    return TargetFacts(
+        dataset.target_names,
+        mean=float(part.mean(0).abs().max()),
+        std=float(part.std(0).max()) if len(part) > 1 else 0.0,
+        rms=float(part.square().mean().sqrt()),
+        tail=float(farthest.sum() / squares.sum().clamp(min=1e-30)),
+        outliers=int(((part - middle).abs() > FAR * width).any(1).sum()),
+    )
+
+
+def _baseline_metric(dataset: Dataset) -> float:
+    """Accuracy of the most frequent class, or root mean squared error of the mean, on the validation split."""
+    train, validation = dataset.train.targets, dataset.validation.targets
+    if not train.is_floating_point():
+        return float((validation == train.mode().values).double().mean())
+    scale = dataset.target_std if dataset.target_std is not None else 1.0
+    return float(((validation - train.mean(0)) * scale).square().mean().sqrt())

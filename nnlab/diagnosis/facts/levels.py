@@ -1,0 +1,124 @@
+"""The losses between which a network moves: that of a constant answer, and the floor that no answer can pass.
+
+The constant answer is the best output that ignores the inputs (the zero-input baseline): log C at most for softmax,
+the entropy of the classes where they are not balanced; half the targets' variance for squared error. `progress` says
+where between the two a loss is: 0 is no better than not looking at the inputs, 1 a perfect fit.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nnlab.loss.base import Loss
+from nnlab.optimizer import LBFGS
+from nnlab.optimizer.base import Closure
+from nnlab.types import Dataset, Split
+
+EXAMPLES = 4096  # training examples that decide the levels
+ITERATIONS = 25  # most losses have their best constant in closed form, which is where the search starts
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Losses to measure others by.
+
+    Attributes:
+        initial: the loss that theory gives for outputs of zero.
+        constant: the loss of the best constant output.
+        floor: the loss of a perfect fit, or None where it has no lower bound.
+        large: the loss of random outputs N(0, 4^2); what exceeds it is no sound start. Infinite where not computed.
+    """
+
+    initial: float
+    constant: float
+    floor: float | None
+    large: float = math.inf
+
+    @property
+    def span(self) -> float:
+        """What there is to learn: from the constant answer to the floor; one nat where there is no floor."""
+        return max(self.constant - self.floor, 1e-12) if self.floor is not None else 1.0
+
+    def progress(self, loss: float) -> float:
+        """0 at the constant answer, 1 at the floor, negative above the constant answer."""
+        return (self.constant - loss) / self.span
+
+
+def sample(split: Split, count: int) -> Split:
+    """At most `count` examples, evenly spaced over the split."""
+    if len(split) <= count:
+        return split
+    index = torch.linspace(0, len(split) - 1, count, device=split.inputs.device).long()
+    return Split(split.inputs[index], split.targets[index])
+
+
+def measure_levels(dataset: Dataset, loss: Loss) -> Levels:
+    """Levels from (at most `EXAMPLES` of) the training targets."""
+    targets, size = sample(dataset.train, EXAMPLES).targets, dataset.target_size
+    initial = loss.initial_loss(targets, size)
+    constant = min(best_constant_loss(loss, targets, size), initial)
+    return Levels(initial, constant, loss.floor(targets, size), _large_loss(loss, targets, size))
+
+
+def _large_loss(loss: Loss, targets: Tensor, classes: int) -> float:
+    """The loss of random outputs N(0, 4^2); five times the median where a few examples dominate the mean."""
+    draw = torch.Generator().manual_seed(0)
+    outputs = 4 * torch.randn(len(targets), loss.output_size(classes), generator=draw)
+    losses = loss.losses(outputs.to(targets.device), targets)
+    median, mean = float(losses.median()), float(losses.mean())
+    return min(mean, 5 * median + 1) if median > 0 else mean
+
+
+def minimize(closure: Closure, start: Tensor, iterations: int) -> Tensor:
+    """The minimum of a function of (P,) by L-BFGS from `start`, which stays as it is."""
+    rule = LBFGS(iterations=iterations)
+    found = start.clone()
+    state = {name: value[0] for name, value in rule.initial_state(found.unsqueeze(0)).items()}
+    with torch.no_grad():
+        rule.step(found, closure, state, 1.0, 1)
+    return found
+
+
+def best_constant_loss(loss: Loss, targets: Tensor, classes: int) -> float:
+    """The least mean loss that an output which ignores its input can reach, from the best of several starts.
+
+    It is the floor of a network that has learned nothing but the frequencies of its targets.
+    """
+    values, share = _distinct(targets.cpu(), classes)
+
+    def closure(output: Tensor) -> tuple[Tensor, Tensor]:
+        losses, gradients = loss.losses_and_gradient(output.expand(len(values), -1), values)
+        return losses @ share, share @ gradients
+
+    starts = _starts(loss.output_size(classes), values, share)
+    losses = [float(closure(start)[0]) for start in starts]
+    best = min(range(len(starts)), key=lambda i: losses[i] if math.isfinite(losses[i]) else math.inf)
+    found = float(closure(minimize(closure, starts[best], ITERATIONS))[0])
+    return min(found, losses[best]) if math.isfinite(found) else losses[best]
+
+
+def _distinct(targets: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+    """Targets whose losses can differ, and the share of each: all examples of a class have the same loss."""
+    if targets.is_floating_point():
+        return targets.double(), torch.full((len(targets),), 1 / len(targets), dtype=torch.float64)
+    return torch.arange(classes), torch.bincount(targets, minlength=classes).double() / len(targets)
+
+
+def _starts(outputs: int, values: Tensor, share: Tensor) -> list[Tensor]:
+    """Outputs (O,) among which most losses have their best constant."""
+    starts = [share.new_zeros(outputs)]
+    if values.is_floating_point():
+        mean = share.new_zeros(outputs)
+        mean[: values.shape[1]] = values.mean(0)
+        return [*starts, mean]
+    logits = share.clamp(min=1e-6).log()
+    if outputs == len(share):
+        starts += [share, logits]
+    if outputs == 1:
+        starts += [share.new_ones(1), -share.new_ones(1)]
+        starts += [(logits[1] - logits[0]).reshape(1)] if len(logits) == 2 else []
+    return starts

@@ -1,0 +1,109 @@
+"""What simple methods reach on the same data, so that a network can be called too weak: neighbors, and linear fits.
+
+The five nearest neighbors (Fix and Hodges 1951) and ridge regression on standardized inputs need no training to
+speak of. A network that stays clearly behind the better of them has not learned what is there to learn; on data that
+are mostly noise, neither they nor the network get far, and nobody is blamed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nnlab.diagnosis.facts.chance import association, ranking
+from nnlab.diagnosis.facts.levels import sample
+from nnlab.diagnosis.facts.linear import linear_held_out
+from nnlab.loss.base import Loss
+from nnlab.types import Dataset, Split
+
+WIDE = 256  # inputs from which half as many examples have to do, so that the work stays a few hundredths of a second
+FEATURES, NEIGHBORS = 1024, 5
+
+
+@dataclass(frozen=True)
+class References:
+    """The better of the simple methods on validation.
+
+    Attributes:
+        skill: share of the best constant prediction's errors that are avoided; see `skill`.
+        ranking: how well they order the examples; see `chance.ranking`.
+        association: standard deviations by which any of them is better than chance; see `chance.association`.
+        recall: of each class, that of the method which finds most of it; empty for regression.
+    """
+
+    skill: float
+    ranking: float = float("nan")
+    association: float = float("inf")
+    recall: tuple[float, ...] = ()
+
+
+def suitable_sizes(features: int) -> tuple[int, int]:
+    """How many training and validation examples the methods get for inputs of this size."""
+    return (2048, 512) if features < WIDE else (1024, 256)
+
+
+def measure_references(dataset: Dataset, loss: Loss) -> References:
+    """The references of a data set; a few hundredths of a second."""
+    known, asked = suitable_sizes(dataset.input_size)
+    train, validation = sample(dataset.train, known), sample(dataset.validation, asked)
+    predictions, center = simple_predictions(dataset, train, validation)
+    targets = validation.targets
+    strength = max(association(prediction, targets) for prediction in predictions)
+    if strength < 5 and dataset.input_size < WIDE:
+        strength = max(strength, association(*linear_held_out(dataset, loss)))
+    return References(
+        max(skill(prediction, center, targets) for prediction in predictions),
+        max(ranking(prediction, targets) for prediction in predictions),
+        strength,
+        _recall(predictions, targets, dataset.target_size),
+    )
+
+
+def simple_predictions(dataset: Dataset, train: Split, validation: Split) -> tuple[list[Tensor], Tensor]:
+    """Predictions (N, C) of both methods on the validation examples, and of the best constant."""
+    mean, std = train.inputs.flatten(1).mean(0), train.inputs.flatten(1).std(0)
+    scale = torch.where(std > 1e-6 * mean.abs().clamp(min=1e-6), std, torch.ones_like(std))
+    x, z = ((s.inputs.flatten(1) - mean) / scale for s in (train, validation))
+    labels = not train.targets.is_floating_point()
+    y = torch.nn.functional.one_hot(train.targets, dataset.target_size).to(x.dtype) if labels else train.targets
+    predictions = [_neighbors(x, y, z)]
+    if x.shape[1] <= FEATURES:
+        predictions.append(_ridge(x, y, z))
+    return predictions, y.mean(0).expand(len(z), -1)
+
+
+def skill(prediction: Tensor, baseline: Tensor, targets: Tensor) -> float:
+    """From 0, no better than the best constant, to 1: the share of the baseline's errors that are avoided.
+
+    Classification counts mistakes, regression adds squared errors (then this is R^2 against the training mean).
+    """
+    if targets.is_floating_point():
+        wrong, before = ((p - targets).square().sum() for p in (prediction, baseline))
+    else:
+        wrong, before = ((p.argmax(1) != targets).double().sum() for p in (prediction, baseline))
+    return float(1 - wrong / before) if float(before) > 0 else 0.0
+
+
+def _recall(predictions: list[Tensor], targets: Tensor, classes: int) -> tuple[float, ...]:
+    if targets.is_floating_point():
+        return ()
+    counts = torch.bincount(targets, minlength=classes)
+    right = [torch.bincount(targets[p.argmax(1) == targets], minlength=classes) for p in predictions]
+    return tuple((torch.stack(right).amax(0) / counts).tolist())
+
+
+def _neighbors(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+    nearest = torch.cdist(z, x).topk(min(NEIGHBORS, len(x)), largest=False).indices
+    found: Tensor = y[nearest].mean(1)
+    return found
+
+
+def _ridge(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+    offset = y.mean(0)
+    gram = x.T @ x
+    gram.diagonal().add_(1e-2 * len(x))  # which keeps the condition number within 100 D
+    weight = torch.cholesky_solve(x.T @ (y - offset), torch.linalg.cholesky(gram))
+    prediction: Tensor = z @ weight + offset
+    return prediction

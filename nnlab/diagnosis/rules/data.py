@@ -1,0 +1,187 @@
+"""Findings about the data, known before training: inputs, targets, classes, splits and leaks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from nnlab.diagnosis.facts.curves import View
+from nnlab.diagnosis.facts.data import DataFacts
+from nnlab.diagnosis.finding import Finding, shown
+from nnlab.types import Task
+
+LARGE, SMALL = 5.0, 0.05  # root mean square or standard deviation of inputs that count as standardized
+UNEVEN = 100.0  # ratio of the largest feature's standard deviation to the median one
+LARGE_TARGETS, SMALL_TARGETS = 10.0, 0.05
+IMBALANCED = 10.0
+FEW = 50  # validation examples below which one example more or less is 2% or more
+CERTAIN = 30  # validation examples from which their loss says something about others
+
+STANDARDIZE = ("data/preprocessing=standardize",)
+
+
+def data_findings(data: DataFacts) -> Iterator[Finding]:
+    """All that is to say about a data set, faults first."""
+    found = [*_inputs(data), *_targets(data), *_classes(data), *leaks(data)]
+    yield from sorted(found, key=lambda finding: not finding.fault)
+
+
+def _inputs(data: DataFacts) -> Iterator[Finding]:
+    facts = data.inputs
+    if facts.broken:
+        yield _certain("inputs_not_finite", f"{facts.broken} of the training inputs are NaN or infinite", facts.broken)
+    elif facts.constant == facts.features:
+        value = "zero" if facts.lowest == facts.highest == 0 else "the same for all examples"
+        yield _certain("inputs_constant", f"all {facts.features} input features are {value}", facts.constant)
+    else:
+        yield from _scale(data)
+        if facts.constant:
+            yield Finding("constant_features", f"{facts.constant} of {facts.features} input features never change")
+
+
+def _scale(data: DataFacts) -> Iterator[Finding]:
+    facts = data.inputs
+    low, high = facts.std
+    offset = max(map(abs, facts.mean))
+    wide = facts.rms > LARGE or high > LARGE or offset > LARGE
+    uneven = high > UNEVEN * facts.median_std and high > 1
+    if wide or uneven or high < SMALL:
+        yield Finding(
+            "inputs_not_standardized",
+            f"Inputs have means up to {shown(offset)}, standard deviations from {shown(low)} to {shown(high)} and a "
+            f"root mean square of {shown(facts.rms)} (standardized: 0, 1 and 1)",
+            {"largest mean": offset, "smallest std": low, "largest std": high, "rms": facts.rms},
+            STANDARDIZE,
+            step=0,
+            certain=True,
+        )
+
+
+def _targets(data: DataFacts) -> Iterator[Finding]:
+    facts = data.targets
+    if facts.counts:
+        return
+    if (
+        facts.std > LARGE_TARGETS
+        or facts.std < SMALL_TARGETS
+        or facts.mean > LARGE_TARGETS * max(facts.std, 1.0)
+        or facts.rms > LARGE_TARGETS
+    ):
+        yield Finding(
+            "targets_not_standardized",
+            f"Targets have a mean of {shown(facts.mean)} and a standard deviation of {shown(facts.std)}",
+            {"target mean": facts.mean, "target std": facts.std},
+            ("data.standardize_targets=true",),
+            step=0,
+            certain=True,
+        )
+    if facts.outliers and facts.tail > 0.5:
+        yield Finding(
+            "target_outliers",
+            f"{facts.outliers} training targets lie farther from the median than 25 times the width of the middle "
+            f"half; the farthest hundredth has {facts.tail:.0%} of all squared deviations",
+            {"outliers": facts.outliers, "share of squares": facts.tail},
+            step=0,
+        )
+
+
+def _classes(data: DataFacts) -> Iterator[Finding]:
+    counts, facts = data.class_counts, data.targets
+    if not counts:
+        return
+    missing = [label for label, count in enumerate(counts) if count == 0]
+    if missing:
+        held_out = sum(facts.counts[name][label] for name in ("validation", "test") for label in missing)
+        names = ", ".join(facts.name(label) for label in missing[:3]) + (", ..." if len(missing) > 3 else "")
+        what = f"class {names} has" if len(missing) == 1 else f"classes {names} have"
+        elsewhere = f", but {held_out} in the validation and test splits" if held_out else ""
+        yield _certain("class_missing", f"{what} no training example{elsewhere}", len(missing))
+        return
+    ratio = max(counts) / min(counts)
+    if ratio > IMBALANCED:
+        yield Finding(
+            "classes_imbalanced",
+            f"the largest class is {shown(ratio)} times as frequent as the smallest; always answering it is right in "
+            f"{max(counts) / sum(counts):.0%} of the cases",
+        )
+
+
+def _certain(name: str, observed: str, count: int) -> Finding:
+    return Finding(name, observed, {"count": count}, step=0, certain=True)
+
+
+def leaks(data: DataFacts) -> Iterator[Finding]:
+    """Held-out examples that are training examples, and a column that gives the target away."""
+    leaky = {name: shared for name, shared in data.shared.items() if shared.leaks}
+    if leaky:
+        parts = [f"{shared.found} of {shared.asked} {name} examples" for name, shared in leaky.items()]
+        yield Finding(
+            "leakage_between_splits",
+            f"{' and '.join(parts)} are training examples, too: they agree in inputs and target, as chance does not "
+            "explain",
+            {f"shared fraction of {name}": shared.fraction for name, shared in leaky.items()},
+            step=0,
+            certain=True,
+        )
+    if data.giveaway is not None:
+        column, others = data.giveaway, data.giveaway.others
+        rest = "" if math.isnan(others) else f"; simple methods avoid {max(others, 0):.0%} without it"
+        yield Finding(
+            "target_among_inputs",
+            f"{column.name} alone avoids {column.alone:.0%} of the errors of a constant answer{rest}",
+            {"column": column.column, "alone": column.alone, "without it": others},
+            layer=column.name.strip("`"),
+            step=0,
+            certain=True,
+        )
+
+
+def data_rule(view: View) -> Iterator[Finding]:
+    """What training cannot change about the data: everything but notes that only the recipe has room for."""
+    if view.record.data is not None:
+        for finding in data_findings(view.record.data):
+            if finding.name not in ("constant_features", "classes_imbalanced"):
+                yield finding
+
+
+def too_good(view: View) -> Iterator[Finding]:
+    """A validation far above the training split, without anything that holds training back."""
+    record = view.record
+    data, train, validation = record.data, record.splits.get("train"), record.splits.get("validation")
+    held_back = record.noise or record.augmented or record.penalties or (data is not None and data.label_noise)
+    if train is None or validation is None or held_back or record.task is Task.REGRESSION:
+        return
+    error = math.hypot(train.error, validation.error)
+    if validation.metric - train.metric > max(0.1, 5 * error):
+        yield Finding(
+            "validation_easier",
+            f"Without regularization the validation is at {validation.metric:.1%}, far above the training split's "
+            f"{train.metric:.1%}",
+            {"train": train.metric, "validation": validation.metric, "standard error": error},
+        )
+
+
+def noisy_validation(view: View) -> Iterator[Finding]:
+    """A validation split so small that its metric is mostly chance."""
+    data, facts = view.record.data, view.record.splits.get("validation")
+    count = data.examples.get("validation", FEW) if data else FEW
+    if count >= FEW:
+        return
+    metric = view.record.primary_metric
+    error = facts.error if facts else math.nan
+    has = f"{facts.metric:.3g} has a standard error of {error:.2g}" if facts else "has a large standard error"
+    yield Finding(
+        "noisy_validation",
+        f"There are only {count} validation examples: {metric} {has}, and in the best case one example changes it by "
+        f"{1 / max(count, 1):.1%}",
+        {"examples": count, "standard error": error},
+        (f"data.validation={_share(data.examples.get('train', 0) + count if data else 0)}",),
+        step=0,
+        variant="few" if count < CERTAIN else "",
+        certain=True,
+    )
+
+
+def _share(examples: int) -> float:
+    """A quarter of the examples, or more, up to a half, where a quarter is too few."""
+    return min(0.5, max(0.25, math.ceil(110 * FEW / examples) / 100)) if examples else 0.25

@@ -1,0 +1,165 @@
+"""Facts about data: leaks that are real and only those, and predictions that are told from chance."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from nnlab.diagnosis.facts.chance import association, ranking
+from nnlab.diagnosis.facts.data import data_facts, target_facts
+from nnlab.diagnosis.facts.leaks import find_giveaway, shared_examples
+from nnlab.diagnosis.rules.data import data_findings
+from nnlab.loss import SoftmaxCrossEntropy, SquaredError
+from nnlab.types import Dataset, Split, Task
+
+DRAW = np.random.default_rng(0)
+N = 600
+
+
+def table(columns: list[np.ndarray], target: np.ndarray, copied: int = 0, noise: float = 0.0) -> Dataset:
+    """A standardized data set split at random, after the first `copied` rows were put into it again."""
+    x, y = torch.from_numpy(np.column_stack(columns)).float(), torch.from_numpy(target)
+    again = x[:copied] + noise * torch.randn(copied, x.shape[1], generator=torch.Generator().manual_seed(1))
+    x, y = torch.cat([x, again]), torch.cat([y, y[:copied]])
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
+    cuts = [int(0.64 * len(x)), int(0.8 * len(x))]
+    train, validation, test = (
+        Split((x[part] - x.mean(0)) / x.std(0), y[part]) for part in torch.tensor_split(order, cuts)
+    )
+    if y.is_floating_point():
+        return Dataset(train, validation, test, Task.REGRESSION, ("y",))
+    return Dataset(train, validation, test, Task.MULTICLASS, tuple(str(c) for c in range(int(y.max()) + 1)))
+
+
+def codes(levels: int, n: int = N) -> np.ndarray:
+    return DRAW.integers(0, levels, n)
+
+
+def one_hot(values: np.ndarray) -> list[np.ndarray]:
+    return [(values == level).astype(float) for level in range(int(values.max()) + 1)]
+
+
+FINE = [DRAW.standard_normal(N) for _ in range(5)]
+NOISY = (FINE[0] + FINE[1] + 0.5 * DRAW.standard_normal(N) > 0).astype(np.int64)
+SURVEY = [codes(3), codes(2), codes(4)]
+COUNTY = [DRAW.standard_normal(40)[codes(40)] for _ in range(4)]
+PLACES = codes(40)
+COARSE = {
+    "a survey": (SURVEY, (SURVEY[0] + DRAW.standard_normal(N) > 1).astype(np.int64)),
+    "a survey whose answers decide": (SURVEY, sum(SURVEY) % 2),
+    "categories": ([c for v in SURVEY for c in one_hot(v)], sum(SURVEY) % 2),
+    "nine categories, few rows of each": ([c for _ in range(9) for c in one_hot(codes(3))], codes(2)),
+    "rounded measurements": ([np.round(2 * x) for x in FINE], NOISY),
+    "people of counties": ([DRAW.standard_normal(40)[PLACES] for _ in range(5)], codes(2)),
+}
+
+
+@pytest.mark.parametrize("name", COARSE)
+def test_rows_that_agree_by_chance_are_no_leak(name: str) -> None:
+    data = table(*COARSE[name])
+    for split in (data.validation, data.test):
+        assert not shared_examples(data.train, split).leaks
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 1.0])
+@pytest.mark.parametrize("columns", [FINE, [FINE[0], codes(2), codes(3)]], ids=["fine", "one fine column"])
+def test_copies_of_rows_are_a_leak(columns: list[np.ndarray], share: float) -> None:
+    data = table(columns, NOISY, copied=int(share * N))
+    assert shared_examples(data.train, data.validation).leaks
+    assert not shared_examples(
+        table(columns, NOISY).train,
+        data.validation.__class__(
+            torch.randn(100, len(columns), generator=torch.Generator().manual_seed(5)),
+            torch.zeros(100, dtype=torch.int64),
+        ),
+    ).leaks
+
+
+def test_copies_that_were_changed_a_little_are_a_leak() -> None:
+    data = table(FINE, NOISY, copied=200, noise=0.002)
+    assert shared_examples(data.train, data.validation).leaks
+
+
+def test_the_same_inputs_with_other_targets_are_no_leak() -> None:
+    data = table(FINE, NOISY)
+    again = Split(data.train.inputs[:100], 1 - data.train.targets[:100])
+    assert shared_examples(data.train, again).found == 0
+
+
+WEEKS = np.where(happened := DRAW.random(N) < 0.3, DRAW.integers(1, 52, N), 52)
+TODAY, WEIGHT = DRAW.standard_normal(N), DRAW.normal(3000, 600, N)
+GIVEN_AWAY = {
+    "today": ([DRAW.standard_normal(N), TODAY], (TODAY > 0).astype(np.int64), 1),
+    "birth weight": ([codes(30), WEIGHT, codes(2)], (WEIGHT < 2500).astype(np.int64), 1),
+    "weeks": ([codes(2), codes(20), WEEKS], happened.astype(np.int64), 2),
+    "the label itself": ([*FINE, NOISY.astype(float)], NOISY, 5),
+    "a logarithm of the target": ([*FINE, np.log(np.exp(FINE[0]) + 1)], np.exp(FINE[0])[:, None].astype(np.float32), 5),
+}
+
+
+@pytest.mark.parametrize("name", GIVEN_AWAY)
+def test_a_column_that_gives_the_target_away_is_named(name: str) -> None:
+    columns, target, column = GIVEN_AWAY[name]
+    if name == "a logarithm of the target":
+        columns = [x for x in columns if x is not FINE[0]]
+        column = len(columns) - 1
+    found = find_giveaway(table(columns, target))
+    assert found is not None
+    assert found.column == column
+
+
+def test_columns_that_all_tell_the_classes_apart_are_no_giveaway() -> None:
+    target = codes(2)
+    columns = [6.0 * target + DRAW.standard_normal(N) for _ in range(4)]
+    assert find_giveaway(table(columns, target)) is None
+    assert find_giveaway(table(FINE, NOISY)) is None
+    assert find_giveaway(table([TODAY], (TODAY > 0).astype(np.int64))) is None  # there is nothing else to learn from
+
+
+def test_facts_see_a_class_that_only_held_out_examples_have() -> None:
+    data = table(FINE, codes(3))
+    keep = data.train.targets != 2
+    train = Split(data.train.inputs[keep], data.train.targets[keep])
+    facts = data_facts(
+        Dataset(train, data.validation, data.test, Task.MULTICLASS, ("a", "b", "c")), SoftmaxCrossEntropy()
+    )
+    [finding] = [each for each in data_findings(facts) if each.fault]
+    assert finding.name == "class_missing"
+    assert "`c`" in finding.observed
+
+
+def test_outliers_among_the_targets_are_counted() -> None:
+    target = FINE[0].copy()
+    assert target_facts(table(FINE[1:], target[:, None])).outliers == 0
+    target[::200] = 500.0
+    facts = data_facts(table(FINE[1:], target[:, None]), SquaredError())
+    assert facts.targets.outliers >= 1
+    assert facts.skewed
+
+
+def test_an_order_that_is_right_is_no_chance_though_one_class_is_always_answered() -> None:
+    targets = (torch.arange(400) < 12).long()
+    score = torch.where(targets == 1, 0.3, 0.1) + 0.02 * torch.randn(400, generator=torch.Generator().manual_seed(0))
+    prediction = torch.stack([1 - score, score], 1)
+    assert int(prediction.argmax(1).sum()) == 0
+    assert association(prediction, targets) > 5
+    assert ranking(prediction, targets) > 0.9
+
+
+def test_outliers_do_not_hide_a_relation() -> None:
+    x = torch.linspace(-1, 1, 200)[:, None]
+    targets = x.clone()
+    targets[0], targets[100] = 1e4, -1e4
+    assert association(x, targets) > 5
+    noise = torch.randn(200, 1, generator=torch.Generator().manual_seed(3))
+    assert association(noise, targets) < 2.5
+
+
+def test_many_classes_are_not_above_chance_by_their_number() -> None:
+    source = torch.Generator().manual_seed(2)
+    above = [
+        association(torch.rand(300, 20, generator=source), torch.randint(20, (300,), generator=source)) > 2.5
+        for _ in range(40)
+    ]
+    assert sum(above) <= 3

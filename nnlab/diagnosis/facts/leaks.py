@@ -195,7 +195,7 @@ def find_giveaway(dataset: Dataset) -> Giveaway | None:
 
 def column_name(dataset: Dataset, column: int) -> str:
     """The name of an input column, or its number where the data set does not know names."""
-    names = getattr(dataset, "input_names", None) or ()
+    names = dataset.input_names
     return f"`{names[column]}`" if column < len(names) else f"input column {column}"
 
 

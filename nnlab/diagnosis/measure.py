@@ -108,6 +108,7 @@ def _record(
         norm_momentum=float("nan") if momentum is None else momentum,
         augmented=bool(member.augmentations),
         class_weights=tuple(weights) if weights is not None else (),
+        weighable=hasattr(trainer.loss, "class_weights"),
         clipped=member.clip_norm is not None or member.clip_value is not None,
         data=data,
         layers=network.layers,

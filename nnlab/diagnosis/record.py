@@ -109,6 +109,7 @@ class RunRecord:
         norm_momentum: how fast its running statistics follow, the smallest of its layers; NaN where there are none.
         augmented: whether inputs are augmented in training.
         class_weights: those of the loss, if it has any.
+        weighable: whether the loss takes class weights.
         clipped: whether gradients are clipped.
         data, layers, weights: facts; see their classes.
         splits: `train` and `validation` at the last weights.
@@ -139,6 +140,7 @@ class RunRecord:
     norm_momentum: float = float("nan")
     augmented: bool = False
     class_weights: tuple[float, ...] = ()
+    weighable: bool = False
     clipped: bool = False
     data: DataFacts | None = None
     layers: Sequence[LayerFacts] = ()

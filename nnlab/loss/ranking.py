@@ -50,7 +50,7 @@ def auroc(prediction: Tensor, targets: Tensor, probabilistic: bool) -> Tensor:
 
     `probabilistic` says that predictions are probabilities, not scores whose difference decides between two classes.
     """
-    return _average(_area, prediction, targets, probabilistic)
+    return _average(area, prediction, targets, probabilistic)
 
 
 def average_precision(prediction: Tensor, targets: Tensor, probabilistic: bool) -> Tensor:
@@ -58,10 +58,11 @@ def average_precision(prediction: Tensor, targets: Tensor, probabilistic: bool) 
     return _average(_mean_precision, prediction, targets, probabilistic)
 
 
-def _area(ranking: Ranking) -> Tensor:
-    area = (ranking.false - ranking.false_before) * (ranking.true + ranking.true_before) * ranking.last
+def area(ranking: Ranking) -> Tensor:
+    """Area under the ROC curve of each ranking, (R,)."""
+    doubled = (ranking.false - ranking.false_before) * (ranking.true + ranking.true_before) * ranking.last
     pairs = ranking.true[..., -1] * ranking.false[..., -1]
-    return area.sum(-1).double() / (2 * pairs.clamp_min(1))
+    return doubled.sum(-1).double() / (2 * pairs.clamp_min(1))
 
 
 def _mean_precision(ranking: Ranking) -> Tensor:
@@ -72,7 +73,7 @@ def _mean_precision(ranking: Ranking) -> Tensor:
 
 def _average(curve: Callable[[Ranking], Tensor], prediction: Tensor, targets: Tensor, probabilistic: bool) -> Tensor:
     """What `curve` gives for each class's ranking, averaged over the classes that can be ranked."""
-    scores, positive = _one_against_rest(widen(prediction), targets, probabilistic)
+    scores, positive = one_against_rest(widen(prediction), targets, probabilistic)
     rows, examples = scores.shape[:-1], scores.shape[-1]
     size = max(1, CHUNK // examples)
     values, usable = [], []
@@ -104,7 +105,7 @@ def _before(counts: Tensor, last: Tensor) -> Tensor:
     return torch.cat([torch.zeros_like(ended[..., :1]), ended[..., :-1]], -1)
 
 
-def _one_against_rest(prediction: Tensor, targets: Tensor, probabilistic: bool) -> tuple[Tensor, Tensor]:
+def one_against_rest(prediction: Tensor, targets: Tensor, probabilistic: bool) -> tuple[Tensor, Tensor]:
     """Scores and membership (..., R, N); R = 1 for two classes, else C."""
     scores = prediction.movedim(-1, -2)
     targets = targets.expand(scores.shape[:-2] + scores.shape[-1:]).unsqueeze(-2)

@@ -17,6 +17,8 @@ from statistics import NormalDist
 import torch
 from torch import Tensor
 
+from nnlab.loss.ranking import area, one_against_rest, rank
+
 CHANCE = 3.0  # standard deviations above which predictions are better than chance
 PAIR = 0.75  # right answers between two classes below which they are mixed up ...
 OTHERS = 0.9  # ... where all other pairs are told apart this well
@@ -73,17 +75,11 @@ def ranks(values: Tensor) -> Tensor:
 
 def _areas(prediction: Tensor, targets: Tensor, chance: bool = False) -> list[float]:
     """2 AUROC - 1 of each class with and without examples, or its standard deviations above chance; [0] for none."""
-    found = []
-    order = ranks(prediction)
-    for c in range(1 if prediction.shape[1] == 2 else 0, prediction.shape[1]):
-        member = targets == c
-        ones, zeros = int(member.sum()), int((~member).sum())
-        if not ones or not zeros:
-            continue
-        area = (float(order[member, c].sum()) - ones * (ones + 1) / 2) / (ones * zeros)
-        deviation = math.sqrt((ones + zeros + 1) / (12 * ones * zeros))
-        found.append((area - 0.5) / deviation if chance else 2 * area - 1)
-    return found or [0.0]
+    found = rank(*one_against_rest(prediction, targets, probabilistic=False))
+    ones, zeros = found.true[:, -1].double(), found.false[:, -1].double()
+    above = area(found) - 0.5
+    values = above / ((ones + zeros + 1) / (12 * ones * zeros).clamp(min=1)).sqrt() if chance else 2 * above
+    return values[found.usable].tolist() or [0.0]
 
 
 def _right_answers(prediction: Tensor, targets: Tensor) -> float:

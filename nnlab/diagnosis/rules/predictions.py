@@ -63,8 +63,6 @@ def imbalance(view: View) -> Iterator[Finding]:
     if ratio < IMBALANCED or not missed or facts.recall[large] < FOUND:
         return
     recall, rare = min(missed)
-    inverse = [sum(data.class_counts) / count for count in data.class_counts]
-    weights = ",".join(f"{len(inverse) * w / sum(inverse):.3g}" for w in inverse)
     # Where simple methods find no more of it, accuracy has no use for it, and nothing is wrong with the training.
     able = data.references.recall[rare] if data.references.recall else math.nan
     usual = able < MISSED
@@ -75,7 +73,7 @@ def imbalance(view: View) -> Iterator[Finding]:
         "imbalance_ignored",
         f"Class {data.targets.name(rare)} has {counts}, and only {recall:.0%} of them are found{found}",
         {"class": rare, "recall": recall, "ratio": ratio},
-        ("loss=softmax_cross_entropy", f"loss.class_weights=[{weights}]"),
+        (*(() if view.record.weighable else ("loss=softmax_cross_entropy",)), "loss.class_weights=balanced"),
         why=why,
         level="note" if usual else "fault",
     )

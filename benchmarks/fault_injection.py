@@ -32,8 +32,9 @@ from twins import base, compare, differences, result_of, state_of  # noqa: E402
 from nnlab.cli import compose  # noqa: E402
 from nnlab.errors import UserError  # noqa: E402
 from nnlab.runs import launch as launch  # noqa: E402
+from nnlab.storage import checkpoint  # noqa: E402
 from nnlab.storage.files import WriteError  # noqa: E402
-from nnlab.training import Callback, Trainer, checkpoint  # noqa: E402
+from nnlab.training import Callback, Trainer  # noqa: E402
 
 OVERRIDES = base("trainer.epochs=1", "trainer.validate_unit=step", "trainer.validate_every=2", "regularizer=[dropout]")
 ERRORS = {"full": (errno.ENOSPC, True), "broken once": (errno.EIO, False), "read-only": (errno.EROFS, True)}
@@ -104,7 +105,7 @@ def fail_at(subject: Subject, number: int, kind: str) -> list[str]:
             if len(str(failure).splitlines()) != 1 or failure.exit_code != 1:
                 wrong.append(f"not one sentence with exit code 1: {failure}")
     for path in (subject.folder / name).glob("train/*/checkpoints/*.ckpt"):
-        checkpoint.load(path)  # raises where it is not whole
+        checkpoint.load(path, checkpoint.WEIGHTS)  # raises where it is not whole
     wrong += subject.mended(name)
     shutil.rmtree(subject.folder / name, ignore_errors=True)
     return wrong

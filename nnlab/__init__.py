@@ -28,9 +28,11 @@ def train(*overrides: str, config_dir: str | Path | None = None) -> Result:
     Raises:
         UserError: something in the overrides, the data or the output folder is not as it must be.
     """
+    from nnlab import console
     from nnlab.cli import compose
     from nnlab.runs.launch import train as launch
 
+    console.show()
     return launch(compose(*overrides, config_dir=config_dir), overrides)
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from benchmarks.diagnosis.backgrounds import DATA, HELD_OUT, TUNING
 from benchmarks.diagnosis.train import Outcome, train_all
 from benchmarks.diagnosis.zoo import Case, cases, clean
-from nnlab.config.amending import amended
+from nnlab.config.overrides import amended
 from nnlab.diagnosis import Finding, diagnose
 from nnlab.diagnosis.facts.curves import View
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from benchmarks.diagnosis.backgrounds import Values, background
 from benchmarks.diagnosis.faults import FAULTS, undone
-from nnlab.config.amending import amended
+from nnlab.config.overrides import amended
 
 GROUP = 3  # runs that differ in their seed only
 

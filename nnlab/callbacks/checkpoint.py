@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 
+from nnlab.storage.checkpoint import LAST, PREVIOUS, rotate_and_save, save_best
 from nnlab.training import Callback, Run, Trainer
-from nnlab.training.checkpoint import LAST, PREVIOUS, rotate_and_save, run_state, save_best
+from nnlab.training.checkpoint import run_state
 from nnlab.validation import check
 
 SHARE = 0.03  # of the time may be spent on saving
@@ -38,7 +39,7 @@ class Checkpoint(Callback):
         self.save(trainer)
         if trainer.stop_requested != "interrupted" and not self.keep:
             for run in trainer.runs:
-                run.disposable += [run.directory / "checkpoints" / name for name in (LAST, PREVIOUS)]
+                run.disposable += [run.checkpoints / name for name in (LAST, PREVIOUS)]
 
     def save(self, trainer: Trainer) -> None:
         """Save every run now."""
@@ -50,10 +51,9 @@ class Checkpoint(Callback):
         self._due, self._saved_step = now + pause, trainer.step
 
     def _save_run(self, trainer: Trainer, run: Run) -> None:
-        folder = run.directory / "checkpoints"
         state = run_state(trainer, run)
-        rotate_and_save(folder, state)
+        rotate_and_save(run.checkpoints, state)
         best = [trainer.best.steps[member] for member in run.members]
         if trainer.finished or self._best.get(id(run)) != best:
-            save_best(folder, state, sync=trainer.finished)
+            save_best(run.checkpoints, state, sync=trainer.finished)
             self._best[id(run)] = best

@@ -7,16 +7,16 @@ others are those of the same population and those in the same study's folder tha
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from nnlab.errors import UserError
+from nnlab.storage.folder import read_result
+from nnlab.storage.history import VALIDATION, read_curves
 from nnlab.training import Callback, Run, Trainer
 from nnlab.training.best import better
-from nnlab.training.run import read_result
 from nnlab.validation import check
 
 FEWEST = 4  # runs, this one included, below which nothing can be said
@@ -91,26 +91,18 @@ def finished_curve(directory: Path, metric: str) -> Curve:
     try:
         if read_result(directory) is None:
             return []
-        pairs = list(_validations(directory / "history.csv", f"{metric}/validation"))
-    except (OSError, ValueError, UserError):  # what others have damaged does not end this run
+        curves = read_curves(directory, statistics=False)
+    except UserError:  # the damage in another run does not end this one
         return []
+    series = curves.validation.get(f"{metric}{VALIDATION}")
+    if series is None:
+        return []
+    epochs = dict(zip(curves.steps.tolist(), curves.epochs.tolist(), strict=True))
     curve: Curve = []
-    for epoch, value in pairs:
+    for step, value in zip(series.steps.tolist(), series.values.tolist(), strict=True):
         if not curve or better(metric, value, curve[-1][1]):
-            curve.append((epoch, value))
+            curve.append((epochs[step], value))
     return curve
-
-
-def _validations(path: Path, tag: str) -> Iterator[tuple[float, float]]:
-    with path.open(newline="") as file:
-        rows = csv.reader(file)
-        header = next(rows, [])
-        if tag not in header:
-            return
-        epoch, column = header.index("epoch"), header.index(tag)
-        for row in rows:
-            if len(row) > column and row[column]:
-                yield float(row[epoch]), float(row[column])
 
 
 def _best_until(curve: Curve, epoch: float) -> float | None:

@@ -11,30 +11,21 @@ import os
 import socket
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nnlab.callbacks import tensorboard_summaries as summaries
 from nnlab.callbacks.tensorboard_records import message, record, scalar_events
+from nnlab.storage.folder import EVENTS, event_files
+from nnlab.storage.keys import meaning
 from nnlab.training import Callback, Record, Run, Trainer
 from nnlab.training.final import final_metrics
 from nnlab.validation import check
 
 FLUSH_STEPS = 1000
 FLUSH_SECONDS = 2.0  # between two writes while training, at validations
-PREFIX = "events.out.tfevents."
-# Sections and keys of a config that say nothing about the result, or that a table has no room for.
-UNSHOWN = ("name", "output_dir", "data_root", "resume", "sweep", "callbacks", "experiment")
 FIRST_KEYS = {"optimizer", "optimizer.learning_rate", "architecture", "trainer.batch_size", "seed"}
-UNSHOWN_KEYS = (
-    "trainer.device",
-    "trainer.threads",
-    "trainer.time_limit",
-    "trainer.deterministic",
-    "trainer.cuda_graphs",
-)
 
 
 class EventFile:
@@ -47,8 +38,8 @@ class EventFile:
     def __init__(self, run: Run) -> None:
         # One that a run left behind which was killed before its first checkpoint is used again, from its beginning.
         known = (*run.files, *run.offsets, *(path.name for path in event_files(run.directory)))
-        names = [name for name in known if name.startswith(PREFIX)]
-        name = names[0] if names else f"{PREFIX}{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}"
+        names = [name for name in known if name.startswith(EVENTS)]
+        name = names[0] if names else f"{EVENTS}{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}"
         self._file = run.open(name)
         if self._file.missing:
             self._file.cut(whole_records(self._file.read()))
@@ -221,11 +212,6 @@ def whole_records(data: bytes) -> int:
     return position
 
 
-def event_files(directory: Path) -> list[Path]:
-    """The event files of a run directory."""
-    return sorted(directory.glob(f"{PREFIX}*"))
-
-
 def hyper_parameters(config: Mapping[str, Any]) -> dict[str, Any]:
     """What a table of runs shows of a config, by dotted key; components by the names of their classes."""
     leaves: dict[str, Any] = {}
@@ -240,9 +226,9 @@ def hyper_parameters(config: Mapping[str, Any]) -> dict[str, Any]:
             elif not key.startswith("_"):
                 leaves[name] = value
 
-    collect({key: value for key, value in config.items() if key not in UNSHOWN}, "")
+    collect(config, "")
     leaves.pop("trainer", None)
-    return {name: value for name, value in leaves.items() if name not in UNSHOWN_KEYS}
+    return {name: value for name, value in leaves.items() if meaning(name).shown}
 
 
 def given_keys(overrides: Sequence[str]) -> set[str]:

@@ -21,10 +21,12 @@ from hydra.errors import HydraException
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from nnlab import console
 from nnlab.cli.composition import checked, hydra_for, plain, resumed, task_overrides
 from nnlab.cli.messages import first_line
 from nnlab.config.checking import check
 from nnlab.errors import UserError
+from nnlab.storage.folder import CONFIG
 
 
 class Result(Protocol):
@@ -46,6 +48,7 @@ class Job:
 
     def __call__(self, config: DictConfig) -> Result:
         """Check the config of one job and run it."""
+        console.show(always=True)  # in the processes of other launchers, too
         hydra = HydraConfig.get()
         content, overrides = checked(config, hydra, self.command), task_overrides(hydra)
         return self.run(content, overrides) if hydra.mode == RunMode.MULTIRUN else self.task(content, overrides)
@@ -163,7 +166,7 @@ def _continue(command: str, task: Task, run: str, flags: argparse.Namespace) -> 
         return 0
     content = plain(config)
     overrides = list(flags.overrides)
-    check(content, overrides, config_name=command, file=Path(content["resume"]) / "config.yaml")
+    check(content, overrides, config_name=command, file=Path(content["resume"]) / CONFIG)
     return int(task(content, overrides).exit_code)
 
 

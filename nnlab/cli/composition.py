@@ -30,9 +30,11 @@ from nnlab.cli import messages
 from nnlab.cli.own_section import check_section
 from nnlab.config import folder
 from nnlab.config.checking import check
+from nnlab.config.dotted import exists
 from nnlab.config.folder import primary
-from nnlab.config.replacement import drop_replaced_arguments
-from nnlab.errors import UserError, did_you_mean
+from nnlab.config.overrides import drop_replaced_arguments
+from nnlab.errors import UserError
+from nnlab.storage.folder import read_config, run_at
 
 # What Hydra raises for mistakes of its users; a ValueError for a group override that is neither text nor a list.
 HYDRA_ERRORS = (HydraException, OmegaConfBaseException, YAMLError, ValueError)
@@ -260,15 +262,11 @@ def resumed(run: str, overrides: Sequence[str], schema: str) -> DictConfig:
     Raises:
         UserError: there is no such run, or an override is wrong.
     """
-    file = Path(run).expanduser() / "config.yaml"
-    if not file.is_file():
-        others = [path.parent.name for path in file.parent.parent.glob("*/config.yaml")]
-        clause = did_you_mean(file.parent.name, others) if others else "a run's folder holds a config.yaml"
-        raise UserError(f"`resume={run}` is not the folder of a run; {clause}")
     try:
-        config = OmegaConf.load(file)
-    except HYDRA_ERRORS as error:
-        raise UserError(messages.explain(error, [], lambda group: [], lambda _: ({}, []), RunMode.RUN)) from error
+        directory = run_at(run)
+    except UserError as error:
+        raise UserError(str(error).replace(f"`{run}`", f"`resume={run}`", 1)) from error
+    config = OmegaConf.create(read_config(directory))
     with hydra_for(schema) as hydra:
         for override in messages.parsed(overrides):
             key, line = override.key_or_group, override.input_line
@@ -276,8 +274,8 @@ def resumed(run: str, overrides: Sequence[str], schema: str) -> DictConfig:
                 raise UserError(f"`{line}` cannot go with `resume=`, which continues one run as it is")
             if hydra.config_loader.options(key):
                 raise UserError(f"`{line}` cannot go with `resume=`, which continues a run with its own components")
-            if not override.is_add() and not messages.exists(key, config):
+            if not override.is_add() and not exists(config, key):
                 raise UserError(messages.unknown_key(key, OmegaConf.to_container(config), []))
             OmegaConf.update(config, key, override.value(), merge=True, force_add=True)
-    config.resume = str(file.parent)
+    config.resume = str(directory)
     return config

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nnlab import __version__
+from nnlab import __version__, console
 from nnlab.errors import UserError, did_you_mean
 
 LONGEST = 4096  # characters of an argument that may be a path
@@ -72,6 +72,7 @@ Tab completion of commands, groups, options and keys, for this shell and, in its
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command, and return the exit code: 2 for the user's mistake, else what the command says."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    console.show(always=True)
     try:
         return _dispatch(words)
     except UserError as error:

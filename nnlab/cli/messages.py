@@ -13,6 +13,7 @@ from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError
 
+from nnlab.config.dotted import exists
 from nnlab.config.schema import suggestion
 from nnlab.errors import UserError
 
@@ -126,10 +127,10 @@ def _key_mistake(override: Any, config: dict[str, Any], groups: list[str], optio
     if override.is_add():
         if is_group and key in groups:
             return f"`{line}`: leave out the `+`, for the group is there already"
-        if not is_group and exists(key, config):
+        if not is_group and exists(config, key):
             return f"`{line}`: leave out the `+`, for the key is there already"
         return None
-    if not is_group and not override.is_force_add() and not exists(key, config):
+    if not is_group and not override.is_force_add() and not exists(config, key):
         return _not_chosen(key, config, options) or unknown_key(key, config, groups)
     return None
 
@@ -155,18 +156,6 @@ def _several_values(override: Any, config: Mapping[str, Any]) -> str:
     single = "(" in values or "_target_" in (config.get(key) or ())
     advice = "" if single else f", or write `{key}=[{values}]` for a list"
     return f"`{line}` gives several values; add `-m` to run each of them{advice}"
-
-
-def exists(path: str, config: Any) -> bool:
-    """Whether a config holds a key at a dotted path."""
-    for part in path.split("."):
-        if isinstance(config, Sequence) and part.isdecimal() and int(part) < len(config):
-            config = config[int(part)]
-        elif isinstance(config, Mapping) and part in config:
-            config = config[part]
-        else:
-            return False
-    return True
 
 
 def unknown_key(path: str, config: Mapping[str, Any], groups: Sequence[str]) -> str:

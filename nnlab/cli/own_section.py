@@ -14,8 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from nnlab.config import trust
 from nnlab.config.lookup import locate
-from nnlab.config.naming import key_of
+from nnlab.config.overrides import key_of
 from nnlab.errors import UserError
+from nnlab.storage.folder import CONFIG, OVERRIDES
 
 # Plugins are found by Hydra itself, in packages that are installed under these names.
 PLUGINS = ("hydra_plugins", "hydra._internal.core_plugins")
@@ -32,7 +33,7 @@ FIXED: Mapping[str, tuple[Any, str]] = {
     "run.dir": (".", "runs are in `output_dir`/`name`"),
     "sweep.dir": ("${output_dir}/${name}", "runs are in `output_dir`/`name`"),
     "sweep.subdir": (".", "a run's folder is named after its overrides"),
-    "output_subdir": (None, "a run's folder holds `config.yaml` and `overrides.yaml`"),
+    "output_subdir": (None, f"a run's folder holds `{CONFIG}` and `{OVERRIDES}`"),
     "job.chdir": (False, "runs keep the working directory"),
 }
 

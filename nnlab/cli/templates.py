@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from nnlab.cli import messages
 from nnlab.cli.composition import checked_job
 from nnlab.config.checking import check
+from nnlab.config.dotted import get, put
 from nnlab.errors import UserError
 
 # Hydra reads these references in every job anew; one to the environment is the same for all jobs.
@@ -50,13 +51,9 @@ class Template:
         """
         content: dict[str, Any] = pickle.loads(self.content)
         for path, value in values.items():
-            *parents, last = path.split(".")
-            node: Any = content
-            for part in parents:
-                node = node.get(part) if isinstance(node, dict) else None
-            if not isinstance(node, dict) or last not in node or isinstance(node[last], dict):
+            if isinstance(get(content, path, {}), dict):  # missing, or a section
                 return None
-            node[last] = value
+            put(content, path, value)
         check(content, overrides, config_name=self.schema, choices=self.choices, folders=self.folders)
         return content
 

@@ -25,13 +25,13 @@ from pathlib import Path
 from typing import IO, NoReturn
 
 from nnlab.errors import UserError
+from nnlab.storage.folder import EVENTS
 
 PORT = 6006
 PINNED = ("loss/validation", "loss/train_average", "accuracy/validation", "rmse/validation")  # on top of TIME SERIES
 SEEDS = "^mean/"  # the curves over seeds of a study (`nnlab.study.curves`), among the names of runs
 MANY = 40  # runs beyond which CUSTOM SCALARS begins with all runs switched off
 PATIENCE = 60.0  # seconds that TensorBoard may take to answer
-PREFIX = "events.out.tfevents."
 
 
 class _Parser(argparse.ArgumentParser):
@@ -70,7 +70,7 @@ def board(paths: Sequence[str | Path] = (), port: int | None = None, host: str =
     """
     folders = [Path(path).expanduser() for path in paths or ["outputs"]]
     runs = sum(count_runs(folder) for folder in folders)
-    repeated = len(folders) == 1 and any((folders[0] / "mean").glob(f"*/{PREFIX}*"))
+    repeated = len(folders) == 1 and any((folders[0] / "mean").glob(f"*/{EVENTS}*"))
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(_together(folders))
         chosen = port or free_port(host)
@@ -104,7 +104,7 @@ def count_runs(folder: Path) -> int:
     Raises:
         UserError: there are none.
     """
-    runs = len({path.parent for path in folder.rglob(f"{PREFIX}*")}) if folder.is_dir() else 0
+    runs = len({path.parent for path in folder.rglob(f"{EVENTS}*")}) if folder.is_dir() else 0
     if not runs:
         what = "there is no folder" if not folder.is_dir() else "there is no run with TensorBoard's events in"
         raise UserError(f"{what} `{folder}`; give the folder of a run or of a study, such as outputs/train")
@@ -114,7 +114,7 @@ def count_runs(folder: Path) -> int:
 @contextlib.contextmanager
 def _together(folders: Sequence[Path]) -> Iterator[Path]:
     """One folder that shows all of them; a single run under its own name rather than a dot."""
-    if len(folders) == 1 and not list(folders[0].glob(f"{PREFIX}*")):
+    if len(folders) == 1 and not list(folders[0].glob(f"{EVENTS}*")):
         yield folders[0]
         return
     with tempfile.TemporaryDirectory(prefix="nnlab-board-") as temporary:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
+from nnlab.callbacks.history_file import read_back
 from nnlab.config.build import build_trainer
 from nnlab.diagnosis import Finding, RunRecord, diagnose
 from nnlab.diagnosis.measure import records
 from nnlab.runs.advice import command
-from nnlab.runs.continuation import overrides_of
-from nnlab.training import Record, Run, Trainer, checkpoint
-from nnlab.training.run import read_config, read_result
+from nnlab.storage.checkpoint import load_best, load_newest
+from nnlab.storage.folder import read_config, read_overrides, read_result
+from nnlab.storage.history import read_curves
+from nnlab.storage.run import Run
+from nnlab.training import checkpoint
 
 
 def records_of(directory: str | Path) -> list[RunRecord]:
@@ -29,53 +27,19 @@ def records_of(directory: str | Path) -> list[RunRecord]:
     config = read_config(folder)
     run = Run(folder, [0], config)
     trainer = build_trainer([{**config, "callbacks": {}}], [run])
-    state = checkpoint.load_newest(folder / "checkpoints")
+    state = load_newest(run.checkpoints)
     if state is not None:
         checkpoint.resume(trainer, [state])
     else:
-        checkpoint.restore_best(trainer, [checkpoint.load_best(folder / "checkpoints")])
-    _read_curves(folder, trainer, list(run.members))
+        checkpoint.restore_best(trainer, [load_best(run.checkpoints)])
+    steps = read_curves(folder, statistics=False).steps
+    read_back(trainer, run, min(int(steps.max(initial=0)), trainer.total_steps))
     result = read_result(folder)
     for member in run.members:
         if trainer.statuses[member] == "running":
             trainer.statuses[member] = result["status"] if result else "interrupted"
             trainer.reasons[member] = result["reason"] if result else ""
     return records(trainer)
-
-
-def _read_curves(folder: Path, trainer: Trainer, members: Sequence[int]) -> None:
-    """Fill the trainer's history from `history.csv` and `statistics.csv`; damaged rows stay unknown."""
-    history = _rows(folder / "history.csv")
-    steps = max((int(row["step"]) for row in history), default=0)
-    losses, rates = np.full((steps, len(members)), np.nan), np.full(steps, np.nan)
-    found: list[list[Record]] = [[] for _ in members]
-    for row in history:
-        with contextlib.suppress(ValueError, TypeError, KeyError):
-            step = int(row["step"])
-            rates[step - 1] = float(row["learning_rate"])
-            for position in range(len(members)):
-                losses[step - 1, position] = float(row[f"loss/train/{position}" if len(members) > 1 else "loss/train"])
-            values = {tag: float(v) for tag, v in row.items() if tag.endswith("/validation") and v}
-            if values and len(members) == 1:
-                found[0].append(Record(step, members[0], values))
-    for row in _rows(folder / "statistics.csv"):
-        with contextlib.suppress(ValueError, TypeError, KeyError, IndexError):
-            tag, position = row["tag"], 0
-            if len(members) > 1:
-                tag, _, last = tag.rpartition("/")
-                position = int(last)
-            found[position].append(Record(int(row["step"]), members[position], {tag: float(row["value"])}))
-    for position, member in enumerate(members):
-        trainer.history.load(member, losses[:, position], rates, found[position])
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a file with a header; none where there is no such file."""
-    try:
-        text = path.read_text(errors="replace").replace("\0", "")
-        return list(csv.DictReader(text.splitlines()))
-    except (OSError, csv.Error):
-        return []
 
 
 def diagnose_run(directory: str | Path) -> list[list[Finding]]:
@@ -120,7 +84,7 @@ def _show(findings: Sequence[Finding]) -> None:
 def _suggest(directory: str | Path, findings: Sequence[Finding]) -> None:
     """The run's own command with the first remedy."""
     remedy = next((finding.override for finding in findings if finding.override), None)
-    overrides = overrides_of(Path(directory))
+    overrides = read_overrides(Path(directory)) or []
     if remedy is not None:
         print(f"next: {command(overrides, remedy)}")
 

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from nnlab.config.comparison import labels
 from nnlab.errors import UserError, did_you_mean
-from nnlab.report.read_run import SavedRun, find_runs, labels, read_run
+from nnlab.storage.folder import find_runs
+from nnlab.storage.saved_run import SavedRun, read_run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -99,7 +101,7 @@ def single(run: SavedRun) -> Figures:
     metric = next((name for name in ("accuracy", "rmse") if name in run.metrics), None)
     common: dict[str, Any] = {"steps_per_epoch": per_epoch}
 
-    whose = " of the first member" if run.member_losses.shape[1] > 1 else ""
+    whose = " of the first member" if run.curves.member_losses.shape[1] > 1 else ""
 
     def curves(kind: str) -> dict[str, Any]:
         found = run.layers(kind)
@@ -139,7 +141,7 @@ def single(run: SavedRun) -> Figures:
     return {
         "loss": loss_curve,
         "train_validation": train_validation,
-        "learning_rate": lambda: figures.learning_rate({run.name: (run.steps, run.rates)}, **common),
+        "learning_rate": lambda: figures.learning_rate({run.name: (run.steps, run.curves.rates)}, **common),
         "gradient_flow": gradient_flow,
         "update_ratio": update_ratio,
         "activation_std": lambda: over_layers("activation_std", "standard deviation", "Spread of the activations"),
@@ -179,7 +181,7 @@ def several(runs: Sequence[SavedRun]) -> Figures:
         "loss": training,
         "validation_loss": lambda: overlaid("loss"),
         f"validation_{metric}": lambda: overlaid(metric),
-        "learning_rate": lambda: figures.learning_rate({k: (g[0].steps, g[0].rates) for k, g in groups.items()}),
+        "learning_rate": lambda: figures.learning_rate({k: (g[0].steps, g[0].curves.rates) for k, g in groups.items()}),
     }
 
 

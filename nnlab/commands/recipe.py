@@ -9,7 +9,6 @@ experiment/best.yaml                   the chosen configuration: nnlab train --c
 from __future__ import annotations
 
 import contextlib
-import json
 import shlex
 import time
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 import nnlab
 from nnlab.config import config_folder, identity
@@ -32,8 +30,8 @@ from nnlab.recipe.events import write_events
 from nnlab.recipe.live import LiveView, PlainView, make_view
 from nnlab.runs.launch import train_runs, unfinished_or_new
 from nnlab.storage.claim import claimed
-from nnlab.storage.files import make_folder, write_whole
-from nnlab.training.run import read_result
+from nnlab.storage.files import make_folder
+from nnlab.storage.folder import read_result, write_config, write_environment, write_result
 from nnlab.training.signals import EXIT_CODES, graceful
 
 THREADS = torch.get_num_threads()
@@ -84,8 +82,8 @@ def recipe(config: Mapping[str, Any], overrides: Sequence[str] = (), config_dir:
 
 
 def _walk(config: dict[str, Any], overrides: Sequence[str], config_dir: str | None, directory: Path) -> RecipeResult:
-    write_whole(directory / "config.yaml", yaml.safe_dump(config, sort_keys=False))
-    write_whole(directory / "environment.json", json.dumps({"identity": identity(config)}) + "\n")
+    write_config(directory, config)
+    write_environment(directory, {"identity": identity(config)})
     settings: RecipeSettings = construct(config["recipe"], "recipe")
     trials = ConfigTrials(config, overrides, config_dir)
     view = make_view(
@@ -112,7 +110,7 @@ def _walk(config: dict[str, Any], overrides: Sequence[str], config_dir: str | No
         view.close()
         watching.write_page(walk)
     content = {"status": status, "identity": identity(config), "seconds": time.perf_counter() - started}
-    write_whole(directory / "result.json", json.dumps(content, indent=2) + "\n", sync=True)
+    write_result(directory, content)
     return RecipeResult(directory, status, walk.reports)
 
 

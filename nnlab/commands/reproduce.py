@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nnlab.config.lookup import locate
+from nnlab.console import silenced
 from nnlab.device import resolve_device
 from nnlab.errors import UserError
 from nnlab.runs.launch import train_runs
 from nnlab.runs.result import Result
-from nnlab.training.run import read_config, read_result
+from nnlab.storage.folder import HISTORY, STATISTICS, read_config, read_environment, read_result
+from nnlab.storage.history import DENSE, MEMBER, Curves, Series, read_curves
 
 CONDITIONS = ("nnlab", "commit", "python", "torch", "device", "device_name", "threads")  # that numbers depend on
 USAGE = """\
 usage: nnlab reproduce RUN
 
-Trains RUN again from its config.yaml in a scratch folder, and compares history and metrics bit for bit. The exit code
+Trains RUN again from its config in a scratch folder, and compares history and metrics bit for bit. The exit code
 is 0 where all numbers are the same, and 1 where some are not.
 """
 
@@ -55,22 +55,14 @@ def reproduce(directory: str | Path) -> Comparison:
     result = read_result(directory)
     if result is None:
         raise UserError(f"`{directory}` has not ended; continue it first: nnlab train resume={directory}")
-    noted = _environment(directory)
+    noted = read_environment(directory)
     with tempfile.TemporaryDirectory(prefix="nnlab-reproduce-") as scratch:
-        with redirect_stdout(io.StringIO()):
+        with silenced():
             [again] = train_runs([_repeatable(config, noted)], [Path(scratch)], [[]])
         comparison = _compare_histories(directory, Path(scratch))
         comparison.differences += _compare_metrics(result, again)
-        comparison.conditions = _compare_conditions(noted, _environment(Path(scratch)))
+        comparison.conditions = _compare_conditions(noted, read_environment(Path(scratch)))
     return comparison
-
-
-def _environment(directory: Path) -> dict[str, Any]:
-    try:
-        found = json.loads((directory / "environment.json").read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _repeatable(config: Mapping[str, Any], noted: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,45 +83,49 @@ def _repeatable(config: Mapping[str, Any], noted: Mapping[str, Any]) -> dict[str
 
 def _compare_histories(first: Path, second: Path) -> Comparison:
     """Compare `history.csv` and `statistics.csv`, as far as both go."""
-    comparison = Comparison(0)
-    for name in ("history.csv", "statistics.csv"):
-        before, after = _table(first / name), _table(second / name)
-        common = [key for key in before if key in after]
-        if name == "history.csv":
-            comparison.rows = len({key[0] for key in common})
-            if len(before) != len(after):
-                steps = (len({key[0] for key in table}) for table in (before, after))
-                comparison.differences.append("{}: {} rows before, {} now".format(name, *steps))
-        wrong = [key for key in common if before[key] != after[key]]
+    before, after = read_curves(first), read_curves(second)
+    comparison = Comparison(int(np.intersect1d(before.steps, after.steps).size))
+    if len(before.steps) != len(after.steps):
+        comparison.differences.append(f"{HISTORY}: {len(before.steps)} rows before, {len(after.steps)} now")
+    for name, own, others in (
+        (HISTORY, _columns(before), _columns(after)),
+        (STATISTICS, before.statistics, after.statistics),
+    ):
+        wrong = [
+            (step, column, was, now)
+            for column in own
+            if column in others
+            for step, was, now in _different(own[column], others[column])
+        ]
         if wrong:
-            step, column = wrong[0]
-            change = _change(before[wrong[0]], after[wrong[0]])
+            step, column, was, now = min(wrong, key=lambda each: each[0])
             comparison.differences.append(
-                f"{name}: first at step {step}, `{column}` {change}; {len(wrong)} numbers differ"
+                f"{name}: first at step {step}, `{column}` {_change(was, now)}; {len(wrong)} numbers differ"
             )
     return comparison
 
 
-def _table(path: Path) -> dict[tuple[int, str], str]:
-    """Numbers, as text that stands for their bits, by step and name."""
-    try:
-        rows = list(csv.DictReader(io.StringIO(path.read_text())))
-        if rows and "tag" in rows[0]:
-            return {(int(row["step"]), row["tag"]): row["value"] for row in rows}
-        return {(int(row["step"]), name): value for row in rows for name, value in row.items() if value}
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(f"`{path}` is damaged: there is nothing to compare with") from error
+def _columns(curves: Curves) -> dict[str, Series]:
+    """The numbers of `history.csv` by column."""
+    dense = (curves.epochs, curves.rates, curves.losses)
+    members = {f"{MEMBER}{i}": values for i, values in enumerate(curves.member_losses.T)}
+    named = dict(zip(DENSE[1:], dense, strict=True)) | (members if len(members) > 1 else {})
+    return {name: Series(curves.steps, values) for name, values in named.items()} | dict(curves.validation)
 
 
-def _change(before: str, after: str) -> str:
+def _different(before: Series, after: Series) -> Iterator[tuple[int, float, float]]:
+    """Step, number before and number now, wherever both have one and the bits are not the same."""
+    now = dict(zip(after.steps.tolist(), after.values.tolist(), strict=True))
+    for step, value in zip(before.steps.tolist(), before.values.tolist(), strict=True):
+        if step in now and repr(value) != repr(now[step]):
+            yield step, value, now[step]
+
+
+def _change(before: float, after: float) -> str:
     """Two numbers, and how far they are apart."""
-    try:
-        first, second = float(before), float(after)
-    except ValueError:  # damaged
-        return f"was {before}, is {after}"
-    size = max(abs(first), abs(second))
-    apart = abs(first - second) / size if size and math.isfinite(size) else math.nan
-    return f"was {before}, is {after} (relative {apart:.1e})"
+    size = max(abs(before), abs(after))
+    apart = abs(before - after) / size if size and math.isfinite(size) else math.nan
+    return f"was {before!r}, is {after!r} (relative {apart:.1e})"
 
 
 def _compare_metrics(before: Mapping[str, Any], again: Result) -> list[str]:
@@ -141,7 +137,7 @@ def _compare_metrics(before: Mapping[str, Any], again: Result) -> list[str]:
         for name, value in metrics.items():
             found = again.metrics.get(split, {}).get(name, math.nan)
             if repr(float(value)) != repr(float(found)):
-                lines.append(f"{split} {name}: {_change(repr(value), repr(found))}")
+                lines.append(f"{split} {name}: {_change(float(value), float(found))}")
     return lines
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from nnlab.config import folder
 from nnlab.config.construct import range_mistakes
+from nnlab.config.dotted import exists
 from nnlab.config.folder import Primary, primary
 from nnlab.config.kinds import KINDS
 from nnlab.config.schema import Mistake, component_mistakes, suggestion
@@ -171,12 +172,8 @@ class Origin:
         import yaml
 
         file = self._found(f"experiment/{self.choices.get('experiment')}")
-        node = yaml.safe_load(file.read_text(encoding="utf-8")) if file else None
-        for key in path.split("."):
-            if not isinstance(node, Mapping) or key not in node:
-                return None
-            node = node[key]
-        return file
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) if file else None
+        return file if exists(content, path) else None
 
     def _option(self, path: str) -> Path | None:
         """The file of the option that the section at a dotted path comes from."""

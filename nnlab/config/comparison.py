@@ -1,27 +1,14 @@
-"""A run's identity: a hash of everything in its config that decides what is computed."""
+"""How configs compare: the identity of a run, the difference between two of them, and labels that tell runs apart."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nnlab.config.values import shown
-
-# Keys that say where, on what and for how long a run happens, but not what is computed.
-IRRELEVANT = (
-    "name",
-    "output_dir",
-    "data_root",
-    "resume",
-    "sweep",
-    "callbacks",
-    "trainer.device",
-    "trainer.threads",
-    "trainer.cuda_graphs",
-    "trainer.time_limit",
-)
+from nnlab.storage.keys import meaning
 
 
 def identity(config: Mapping[str, Any]) -> str:
@@ -40,7 +27,7 @@ def difference(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]
     >>> difference({"seed": 0, "name": "a"}, {"seed": 1, "name": "b"})
     ['`seed`: 0 -> 1']
     """
-    before, after = dict(_flat(_relevant(first))), dict(_flat(_relevant(second)))
+    before, after = flatten(_relevant(first)), flatten(_relevant(second))
     lines = []
     for key in sorted({*before, *after}):
         if key not in after:
@@ -55,17 +42,62 @@ def difference(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]
 def _relevant(value: Any, path: str = "") -> Any:
     """A config without what is irrelevant; 1.0 becomes 1, which means the same in YAML written by hand."""
     if isinstance(value, Mapping):
-        paths = {key: f"{path}.{key}" if path else str(key) for key in value}
-        return {str(key): _relevant(value[key], paths[key]) for key in value if paths[key] not in IRRELEVANT}
+        paths = {name: f"{path}.{name}" if path else str(name) for name in value}
+        return {str(name): _relevant(value[name], at) for name, at in paths.items() if meaning(at).decides}
     if isinstance(value, list | tuple):
         return [_relevant(each, f"{path}.") for each in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted paths and values of all leaves; lists and empty mappings are leaves."""
-    if isinstance(value, Mapping) and value:
-        for key, each in value.items():
-            yield from _flat(each, f"{path}.{key}" if path else key)
-    else:
-        yield path, value
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Leaves of nested mappings by dotted key, such as `optimizer.learning_rate`; lists are leaves.
+
+    >>> flatten({"seed": 0, "optimizer": {"betas": [0.9, 0.99]}})
+    {'seed': 0, 'optimizer.betas': [0.9, 0.99]}
+    """
+    leaves: dict[str, Any] = {}
+    for key, value in config.items():
+        name = f"{prefix}{key}"
+        leaves |= flatten(value, f"{name}.") if isinstance(value, Mapping) and value else {name: value}
+    return leaves
+
+
+def labels(configs: Sequence[Mapping[str, Any]], ignore: Sequence[str] = ("seed",)) -> list[str]:
+    """A label for each config that tells it from the others, such as `learning_rate=0.1`; equal ones for repetitions.
+
+    Args:
+        configs: resolved configs.
+        ignore: keys whose differences do not count, besides those that do not decide the result.
+    """
+    flat = [flatten(config) for config in configs]
+    keys = list(dict.fromkeys(key for each in flat for key in each))
+    differing = [
+        key
+        for key in keys
+        if meaning(key).decides
+        and not any(key == name or key.startswith(f"{name}.") for name in ignore)
+        and any(each.get(key) != flat[0].get(key) for each in flat)
+    ]
+    distinct = [key for key in differing if not _implied(key, flat, differing)]
+    short = {key: key.rpartition(".")[2] for key in distinct if not key.endswith("._target_")}
+    unique = {key: name if list(short.values()).count(name) == 1 else key for key, name in short.items()}
+    return [", ".join(_described(unique.get(key, key), each[key]) for key in distinct if key in each) for each in flat]
+
+
+def _implied(key: str, flat: Sequence[Mapping[str, Any]], differing: Sequence[str]) -> bool:
+    """Whether a value comes with a component: one that differs, and always has this value where it is the same."""
+    parents = [f"{key[:end]}._target_" for end, letter in enumerate(key) if letter == "."]
+    for parent in parents:
+        if parent != key and parent in differing:
+            values: dict[object, set[str]] = {}
+            for each in flat:
+                values.setdefault(each.get(parent), set()).add(repr(each.get(key)))
+            return all(len(found) == 1 for found in values.values())
+    return False
+
+
+def _described(key: str, value: object) -> str:
+    """`optimizer._target_` with `nnlab.optimizer.Adam` reads `optimizer=Adam`."""
+    if key.endswith("._target_"):
+        return f"{key.removesuffix('._target_')}={str(value).rpartition('.')[2]}"
+    return f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}"

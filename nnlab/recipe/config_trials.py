@@ -15,6 +15,7 @@ import yaml
 from nnlab.callbacks import HistoryFile
 from nnlab.config import config_folder
 from nnlab.config.build import build_loss, build_trainer, load_dataset
+from nnlab.config.dotted import get, put
 from nnlab.config.folder import options
 from nnlab.config.lookup import locate
 from nnlab.loss.base import Loss
@@ -58,12 +59,7 @@ class ConfigTrials:
 
     def value(self, key: str, default: Any = None) -> Any:
         """The value of a dotted key in the user's configuration, or `default` where it has none."""
-        node: Any = self.config
-        for part in key.split("."):
-            if not isinstance(node, Mapping) or part not in node:
-                return default
-            node = node[part]
-        return node
+        return get(self.config, key, default)
 
     def option(self, group: str) -> str:
         """The option's name; the name of its class where no option has it."""
@@ -78,7 +74,7 @@ class ConfigTrials:
                 _exchange(config, group, chosen)
         for key, value in changes.items():
             if not (isinstance(value, str | list) and (config_folder() / key).is_dir()):
-                _set(config, key, value)
+                put(config, key, value)
         return config
 
     def groups(self, changes: Sequence[Changes], fastest: bool = False) -> list[list[int]]:
@@ -165,16 +161,6 @@ def _exchange(config: Config, group: str, chosen: str | list[str]) -> None:
         parent[last] = {**read_option(group, chosen), **kept}
     else:
         parent[last] = {name: before.get(name) or read_option(group, name) for name in chosen}
-
-
-def _set(config: Config, key: str, value: Any) -> None:
-    *path, last = key.split(".")
-    node = config
-    for part in path:
-        node = node[part]
-    if last not in node:
-        raise KeyError(f"there is no `{key}` in the config")
-    node[last] = value
 
 
 def _without_ensembles(sections: Mapping[str, Config]) -> Config:

@@ -9,7 +9,8 @@ from nnlab.callbacks import tensorboard_summaries as summaries
 from nnlab.callbacks.tensorboard import EventFile
 from nnlab.recipe.report import StepReport, TrialRecord
 from nnlab.storage.files import make_folder
-from nnlab.training import Run
+from nnlab.storage.folder import remove_events
+from nnlab.storage.run import Run
 
 CHARTS = {  # of CUSTOM SCALARS
     "Trials": {
@@ -25,8 +26,7 @@ def write_events(folder: Path, report: StepReport) -> None:
     for trial in report.trials:
         directory = folder / f"step{report.number}" / slug(trial.name)
         make_folder(directory)
-        for old in directory.glob("events.out.tfevents.*"):
-            old.unlink()
+        remove_events(directory)
         run = Run(directory, [0])
         _write(EventFile(run), trial)
         run.close()

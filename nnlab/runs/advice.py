@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nnlab.config.amending import amended
+from nnlab.config.overrides import amended
 
 SHOWN = 2  # findings with their sentences; the others only counted
 

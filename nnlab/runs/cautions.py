@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Iterator, Sequence
 
 from nnlab.optimizer.base import SecondOrder
-from nnlab.training import Run, Trainer
+from nnlab.storage.run import Run
+from nnlab.training import Trainer
 
+log = logging.getLogger(__name__)
 _said: set[str] = set()
 
 
@@ -22,7 +24,7 @@ def caution(trainer: Trainer, runs: Sequence[Run]) -> None:
     for sentence in dict.fromkeys(found):
         if sentence not in _said:
             _said.add(sentence)
-            print(f"warning: {sentence}", file=sys.stderr, flush=True)
+            log.warning(sentence)
 
 
 def of_batches(trainer: Trainer) -> Iterator[str]:

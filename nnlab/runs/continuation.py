@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from nnlab.config import difference, identity
 from nnlab.config.construct import construct
 from nnlab.errors import UserError
-from nnlab.storage.claim import CLAIM
-from nnlab.training import Trainer, checkpoint
-from nnlab.training.run import read_config, read_result
+from nnlab.storage.checkpoint import load_newest, load_step
+from nnlab.storage.folder import CHECKPOINTS, HISTORY, read_config, read_result
+from nnlab.training import Trainer
+
+log = logging.getLogger(__name__)
 
 Config = Mapping[str, Any]
 State = dict[str, Any]
@@ -24,14 +24,14 @@ LENGTH = ("`trainer.epochs`", "`trainer.steps`")  # the lines of a difference th
 
 def find_states(directories: Sequence[Path]) -> list[State | None]:
     """The newest whole checkpoint of every run; where runs were saved one after another, those of the same step."""
-    states = [checkpoint.load_newest(directory / "checkpoints", mend=True) for directory in directories]
+    states = [load_newest(directory / CHECKPOINTS, mend=True) for directory in directories]
     steps = {state["step"] for state in states if state is not None}
     if len(steps) < 2:
         return states
     older = []
     for directory, state in zip(directories, states, strict=True):
         ahead = state is not None and state["step"] > min(steps)
-        other = checkpoint.load_step(directory / "checkpoints", min(steps)) if ahead else None
+        other = load_step(directory / CHECKPOINTS, min(steps)) if ahead else None
         older.append(other or state)
     return older if len({state["step"] for state in older if state}) == 1 else states
 
@@ -77,13 +77,9 @@ def check_length(directory: Path, trainer: Trainer, state: State) -> None:
 def announce(directory: Path, state: State | None, total: int) -> None:
     """Say where a run continues, or that it begins again."""
     if state is not None and state["step"] < total:
-        print(f"from step {state['step']} of {total}", flush=True)
-    elif state is None and (directory / "history.csv").exists():
-        print(
-            f"warning: `{directory}` has no checkpoint that can be read; training starts again from step 0",
-            file=sys.stderr,
-            flush=True,
-        )
+        log.info(f"from step {state['step']} of {total}")
+    elif state is None and (directory / HISTORY).exists():
+        log.warning(f"`{directory}` has no checkpoint that can be read; training starts again from step 0")
 
 
 def is_finished(directory: Path) -> bool:
@@ -93,19 +89,3 @@ def is_finished(directory: Path) -> bool:
         return result is not None and result.get("identity") == identity(read_config(directory))
     except UserError:  # damaged: to be written again
         return False
-
-
-def is_abandoned(directory: Path) -> bool:
-    """Whether a process was killed that had just made this run directory, so that there is nothing in it yet."""
-    if (directory / "config.yaml").exists() or not (directory / CLAIM).exists():
-        return False
-    return all(path.name.startswith(".") or path.name == "checkpoints" for path in directory.iterdir())
-
-
-def overrides_of(directory: Path) -> list[str]:
-    """The overrides that a run was started with; none where they cannot be read."""
-    try:
-        found = yaml.safe_load((directory / "overrides.yaml").read_text())
-    except (OSError, ValueError, yaml.YAMLError):
-        return []
-    return [line for line in found if isinstance(line, str)] if isinstance(found, list) else []

@@ -11,10 +11,10 @@ from nnlab.errors import UserError, did_you_mean
 from nnlab.runs import one_by_one
 from nnlab.runs.loading import load_run, snapshot_evaluation
 from nnlab.statistics import uncertainty
+from nnlab.storage.folder import read_config
 from nnlab.training.ensemble import ensemble_report
 from nnlab.training.evaluation import SPLITS
 from nnlab.training.monte_carlo import masked_predictions
-from nnlab.training.run import read_config
 from nnlab.validation import check
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import functools
-import json
+import logging
 import os
 import platform
 import subprocess
@@ -23,14 +23,16 @@ from nnlab.errors import UserError
 from nnlab.runs import continuation, one_by_one
 from nnlab.runs.cautions import caution
 from nnlab.runs.result import Result
-from nnlab.storage.claim import CLAIM, claimed, try_claim
+from nnlab.storage.claim import claimed, try_claim
 from nnlab.storage.files import WriteError, explained, make_folder
-from nnlab.training import Run, Trainer, checkpoint
+from nnlab.storage.folder import is_unused, read_config, read_environment, read_overrides, remove_events, remove_unused
+from nnlab.storage.run import Run
+from nnlab.training import Trainer, checkpoint
 from nnlab.training.final import final_metrics
-from nnlab.training.run import read_config
 from nnlab.training.signals import Signals, graceful
 
 _THREADS = torch.get_num_threads()
+log = logging.getLogger(__name__)
 
 
 def train(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> Result:
@@ -45,9 +47,9 @@ def train(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> Result:
         if config.get("resume"):
             directory = Path(config["resume"])
             stack.enter_context(claimed(directory))
-            print(f"continuing {directory}", flush=True)
+            log.info(f"continuing {directory}")
             config = {**config, "resume": None}
-            overrides = list(dict.fromkeys([*continuation.overrides_of(directory), *overrides]))
+            overrides = list(dict.fromkeys([*(read_overrides(directory) or ()), *overrides]))
         else:
             directory = stack.enter_context(unfinished_or_new(folder, key))
         return train_runs([config], [directory], [list(overrides)])[0]
@@ -78,8 +80,8 @@ def _train_together(runs: Sequence[Run], states: Sequence[continuation.State | N
     for run, state in zip(runs, states, strict=True):
         continuation.check_config(run.directory, state, run.config)
         run.offsets = state["files"] if state else {}
-        for stale in run.directory.glob("events.out.tfevents.*") if state is None else ():
-            stale.unlink()  # of an attempt that died before its first checkpoint
+        if state is None:
+            remove_events(run.directory)  # of an attempt that died before its first checkpoint
     trainer = prepare([run.config for run in runs], runs)
     caution(trainer, runs)
     for run, state in zip(runs, states, strict=True):
@@ -203,12 +205,12 @@ def unfinished_or_new(folder: Path, key: str) -> Iterator[Path]:
     """Claim the newest run under `folder` with this identity that has not ended, or a new directory."""
     present = sorted(folder.glob("*/"), reverse=True) if folder.is_dir() else []
     mine = [each for each in present if _identity_of(each) == key and not continuation.is_finished(each)]
-    for directory in (*mine, *filter(continuation.is_abandoned, present)):
+    for directory in (*mine, *filter(is_unused, present)):
         file = try_claim(directory)
         if file is not None:
             with file:
                 if directory in mine:
-                    print(f"continuing {directory}", flush=True)
+                    log.info(f"continuing {directory}")
                 yield directory
             return
     make_folder(folder)
@@ -226,28 +228,15 @@ def unfinished_or_new(folder: Path, key: str) -> Iterator[Path]:
             try:
                 yield directory
             except UserError:
-                _remove_unused(directory)
+                remove_unused(directory)
                 raise
         return
 
 
-def _remove_unused(directory: Path) -> None:
-    """Leave nothing of a run that was refused before it began."""
-    if os.listdir(directory) == [CLAIM]:
-        (directory / CLAIM).unlink()
-        directory.rmdir()
-        with contextlib.suppress(OSError):  # other runs are there
-            directory.parent.rmdir()
-
-
 def _identity_of(directory: Path) -> str | None:
     """The identity of a run: what it noted when it began, which is quicker to read than its config."""
+    noted = read_environment(directory).get("identity")
     try:
-        noted: str | None = json.loads((directory / "environment.json").read_text()).get("identity")
-        return noted
-    except (OSError, ValueError, AttributeError):
-        pass
-    try:
-        return identity(read_config(directory))
+        return str(noted) if noted else identity(read_config(directory))
     except UserError:
         return None

@@ -7,10 +7,12 @@ from pathlib import Path
 from nnlab.callbacks import SnapshotEnsemble
 from nnlab.config.build import build_trainer
 from nnlab.errors import UserError
-from nnlab.training import Run, Trainer, checkpoint
+from nnlab.storage.checkpoint import load_best, load_newest
+from nnlab.storage.folder import read_config
+from nnlab.storage.run import Run
+from nnlab.training import Trainer, checkpoint
 from nnlab.training.evaluation import Evaluation
 from nnlab.training.final import evaluation_of
-from nnlab.training.run import read_config
 
 
 def load_run(directory: Path) -> Trainer:
@@ -22,12 +24,12 @@ def load_run(directory: Path) -> Trainer:
     config = read_config(directory)
     run = Run(directory, [0], config)
     trainer = build_trainer([{**config, "callbacks": {}}], [run])
-    checkpoint.restore_best(trainer, [checkpoint.load_best(directory / "checkpoints")])
+    checkpoint.restore_best(trainer, [load_best(run.checkpoints)])
     for callback in trainer.callbacks:
         if isinstance(callback, SnapshotEnsemble):
-            state = checkpoint.load_newest(directory / "checkpoints")
+            state = load_newest(run.checkpoints)
             if state is None:
-                raise UserError(f"`{directory / 'checkpoints'}` has no checkpoint with the snapshots")
+                raise UserError(f"`{run.checkpoints}` has no checkpoint with the snapshots")
             callback.load_state(0, state["members"][0]["callbacks"][type(callback).__name__])
     return trainer
 

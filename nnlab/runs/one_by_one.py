@@ -6,6 +6,7 @@ The members' run directories are `member_0`, `member_1`, ... inside that of the 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,13 @@ from nnlab.config.construct import construct
 from nnlab.regularizer import Ensemble
 from nnlab.runs.loading import load_run
 from nnlab.runs.result import Result
-from nnlab.training import Run, Trainer
+from nnlab.storage.folder import read_result
+from nnlab.storage.run import Run
+from nnlab.training import Trainer
 from nnlab.training.ensemble import ensemble_report
 from nnlab.training.evaluation import Evaluation
-from nnlab.training.run import read_result
+
+log = logging.getLogger(__name__)
 
 Config = Mapping[str, Any]
 
@@ -51,7 +55,7 @@ def train(config: Config, directory: Path, overrides: Sequence[str], train_runs:
     """Train the members in turn with `train_runs`, continuing where an attempt stopped, and combine them."""
     count = members_of(config)
     name = config["optimizer"]["_target_"].rpartition(".")[2]
-    print(f"{name} cannot be stacked: the {count} members are trained one by one", flush=True)
+    log.info(f"{name} cannot be stacked: the {count} members are trained one by one")
     results: list[Result] = []
     for position in range(count):
         folder = directory / f"member_{position}"
@@ -74,7 +78,7 @@ def train(config: Config, directory: Path, overrides: Sequence[str], train_runs:
         "seconds": sum(each["seconds"] for each in done),
         "reason": "; ".join(each["reason"] for each in done if each["reason"]),
         "identity": run.identity,
-        "diagnosis": list({f["name"]: f for each in reversed(done) for f in each.get("diagnosis", [])}.values()),
+        "diagnosis": list({f["name"]: f for each in reversed(done) for f in each["diagnosis"]}.values()),
     }
     run.finish({**content, "ensemble": report})
     run.close()

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from nnlab.metric_names import SHOWN
 from nnlab.runs.advice import advice
-from nnlab.runs.continuation import overrides_of
 from nnlab.runs.result import Result
+from nnlab.storage.folder import read_overrides
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -32,7 +32,7 @@ def print_summary(result: Result) -> None:
     print(f"{result.status} in {result.seconds:.1f} s" + (f": {reason}" if reason else ""))
     print(f"run:  {result.directory}")
     print(f"look: nnlab board {shlex.quote(str(result.directory))}")
-    for line in advice(result.diagnosis, overrides_of(result.directory), result.directory):
+    for line in advice(result.diagnosis, read_overrides(result.directory) or (), result.directory):
         print(line)
 
 

@@ -12,8 +12,12 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from nnlab.config.naming import run_name
+import numpy as np
+
+from nnlab.config.overrides import run_name
 from nnlab.storage.files import make_folder
+from nnlab.storage.folder import HISTORY, event_files, remove_events
+from nnlab.storage.history import read_curves
 from nnlab.study.model import REPLICATES, Configuration, Study
 
 FOLDER = "mean"  # in the study's
@@ -27,7 +31,7 @@ def write_curves(study: Study) -> list[Path]:
     """Write what is new; returns the folders that were written."""
     due = [(each, folder) for each in study.configurations if (folder := _due(study, each)) is not None]
     for configuration, folder in due:
-        runs = [read_curves(study.folder / run.name / "history.csv") for run in configuration.completed]
+        runs = [curves_of(study.folder / run.name) for run in configuration.completed]
         _write(folder, over_seeds(runs))
     return [folder for _, folder in due]
 
@@ -35,37 +39,28 @@ def write_curves(study: Study) -> list[Path]:
 def _due(study: Study, configuration: Configuration) -> Path | None:
     """The folder for a configuration's curves, if it is repeated and its curves are missing or older than a run."""
     runs = configuration.completed
-    histories = [study.folder / run.name / "history.csv" for run in runs]
+    histories = [study.folder / run.name / HISTORY for run in runs]
     if len(runs) < 2 or not all(file.is_file() for file in histories):
         return None
     own = [f"{key}={value}" for key, value in runs[0].overrides.items() if key not in REPLICATES]
     folder = study.folder / FOLDER / run_name(own)
-    written = [file.stat().st_mtime for file in folder.glob("events.out.tfevents.*")]
+    written = [file.stat().st_mtime for file in event_files(folder)]
     return folder if not written or max(written) < max(file.stat().st_mtime for file in histories) else None
 
 
-def read_curves(path: Path) -> dict[str, dict[int, float]]:
-    """Validation metrics, learning rate, and the average training loss since the validation before, by step."""
-    with path.open() as file:
-        names = file.readline().rstrip("\n").split(",")
-        first, rate = names.index(TRAIN) + 1, names.index(RATE)
-        tags = {i: name for i, name in enumerate(names) if name.endswith("/validation")}
-        empty = "," * len(tags) + "\n"
-        curves: dict[str, dict[int, float]] = {tag: {} for tag in (TRAIN, *tags.values(), RATE)}
-        total, count = 0.0, 0
-        for line in file:
-            cells = line.split(",", first)
-            total, count = total + float(cells[first - 1]), count + 1
-            if line.endswith(empty):
-                continue
-            cells = line.rstrip("\n").split(",")
-            step = int(cells[0])
-            curves[TRAIN][step], total, count = total / count, 0.0, 0
-            curves[RATE][step] = float(cells[rate])
-            for i, tag in tags.items():
-                if cells[i]:
-                    curves[tag][step] = float(cells[i])
-    return curves
+def curves_of(directory: Path) -> dict[str, dict[int, float]]:
+    """Validation metrics, learning rate, and the mean training loss since the validation before, by step, of a run."""
+    found = read_curves(directory, statistics=False)
+    curves = {tag: _by_step(series.steps, series.values) for tag, series in found.validation.items()}
+    rows = np.flatnonzero(np.isin(found.steps, [step for curve in curves.values() for step in curve]))
+    starts = [0, *(rows[:-1] + 1)]
+    means = np.array([found.losses[start : row + 1].mean() for start, row in zip(starts, rows, strict=False)])
+    steps, rates = found.steps[rows], found.rates[rows]
+    return {TRAIN: _by_step(steps, means), **curves, RATE: _by_step(steps, rates)}
+
+
+def _by_step(steps: np.ndarray, values: np.ndarray) -> dict[int, float]:
+    return dict(zip(steps.tolist(), values.tolist(), strict=True))
 
 
 def over_seeds(runs: Sequence[Curves]) -> dict[int, dict[str, float]]:
@@ -93,13 +88,12 @@ def _band(tag: str) -> tuple[str, str, str]:
 
 
 def _write(folder: Path, rows: Mapping[int, Mapping[str, float]]) -> None:
-    from nnlab.callbacks.tensorboard import EventFile, event_files  # loads torch
+    from nnlab.callbacks.tensorboard import EventFile  # loads torch
     from nnlab.callbacks.tensorboard_summaries import LEARNING, band_layout
-    from nnlab.training import Run
+    from nnlab.storage.run import Run
 
     make_folder(folder)
-    for old in event_files(folder):
-        old.unlink()
+    remove_events(folder)
     run = Run(folder, [])
     events = EventFile(run)
     tags = [tag for tag in next(iter(rows.values()), {}) if tag != RATE and not tag.endswith("_std")]

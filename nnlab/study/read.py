@@ -7,16 +7,17 @@ overrides), so that a thousand runs take a second; nothing here loads torch.
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from nnlab.config.naming import key_of, own_overrides
+from nnlab.config.dotted import get
+from nnlab.config.overrides import key_of, own_overrides
 from nnlab.errors import UserError, did_you_mean
 from nnlab.metric_names import HIGHER_IS_BETTER
+from nnlab.storage.folder import is_run, read_config, read_overrides, read_result
 from nnlab.study.model import (
     DEFAULT,
     REPLICATES,
@@ -30,7 +31,7 @@ from nnlab.study.model import (
 
 PRIMARY = ("accuracy", "rmse", "loss")  # the first that the runs have decides, where they name none of their own
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+log = logging.getLogger(__name__)
 
 
 def read_study(folder: str | Path, metric: str | None = None) -> Study:
@@ -58,41 +59,28 @@ def read_study(folder: str | Path, metric: str | None = None) -> Study:
 def _read_run(directory: Path) -> StudyRun | None:
     """The run in a directory, or None where there is none."""
     try:
-        result = json.loads((directory / "result.json").read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        result = {"status": "unfinished"} if (directory / "config.yaml").exists() else None
-    except (OSError, ValueError):
-        result = {"status": "unfinished"}
-    if not isinstance(result, Mapping):
-        return None
+        result = read_result(directory)
+    except UserError as error:
+        log.warning(str(error))
+        return StudyRun(directory.name, _overrides(directory), "unfinished")
+    if result is None:
+        return StudyRun(directory.name, _overrides(directory), "unfinished") if is_run(directory) else None
     metrics = {
         f"{name}/{split}": float(value)
-        for split, values in (result.get("metrics") or {}).items()
+        for split, values in result["metrics"].items()
         for name, value in values.items()
-        if isinstance(value, int | float) and math.isfinite(value)
+        if math.isfinite(value)
     }
-    status = str(result.get("status"))
-    return StudyRun(
-        name=directory.name,
-        overrides=_overrides(directory),
-        status=status if status in ("completed", "diverged", "failed") else "unfinished",
-        metrics=metrics,
-        metric=str(result.get("metric") or ""),
-        best_step=int(result.get("best_step") or 0),
-        steps=int(result.get("steps") or 0),
-        seconds=float(result.get("seconds") or 0.0),
-        reason=str(result.get("reason") or ""),
-    )
+    status = result["status"] if result["status"] in ("completed", "diverged", "failed") else "unfinished"
+    named = {key: result[key] for key in ("metric", "best_step", "steps", "seconds", "reason")}
+    return StudyRun(directory.name, _overrides(directory), status, metrics, **named)
 
 
 def _overrides(directory: Path) -> dict[str, str]:
     """The run's own overrides by key; a job that failed before it wrote them is known by its name."""
-    try:
-        content = yaml.load((directory / "overrides.yaml").read_bytes(), _LOADER)
-    except (OSError, yaml.YAMLError):
-        content = None
-    lines = content if isinstance(content, list) else [each for each in _split(directory.name) if "=" in each]
-    parts = (str(each).partition("=") for each in own_overrides(map(str, lines)))
+    content = read_overrides(directory)
+    lines = [each for each in _split(directory.name) if "=" in each] if content is None else content
+    parts = (each.partition("=") for each in own_overrides(lines))
     return {key: value for key, _, value in parts}
 
 
@@ -160,18 +148,17 @@ def _full(run: StudyRun, written: Mapping[str, str], folder: Path) -> dict[str, 
 
 def _config(directory: Path) -> Any:
     try:
-        return yaml.load((directory / "config.yaml").read_bytes(), _LOADER)
-    except (OSError, yaml.YAMLError):
+        return read_config(directory)
+    except UserError:
         return None
 
 
 def _configured(config: Any, key: str) -> str:
     """The plain value at a key of a config."""
-    for part in key.split("."):
-        config = config.get(part) if isinstance(config, Mapping) else None
-    if isinstance(config, bool | int | float):
-        return json.dumps(config)
-    return config if isinstance(config, str) else DEFAULT
+    value = get(config, key)
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    return value if isinstance(value, str) else DEFAULT
 
 
 def _rank(configuration: Configuration, metric: str) -> tuple[bool, bool, float, float]:

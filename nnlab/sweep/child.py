@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from nnlab import console
 from nnlab.errors import UserError
 from nnlab.sweep.processes import end_with_parent
 
@@ -26,6 +27,7 @@ def read_message() -> dict[str, Any]:
 
 def main() -> int:
     """Train the job; its directory is claimed already, by the file that this process inherited."""
+    console.show(always=True)
     message = read_message()
     end_with_parent()
     from nnlab.config import identity

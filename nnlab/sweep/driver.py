@@ -11,7 +11,6 @@ then wait for what other processes hold, and train what they leave behind
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
@@ -20,7 +19,8 @@ from typing import Any
 
 from nnlab.errors import UserError
 from nnlab.storage.claim import try_claim
-from nnlab.storage.files import make_folder, write_whole
+from nnlab.storage.files import make_folder
+from nnlab.storage.folder import remove_result, write_result
 from nnlab.sweep.grouping import out_of_memory
 from nnlab.sweep.job import PENDING, Job, Outcome, finished
 from nnlab.validation import check, check_choice
@@ -131,7 +131,7 @@ class Driver:
             if outcome is not None:
                 self._settle(job, outcome)
             else:
-                (job.directory / "result.json").unlink(missing_ok=True)  # of an attempt that failed
+                remove_result(job.directory)  # of an attempt that failed
                 rest.append(job)
         if len(rest) == 1:
             self._alone(rest[0])
@@ -207,7 +207,7 @@ def failure(job: Job, lines: Sequence[str]) -> Outcome:
         "diagnosis": [],
         "error": list(lines[-40:]),
     }
-    write_whole(job.directory / "result.json", json.dumps(result, indent=2) + "\n", sync=True)
+    write_result(job.directory, result)
     return Outcome(result)
 
 

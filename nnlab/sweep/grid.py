@@ -13,6 +13,7 @@ from pathlib import Path
 
 from nnlab.errors import UserError
 from nnlab.runs.result import Result
+from nnlab.storage.folder import read_result
 from nnlab.study.write import conclude
 from nnlab.sweep.cost import Measured, measure
 from nnlab.sweep.driver import Driver, counted
@@ -21,7 +22,6 @@ from nnlab.sweep.job import FINISHED, PENDING, Job, Outcome, condition
 from nnlab.sweep.jobs import Config, Overrides, check_tasks, make_jobs, message, policy_of, result_of, train_here
 from nnlab.sweep.processes import Processes, visible_gpus
 from nnlab.sweep.summary import Summary, axes
-from nnlab.training.run import read_result
 
 TIMED_GROUPS = 8  # groups whose steps are timed for the estimate
 MEASURED_GROUPS = 200  # groups of which one network is built before the first job starts

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from nnlab.errors import UserError
-from nnlab.storage.claim import CLAIM
-from nnlab.training.run import read_result
+from nnlab.storage.folder import foreign_file, is_run, read_result
 
 FINISHED = ("completed", "diverged")  # divergence is a result
 
@@ -78,7 +77,7 @@ def condition(job: Job) -> str:
     result = read_result(job.directory)
     if result is not None:
         return str(result["status"])
-    return "interrupted" if (job.directory / "config.yaml").exists() else "new"
+    return "interrupted" if is_run(job.directory) else "new"
 
 
 def check_directory(job: Job) -> None:
@@ -87,8 +86,6 @@ def check_directory(job: Job) -> None:
     Raises:
         UserError: it is no run directory.
     """
-    if not job.directory.is_dir() or (job.directory / "config.yaml").exists():
-        return
-    strange = [path.name for path in job.directory.iterdir() if path.name not in (CLAIM, "output.txt", "result.json")]
-    if strange and strange != ["checkpoints"]:
-        raise UserError(f"`{job.directory}` is in the way: it is no run directory (it holds `{strange[0]}`)")
+    strange = foreign_file(job.directory)
+    if strange is not None:
+        raise UserError(f"`{job.directory}` is in the way: it is no run directory (it holds `{strange}`)")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,15 +10,15 @@ from typing import Any
 
 from nnlab.config import difference, identity
 from nnlab.config.build import load_dataset
-from nnlab.config.naming import own_overrides, run_name
+from nnlab.config.overrides import own_overrides, run_name
 from nnlab.errors import UserError
 from nnlab.runs.launch import train_runs
 from nnlab.runs.result import Result
+from nnlab.storage.folder import is_run, read_config, read_environment, read_result
 from nnlab.sweep.driver import Driver, Policy
 from nnlab.sweep.job import PENDING, Job, Outcome, check_directory
 from nnlab.sweep.stacking import stacking_key
 from nnlab.sweep.summary import Summary
-from nnlab.training.run import read_config, read_result
 from nnlab.types import Dataset, Task
 
 Config = Mapping[str, Any]
@@ -51,11 +50,8 @@ def check_config(job: Job) -> None:
     Raises:
         UserError: the job's directory holds a run with another config; the difference is shown.
     """
-    if not (job.directory / "config.yaml").exists():
+    if not is_run(job.directory) or read_environment(job.directory).get("identity") == job.identity:
         return
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        if json.loads((job.directory / "environment.json").read_text()).get("identity") == job.identity:
-            return
     changed = difference(read_config(job.directory), job.config)
     if changed:
         raise UserError(

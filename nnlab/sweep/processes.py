@@ -19,12 +19,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 
 from nnlab.errors import UserError
+from nnlab.storage.folder import OUTPUT, read_result
 from nnlab.sweep.driver import Driver, JobFailed
 from nnlab.sweep.job import PENDING, Job, Outcome, finished
-from nnlab.training.run import read_result
 from nnlab.training.signals import EXIT_CODES
 
-OUTPUT = "output.txt"  # in the run directory: all that the job's process printed
 TAIL = 20  # lines of it that a failure keeps
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")

@@ -12,9 +12,9 @@ from typing import Any
 
 from nnlab.config.build import build_optimizer, stackable
 from nnlab.config.construct import construct
+from nnlab.storage.keys import meaning
 from nnlab.training import Callback
 
-STUDY = ("name", "output_dir", "resume", "sweep")  # where a study is, not what is computed
 CLIPPING = ("clip_norm", "clip_value")
 
 
@@ -32,7 +32,8 @@ def stacking_key(config: Mapping[str, Any]) -> tuple[str | None, str]:
     same = {
         key: value
         for key, value in config.items()
-        if key not in (*STUDY, "seed", "data_seed", "initialization", "optimizer", "regularizer", "data", "trainer")
+        if not meaning(key).study
+        and key not in ("seed", "data_seed", "initialization", "optimizer", "regularizer", "data", "trainer")
         and not (key == "scheduler" and own_schedule)
     }
     same["trainer"] = {key: value for key, value in config["trainer"].items() if key not in CLIPPING}

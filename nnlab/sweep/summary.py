@@ -16,14 +16,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from nnlab.config.naming import key_of, own_overrides
+from nnlab.config.overrides import key_of, own_overrides
 from nnlab.errors import UserError
 from nnlab.storage.claim import locked
 from nnlab.storage.files import make_folder, write_whole
+from nnlab.storage.folder import OVERRIDES, is_run, read_overrides, read_result
 from nnlab.sweep.job import FINISHED, PENDING, Job, Outcome
-from nnlab.training.run import read_result
 
 LOCK = ".summary.lock"
 SHARE = 0.05  # of the time that writing the table may take
@@ -73,9 +71,9 @@ class Summary:
 
     def _find_others(self) -> None:
         """Take up the runs that other commands have added to the study."""
-        for file in sorted(self.folder.glob("*/overrides.yaml")):
-            if file.parent.name not in self._overrides:
-                self._overrides[file.parent.name] = own_overrides(_listed(file))
+        for directory in sorted(file.parent for file in self.folder.glob(f"*/{OVERRIDES}")):
+            if directory.name not in self._overrides:
+                self._overrides[directory.name] = own_overrides(read_overrides(directory) or ())
 
     def _result(self, name: str) -> dict[str, Any]:
         """What a run came to, as far as it has; only what cannot change any more is kept."""
@@ -86,7 +84,7 @@ class Summary:
         except UserError:
             result = None
         if result is None:
-            started = (self.folder / name / "config.yaml").exists()
+            started = is_run(self.folder / name)
             return {**PENDING, "status": "interrupted"} if started and name not in self.jobs else PENDING
         if result.get("status") in FINISHED:
             self._final[name] = result
@@ -127,12 +125,3 @@ def _table(overrides: Mapping[str, Sequence[str]], results: Mapping[str, Mapping
         row = [name, result["status"], *(values.get(key, "") for key in keys), *(measured.get(m, "") for m in metrics)]
         writer.writerow([*row, *(result.get(column, "") for column in NUMBERS)])
     return file.getvalue()
-
-
-def _listed(file: Path) -> list[str]:
-    """The overrides that a run directory names; none where the file is damaged."""
-    try:
-        content = yaml.safe_load(file.read_text())
-    except (OSError, yaml.YAMLError):
-        return []
-    return [str(each) for each in content] if isinstance(content, list) else []

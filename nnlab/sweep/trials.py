@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nnlab.config.naming import own_overrides
+from nnlab.config.overrides import own_overrides
 from nnlab.errors import UserError
 from nnlab.sweep.search import Search, SearchSettings
 from nnlab.sweep.search_space import Choice, Dimension, SearchPlan

@@ -1,139 +1,19 @@
-"""Checkpoints: everything a run needs to continue to the same bits, in a file that is whole or not there.
+"""The state of a run as its checkpoint holds it: put together, and taken up again.
 
-Format: one line `nnlab checkpoint <version> <sha256 of the rest>`, then a `torch.save` archive of plain values and
-tensors, read with `weights_only=True`, so that no code runs from a checkpoint file.
+`nnlab.storage.checkpoint` has the file's format; what a part of training needs to continue is its own business.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
-import pickle
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
-
-from nnlab.errors import UserError
-from nnlab.storage.files import explained, replacing, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nnlab.training.run import Run
+    from nnlab.storage.run import Run
     from nnlab.training.trainer import Trainer
-
-VERSION = 1
-LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
-
-
-class DamagedError(UserError):
-    """A checkpoint that cannot be read, because something else than nnlab changed it."""
-
-
-def encode(state: dict[str, Any]) -> bytes:
-    """The content of a checkpoint file."""
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    payload = buffer.getvalue()
-    return f"nnlab checkpoint {VERSION} {hashlib.sha256(payload).hexdigest()}\n".encode() + payload
-
-
-def load(path: Path) -> dict[str, Any]:
-    """Read a checkpoint.
-
-    Raises:
-        DamagedError: it is damaged, or no checkpoint.
-        UserError: it is of a version that this nnlab does not read, or may not be read.
-    """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        kind = UserError if isinstance(error, PermissionError) else DamagedError
-        raise kind(f"cannot read `{path}`: {error.strerror}") from error
-    header, _, payload = data.partition(b"\n")
-    words = header.split()
-    if words[:2] != [b"nnlab", b"checkpoint"] or len(words) != 4 or not words[2].isdigit():
-        raise DamagedError(f"`{path}` is not a checkpoint of nnlab, or its beginning is damaged")
-    if hashlib.sha256(payload).hexdigest().encode() != words[3]:
-        raise DamagedError(f"`{path}` is damaged: its checksum does not match")
-    if int(words[2]) > VERSION:
-        raise UserError(
-            f"`{path}` has checkpoint format {int(words[2])}; this nnlab reads formats up to {VERSION}: "
-            "a newer nnlab can read it"
-        )
-    try:
-        state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise DamagedError(f"`{path}` holds something else than numbers and text, and is not opened") from error
-    return state
-
-
-def rotate_and_save(folder: Path, state: dict[str, Any]) -> None:
-    """Save as the last checkpoint; the last becomes the previous one when the new one is on the disk.
-
-    Raises:
-        WriteError: the disk did not take it; the older checkpoints are intact.
-    """
-    last = folder / LAST
-    with replacing(last, encode(state), sync=True):
-        if last.exists():
-            last.replace(folder / PREVIOUS)
-
-
-def save_best(folder: Path, state: dict[str, Any], sync: bool = False) -> None:
-    """Save only the best weights of a run's state."""
-    members = [{"best": member["best"]} for member in state["members"]]
-    slim = {name: state[name] for name in ("identity", "config", "step")} | {"members": members}
-    write_whole(folder / BEST, encode(slim), sync)
-
-
-def load_newest(folder: Path, mend: bool = False) -> dict[str, Any] | None:
-    """The last checkpoint, or with a warning the previous one where that is damaged; None where there is none.
-
-    `mend` puts a damaged last one aside, so that it cannot take the previous one's place.
-    """
-    for name in (LAST, PREVIOUS):
-        path = folder / name
-        try:
-            if path.exists():
-                return load(path)
-        except DamagedError as error:
-            other = f"; `{PREVIOUS}` is used instead" if name == LAST and (folder / PREVIOUS).exists() else ""
-            print(f"warning: {error}{other}", file=sys.stderr, flush=True)
-            if mend:
-                with explained(path):
-                    path.replace(path.with_suffix(".damaged"))
-    return None
-
-
-def load_step(folder: Path, step: int) -> dict[str, Any] | None:
-    """The previous checkpoint if it is that of `step`."""
-    path = folder / PREVIOUS
-    try:
-        state = load(path) if path.exists() else None
-    except DamagedError:
-        return None
-    return state if state is not None and state["step"] == step else None
-
-
-def load_best(folder: Path) -> dict[str, Any]:
-    """The checkpoint with a run's best weights.
-
-    Raises:
-        UserError: there is none, or none that is whole.
-    """
-    try:
-        if (folder / BEST).exists():
-            return load(folder / BEST)
-    except DamagedError as error:
-        print(f"warning: {error}", file=sys.stderr, flush=True)
-    state = load_newest(folder)
-    if state is None:
-        raise UserError(f"`{folder}` has no checkpoint that can be read")
-    return state
 
 
 def _own(value: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from nnlab.loss.base import Loss
 from nnlab.members import Hyper
 from nnlab.metric_names import THOROUGH
 from nnlab.optimizer.base import SecondOrder
+from nnlab.storage.run import Run
 from nnlab.training.batches import spread, stacked_scale
 from nnlab.training.best import Best, check_metric
 from nnlab.training.callback import Callback
@@ -34,7 +35,6 @@ from nnlab.training.nonfinite import (
 )
 from nnlab.training.population import Population
 from nnlab.training.recorded import make_steps
-from nnlab.training.run import Run
 from nnlab.training.second_order import BatchClosure
 from nnlab.training.settings import TrainerSettings
 

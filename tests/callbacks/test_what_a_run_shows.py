@@ -16,10 +16,11 @@ from tensorboard.util import tensor_util
 from nnlab.callbacks.histograms import table
 from nnlab.callbacks.precision_recall import precision_recall
 from nnlab.callbacks.projector import classes, tensor_file
-from nnlab.callbacks.tensorboard import FIRST_KEYS, EventFile, event_files, given_keys, hyper_parameters
+from nnlab.callbacks.tensorboard import FIRST_KEYS, EventFile, given_keys, hyper_parameters
 from nnlab.cli import compose
 from nnlab.config.build import build_trainer
 from nnlab.runs.launch import train
+from nnlab.storage.folder import event_files
 from nnlab.training import Callback, Run, Trainer
 
 SMALL = ("data.limit=80", "architecture.widths=[8,8]", "trainer.epochs=4", "trainer.device=cpu")

@@ -11,9 +11,9 @@ import torch
 from nnlab.cli import compose, main
 from nnlab.commands.plot import NAMES, several, single
 from nnlab.errors import UserError
-from nnlab.report.read_run import read_run
 from nnlab.runs.launch import train
 from nnlab.runs.surface import loss_surface, trajectory
+from nnlab.storage.saved_run import read_run
 
 SMALL = ("data.limit=80", "architecture.widths=[8,8]", "trainer.epochs=3", "trainer.device=cpu")
 

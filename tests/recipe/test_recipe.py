@@ -20,7 +20,7 @@ from nnlab.errors import UserError
 from nnlab.recipe import Recipe
 from nnlab.recipe.best import write_experiment
 from nnlab.runs.launch import train
-from nnlab.training.run import read_config, read_result
+from nnlab.storage.folder import read_config, read_result
 
 QUICK = [
     "data=blobs",

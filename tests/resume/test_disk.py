@@ -22,8 +22,8 @@ from nnlab.cli import main
 from nnlab.errors import UserError
 from nnlab.runs import launch
 from nnlab.runs.evaluation import evaluate
+from nnlab.storage import checkpoint
 from nnlab.storage.files import GrowingFile, WriteError, write_whole
-from nnlab.training import checkpoint
 
 
 @pytest.fixture(scope="module", name="subject")
@@ -144,18 +144,31 @@ def test_a_growing_file_is_cut_back_to_what_was_whole(tmp_path: Path) -> None:
     assert (tmp_path / "history.csv").read_bytes() == b"step\n1\n"
 
 
+def state(step: int) -> dict[str, Any]:
+    """A state with the keys of every checkpoint."""
+    rest = {"identity": "", "config": {}, "seconds": 0.0, "files": {}}
+    return {"step": step, "members": [{"best": torch.zeros(9)}], **rest}
+
+
+def test_the_best_weights_in_the_place_of_a_whole_state_are_refused(tmp_path: Path) -> None:
+    checkpoint.save_best(tmp_path, state(1))
+    (tmp_path / "best.ckpt").rename(tmp_path / "last.ckpt")
+    with pytest.raises(UserError, match="is another kind of checkpoint, without `seconds`"):
+        checkpoint.load(tmp_path / "last.ckpt")
+
+
 def test_checkpoints_keep_the_older_one_until_the_newer_is_on_the_disk(tmp_path: Path) -> None:
     for step in range(3):
-        checkpoint.rotate_and_save(tmp_path, {"step": step, "weights": torch.zeros(9)})
+        checkpoint.rotate_and_save(tmp_path, state(step))
     with Disk(tmp_path).installed() as counting:
-        checkpoint.rotate_and_save(tmp_path, {"step": 3, "weights": torch.zeros(9)})
+        checkpoint.rotate_and_save(tmp_path, state(3))
     for failing in range(1, counting.count + 1):
         with Disk(tmp_path, failing=failing).installed(), pytest.raises(WriteError):
-            checkpoint.rotate_and_save(tmp_path, {"step": 4, "weights": torch.zeros(9)})
+            checkpoint.rotate_and_save(tmp_path, state(4))
         found = checkpoint.load_newest(tmp_path)
         assert found is not None
         assert found["step"] >= 3
-        checkpoint.rotate_and_save(tmp_path, {"step": 3, "weights": torch.zeros(9)})
+        checkpoint.rotate_and_save(tmp_path, state(3))
 
 
 @pytest.fixture(name="tmpfs")

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nnlab.callbacks.tensorboard import event_files
-from nnlab.training import checkpoint
+from nnlab.storage import checkpoint
+from nnlab.storage.folder import event_files
 
 BASE = (
     "data.limit=120",

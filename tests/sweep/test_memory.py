@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from nnlab.cli import main
+from nnlab.storage.folder import read_result
 from nnlab.training.chain import Chain
-from nnlab.training.run import read_result
 
 GRID = ["data.limit=200", "architecture.widths=[6]", "trainer.epochs=2", "callbacks=[checkpoint]", "seed=range(6)",
         "optimizer.learning_rate=0.01", "trainer.precision=float64"]  # fmt: skip

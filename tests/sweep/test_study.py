@@ -20,7 +20,7 @@ from nnlab.commands import study as command
 from nnlab.errors import UserError
 from nnlab.study.axes import Axis, study_axes, study_pairs, tied
 from nnlab.study.compare import compare, holm, student_tail
-from nnlab.study.curves import over_seeds, read_curves, write_curves
+from nnlab.study.curves import curves_of, over_seeds, write_curves
 from nnlab.study.model import HIGHER_IS_BETTER, Study, canonical
 from nnlab.study.propose import next_values, propose
 from nnlab.study.read import read_study
@@ -273,7 +273,7 @@ def test_curves_over_seeds_have_the_mean_and_its_spread(tmp_path: Path) -> None:
         shift = float(run.overrides["seed"])
         text = HISTORY.format(a=3 + shift, b=1 + shift, c=0.5 + shift)
         (study.folder / run.name / "history.csv").write_text(text)
-    rows = over_seeds([read_curves(study.folder / run.name / "history.csv") for run in study.best.completed])
+    rows = over_seeds([curves_of(study.folder / run.name) for run in study.best.completed])
     assert list(rows) == [2]
     assert rows[2]["loss/train"] == pytest.approx(2.5)
     assert rows[2]["loss/validation"] == pytest.approx(1.0)

@@ -9,8 +9,10 @@ import pytest
 
 from nnlab.cli import compose
 from nnlab.config.build import build_trainer
+from nnlab.config.comparison import labels
 from nnlab.errors import UserError
-from nnlab.report.read_run import find_runs, labels, read_run
+from nnlab.storage.folder import find_runs, read_result
+from nnlab.storage.saved_run import read_run
 from nnlab.training import Run, Trainer
 
 SMALL = ("data.limit=80", "architecture.widths=[8]", "trainer.epochs=3", "callbacks=[statistics]")
@@ -31,15 +33,17 @@ def test_a_run_holds_what_the_trainer_recorded(tmp_path: Path) -> None:
     history = trainer.history
     np.testing.assert_array_equal(run.steps, np.arange(1, trainer.step + 1))
     np.testing.assert_array_equal(run.losses, history.losses[:, 0])
-    np.testing.assert_array_equal(run.member_losses, history.losses)
-    np.testing.assert_array_equal(run.rates, history.rates[:, 0])
+    np.testing.assert_array_equal(run.curves.member_losses, history.losses)
+    np.testing.assert_array_equal(run.curves.rates, history.rates[:, 0])
     assert run.steps_per_epoch == trainer.steps_per_epoch
     for name in ("loss", "accuracy"):
         steps, values = history.series(f"{name}/validation", 0)
         assert run.metrics[name].steps.tolist() == steps
         assert run.metrics[name].values.tolist() == values
     tag = "gradient_norm/linear1.weight"
-    assert (run.statistics[tag].steps.tolist(), run.statistics[tag].values.tolist()) == history.series(tag, 0)
+    assert (run.curves.statistics[tag].steps.tolist(), run.curves.statistics[tag].values.tolist()) == history.series(
+        tag, 0
+    )
     assert list(run.layers("activation_std")) == ["activation1"]
     assert run.metrics["loss"].last == history.latest("loss/validation", 0)
     assert (run.result, run.overrides, run.name) == (None, ["seed=0"], tmp_path.name)
@@ -48,9 +52,12 @@ def test_a_run_holds_what_the_trainer_recorded(tmp_path: Path) -> None:
 def test_an_ensembles_members_are_kept_apart(tmp_path: Path) -> None:
     trainer = trained(tmp_path, "regularizer=[ensemble]", "regularizer.ensemble.members=2")
     run = read_run(tmp_path)
-    np.testing.assert_array_equal(run.member_losses, trainer.history.losses)
+    np.testing.assert_array_equal(run.curves.member_losses, trainer.history.losses)
     np.testing.assert_allclose(run.losses, trainer.history.losses.mean(1))
-    assert run.statistics["gradient_norm/all/1"].values.tolist() == trainer.history.series("gradient_norm/all", 1)[1]
+    assert (
+        run.curves.statistics["gradient_norm/all/1"].values.tolist()
+        == trainer.history.series("gradient_norm/all", 1)[1]
+    )
 
 
 def test_a_line_that_is_still_being_written_is_left_out(tmp_path: Path) -> None:
@@ -72,17 +79,39 @@ def test_a_run_that_has_not_begun_is_empty(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("history.csv", "step,epoch\n1,2\n", "history.csv does not begin with the columns"),
-        ("history.csv", "step,epoch,learning_rate,loss/train\n1,2,x,4\n", "is damaged"),
-        ("statistics.csv", "step,tag,value\n1,a\n", "is damaged"),
-        ("config.yaml", "[", "is damaged"),
+        ("history.csv", "step,epoch\n1,2\n", "does not begin with the columns"),
+        ("history.csv", "step,epoch,learning_rate,loss/train\n1,2,x,4\n2,2,3,4\n", "1 of its 2 lines are left out"),
+        ("history.csv", "step,epoch,learning_rate,loss/train\n1,0.5\n2,2,3,4\n", "1 of its 2 lines are left out"),
+        ("statistics.csv", "step,tag,value\n1,a\n", "1 of its 1 lines are left out"),
     ],
 )
-def test_a_damaged_file_is_named(tmp_path: Path, name: str, content: str, sentence: str) -> None:
+def test_damaged_lines_are_left_out_with_a_warning(
+    tmp_path: Path, name: str, content: str, sentence: str, caplog: pytest.LogCaptureFixture
+) -> None:
     Run(tmp_path, [0], compose(*SMALL)).create({})
     (tmp_path / name).write_text(content)
-    with pytest.raises(UserError, match=sentence):
+    run = read_run(tmp_path)
+    assert run.steps.tolist() == ([2] if "2,2,3,4" in content else [])
+    [record] = caplog.records
+    assert sentence in record.getMessage()
+
+
+def test_a_damaged_config_is_refused_by_name(tmp_path: Path) -> None:
+    Run(tmp_path, [0], compose(*SMALL)).create({})
+    (tmp_path / "config.yaml").write_text("[")
+    with pytest.raises(UserError, match=r"config\.yaml` is damaged"):
         read_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[]", "{", '{"status": 3}', '{"metrics": {}}', '{"status": "completed", "metrics": {"test": {"loss": "x"}}}',
+     '{"status": "completed", "steps": "many"}', '{"status": "completed", "diagnosis": [1]}'],
+)  # fmt: skip
+def test_a_result_of_the_wrong_shape_is_refused_by_name(tmp_path: Path, content: str) -> None:
+    (tmp_path / "result.json").write_text(content)
+    with pytest.raises(UserError, match=r"result\.json` is damaged"):
+        read_result(tmp_path)
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:

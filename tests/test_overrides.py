@@ -1,12 +1,14 @@
-"""Names of runs and the expansion of a grid into jobs."""
+"""Overrides: the names of runs, the expansion of a grid into jobs, and a command with a suggested change."""
 
 from __future__ import annotations
 
 import pytest
 
+from nnlab.cli import compose
 from nnlab.cli.expansion import expand
-from nnlab.config.naming import LONGEST, UNSAFE, run_name
+from nnlab.config.overrides import LONGEST, UNSAFE, amended, run_name
 from nnlab.errors import UserError
+from nnlab.runs.advice import command
 
 NAMES = [
     (["seed=1", "optimizer=sgd"], "optimizer=sgd,seed=1"),
@@ -79,3 +81,36 @@ def test_what_cannot_be_expanded_is_said_in_one_sentence(
         expand(overrides, zipped)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_change_takes_the_place_of_the_same_key() -> None:
+    assert amended(["optimizer.learning_rate=10", "seed=1"], ["optimizer.learning_rate=0.1"]) == [
+        "seed=1",
+        "optimizer.learning_rate=0.1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "changes"),
+    [
+        (["initialization=gaussian", "initialization.std=0.001"], ["initialization=he"]),
+        (["scheduler=step", "scheduler.milestones=[10]"], ["scheduler=cosine"]),
+        (["regularizer=[dropout]", "regularizer.dropout.p=0.9"], ["regularizer=[weight_decay]"]),
+        (["data/preprocessing=pca", "data.preprocessing.components=3"], ["data/preprocessing=standardize"]),
+    ],
+)
+def test_what_was_set_for_an_option_goes_with_it(before: list[str], changes: list[str]) -> None:
+    assert amended(before, changes) == changes
+    compose(*amended(before, changes))
+
+
+def test_what_was_set_for_an_option_that_stays_in_a_list_stays_too() -> None:
+    before = ["regularizer=[dropout]", "regularizer.dropout.p=0.4", "data.limit=100"]
+    after = amended(before, ["regularizer=[weight_decay,dropout]"])
+    assert after == ["regularizer.dropout.p=0.4", "data.limit=100", "regularizer=[weight_decay,dropout]"]
+    assert compose(*after)["regularizer"]["dropout"]["p"] == 0.4
+
+
+def test_the_command_can_be_pasted_into_a_shell() -> None:
+    line = command(["data.limit=100"], "'regularizer=[weight_decay,dropout]'")
+    assert line == "nnlab train data.limit=100 'regularizer=[weight_decay,dropout]'"

@@ -1,25 +1,26 @@
-"""The folder of a run: what it is made of, what grows in it, and how it ended.
-
-config.yaml       the resolved config          history.csv      one row a step
-overrides.yaml    what the command line gave   statistics.csv   step, tag, value
-environment.json  versions, device, seed       checkpoints/     last, previous, best
-result.json       how it ended                 log.txt          what was said
-"""
+"""A run while it is trained: its folder, the members that fill it, and the files that grow in it."""
 
 from __future__ import annotations
 
 import contextlib
-import json
-import sys
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
+from nnlab.storage.files import GrowingFile, explained, make_folder, remove_parts
+from nnlab.storage.folder import (
+    CHECKPOINTS,
+    LOG,
+    remove_events,
+    write_config,
+    write_environment,
+    write_overrides,
+    write_result,
+)
 
-from nnlab.errors import UserError
-from nnlab.storage.files import GrowingFile, explained, make_folder, remove_parts, write_whole
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -30,6 +31,7 @@ class Run:
         directory: the folder.
         members: positions of its members in the trainer.
         config: the resolved config as a plain dict.
+        overrides: what the command line gave.
         identity: hash of what determines the result.
         offsets: lengths to which growing files are cut back when the run continues.
         disposable: files that are of no use once the result is written.
@@ -48,18 +50,20 @@ class Run:
     disposable: list[Path] = field(default_factory=list)
     trained: dict[str, int] | None = None
 
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of its checkpoints."""
+        return self.directory / CHECKPOINTS
+
     def create(self, environment: Mapping[str, Any]) -> None:
         """Make the folder, without what an earlier attempt left and `offsets` does not name; write what is known."""
-        make_folder(self.directory / "checkpoints")
-        for folder in (self.directory, self.directory / "checkpoints"):
+        make_folder(self.checkpoints)
+        for folder in (self.directory, self.checkpoints):
             remove_parts(folder)
-        for path in self.directory.glob("events.out.tfevents.*"):
-            if path.name not in self.offsets:
-                with explained(path):
-                    path.unlink()
-        write_whole(self.directory / "config.yaml", yaml.safe_dump(dict(self.config), sort_keys=False))
-        write_whole(self.directory / "overrides.yaml", yaml.safe_dump(list(self.overrides)))
-        write_whole(self.directory / "environment.json", json.dumps(environment, indent=2) + "\n")
+        remove_events(self.directory, but=list(self.offsets))
+        write_config(self.directory, self.config)
+        write_overrides(self.directory, self.overrides)
+        write_environment(self.directory, environment)
 
     def open(self, name: str) -> GrowingFile:
         """A growing file of this run, cut back to where the last checkpoint saw it.
@@ -69,11 +73,9 @@ class Run:
         if name not in self.files:
             file = self.files[name] = GrowingFile(self.directory / name, self.offsets.get(name))
             if file.missing:
-                print(
-                    f"warning: `{file.path}` is damaged: its last {file.missing} bytes are missing, and with them "
-                    "a part of the curves; the weights are not affected",
-                    file=sys.stderr,
-                    flush=True,
+                log.warning(
+                    f"`{file.path}` is damaged: its last {file.missing} bytes are missing, and with them "
+                    "a part of the curves; the weights are not affected"
                 )
                 if name.endswith((".csv", ".txt")):
                     file.cut(file.read().rfind(b"\n") + 1)
@@ -108,46 +110,14 @@ class Run:
 
     def say(self, line: str) -> None:
         """Append a line to the run's log."""
-        file = self.open("log.txt")
+        file = self.open(LOG)
         file.write(f"{line}\n".encode())
         file.flush()
 
     def finish(self, result: dict[str, Any]) -> None:
-        """Write `result.json`; then remove what is disposable."""
+        """Write the result; then remove what is disposable."""
         self.result = result
-        write_whole(self.directory / "result.json", json.dumps(result, indent=2) + "\n", sync=True)
+        write_result(self.directory, result)
         for path in self.disposable:
             with explained(path):
                 path.unlink(missing_ok=True)
-
-
-def read_result(directory: Path) -> dict[str, Any] | None:
-    """The result of a run, or None where it has not ended."""
-    result: dict[str, Any] | None = _read(directory / "result.json", json.loads)
-    return result
-
-
-def read_config(directory: Path) -> dict[str, Any]:
-    """The resolved config of a run.
-
-    Raises:
-        UserError: `directory` is no run directory.
-    """
-    config: dict[str, Any] | None = _read(directory / "config.yaml", yaml.safe_load)
-    if config is None:
-        raise UserError(f"`{directory}` is no run directory: it has no config.yaml")
-    return config
-
-
-def _read(path: Path, parse: Any) -> Any:
-    try:
-        content = parse(path.read_text())
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise UserError(f"cannot read `{path}`: {error.strerror}") from error
-    except (ValueError, yaml.YAMLError) as error:
-        raise UserError(f"`{path}` is damaged: {str(error).splitlines()[0]}") from error
-    if not isinstance(content, dict):
-        raise UserError(f"`{path}` is damaged: it holds no keys and values")
-    return content

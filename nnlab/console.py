@@ -1,0 +1,48 @@
+"""Messages of nnlab where people read them: `logging` carries them, and a handler prints them as sentences.
+
+Modules say what a user should read with `logging.getLogger(__name__)`: news with `info`, which go to the standard
+output as they are, and doubts with `warning`, which go to the standard error with the word in front. The command line
+installs the handler; so do the functions of the package where nobody has set up logging. A program of one's own
+silences them by `logging.getLogger("nnlab").setLevel("ERROR")`, and catches them by a handler there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Iterator
+
+LOGGER = logging.getLogger("nnlab")
+
+
+class Console(logging.Handler):
+    """Prints records to the streams that are the standard ones at that moment."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record."""
+        if record.levelno >= logging.WARNING:
+            print(f"{record.levelname.lower()}: {record.getMessage()}", file=sys.stderr, flush=True)
+        else:
+            print(record.getMessage(), flush=True)
+
+
+def show(*, always: bool = False) -> None:
+    """Print messages from now on; unless `always`, only where no handler takes them yet."""
+    if LOGGER.level == logging.NOTSET:
+        LOGGER.setLevel(logging.INFO)
+    if any(isinstance(handler, Console) for handler in LOGGER.handlers):
+        return
+    if always or not (LOGGER.handlers or logging.getLogger().handlers):
+        LOGGER.addHandler(Console())
+
+
+@contextlib.contextmanager
+def silenced() -> Iterator[None]:
+    """Inside the block, news are neither printed nor passed on; warnings are."""
+    before = LOGGER.level
+    LOGGER.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        LOGGER.setLevel(before)

@@ -1,0 +1,253 @@
+"""The folder of a run: its files, and the one reader and the one writer of each.
+
+config.yaml       the resolved config          history.csv      one row a step (`nnlab.storage.history`)
+overrides.yaml    what the command line gave   statistics.csv   step, tag, value
+environment.json  versions, device, seed       checkpoints/     last, previous, best (`nnlab.storage.checkpoint`)
+result.json       how it ended                 log.txt          what was said (`nnlab.storage.run`)
+
+A recipe's folder has the first four as well. Nothing here loads torch, so that a thousand runs are read in a second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nnlab.errors import UserError, did_you_mean
+from nnlab.storage.claim import CLAIM
+from nnlab.storage.files import explained, write_whole
+
+CONFIG, OVERRIDES, ENVIRONMENT, RESULT = "config.yaml", "overrides.yaml", "environment.json", "result.json"
+HISTORY, STATISTICS = "history.csv", "statistics.csv"
+LOG = "log.txt"
+OUTPUT = "output.txt"  # everything that a job in a process of its own has printed
+CHECKPOINTS = "checkpoints"
+EVENTS = "events.out.tfevents."  # how the names of TensorBoard's files begin
+
+STATUSES = ("completed", "diverged", "failed", "interrupted")
+# The keys of a result with the values of a run that has done nothing; their types are those of every result.
+NO_RESULT: Mapping[str, Any] = {
+    **{"metrics": {}, "metric": "", "best_step": 0, "steps": 0, "seconds": 0.0},
+    **{"reason": "", "identity": "", "diagnosis": []},
+}
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Plain values; `1e-3` is a number, as in YAML 1.2 and on the command line."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?|\d*\.\d+)[eE][-+]?\d+$"), "-+.0123456789"
+)
+
+
+# ---- what is there
+
+
+def is_run(directory: Path) -> bool:
+    """Whether a folder is that of a run that has begun."""
+    return (directory / CONFIG).is_file()
+
+
+def is_unused(directory: Path) -> bool:
+    """Whether a process was killed that had just made this run directory, so that there is nothing in it yet."""
+    if is_run(directory) or not (directory / CLAIM).exists():
+        return False
+    return all(path.name.startswith(".") or path.name == CHECKPOINTS for path in directory.iterdir())
+
+
+def foreign_file(directory: Path) -> str | None:
+    """The name of something in a folder that is no run's; None where a run may take the folder."""
+    if not directory.is_dir() or is_run(directory):
+        return None
+    own = (CLAIM, OUTPUT, RESULT)
+    strange = [path.name for path in directory.iterdir() if path.name not in own]
+    return None if not strange or strange == [CHECKPOINTS] else strange[0]
+
+
+def remove_unused(directory: Path) -> None:
+    """Remove a run directory that holds only its claim, and the study's folder where nothing else is there."""
+    with contextlib.suppress(OSError):
+        if [path.name for path in directory.iterdir()] == [CLAIM]:
+            (directory / CLAIM).unlink()
+            directory.rmdir()
+            directory.parent.rmdir()
+
+
+def find_runs(paths: Sequence[str | Path]) -> list[Path]:
+    """The run directories among and below `paths`, each once; a study's folder stands for its runs.
+
+    Raises:
+        UserError: at one of the paths there is none.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        folder = Path(path).expanduser()
+        if is_run(folder):
+            inside = [folder]
+        else:
+            inside = sorted(file.parent for file in folder.rglob(CONFIG) if (file.parent / HISTORY).exists())
+        if not inside:
+            raise UserError(f"there is no run at `{path}`: a run's folder holds a {CONFIG} and a {HISTORY}")
+        found.update(dict.fromkeys(inside))
+    return list(found)
+
+
+def run_at(run: str | Path) -> Path:
+    """The folder of a run that a user has named.
+
+    Raises:
+        UserError: there is none; a run of nearly that name is suggested.
+    """
+    directory = Path(run).expanduser()
+    if not is_run(directory):
+        others = [path.parent.name for path in directory.parent.glob(f"*/{CONFIG}")]
+        clause = did_you_mean(directory.name, others) if others else f"a run's folder holds a {CONFIG}"
+        raise UserError(f"`{run}` is not the folder of a run; {clause}")
+    return directory
+
+
+def event_files(directory: Path) -> list[Path]:
+    """TensorBoard's files in a folder, sorted."""
+    return sorted(directory.glob(f"{EVENTS}*"))
+
+
+def remove_events(directory: Path, but: Sequence[str] = ()) -> None:
+    """Remove TensorBoard's files, except those with the names `but`.
+
+    Raises:
+        WriteError: that is not possible there.
+    """
+    for path in event_files(directory):
+        if path.name not in but:
+            with explained(path):
+                path.unlink()
+
+
+# ---- writing
+
+
+def write_config(directory: Path, config: Mapping[str, Any]) -> None:
+    """Write the resolved config."""
+    write_whole(directory / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))
+
+
+def write_overrides(directory: Path, overrides: Sequence[str]) -> None:
+    """Write what the command line gave."""
+    write_whole(directory / OVERRIDES, yaml.safe_dump(list(overrides)))
+
+
+def write_environment(directory: Path, environment: Mapping[str, Any]) -> None:
+    """Write what a number depends on besides the config; its `identity` is the config's."""
+    write_whole(directory / ENVIRONMENT, json.dumps(environment, indent=2) + "\n")
+
+
+def write_result(directory: Path, result: Mapping[str, Any]) -> None:
+    """Write how a run ended, so that it survives a power cut."""
+    write_whole(directory / RESULT, json.dumps(result, indent=2) + "\n", sync=True)
+
+
+def remove_result(directory: Path) -> None:
+    """Remove the result of an attempt that is to be repeated."""
+    with explained(directory / RESULT):
+        (directory / RESULT).unlink(missing_ok=True)
+
+
+# ---- reading
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """The resolved config of a run.
+
+    Raises:
+        UserError: `directory` is no run directory, or the file is damaged.
+    """
+    config = _read(directory / CONFIG, _yaml)
+    if config is None:
+        raise UserError(f"`{directory}` is no run directory: it has no {CONFIG}")
+    return _mapping(directory / CONFIG, config)
+
+
+def read_overrides(directory: Path) -> list[str] | None:
+    """The overrides that a run was started with; None where they cannot be read."""
+    try:
+        found = _read(directory / OVERRIDES, _yaml)
+    except UserError:
+        return None
+    return [line for line in found if isinstance(line, str)] if isinstance(found, list) else None
+
+
+def read_environment(directory: Path) -> dict[str, Any]:
+    """What the numbers of a run depend on besides its config; nothing where that cannot be read."""
+    try:
+        found = _read(directory / ENVIRONMENT, json.loads)
+    except UserError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def read_result(directory: Path) -> dict[str, Any] | None:
+    """How a run ended, with every key of `NO_RESULT` and `status`; None where it has not ended.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    path = directory / RESULT
+    content = _read(path, json.loads)
+    if content is None:
+        return None
+    result = {**NO_RESULT, **_mapping(path, content)}
+    for key, usual in {"status": "", **NO_RESULT}.items():
+        if not _fits(result.get(key), usual):
+            raise UserError(f"`{path}` is damaged: `{key}` is {_shortened(result.get(key))}")
+    for split, values in result["metrics"].items():
+        if not isinstance(values, dict) or not all(_fits(value, 0.0) for value in values.values()):
+            raise UserError(f"`{path}` is damaged: the metrics of `{split}` are no numbers")
+    if not all(isinstance(finding, dict) for finding in result["diagnosis"]):
+        raise UserError(f"`{path}` is damaged: `diagnosis` is no list of findings")
+    return result
+
+
+def _fits(value: Any, usual: Any) -> bool:
+    """Whether a value of a file is of the kind of another."""
+    if isinstance(usual, float):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(usual, int):
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, type(usual))
+
+
+def _shortened(value: Any) -> str:
+    text = "missing" if value is None else repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def _yaml(text: str) -> Any:
+    return yaml.load(text, _Loader)
+
+
+def _read(path: Path, parse: Callable[[str], Any]) -> Any:
+    """The content of a file, or None where there is none."""
+    try:
+        return parse(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise UserError(f"cannot read `{path}`: {error.strerror}") from error
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise UserError(f"`{path}` is damaged{line}: {error.problem}") from error
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        raise UserError(f"`{path}` is damaged: {str(error).splitlines()[0]}") from error
+
+
+def _mapping(path: Path, content: Any) -> dict[str, Any]:
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise UserError(f"`{path}` is damaged: it holds no keys and values")
+    return content

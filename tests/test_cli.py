@@ -257,7 +257,7 @@ def test_a_mistake_in_a_runs_own_config_names_the_file(finished: Path, capsys: p
     assert f"`seed` must be a whole number, got 'x' (in {file.relative_to(Path.cwd())})" in capsys.readouterr().err
     file.write_text("seed: [")
     assert main(["train", f"resume={finished}"]) == 2
-    assert "config.yaml` is damaged, line 1: " in capsys.readouterr().err
+    assert "config.yaml` is damaged, line " in capsys.readouterr().err
 
 
 def test_cfg_job_prints_the_config_that_would_run(jobs: list[Any], capsys: pytest.CaptureFixture[str]) -> None:

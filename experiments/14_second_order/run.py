@@ -36,7 +36,7 @@ def counted(population: Grid) -> np.ndarray:
 
     def observed(*batch: Any) -> Any:
         losses = backward(*batch)
-        seen.append((losses + population.trainer.population.penalty()).detach().clone().numpy())
+        seen.append((losses + population.trainer.engine.rules.penalty(stack)).detach().clone().numpy())
         return losses
 
     stack.backward = observed

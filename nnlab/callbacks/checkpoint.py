@@ -30,18 +30,20 @@ class Checkpoint(Callback):
         self._saved_step = trainer.step
         self._best: dict[int, list[int]] = {}
 
+    def wants(self, step: int) -> bool:
+        return time.monotonic() >= self._due and step != self._saved_step
+
     def step_start(self, trainer: Trainer) -> None:
         # All that belongs to the step before, validation and the end of an epoch included, has happened here.
-        if time.monotonic() >= self._due and trainer.step != self._saved_step:
-            self.save(trainer)
+        self._save(trainer)
 
     def fit_end(self, trainer: Trainer) -> None:
-        self.save(trainer)
+        self._save(trainer)
         if trainer.stop_requested != "interrupted" and not self.keep:
             for run in trainer.runs:
                 run.disposable += [run.checkpoints / name for name in (LAST, PREVIOUS)]
 
-    def save(self, trainer: Trainer) -> None:
+    def _save(self, trainer: Trainer) -> None:
         """Save every run now."""
         started = time.monotonic()
         for run in trainer.runs:

@@ -35,17 +35,17 @@ class Histograms(Callback):
     def fit_start(self, trainer: Trainer) -> None:
         self.budget.start()
         self._layers = list(activation_layers(trainer.stack.network))
+        self._last, self._every = trainer.total_steps - 1, trainer.steps_per_epoch
+
+    def wants(self, step: int) -> bool:
+        return step in (0, self._last) or (step + 1) % self._every == 0
 
     def after_backward(self, trainer: Trainer) -> None:
-        done = trainer.step + 1
-        ends = done >= trainer.total_steps
-        if not (trainer.step == 0 or ends or done % trainer.steps_per_epoch == 0):
-            return
-        if trainer.step == 0 or ends or self.budget.allows():
+        if trainer.step in (0, self._last) or self.budget.allows():
             with self.budget.spending():
-                self.write(trainer)
+                self._write(trainer)
 
-    def write(self, trainer: Trainer) -> None:
+    def _write(self, trainer: Trainer) -> None:
         """Append the histograms of every run, as far as the time goes."""
         stack = trainer.stack
         values = {f"weights/{name}": value for name, value in stack.layout.weights(stack.theta).items()}

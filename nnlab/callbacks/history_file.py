@@ -21,21 +21,23 @@ class HistoryFile(Callback):
         self._steps = trainer.step
         self._records = len(trainer.history.records)
 
+    def wants(self, step: int) -> bool:
+        return step % FLUSH_STEPS == 0 and step > 0
+
     def step_start(self, trainer: Trainer) -> None:
         # Not at the end of a step: its validation belongs into the same row.
-        if trainer.step % FLUSH_STEPS == 0 and trainer.step:
-            self.write(trainer)
+        self._write(trainer)
 
     def evaluated(self, trainer: Trainer) -> None:
-        self.write(trainer)
+        self._write(trainer)
 
     def fit_end(self, trainer: Trainer) -> None:
-        self.write(trainer)
+        self._write(trainer)
 
     def flush(self, trainer: Trainer) -> None:
-        self.write(trainer)
+        self._write(trainer)
 
-    def write(self, trainer: Trainer) -> None:
+    def _write(self, trainer: Trainer) -> None:
         """Append what is new to the files of every run."""
         history = trainer.history
         history.flush()

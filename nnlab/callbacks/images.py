@@ -38,7 +38,7 @@ class Images(Views):
         super().__init__(share)
         self.examples = check("examples", examples, "[1, 256]")
 
-    def due(self, trainer: Trainer) -> bool:
+    def _due(self, trainer: Trainer) -> bool:
         """Decision surfaces are for watching how they bend: at validations 1, 2, 4, 8, ... whatever it takes."""
         self._validations += 1
         watched = trainer.members[0].dataset.input_shape == (2,) and len(trainer.runs) == 1
@@ -48,8 +48,11 @@ class Images(Views):
         super().fit_start(trainer)
         self._validations = 0
 
+    def wants(self, step: int) -> bool:
+        return step == 0
+
     def step_start(self, trainer: Trainer) -> None:
-        if trainer.step or not pictures.is_picture(trainer.members[0].dataset.input_shape):
+        if not pictures.is_picture(trainer.members[0].dataset.input_shape):
             return
         for position, run in enumerate(trainer.runs):
             if position == 0 or self.budget.allows():

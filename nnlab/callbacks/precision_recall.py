@@ -28,7 +28,7 @@ class PrecisionRecall(Views):
         super().__init__(share)
         self.thresholds = check("thresholds", thresholds, "[2, 1000]")
 
-    def wanted(self, trainer: Trainer) -> bool:
+    def _wanted(self, trainer: Trainer) -> bool:
         return trainer.members[0].dataset.task is Task.BINARY
 
     def show(self, view: View) -> None:

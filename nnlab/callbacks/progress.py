@@ -28,8 +28,11 @@ class Progress(Callback):
         self._bar = _Bar(trainer.step, trainer.total_steps) if sys.stdout.isatty() else None
         self._drawn = self._printed = time.monotonic()
 
+    def wants(self, step: int) -> bool:
+        return self._bar is not None and time.monotonic() - self._drawn > 0.1
+
     def step_end(self, trainer: Trainer) -> None:
-        if self._bar is not None and time.monotonic() - self._drawn > 0.1:
+        if self._bar is not None:
             self._drawn = time.monotonic()
             self._bar.show(trainer.step)
 
@@ -46,7 +49,7 @@ class Progress(Callback):
         if self._bar is not None:
             self._bar.show(trainer.step)
             self._bar.stop()
-        for member, reason in enumerate(trainer.reasons):
+        for member, reason in enumerate(outcome.reason for outcome in trainer.outcomes):
             if reason:
                 who = f"member {member}: " if len(trainer.members) > 1 else ""
                 print(who + reason, flush=True)

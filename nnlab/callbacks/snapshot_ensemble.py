@@ -46,6 +46,9 @@ class SnapshotEnsemble(Callback):
                     "ask for fewer, or raise `scheduler.cycles`"
                 )
 
+    def wants(self, step: int) -> bool:
+        return any(step + 1 in ends for ends in self._ends.values())
+
     def step_end(self, trainer: Trainer) -> None:
         for row, member in enumerate(trainer.active):
             if trainer.step in self._ends[member]:
@@ -62,7 +65,7 @@ class SnapshotEnsemble(Callback):
         for member in range(len(trainer.members)):
             found = self.snapshots(trainer, member)
             if found is not None:
-                trainer.ensembles[member] = ensemble_of(trainer, *found, member)
+                trainer.outcomes[member].ensemble = ensemble_of(trainer, *found, member)
 
     def snapshots(self, trainer: Trainer, member: int) -> tuple[Tensor, dict[str, Tensor]] | None:
         """Weights (m, P) and buffers (m, ...) of a member's last m cycles, the newest first; None if none ended."""

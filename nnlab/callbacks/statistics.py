@@ -43,9 +43,10 @@ class Statistics(Callback):
         self.layers = {name: layer.saturation for name, layer in activation_layers(trainer.stack.network).items()}
         self._before: Tensor | None = None
 
+    def wants(self, step: int) -> bool:
+        return scheduled(step + 1, self.every)
+
     def after_backward(self, trainer: Trainer) -> None:
-        if not scheduled(trainer.step + 1, self.every):
-            return
         stack = trainer.stack
         norms = self._norms(stack.gradient, stack.layout.slots)
         names = [f"gradient_norm/{slot.name}" for slot in stack.layout.slots]

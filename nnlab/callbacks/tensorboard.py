@@ -98,24 +98,26 @@ class TensorBoard(Callback):
         self._steps = len(trainer.history.losses)
         self._records = len(trainer.history.records)
 
+    def wants(self, step: int) -> bool:
+        return step - self._steps >= FLUSH_STEPS
+
     def step_start(self, trainer: Trainer) -> None:
-        if trainer.step - self._steps >= FLUSH_STEPS:
-            self.write(trainer)
+        self._write(trainer)
 
     def evaluated(self, trainer: Trainer) -> None:
         if time.monotonic() - self._written >= FLUSH_SECONDS:
-            self.write(trainer)
+            self._write(trainer)
 
     def fit_end(self, trainer: Trainer) -> None:
-        self.write(trainer)
+        self._write(trainer)
         if trainer.stop_requested != "interrupted":
             for run, file in zip(trainer.runs, self._files, strict=True):
                 self._finish(trainer, run, file)
 
     def flush(self, trainer: Trainer) -> None:
-        self.write(trainer)
+        self._write(trainer)
 
-    def write(self, trainer: Trainer) -> None:
+    def _write(self, trainer: Trainer) -> None:
         """Append what is new."""
         trainer.history.flush()
         now = time.time()
@@ -146,13 +148,13 @@ class TensorBoard(Callback):
     def _finish(trainer: Trainer, run: Run, file: EventFile) -> None:
         """Append the metrics at the best weights, and that the run has ended."""
         metrics, _ = final_metrics(trainer, run.members)
-        step = max(trainer.ended_at[member] for member in run.members)
+        step = max(trainer.outcomes[member].ended_at for member in run.members)
         names = ("loss", trainer.primary_metric)
         values = {
             f"best/{name}/{split}": each[name] for split, each in metrics.items() for name in names if name in each
         }
         file.scalars(step, values)
-        completed = any(trainer.statuses[member] == "completed" for member in run.members)
+        completed = any(trainer.outcomes[member].status == "completed" for member in run.members)
         file.summaries(step, [summaries.session_end(summaries.SUCCESS if completed else summaries.FAILURE)])
         file.flush()
 

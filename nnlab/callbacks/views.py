@@ -72,11 +72,11 @@ class Views(Callback):
     def __init__(self, share: float = 0.01) -> None:
         self.budget = Budget(share)
 
-    def wanted(self, trainer: Trainer) -> bool:
+    def _wanted(self, trainer: Trainer) -> bool:
         """Whether there is anything to see in this task."""
         return True
 
-    def due(self, trainer: Trainer) -> bool:
+    def _due(self, trainer: Trainer) -> bool:
         """Whether to look after this validation."""
         return self.budget.allows()
 
@@ -86,17 +86,17 @@ class Views(Callback):
 
     def fit_start(self, trainer: Trainer) -> None:
         self.budget.start()
-        self._wanted = bool(trainer.runs) and self.wanted(trainer)
+        self._shown = bool(trainer.runs) and self._wanted(trainer)
 
     def evaluated(self, trainer: Trainer) -> None:
-        if not self._wanted or trainer.step >= trainer.total_steps or not self.due(trainer):
+        if not self._shown or trainer.step >= trainer.total_steps or not self._due(trainer):
             return
         rows = {member: row for row, member in enumerate(trainer.active)}
         prediction = trainer.validation().prediction
         self._show_all(trainer, trainer.stack.theta, rows, prediction, final=False)
 
     def fit_end(self, trainer: Trainer) -> None:
-        if not self._wanted or trainer.stop_requested == "interrupted":
+        if not self._shown or trainer.stop_requested == "interrupted":
             return
         prediction = trainer.final_evaluations()["validation"].prediction
         rows = {member: member for member in range(len(trainer.members))}
@@ -111,7 +111,7 @@ class Views(Callback):
             if len(own) < len(run.members) or not (position == 0 or self.budget.allows()):
                 continue
             with self.budget.spending():
-                step = max(trainer.ended_at[member] for member in run.members) if final else trainer.step
+                step = max(trainer.outcomes[member].ended_at for member in run.members) if final else trainer.step
                 combined = trainer.loss.combine(prediction[own]) if len(own) > 1 else prediction[own[0]]
                 data = trainer.members[run.members[0]].dataset
                 self.show(View(trainer, run, step, theta[own], data, combined, final))

@@ -36,9 +36,10 @@ def records_of(directory: str | Path) -> list[RunRecord]:
     read_back(trainer, run, min(int(steps.max(initial=0)), trainer.total_steps))
     result = read_result(folder)
     for member in run.members:
-        if trainer.statuses[member] == "running":
-            trainer.statuses[member] = result["status"] if result else "interrupted"
-            trainer.reasons[member] = result["reason"] if result else ""
+        outcome = trainer.outcomes[member]
+        if outcome.status == "running":
+            outcome.status = result["status"] if result else "interrupted"
+            outcome.reason = result["reason"] if result else ""
     return records(trainer)
 
 

@@ -117,7 +117,7 @@ def check_optimizer(trainer: Trainer) -> list[Finding]:
     Momentum 0.99 has forgotten the gradient after some hundred steps. One that adds new gradients to old ones without
     clearing them never stops.
     """
-    rule = trainer.population.optimizer
+    rule = trainer.engine.rules.optimizer
     if not isinstance(rule, FirstOrder):
         return []
     rule = copy.deepcopy(rule)

@@ -97,9 +97,10 @@ class LiveView(Callback):
         self.reports[report.number], self.line = report, ""
         self.draw()
 
+    def wants(self, step: int) -> bool:
+        return time.monotonic() - self._drawn >= PAUSE
+
     def step_end(self, trainer: Trainer) -> None:
-        if time.monotonic() - self._drawn < PAUSE:
-            return
         trainer.history.flush()
         last = trainer.history.losses[-20:, trainer.active].mean(0)
         best = trainer.active[int(np.nanargmin(last))] if np.isfinite(last).any() else trainer.active[0]

@@ -160,10 +160,11 @@ def held_out_losses(trainer: Trainer) -> Sequence[Tensor]:
 
 def _result(trainer: Trainer, member: int, changes: Changes, watching: Callback | None) -> Trial:
     losses = trainer.history.losses[:, member]
+    status = trainer.outcomes[member].status
     tags = {tag for record in trainer.history.records if record.member == member for tag in record.values}
     return Trial(
         changes,
-        "completed" if trainer.statuses[member] == "running" else trainer.statuses[member],
+        "completed" if status == "running" else status,
         losses[np.isfinite(losses)],
         {tag: trainer.history.series(tag, member) for tag in sorted(tags)},
         trainer.steps_per_epoch,

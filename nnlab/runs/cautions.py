@@ -29,15 +29,14 @@ def caution(trainer: Trainer, runs: Sequence[Run]) -> None:
 
 def of_batches(trainer: Trainer) -> Iterator[str]:
     """A minibatch of the default size where there are not so many examples."""
-    size, examples = trainer.settings.batch_size, trainer.population.batches.examples
+    size, examples = trainer.settings.batch_size, trainer.engine.batches.examples
     if size != "full" and size > examples:
         yield f"`trainer.batch_size={size}` is more than the {examples} training examples: every step takes all of them"
 
 
 def of_optimizer(trainer: Trainer) -> Iterator[str]:
     """Rules that compare losses and gradients from one evaluation to the next want the same function every time."""
-    population = trainer.population
-    rule = population.optimizer
+    rule = trainer.engine.rules.optimizer
     if not (isinstance(rule, SecondOrder) and rule.full_batch):
         return
     name = getattr(rule, "kind", type(rule)).__name__
@@ -47,7 +46,7 @@ def of_optimizer(trainer: Trainer) -> Iterator[str]:
             "it works well in full batch, `trainer.batch_size=full`"
         )
     sources = ["noise in the network (dropout, DropConnect)"] if trainer.stack.noise else []
-    sources += ["augmentation"] if population.augmentations else []
+    sources += ["augmentation"] if trainer.engine.rules.augmentations else []
     if sources:
         yield f"{name} is disturbed by {' and '.join(sources)}: switch it off, or use a first-order optimizer"
 
@@ -55,7 +54,7 @@ def of_optimizer(trainer: Trainer) -> Iterator[str]:
 def of_schedule(trainer: Trainer) -> Iterator[str]:
     """A warm-up that is longer than the run."""
     for member in trainer.members:
-        warm = member.scheduler.warmup_steps(trainer.population.batches.steps_per_epoch)
+        warm = member.scheduler.warmup_steps(trainer.engine.batches.steps_per_epoch)
         if warm >= trainer.total_steps:
             yield (
                 f"the warm-up takes {warm} steps and the run {trainer.total_steps}: the learning rate never reaches "

@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from nnlab.errors import UserError, did_you_mean
+from nnlab.regularizer.base import NoiseModule
 from nnlab.runs import one_by_one
 from nnlab.runs.loading import load_run, snapshot_evaluation
 from nnlab.statistics import uncertainty
@@ -115,7 +116,9 @@ def monte_carlo(
     if data.targets.is_floating_point() or not loss.probabilistic:
         raise UserError(f"loss `{loss.option()}` predicts no class probabilities whose uncertainty could be measured")
     for name in stack.noise:
-        stack.network.get_submodule(name).samples = 0  # the ordinary pass, for comparison
+        module = stack.network.get_submodule(name)
+        if isinstance(module, NoiseModule):
+            module.samples = 0  # the ordinary pass, for comparison
     buffers = {name: value[row] for name, value in trainer.best.buffers.items()}
     predictions = masked_predictions(stack, trainer.best.theta[row], buffers, data.inputs, samples)
     counts = sorted({count for count in (1, 2, 5, 10, 20, 50, 100, 200, 500) if count < samples} | {samples})

@@ -120,17 +120,18 @@ def prepare(configs: Sequence[Mapping[str, Any]], runs: Sequence[Run]) -> Traine
 
 def finish(trainer: Trainer, run: Run, signals: Sequence[int]) -> Result:
     """Evaluate a run at its best weights and write how it ended."""
-    status = _status([trainer.statuses[member] for member in run.members])
+    outcomes = [trainer.outcomes[member] for member in run.members]
+    status = _status([outcome.status for outcome in outcomes])
     metrics, ensemble = ({}, None) if status == "interrupted" else final_metrics(trainer, run.members)
     best = [trainer.best.steps[member] for member in run.members]
-    reasons = "; ".join(dict.fromkeys(trainer.reasons[m] for m in run.members if trainer.reasons[m]))
+    reasons = "; ".join(dict.fromkeys(outcome.reason for outcome in outcomes if outcome.reason))
     result = Result(
         directory=run.directory,
         status=status,
         metrics=metrics,
         metric=trainer.primary_metric,
         best_step=best[0] if len(best) == 1 else max(best),
-        steps=max(trainer.ended_at[member] for member in run.members),
+        steps=max(outcome.ended_at for outcome in outcomes),
         seconds=round(trainer.seconds, 3),
         reason=reasons,
         identity=run.identity,
@@ -164,9 +165,8 @@ def suitable_threads(trainer: Trainer) -> int:
     A step takes about three multiply-adds for every parameter and example (convolutions more). On a machine whose
     cores are busy, threads that wait for each other make small steps many times slower.
     """
-    population = trainer.population
     convolutional = any(len(slot.shape) > 2 for slot in trainer.stack.layout.slots)
-    cost = 3 * population.stack.theta.numel() * population.batches.batch_size
+    cost = 3 * trainer.stack.theta.numel() * trainer.engine.batches.batch_size
     return 1 if cost < SMALL_STEP and not convolutional else _THREADS
 
 

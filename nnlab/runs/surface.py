@@ -53,11 +53,14 @@ class Trajectory(Callback):
 
     def fit_start(self, trainer: Trainer) -> None:
         self.every = max(1, trainer.total_steps // POINTS)
+        self.total = trainer.total_steps
         self.rows = [trainer.stack.theta[0].cpu().clone()]
 
+    def wants(self, step: int) -> bool:
+        return (step + 1) % self.every == 0 or step + 1 == self.total
+
     def step_end(self, trainer: Trainer) -> None:
-        if trainer.step % self.every == 0 or trainer.step == trainer.total_steps:
-            self.rows.append(trainer.stack.theta[0].cpu().clone())
+        self.rows.append(trainer.stack.theta[0].cpu().clone())
 
 
 def trajectory(config: Mapping[str, Any]) -> tuple[Tensor, Trainer]:

@@ -38,13 +38,17 @@ class Scheduler(ABC):
         Warm-up is not counted, neither in t nor in `total`, which is at least 1.
         """
 
-    def table(self, steps: int, steps_per_epoch: int) -> Tensor:
-        """Factors of all steps of a run, float64 (steps,)."""
+    def table(self, steps: int, steps_per_epoch: int, first: int = 0, end: int | None = None) -> Tensor:
+        """Factors of the steps `first` to `end` - 1 of a run of `steps`, float64; all by default.
+
+        Steps after the run's last have its factor.
+        """
         warm = self.warmup_steps(steps_per_epoch)
-        t = (torch.arange(steps) - warm).clamp_min(0) // self._steps_per_unit(steps_per_epoch)
+        step = torch.arange(first, steps if end is None else end).clamp_max(steps - 1)
+        t = (step - warm).clamp_min(0) // self._steps_per_unit(steps_per_epoch)
         factors = self.factor(t, self.total(steps, steps_per_epoch))
         if warm:
-            rising = torch.arange(1, steps + 1, dtype=torch.float64) / warm  # the last step of warm-up is at 1
+            rising = (step + 1).to(torch.float64) / warm  # the last step of warm-up is at 1
             factors = factors * rising.clamp_max(1)
         return factors
 

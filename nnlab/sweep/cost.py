@@ -15,7 +15,7 @@ from nnlab.config.build import build_trainer
 from nnlab.optimizer.base import FirstOrder
 from nnlab.sweep.grouping import Cost
 from nnlab.training import Trainer
-from nnlab.training.recorded import WARM_UP, RecordedSteps
+from nnlab.training.recorded import WARM_UP, RecordedEngine
 from nnlab.types import Dataset
 
 TIMED_STEPS = 4
@@ -57,15 +57,15 @@ def measure(config: Mapping[str, Any], members: int = 0) -> Measured:
 
 def member_cost(trainer: Trainer) -> Cost:
     """Memory and work of one member, from a trainer with one run."""
-    stack, data, batches = trainer.stack, trainer.members[0].dataset, trainer.population.batches
+    stack, data, batches = trainer.stack, trainer.members[0].dataset, trainer.engine.batches
     members = len(trainer.members)
     item = stack.theta.element_size()
     examples = batches.batch_size
     activations = examples * PASSES * values_per_example(stack.member(0), data.train.inputs[:2])
-    rows = stack.theta.shape[1] * (COPIES + len(trainer.population.state))
+    rows = stack.theta.shape[1] * (COPIES + len(trainer.engine.state))
     inputs = 2 * examples * data.train.inputs[0].numel()
-    if isinstance(trainer.steps, RecordedSteps):  # has memory of its own, and compares a replay with the step
-        rows += 2 * stack.theta.shape[1] * (2 + len(trainer.population.state))
+    if isinstance(trainer.engine, RecordedEngine):  # has memory of its own, and compares a replay with the step
+        rows += 2 * stack.theta.shape[1] * (2 + len(trainer.engine.state))
         activations, inputs = 2 * activations, 3 * inputs
     own = item * members * int(rows + activations + inputs)
     return Cost(
@@ -105,17 +105,14 @@ def values_per_example(network: nn.Module, inputs: Tensor) -> int:
 
 def step_seconds(trainer: Trainer) -> float | None:
     """The shortest of a few steps of a trainer that is not needed afterwards; None where a step has no fixed cost."""
-    if not isinstance(trainer.population.optimizer, FirstOrder):
+    if not isinstance(trainer.engine.rules.optimizer, FirstOrder):
         return None
-    trainer.schedule()
     shortest = math.inf
-    recording = WARM_UP + 1 if isinstance(trainer.steps, RecordedSteps) else 0
-    for _ in range(recording + TIMED_STEPS):
+    recording = WARM_UP + 1 if isinstance(trainer.engine, RecordedEngine) else 0
+    for step in range(recording + TIMED_STEPS):
         started = time.perf_counter()
-        trainer.one_step()
+        trainer.engine.advance(step, 1)
         if trainer.device.type == "cuda":
             torch.cuda.synchronize(trainer.device)
         shortest = min(shortest, time.perf_counter() - started)
-        if not trainer.active:  # all have diverged
-            break
     return shortest

@@ -82,12 +82,10 @@ class Best:
         for name, value in stack.buffers.items():
             value[row].copy_(self.buffers[name][member])
 
-    def keep_final(self, stack: Stack, active: Sequence[int], rows: Sequence[int], step: int, losses: Tensor) -> None:
-        """Members that leave before their first validation keep their last weights, if their loss (m,) is a number."""
-        for row in rows:
-            usable = bool(torch.isfinite(stack.theta[row]).all() & torch.isfinite(losses[row]))
-            if not self.metrics[active[row]] and usable:
-                self._keep(stack, row, active[row], step)
+    def keep_final(self, stack: Stack, row: int, member: int, step: int, loss: float) -> None:
+        """A member that leaves before its first validation keeps its last weights, if their `loss` is a number."""
+        if not self.metrics[member] and math.isfinite(loss) and bool(torch.isfinite(stack.theta[row]).all()):
+            self._keep(stack, row, member, step)
 
     def _keep(self, stack: Stack, row: int, member: int, step: int) -> None:
         self.theta[member].copy_(stack.theta[row])

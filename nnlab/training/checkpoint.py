@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from nnlab.training.callback import named
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -23,13 +25,13 @@ def _own(value: Tensor) -> Tensor:
 
 def member_state(trainer: Trainer, member: int) -> dict[str, Any]:
     """All that training needs of one member."""
-    best = trainer.best
+    best, outcome = trainer.best, trainer.outcomes[member]
     state: dict[str, Any] = {
-        "status": trainer.statuses[member],
-        "reason": trainer.reasons[member],
-        "ended_at": trainer.ended_at[member],
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "ended_at": outcome.ended_at,
         "learning_rate": trainer.members[member].optimizer.learning_rate,
-        "repairs": int(trainer.repairs[member]),
+        "repairs": outcome.repairs,
         "best": {
             "theta": _own(best.theta[member]),
             "buffers": {name: _own(value[member]) for name, value in best.buffers.items()},
@@ -38,13 +40,14 @@ def member_state(trainer: Trainer, member: int) -> dict[str, Any]:
             "score": best.scores[member],
             "recent": best.recent[member],
         },
-        "callbacks": {type(c).__name__: kept for c in trainer.callbacks if (kept := c.state(member))},
+        "callbacks": {name: kept for name, c in named(trainer.callbacks).items() if (kept := c.state(member))},
     }
     if member in trainer.active:
         row = trainer.active.index(member)
+        state["repairs"] = int(trainer.engine.guard.left_out[row])
         state["theta"] = _own(trainer.stack.theta[row])
         state["buffers"] = {name: _own(value[row]) for name, value in trainer.stack.buffers.items()}
-        state["optimizer"] = {name: _own(value[row]) for name, value in trainer.population.state.items()}
+        state["optimizer"] = {name: _own(value[row]) for name, value in trainer.engine.state.items()}
     return state
 
 
@@ -59,29 +62,31 @@ def _load_best_state(trainer: Trainer, member: int, state: dict[str, Any]) -> No
 
 def load_member_state(trainer: Trainer, member: int, state: dict[str, Any]) -> bool:
     """Take up a member's state; returns whether it is still in training. Call before any member has left."""
-    trainer.statuses[member] = state["status"]
-    trainer.reasons[member] = state["reason"]
-    trainer.ended_at[member] = state["ended_at"]
+    outcome = trainer.outcomes[member]
+    outcome.status, outcome.reason, outcome.ended_at = state["status"], state["reason"], state["ended_at"]
     trainer.members[member].optimizer.learning_rate = state["learning_rate"]
-    trainer.repairs[member] = state.get("repairs", 0)  # older checkpoints of this format do not count them
+    outcome.repairs = state.get("repairs", 0)  # older checkpoints of this format do not count them
     _load_best_state(trainer, member, state["best"])
-    for callback in trainer.callbacks:
-        if type(callback).__name__ in state["callbacks"]:
-            callback.load_state(member, state["callbacks"][type(callback).__name__])
+    kept = state["callbacks"]
+    for name, callback in named(trainer.callbacks).items():
+        found = kept.get(name, kept.get(type(callback).__name__))  # under its class in older checkpoints
+        if found is not None:
+            callback.load_state(member, found)
     if "theta" not in state:
         return False
-    trainer.statuses[member], trainer.reasons[member] = "running", ""
+    outcome.status, outcome.reason = "running", ""
     row = trainer.active.index(member)
+    trainer.engine.guard.left_out[row] = outcome.repairs
     trainer.stack.theta[row].copy_(state["theta"])
     for name, value in state["buffers"].items():
         trainer.stack.buffers[name][row].copy_(value)
     for name, value in state["optimizer"].items():
-        present = trainer.population.state.get(name)
+        present = trainer.engine.state.get(name)
         if present is not None and present.shape[1:] == value.shape:
             present[row].copy_(value)
         else:  # torch's optimizers name their state in the first step; they move one member only
             like = trainer.stack.theta if value.dim() else None  # torch counts its steps on the CPU
-            trainer.population.state[name] = value.unsqueeze(0).to(like.device if like is not None else "cpu")
+            trainer.engine.state[name] = value.unsqueeze(0).to(like.device if like is not None else "cpu")
     return True
 
 
@@ -110,10 +115,10 @@ def resume(trainer: Trainer, states: Sequence[dict[str, Any]]) -> None:
             if load_member_state(trainer, member, saved):
                 staying.append(member)
     if len(staying) < len(trainer.members):
-        trainer.population.select(staying)
+        trainer.engine.select(staying)
         trainer.history.select(staying)
     elif staying:
-        trainer.population.merge()
+        trainer.engine.merge()
 
 
 def restore_best(trainer: Trainer, states: Sequence[dict[str, Any]]) -> None:

@@ -17,11 +17,11 @@ Metrics = dict[str, dict[str, float]]
 def final_metrics(trainer: Trainer, members: Sequence[int]) -> tuple[Metrics, dict[str, Any] | None]:
     """Metrics by split of a run's member; for several members those of the ensemble, and its report.
 
-    A callback that made an ensemble of one member (snapshots) has left its report in `trainer.ensembles`.
+    A callback that made an ensemble of one member (snapshots) has left its report in the member's outcome.
     """
     final = trainer.final_evaluations()
-    if len(members) == 1 and members[0] in trainer.ensembles:
-        reports = trainer.ensembles[members[0]]
+    reports = trainer.outcomes[members[0]].ensemble if len(members) == 1 else None
+    if reports is not None:
         return {split: report["by_size"][-1] for split, report in reports.items()}, reports
     if len(members) == 1:
         row = members[0]

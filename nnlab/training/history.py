@@ -38,7 +38,8 @@ class History:
         self._rates = np.empty((0, members))
         self._count = 0
         self._pending: list[Tensor] = []
-        self._pending_rates: list[float | Tensor] = []
+        self._pending_rates: list[list[float] | Tensor] = []
+        self._waiting = 0
         self._columns: list[int] = list(range(members))
         self.records: list[Record] = []
 
@@ -50,11 +51,12 @@ class History:
     def rates(self) -> np.ndarray:
         return self._rates[: self._count]
 
-    def add(self, losses: Tensor, rates: float | Tensor) -> None:
-        """Append one step: losses (m,) of the members still in the stack, and their rates (number or (m, 1))."""
+    def add(self, losses: Tensor, rates: list[float] | Tensor) -> None:
+        """Append steps: losses (steps, m) of the members still in the stack, and rates (steps) or (steps, m, 1)."""
         self._pending.append(losses)
         self._pending_rates.append(rates)
-        if len(self._pending) >= BLOCK:
+        self._waiting += len(losses)
+        if self._waiting >= BLOCK:
             self.flush()
 
     def record(self, step: int, member: int, values: dict[str, float]) -> None:
@@ -65,15 +67,15 @@ class History:
         """Fetch what waits on the device."""
         if not self._pending:
             return
-        block = torch.stack(self._pending).to("cpu", torch.float64).numpy()
-        first = self._pending_rates[0]
-        if isinstance(first, Tensor):
-            stacked = torch.stack([rate.reshape(-1) for rate in self._pending_rates if isinstance(rate, Tensor)])
-            rates = stacked.to("cpu", torch.float64).numpy()
-        else:
-            rates = np.asarray(self._pending_rates, dtype=np.float64)[:, None]
-        self._append(block, np.broadcast_to(rates, block.shape))
-        self._pending, self._pending_rates = [], []
+        losses = torch.cat(self._pending).to("cpu", torch.float64).numpy()
+        rates = [
+            block.squeeze(2).to("cpu", torch.float64).numpy()
+            if isinstance(block, Tensor)
+            else np.asarray(block, dtype=np.float64)[:, None]
+            for block in self._pending_rates
+        ]
+        self._append(losses, np.concatenate([np.broadcast_to(rate, (len(rate), losses.shape[1])) for rate in rates]))
+        self._pending, self._pending_rates, self._waiting = [], [], 0
 
     def _append(self, losses: np.ndarray, rates: np.ndarray) -> None:
         end = self._count + len(losses)
@@ -84,6 +86,13 @@ class History:
         self._losses[self._count : end, self._columns] = losses
         self._rates[self._count : end, self._columns] = rates
         self._count = end
+
+    def forget(self, member: int, step: int) -> None:
+        """Leave out the steps of a member from `step` = 0, 1, ... on, which it has not taken."""
+        self.flush()
+        self._losses[step : self._count, member] = self._rates[step : self._count, member] = np.nan
+        while self._count > step and np.isnan(self._rates[self._count - 1]).all():
+            self._count -= 1
 
     def select(self, columns: Sequence[int]) -> None:
         """From now on only the members `columns` are in the stack."""

@@ -12,22 +12,23 @@ decides in Python what it does, or waits for the device, goes on without.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from nnlab.loss.base import Loss
 from nnlab.optimizer.base import FirstOrder
-from nnlab.training.nonfinite import rows_to_update
-from nnlab.training.steps import Steps
+from nnlab.training.engine import Engine
+from nnlab.training.member import Member
+from nnlab.training.settings import TrainerSettings
 
-if TYPE_CHECKING:
-    from nnlab.training.trainer import Trainer
+log = logging.getLogger(__name__)
 
 WARM_UP = 3  # runs before the recording, in which libraries choose their kernels and scratch space is made
 LARGEST = 1 << 24  # parameters of a population beyond which launches are a small part of a step
@@ -60,101 +61,105 @@ class CudaGraph:
         self.graph.replay()
 
 
-def is_recordable(trainer: Trainer) -> bool:
-    """Whether a trainer's steps are operations on memory that stays, and short enough for a recording to pay."""
-    optimizer, settings = trainer.population.optimizer, trainer.settings
-    modules = (type(module).__module__.partition(".")[0] for module in trainer.stack.network.modules())
+def is_recordable(members: Sequence[Member], settings: TrainerSettings) -> bool:
+    """Whether steps are operations on memory that stays, and short enough for a recording to pay."""
+    optimizer, network = members[0].optimizer, members[0].network
+    modules = (type(module).__module__.partition(".")[0] for module in network.modules())
+    size = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
     return (
         isinstance(optimizer, FirstOrder)
         and optimizer.recordable
         and settings.accumulate == 1
         and settings.on_nonfinite != "restore"  # looks at the numbers in every step
-        and trainer.stack.theta.numel() <= LARGEST
+        and size * len(members) <= LARGEST
         and all(package in KNOWN for package in modules)
     )
 
 
-def make_steps(trainer: Trainer) -> Steps:
-    """The fastest way to do a trainer's steps."""
-    if trainer.settings.cuda_graphs and trainer.device.type == "cuda" and is_recordable(trainer):
-        return RecordedSteps(trainer, lambda: CudaGraph(trainer.device))
-    return Steps(trainer)
+class RecordedEngine(Engine):
+    """An `Engine` whose parts of a step are recorded and replayed.
 
-
-class RecordedSteps(Steps):
-    """The parts of a trainer's steps, recorded and replayed.
-
-    Whatever gives the population other memory (members that end, weights that are replaced) starts this anew.
+    Whatever gives the stack or the rules other memory (members that end, weights that are replaced) starts this anew.
 
     Args:
-        trainer: whose steps.
+        members, loss, settings, device, dtype: as of `Engine`.
         new_graph: makes an empty recording.
+
+    Attributes:
+        recording: whether steps are recorded; False once something has been found that cannot be.
     """
 
-    def __init__(self, trainer: Trainer, new_graph: Callable[[], Graph]) -> None:
-        super().__init__(trainer)
-        trainer.deferred = True
-        trainer.stack.remembers = False
-        self.new_graph = new_graph
+    def __init__(
+        self,
+        members: Sequence[Member],
+        loss: Loss,
+        settings: TrainerSettings,
+        device: torch.device,
+        dtype: torch.dtype,
+        new_graph: Callable[[], Graph] | None = None,
+    ) -> None:
+        super().__init__(members, loss, settings, device, dtype)
+        self.new_graph = new_graph or (lambda: CudaGraph(device))
+        self.recording = True
+        self.guard.deferred = True
+        self.stack.remembers = False
         self._version: tuple[int, int] | None = None
 
-    def _present(self) -> tuple[int, int]:
-        population = self.trainer.population
-        return population.stack.bound, population.merged
-
     def _renew(self) -> None:
-        """Take new memory where the population has."""
-        if self._version == self._present():
+        """Take new memory where the stack and the rules have."""
+        if self._version == (self.stack.bound, self.merged):
             return
-        self._version = self._present()
-        theta, population = self.trainer.stack.theta, self.trainer.population
+        self._version = self.stack.bound, self.merged
+        theta, rate = self.stack.theta, self.rates.at(self.step)
         self._batches: dict[int, _Batch] = {}
         self._parts: dict[tuple[str, int], _Part] = {}
-        self._keys = torch.empty_like(population.noise_keys(self.trainer.step)) if population.is_noisy else None
+        self._key_memory = torch.empty_like(self.rules.noise_keys(self.step)) if self.rules.is_noisy else None
         self._losses: Tensor = theta.new_zeros(len(theta))
         self._number = theta.new_zeros(())
-        rate = self.trainer.learning_rate()
         self._rate = torch.zeros_like(rate) if isinstance(rate, Tensor) else theta.new_zeros(1, 1)
         self._shared_rate = 0.0
 
-    def batch(self, position: int) -> tuple[Tensor, Tensor]:
+    def minibatch(self, position: int) -> tuple[Tensor, Tensor]:
+        if not self.recording:
+            return super().minibatch(position)
         self._renew()
-        population = self.trainer.population
-        index = population.batches.index(position)
-        if self._keys is not None:
-            self._keys.copy_(population.noise_keys(position))
+        index = self.batches.index(position)
+        if self._key_memory is not None:
+            self._key_memory.copy_(self.rules.noise_keys(position))
         size = index.shape[1]
         if size not in self._batches:
-            inputs, targets = population.gather(index, self._keys)
+            inputs, targets = self.gather(index, self._key_memory)
             self._batches[size] = _Batch(index.clone(), inputs.contiguous(), targets.contiguous())
         batch = self._batches[size]
         batch.index.copy_(index)
-        self._run("batch", size, lambda: batch.fill(*population.gather(batch.index, self._keys)))
+        self._run("batch", size, lambda: batch.fill(*self.gather(batch.index, self._key_memory)))
         return batch.inputs, batch.targets
 
-    def backward(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        stack, losses = self.trainer.stack, self._losses
-        self._run("backward", inputs.shape[1], lambda: losses.copy_(stack.backward(inputs, targets)))
+    def loss_and_gradient(self) -> Tensor:
+        if not self.recording:
+            return super().loss_and_gradient()
+        (inputs, targets), losses = self._batch, self._losses
+        self._run("backward", inputs.shape[1], lambda: losses.copy_(self.stack.backward(inputs, targets)))
         return losses
 
-    def update(self) -> None:
-        trainer = self.trainer
-        if self._version != self._present():  # a callback has taken a member out since the backward pass
-            super().update()
-            return
-        rate = trainer.learning_rate()
-        self._number.fill_(trainer.step + 1)
+    def update(self) -> Tensor:
+        # A callback may have taken a member out since the backward pass.
+        if not self.recording or self._version != (self.stack.bound, self.merged):
+            return super().update().clone()
+        rate = self.rates.at(self.step)
+        self._number.fill_(self.step + 1)
         if isinstance(rate, Tensor):
             self._rate.copy_(rate)
         elif rate != self._shared_rate:
             self._rate.fill_(rate)
             self._shared_rate = rate
         self._run("update", 0, self._update)
-        trainer.history.add(self._losses.clone(), rate)
+        return self._losses.clone()
 
     def _update(self) -> None:
-        self.trainer.population.add_penalties()
-        self.move(rows_to_update(self.trainer, self._number), self._rate, self._number)
+        self.rules.add_penalties(self.stack)
+        rows = self.guard.admitted(self._losses, self.stack.gradient, self._number - 1)
+        self.move(rows, self._rate, self._number)
 
     def _run(self, name: str, size: int, function: Callable[[], object]) -> None:
         """Run one part, whose `function` for batches of one size always uses the same memory."""
@@ -164,16 +169,16 @@ class RecordedSteps(Steps):
         elif part.runs < WARM_UP:
             part.run()
         elif reason := part.record(self.new_graph(), self._changing()):
-            print(f"steps are not recorded as CUDA graphs, and take longer: {reason}", file=sys.stderr, flush=True)
-            self.trainer.steps = Steps(self.trainer)
-            self.trainer.stack.remembers = True
+            log.warning("steps are not recorded as CUDA graphs, and take longer: %s", reason)
+            self.recording = False
+            self.stack.remembers = True
 
     def _changing(self) -> list[Tensor]:
         """All memory that the parts write to and that is read outside of them."""
-        trainer, stack = self.trainer, self.trainer.stack
+        stack, guard = self.stack, self.guard
         batches = [values for batch in self._batches.values() for values in (batch.inputs, batch.targets)]
-        state = [*trainer.population.state.values(), *stack.buffers.values()]
-        noted = [self._losses, trainer.failed_step, trainer.repairs]
+        state = [*self.state.values(), *stack.buffers.values()]
+        noted = [self._losses, guard.failed, guard.left_out]
         return [stack.theta, stack.gradient, *state, *noted, *batches]
 
 

@@ -58,7 +58,7 @@ def test_members_of_an_ensemble_are_the_runs_with_their_seeds(tmp_path: Path) ->
 def test_members_can_share_their_batches() -> None:
     overrides = ["regularizer=[ensemble]", "regularizer.ensemble.members=2", "regularizer.ensemble.share_batches=true"]
     trainer = build_trainer([compose(*SMALL, *overrides)])
-    inputs, _ = trainer.population.batches(0)
+    inputs, _ = trainer.engine.batches(0)
     assert len(inputs) == 1
     assert not torch.equal(trainer.stack.theta[0], trainer.stack.theta[1])
 

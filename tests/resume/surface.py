@@ -252,7 +252,7 @@ def check_valid(overrides: list[str]) -> None:
     trainer = train(overrides)
     assert set(trainer.statuses) <= {"completed", "diverged"}
     limited = any(each.startswith("trainer.time_limit") for each in overrides)
-    for step, status, reason in zip(trainer.ended_at, trainer.statuses, trainer.reasons, strict=True):
+    for step, status, reason in ((each.ended_at, each.status, each.reason) for each in trainer.outcomes):
         assert status == "diverged" or step == 2 or limited or "early stopping" in reason
     for metrics in final_metrics(trainer, range(len(trainer.members)))[0].values():
         assert set(trainer.metric_names()) <= set(metrics)

@@ -27,14 +27,14 @@ class Poison(Callback):
         if trainer.step + 1 != self.step:
             return
         self.before = trainer.stack.theta.clone()
-        self.state = {name: value.clone() for name, value in trainer.population.state.items()}
+        self.state = {name: value.clone() for name, value in trainer.engine.state.items()}
         for member in self.members:
             last_weight(trainer, trainer.stack.gradient)[trainer.active.index(member), 0, 0] = float("inf")
 
     def step_end(self, trainer: Trainer) -> None:
         if trainer.step == self.step:
             self.after = trainer.stack.theta.clone()
-            self.state_after = {name: value.clone() for name, value in trainer.population.state.items()}
+            self.state_after = {name: value.clone() for name, value in trainer.engine.state.items()}
 
 
 def last_weight(trainer: Trainer, rows: torch.Tensor) -> torch.Tensor:
@@ -50,7 +50,7 @@ def poisoned(
         for own in ([[f"optimizer.learning_rate={rate}"] for rate in rates] or [[]])
     ]
     trainer = build_trainer(configs)
-    trainer.deferred = deferred
+    trainer.engine.guard.deferred = deferred
     trainer.callbacks.append(poison)
     return trainer.fit()
 
@@ -69,7 +69,7 @@ def test_stop_keeps_good_weights_and_names_layer_and_step(deferred: bool, accumu
     trainer = poisoned("stop", Break(), f"trainer.accumulate={accumulate}", deferred=deferred)
     assert trainer.statuses == ["diverged"]
     sentence = "diverged at step 5: loss nan; first non-finite gradient: `linear1.weight`; that update was not made"
-    assert trainer.reasons[0] == sentence
+    assert trainer.outcomes[0].reason == sentence
     assert bool(torch.isfinite(trainer.best.theta).all())
     assert trainer.best.theta.shape[0] == 1
 
@@ -77,9 +77,9 @@ def test_stop_keeps_good_weights_and_names_layer_and_step(deferred: bool, accumu
 def test_an_infinite_gradient_alone_is_found() -> None:
     trainer = poisoned("stop", Poison(5))
     assert trainer.statuses == ["diverged"]
-    assert trainer.ended_at == [4]
+    assert [each.ended_at for each in trainer.outcomes] == [4]
     name = list(trainer.stack.layout.weights(trainer.best.theta))[-1]
-    assert f"first non-finite gradient: `{name}`" in trainer.reasons[0]
+    assert f"first non-finite gradient: `{name}`" in trainer.outcomes[0].reason
 
 
 def test_clipping_does_not_hide_an_infinite_gradient() -> None:
@@ -102,15 +102,17 @@ def test_skip_leaves_weights_and_state_of_that_member_alone(optimizer: str, defe
         assert torch.equal(value[1], poison.state_after[name][1])
         assert not torch.equal(value[0], poison.state_after[name][0])
     assert bool(torch.isfinite(trainer.stack.theta).all())
-    assert trainer.reasons[1] == "the loss or gradient of 1 step was not finite; that update was left out"
-    assert trainer.reasons[::2] == ["", ""]
+    assert trainer.outcomes[1].reason == "the loss or gradient of 1 step was not finite; that update was left out"
+    assert [each.reason for each in trainer.outcomes][::2] == ["", ""]
 
 
 def test_a_run_that_diverges_before_its_first_validation_keeps_weights_with_a_finite_loss() -> None:
     trainer = build_trainer([compose(*base("optimizer=sgd", "optimizer.learning_rate=1e30"))])
     initial = trainer.stack.theta.clone()
     trainer.fit()
-    assert trainer.ended_at == [1]  # the weights after this update are finite, but their loss is not
+    assert [each.ended_at for each in trainer.outcomes] == [
+        1
+    ]  # the weights after this update are finite, but their loss is not
     assert trainer.best.steps == [0]
     assert torch.equal(trainer.best.theta, initial)
     trainer = poisoned("stop", Poison(5))  # here it is finite
@@ -123,7 +125,7 @@ def test_weights_whose_loss_is_not_finite_are_never_the_best() -> None:
     trainer = build_trainer([config]).fit()
     assert trainer.statuses == ["completed"]
     assert trainer.best.steps == [0]
-    assert trainer.reasons[0] == "the loss or gradient of 23 steps was not finite; those updates were left out"
+    assert trainer.outcomes[0].reason == "the loss or gradient of 23 steps was not finite; those updates were left out"
     metrics, _ = final_metrics(trainer, [0])
     assert all(math.isfinite(value) for split in metrics.values() for value in split.values())
 
@@ -139,7 +141,7 @@ def test_restore_returns_to_the_best_weights_and_halves_the_rate_of_that_member(
     assert losses
     assert trainer.statuses == ["completed"] * 2
     sentence = "the loss or gradient of 1 step was not finite; each time the best weights were restored and the rate"
-    assert trainer.reasons == [f"{sentence} was halved, at last to 0.005", ""]
+    assert [each.reason for each in trainer.outcomes] == [f"{sentence} was halved, at last to 0.005", ""]
 
 
 @pytest.mark.parametrize("policy", ["skip", "restore"])
@@ -147,7 +149,7 @@ def test_restore_returns_to_the_best_weights_and_halves_the_rate_of_that_member(
 def test_second_order_rules_obey_the_policy(policy: str, optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     config = compose(*base(*SMALL, f"optimizer={optimizer}", f"trainer.on_nonfinite={policy}", "trainer.epochs=6"))
     trainer = build_trainer([config])
-    step, seen = type(trainer.population.optimizer).step, []
+    step, seen = type(trainer.engine.rules.optimizer).step, []
 
     def failing(self: Any, theta: Any, closure: Any, state: Any, rate: float, k: int) -> Any:
         seen.append((trainer.stack.theta[0].clone(), rate))
@@ -158,7 +160,7 @@ def test_second_order_rules_obey_the_policy(policy: str, optimizer: str, monkeyp
                 value.zero_()
         return loss
 
-    monkeypatch.setattr(type(trainer.population.optimizer), "step", failing)
+    monkeypatch.setattr(type(trainer.engine.rules.optimizer), "step", failing)
     trainer.fit()
     assert trainer.statuses == ["completed"]
     assert len(seen) == 6

@@ -23,7 +23,7 @@ def test_captured_outputs_are_those_of_every_layer(overrides: list[str], members
     common = ["callbacks=[]", "data.limit=40", "trainer.precision=float64", "trainer.device=cpu", *overrides]
     trainer = build_trainer([compose(*common, f"seed={seed}", "data_seed=0") for seed in range(members)])
     stack = trainer.stack
-    inputs, _ = trainer.population.batch(0)
+    inputs, _ = trainer.engine.minibatch(0)
     names = [name for name, _ in stack.network.named_modules() if "activation" in name]
     assert names
     before = {name: value.clone() for name, value in stack.buffers.items()}
@@ -42,7 +42,8 @@ def test_what_a_backward_pass_leaves_behind_is_what_capturing_finds(overrides: l
     trainer = build_trainer([compose(*common, f"seed={seed}", "data_seed=0") for seed in range(members)])
     stack = trainer.stack
     names = [name for name, _ in stack.network.named_modules() if "activation" in name]
-    trainer.compute_gradient()
+    trainer.engine.begin(0)
+    trainer.engine.backward()
     remembered = {name: value.clone() for name, value in stack.remembered(trainer.inputs, names).items()}
     captured = stack.capture(trainer.inputs, names)
     for name in names:

@@ -25,7 +25,7 @@ def trainer_of(*overrides: str) -> Trainer:
 @pytest.mark.parametrize("overrides", NETWORKS.values(), ids=NETWORKS)
 def test_the_order_of_the_channels_changes_nothing(overrides: list[str]) -> None:
     stack = (trainer := trainer_of(*overrides)).stack
-    batch = trainer.population.batch(0)
+    batch = trainer.engine.minibatch(0)
     found: dict[bool, list[Tensor]] = {True: [], False: []}
     for stack.channels_last, values in found.items():
         values.append(stack.outputs(batch[0]))

@@ -169,22 +169,22 @@ def test_penalties_pull_at_weights_and_leave_biases_alone(strengths: list[float]
     stack = trainer.stack
     stack.theta.normal_()
     stack.gradient.zero_()
-    trainer.population.add_penalties()
-    expected = torch.tensor(strengths).unsqueeze(1) * stack.theta * trainer.population.mask
+    trainer.engine.rules.add_penalties(trainer.stack)
+    expected = torch.tensor(strengths).unsqueeze(1) * stack.theta * trainer.engine.rules.mask
     torch.testing.assert_close(stack.gradient, expected)
-    assert 0 < int(trainer.population.mask.sum()) < stack.theta.shape[1]
+    assert 0 < int(trainer.engine.rules.mask.sum()) < stack.theta.shape[1]
 
 
 def test_members_with_their_own_seed_have_their_own_order_and_data() -> None:
     trainer = build_trainer(configs(TINY, {}, [0, 1]))
-    (inputs, _), again = trainer.population.batches(0), build_trainer(configs(TINY, {}, [1])).population.batches(0)
+    (inputs, _), again = trainer.engine.batches(0), build_trainer(configs(TINY, {}, [1])).engine.batches(0)
     assert not torch.equal(inputs[0], inputs[1])
     assert torch.equal(inputs[1], again[0][0])
 
 
 def test_members_that_share_seed_and_data_read_each_batch_once() -> None:
     trainer = build_trainer(configs(TINY, {"optimizer.learning_rate": [0.1, 0.01]}, [3, 3]))
-    inputs, _ = trainer.population.batches(0)
+    inputs, _ = trainer.engine.batches(0)
     assert len(inputs) == 1
 
 
@@ -222,7 +222,7 @@ def test_groups_of_members_that_share_their_batches_equal_the_runs_alone(more: l
     differing = {"optimizer.learning_rate": [0.01, 0.003, 0.001, 0.0003]}
     chosen = configs(more, differing, [3, 3, 5, 5], "trainer.precision=float64")
     population = build_trainer(chosen)
-    assert len(population.population.batches(0)[0]) == 2
+    assert len(population.engine.batches(0)[0]) == 2
     population.fit()
     alone = [build_trainer([config]).fit() for config in chosen]
     assert_equal_losses(population, alone, 1e-9, 1e-12, len(population.history.losses))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nnlab.config.build import build_trainer
 from nnlab.training import Trainer
-from nnlab.training.recorded import RecordedSteps
+from nnlab.training.recorded import RecordedEngine
 
 
 def _zero_gradients(_outputs: Tensor, leaves: list[Tensor], *_: object, **__: object) -> list[Tensor]:
@@ -48,11 +48,10 @@ class Once:
 def trained(device: PretendedCuda, chosen: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> Trainer:
     monkeypatch.setattr("torch.allclose", lambda *_: True)
     trainer = build_trainer(chosen)
-    if isinstance(trainer.steps, RecordedSteps):
-        trainer.steps.new_graph = lambda: Once(device)
-    trainer.schedule()
-    for _ in range(6):
-        trainer.one_step()
+    if isinstance(trainer.engine, RecordedEngine):
+        trainer.engine.new_graph = lambda: Once(device)
+    for step in range(6):
+        trainer.engine.advance(step, 1)
     return trainer
 
 
@@ -70,7 +69,7 @@ def test_steps_do_not_wait_and_do_not_mix_devices(
     for config in chosen:
         config["trainer"]["cuda_graphs"] = True
     trainer = trained(device, chosen, monkeypatch)
-    assert isinstance(trainer.steps, RecordedSteps) == (case != "accumulate")
+    assert isinstance(trainer.engine, RecordedEngine) == (case != "accumulate")
     with pytest.raises(torch._subclasses.fake_tensor.DataDependentOutputException):
         trainer.evaluate("validation").metrics["loss"].tolist()  # all that is computed before is computed there
 
@@ -88,7 +87,7 @@ def test_training_on_cuda_is_training_on_the_processor(seeds: list[int]) -> None
             for config in chosen:
                 config["trainer"] |= {"steps": 20, "cuda_graphs": graphs}
             trainer = build_trainer(chosen).fit()
-            assert isinstance(trainer.steps, RecordedSteps) == (graphs and case != "accumulate"), case
+            assert isinstance(trainer.engine, RecordedEngine) == (graphs and case != "accumulate"), case
             losses.append(trainer.history.losses)
         if not all(np.allclose(each, losses[0], rtol=1e-7, atol=1e-9) for each in losses):
             different.append(case)

@@ -18,22 +18,28 @@ from nnlab import randomness
 from nnlab.config.build import build_trainer
 from nnlab.sweep.cost import member_cost, step_seconds
 from nnlab.training import Callback, Trainer
-from nnlab.training.recorded import RecordedSteps, is_recordable
-from nnlab.training.steps import Steps
+from nnlab.training.recorded import RecordedEngine, is_recordable
 
 STEPS = 40
 
 
 def recorded(chosen: list[dict[str, Any]]) -> tuple[Trainer, list[Recorder]]:
     """A trainer whose steps are recorded, and its recordings."""
-    trainer, made = build_trainer(chosen), []
+    made: list[Recorder] = []
 
     def new_graph() -> Recorder:
         made.append(Recorder())
         return made[-1]
 
-    trainer.steps = RecordedSteps(trainer, new_graph)
-    return trainer, made
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "nnlab.training.trainer.make_engine", lambda *arguments: RecordedEngine(*arguments, new_graph=new_graph)
+        )
+        return build_trainer(chosen), made
+
+
+def recording(trainer: Trainer) -> bool:
+    return isinstance(trainer.engine, RecordedEngine) and trainer.engine.recording
 
 
 def short(shared: list[str], differing: dict[str, list[Any]], seeds: list[int], *more: str) -> list[dict[str, Any]]:
@@ -46,13 +52,13 @@ def short(shared: list[str], differing: dict[str, list[Any]], seeds: list[int], 
 
 @pytest.mark.parametrize("seeds", [[0, 1, 7], [3, 3, 3], [5]], ids=["own", "shared", "alone"])
 @pytest.mark.parametrize("case", [name for name in CASES if name != "accumulate"], ids=str)
-def test_recorded_steps_are_the_steps(case: str, seeds: list[int], capsys: pytest.CaptureFixture[str]) -> None:
+def test_recorded_steps_are_the_steps(case: str, seeds: list[int], caplog: pytest.LogCaptureFixture) -> None:
     shared, differing = CASES[case]
     differing = {key: values[: len(seeds)] for key, values in differing.items()}
     trainer, graphs = recorded(short(shared, differing, seeds))
-    assert is_recordable(trainer)
+    assert is_recordable(trainer.members, trainer.settings)
     trainer.fit()
-    assert "not recorded" not in capsys.readouterr().err
+    assert "not recorded" not in caplog.text
     assert sum(graph.replays for graph in graphs) > 0.6 * 3 * trainer.step
     plain = build_trainer(short(shared, differing, seeds)).fit()
     np.testing.assert_allclose(trainer.history.losses, plain.history.losses, rtol=1e-9, atol=1e-12)
@@ -64,14 +70,14 @@ def both(chosen: list[dict[str, Any]], *callbacks: type[Callback]) -> tuple[Trai
     """The same training recorded, and as it stands on a device where looking at numbers costs time."""
     with_graphs, _ = recorded(copy.deepcopy(chosen))
     plain = build_trainer(chosen)
-    plain.deferred = True
+    plain.engine.guard.deferred = True
     for trainer in (with_graphs, plain):
         trainer.callbacks += [callback() for callback in callbacks]
         trainer.fit()
     np.testing.assert_allclose(with_graphs.history.losses, plain.history.losses, rtol=1e-9, atol=1e-12)
     assert with_graphs.statuses == plain.statuses
-    assert with_graphs.reasons == plain.reasons
-    assert isinstance(with_graphs.steps, RecordedSteps)
+    assert [each.reason for each in with_graphs.outcomes] == [each.reason for each in plain.outcomes]
+    assert recording(with_graphs)
     return with_graphs, plain
 
 
@@ -80,7 +86,7 @@ def test_a_member_that_leaves_starts_the_recording_anew() -> None:
     for config in chosen:
         config["trainer"]["steps"] = 80
     trainer, _ = both(chosen, Leaving)
-    assert trainer.ended_at == [80, 50, 80]
+    assert [each.ended_at for each in trainer.outcomes] == [80, 50, 80]
 
 
 def test_steps_in_half_precision_are_recorded() -> None:
@@ -88,7 +94,7 @@ def test_steps_in_half_precision_are_recorded() -> None:
     trainer, graphs = recorded(chosen)
     trainer.fit()
     assert graphs
-    assert isinstance(trainer.steps, RecordedSteps)
+    assert recording(trainer)
     plain = build_trainer(chosen).fit()
     np.testing.assert_allclose(trainer.history.losses, plain.history.losses, rtol=1e-2)
 
@@ -96,7 +102,7 @@ def test_steps_in_half_precision_are_recorded() -> None:
 def test_a_recording_keeps_what_only_a_cache_has() -> None:
     trainer, _ = recorded(short([*TINY, "regularizer=[dropout]"], {}, [0, 1]))
     trainer.fit()
-    alive = {weakref.ref(tensor) for part in trainer.steps._parts.values() for tensor in part.held}  # type: ignore[attr-defined]
+    alive = {weakref.ref(tensor) for part in trainer.engine._parts.values() for tensor in part.held}  # type: ignore[attr-defined]
     counter = randomness._counter(32 * 12, trainer.device).untyped_storage().data_ptr()
     randomness._counter.cache_clear()
     assert counter in {tensor().untyped_storage().data_ptr() for tensor in alive}  # type: ignore[union-attr]
@@ -124,9 +130,9 @@ def test_what_is_not_finite_is_found_in_a_replay(policy: str, callback: type[Cal
     trainer, _ = both(short(TINY, {}, [0, 1, 7], *more), callback)
     if policy == "stop":
         assert trainer.statuses == ["completed", "diverged", "completed"]
-        assert trainer.reasons[1].startswith(f"diverged at step {callback.at[0] + 1}:")
+        assert trainer.outcomes[1].reason.startswith(f"diverged at step {callback.at[0] + 1}:")
     else:
-        assert trainer.repairs.tolist() == [0, len(callback.at), 0]
+        assert [each.repairs for each in trainer.outcomes] == [0, len(callback.at), 0]
 
 
 def test_statistics_of_a_replay_are_those_of_its_step() -> None:
@@ -158,17 +164,17 @@ REASONS = {Counting: "a replay gave other numbers", Looking: "operation not perm
 
 @pytest.mark.parametrize("kind", REASONS)
 def test_a_network_that_cannot_be_recorded_goes_on_without(
-    kind: type[nn.Linear], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    kind: type[nn.Linear], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = short(["architecture=perceptron"], {}, [0])
     monkeypatch.setattr("nnlab.training.chain.is_chain", lambda network: False)
     trainer, _ = recorded(chosen)
     layer = next(module for module in trainer.stack.network.modules() if isinstance(module, nn.Linear))
     monkeypatch.setattr(layer, "__class__", kind)
-    assert not is_recordable(trainer)
+    assert not is_recordable(trainer.members, trainer.settings)
     trainer.fit()
-    assert f"not recorded as CUDA graphs, and take longer: {REASONS[kind]}" in capsys.readouterr().err
-    assert type(trainer.steps) is Steps
+    assert f"not recorded as CUDA graphs, and take longer: {REASONS[kind]}" in caplog.text
+    assert not recording(trainer)
     assert trainer.statuses == ["completed"]
 
 
@@ -185,7 +191,8 @@ def test_a_network_that_cannot_be_recorded_goes_on_without(
     ids=str,
 )
 def test_which_trainers_are_recorded(more: list[str], recordable: bool) -> None:
-    assert is_recordable(build_trainer(configs(more, {}, [0], "data.limit=100"))) is recordable
+    trainer = build_trainer(configs(more, {}, [0], "data.limit=100"))
+    assert is_recordable(trainer.members, trainer.settings) is recordable
 
 
 def test_what_a_job_takes_is_found_with_its_steps_recorded() -> None:

@@ -29,7 +29,7 @@ import torch
 from nnlab.cli import compose
 from nnlab.diagnosis.facts.linear import linear_baseline, linear_metrics
 from nnlab.recipe import StepReport, check_initial_loss, find_learning_rate, overfit_sample
-from nnlab.recipe.config_trials import ConfigTrials
+from nnlab.recipe.trials import Trials
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "recipe"))
 
@@ -71,7 +71,7 @@ def draw(source: random.Random) -> list[str]:
     return [*words, f"regularizer={source.choice(REGULARIZERS)}", f"seed={source.randrange(1000)}"]
 
 
-def is_healthy(trials: ConfigTrials) -> bool:
+def is_healthy(trials: Trials) -> bool:
     """Whether training as configured gets near a linear model, with three seeds of the weights."""
     first = int(trials.value("seed"))
     trainer = trials.make([{"trainer.epochs": 20, "seed": first + i} for i in range(3)]).fit()
@@ -88,7 +88,7 @@ def is_healthy(trials: ConfigTrials) -> bool:
     return metrics["accuracy"] >= chance + 0.9 * (linear["accuracy"] - chance)
 
 
-def walk(trials: ConfigTrials) -> Iterator[StepReport]:
+def walk(trials: Trials) -> Iterator[StepReport]:
     """Steps 1 to 3, up to the first that does not pass."""
     for step in (check_initial_loss, overfit_sample, find_learning_rate):
         report = step(trials)
@@ -106,7 +106,7 @@ def catch_faults(seeds: int) -> dict[str, object]:
         verdicts = []
         for seed in range(seeds):
             words = [*fault.overrides, f"seed={seed}"]
-            reports = list(walk(ConfigTrials(compose(*words), words)))
+            reports = list(walk(Trials(compose(*words), words)))
             first = [f.name for f in reports[-1].faults][:1]
             verdicts.append(first or [name for r in reports for name in r.names() if name.startswith("learning_rate")])
         caught = sum(bool(fault.names & set(names)) for names in verdicts)
@@ -125,7 +125,7 @@ def count_alarms(wanted: int, seed: int) -> dict[str, object]:
     kept, dropped, alarms = 0, 0, []
     while kept < wanted:
         words = draw(source)
-        trials = ConfigTrials(compose(*words), words)
+        trials = Trials(compose(*words), words)
         if not is_healthy(trials):
             dropped += 1
             continue

@@ -41,9 +41,9 @@ import optuna
 from nnlab.cli import compose
 from nnlab.recipe import Changes, FinalRun, Recipe, RecipeSettings, StepReport
 from nnlab.recipe.coarse import candidate
-from nnlab.recipe.config_trials import ConfigTrials
 from nnlab.recipe.grid import DECAY_KEY, run_grid
 from nnlab.recipe.rates import rate_key
+from nnlab.recipe.trials import Trials
 
 LOSSES = {
     "digits": "softmax_cross_entropy",
@@ -66,7 +66,7 @@ class Quiet:
         """A step has ended."""
 
 
-def test_error(trials: ConfigTrials, changes: Changes) -> float:
+def test_error(trials: Trials, changes: Changes) -> float:
     """Mean test error of the chosen configuration over fresh seeds, at the best validation weights."""
     trainer = trials.make([{**changes, "seed": seed} for seed in FINAL_SEEDS]).fit()
     metrics = trainer.final_evaluations()["test"].metrics
@@ -74,7 +74,7 @@ def test_error(trials: ConfigTrials, changes: Changes) -> float:
     return float(errors.mean())
 
 
-def walk(trials: ConfigTrials, limit: float) -> tuple[Changes, float]:
+def walk(trials: Trials, limit: float) -> tuple[Changes, float]:
     """What the recipe chooses, and the seconds of steps 1 to 7."""
     chosen: list[Changes] = []
 
@@ -91,7 +91,7 @@ def walk(trials: ConfigTrials, limit: float) -> tuple[Changes, float]:
     return chosen[0], sum(report.seconds for number, report in recipe.reports.items() if number < 8)
 
 
-def point(trials: ConfigTrials, trial: optuna.Trial) -> Changes:
+def point(trials: Trials, trial: optuna.Trial) -> Changes:
     """The configuration of a trial."""
     changes = dict(candidate(trials, trial.suggest_float("rate", 1e-4, 0.1, log=True), 0.0, 15.0))
     changes[DECAY_KEY] = trial.suggest_categorical("decay", [0.0, 1e-5, 1e-4, 1e-3, 1e-2])
@@ -110,7 +110,7 @@ def point(trials: ConfigTrials, trial: optuna.Trial) -> Changes:
     return changes
 
 
-def search(trials: ConfigTrials, sampler: optuna.samplers.BaseSampler, seconds: float) -> tuple[Changes, int]:
+def search(trials: Trials, sampler: optuna.samplers.BaseSampler, seconds: float) -> tuple[Changes, int]:
     """The best point that a search finds in so many seconds, and how many it tried."""
     study = optuna.create_study(sampler=sampler)
     started = time.perf_counter()
@@ -131,7 +131,7 @@ def search(trials: ConfigTrials, sampler: optuna.samplers.BaseSampler, seconds: 
 def compare(data: str, seed: int, limit: float) -> dict[str, Any]:
     """Test errors of the three on one data set and seed."""
     words = [f"data={data}", f"loss={LOSSES[data]}", f"seed={seed}"]
-    trials = ConfigTrials(compose(*words), words)
+    trials = Trials(compose(*words), words)
     chosen: dict[str, Changes] = {}
     tried: dict[str, int] = {}
     chosen["recipe"], seconds = walk(trials, limit)

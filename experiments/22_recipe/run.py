@@ -13,8 +13,8 @@ import numpy as np
 
 from experiments.reporting import PALETTE, Evidence, panels, shown
 from nnlab.cli import compose
-from nnlab.commands.recipe import recipe
 from nnlab.config.build import load_dataset
+from nnlab.recipe.run import recipe
 
 QUICK: dict[str, Any] = {"seconds": 15, "final_seeds": 2, "steps": [1, 2, 3, 4], "seeds": 2}
 DEFAULT: dict[str, Any] = {"seconds": 60, "final_seeds": 5, "steps": [1, 2, 3, 4, 5, 6, 7], "seeds": 3}

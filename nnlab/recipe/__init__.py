@@ -1,13 +1,15 @@
-"""The recipe: seven steps from an untested network to a tuned one, each a function of a way to make trials.
+"""The recipe: seven steps from an untested network to a tuned one, each a function of the trials that it may make.
 
+trials = Trials(config)                 # a composed config of `nnlab train`
 report = check_initial_loss(trials)     # step 1
 report.passed, report.conclusion, report.findings, report.numbers
 """
 
+from nnlab.recipe.changes import Changes
 from nnlab.recipe.coarse import coarse_grid
 from nnlab.recipe.curves import look_at_curves
 from nnlab.recipe.driver import Recipe
-from nnlab.recipe.finale import FinalRun, conclude
+from nnlab.recipe.finale import FinalRun, FinalTraining, conclude
 from nnlab.recipe.improve import improve
 from nnlab.recipe.initial_loss import check_initial_loss
 from nnlab.recipe.learning_rate import find_learning_rate
@@ -15,11 +17,12 @@ from nnlab.recipe.overfit import overfit_sample
 from nnlab.recipe.refine import refine_grid
 from nnlab.recipe.report import StepReport, Table, TrialRecord
 from nnlab.recipe.settings import RecipeSettings
-from nnlab.recipe.trials import Changes, Trials
+from nnlab.recipe.trials import Trials
 
 __all__ = [
     "Changes",
     "FinalRun",
+    "FinalTraining",
     "Recipe",
     "RecipeSettings",
     "StepReport",

@@ -11,7 +11,7 @@ import yaml
 
 from nnlab.config import config_folder
 from nnlab.config.folder import primary
-from nnlab.recipe.config_trials import option_of, read_option
+from nnlab.recipe.changes import option_of, read_option
 from nnlab.storage.files import make_folder, write_whole
 
 Config = Mapping[str, Any]

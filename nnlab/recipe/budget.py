@@ -9,9 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from nnlab.recipe.report import StepReport
+from nnlab.recipe.changes import Changes
+from nnlab.recipe.report import Report
 from nnlab.recipe.settings import RecipeSettings
-from nnlab.recipe.trials import Changes, Trials
+from nnlab.recipe.trials import Trials
 
 COARSE_SHARE, REFINE_SHARE, IMPROVE_SHARE = 0.15, 0.35, 0.6
 COARSE_NETWORKS, REFINE_CONFIGURATIONS = 14, 12  # of a grid with one seed
@@ -42,11 +43,11 @@ class Budget:
         self.started = time.perf_counter() - spent
         self.per_step: float | None = None
 
-    def learn(self, report: StepReport, trials: Trials) -> None:
+    def learn(self, report: Report, trials: Trials) -> None:
         """Take the cost of an update, with its share of validation, from the report of a step that trained many."""
         if report.number not in LEARNED_FROM or not report.trials:
             return
-        steps = report.numbers.get("steps") or report.numbers["epochs"] * epoch_steps(trials)
+        steps = report.numbers.steps if report.number == 3 else report.numbers.epochs * epoch_steps(trials)
         self.per_step = report.seconds / (steps * len(report.trials))
 
     def left(self) -> float:

@@ -9,10 +9,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from nnlab.diagnosis.finding import Finding, shown
-from nnlab.recipe.grid import DECAY_KEY, Result, columns, rows, run_grid
+from nnlab.recipe.candidate import Candidate
+from nnlab.recipe.changes import Changes
+from nnlab.recipe.grid import DECAY_KEY, columns, rows, run_grid
+from nnlab.recipe.numbers import GridNumbers
 from nnlab.recipe.rates import merged, rate_key, rung
 from nnlab.recipe.report import StepReport, Table, TrialRecord
-from nnlab.recipe.trials import Changes, Trials
+from nnlab.recipe.trials import Trials
 
 TITLE = "Coarse grid"
 DECAYS = (1e-4, 1e-5, 0.0)
@@ -20,9 +23,11 @@ EXTENSIONS = 2
 KEPT = 5  # candidates that the report hands on
 
 
-def coarse_grid(trials: Trials, stable: float, epochs: float = 3, seeds: Sequence[int] = (0, 1)) -> StepReport:
+def coarse_grid(
+    trials: Trials, stable: float, epochs: float = 3, seeds: Sequence[int] = (0, 1)
+) -> StepReport[GridNumbers]:
     """Rates from the largest stable one down times `DECAYS`, each edge that wins extended."""
-    report = StepReport(4, TITLE)
+    report = StepReport(4, TITLE, GridNumbers(epochs))
     rates = merged([stable, *(rung(stable, -i) for i in (1, 2, 3))])
     results, records = _grid(trials, rates, DECAYS, epochs, seeds)
     grown: list[str] = []
@@ -43,7 +48,7 @@ def coarse_grid(trials: Trials, stable: float, epochs: float = 3, seeds: Sequenc
 
 def _grid(
     trials: Trials, rates: Sequence[float], decays: Sequence[float], epochs: float, seeds: Sequence[int]
-) -> tuple[list[Result], list[TrialRecord]]:
+) -> tuple[list[Candidate], list[TrialRecord]]:
     candidates = [candidate(trials, rate, decay, epochs) for rate in rates for decay in decays]
     return run_grid(trials, candidates, seeds)
 
@@ -64,7 +69,7 @@ def candidate(trials: Trials, rate: float, decay: float, epochs: float) -> Chang
     return changes
 
 
-def _beyond(trials: Trials, results: Sequence[Result]) -> list[tuple[list[float], list[float], str]]:
+def _beyond(trials: Trials, results: Sequence[Candidate]) -> list[tuple[list[float], list[float], str]]:
     """Rates and decays beyond the edges at which the best result lies, with a sentence about each."""
     key = rate_key(trials)
     best = min(results, key=lambda r: r.score)
@@ -82,18 +87,18 @@ def _beyond(trials: Trials, results: Sequence[Result]) -> list[tuple[list[float]
 
 
 def _fill(
-    report: StepReport,
+    report: StepReport[GridNumbers],
     trials: Trials,
-    results: list[Result],
+    results: list[Candidate],
     records: list[TrialRecord],
-    best: Result,
+    best: Candidate,
     epochs: float,
     seeds: int,
 ) -> None:
     ranked = sorted(results, key=lambda r: r.score)
     report.trials = records
     report.tables.append(Table(f"{epochs:g} epochs, {seeds} seeds, best first", columns(trials), rows(trials, results)))
-    report.numbers |= {"epochs": epochs, "best": best.to_dict(), "candidates": [r.to_dict() for r in ranked[:KEPT]]}
+    report.numbers.best, report.numbers.candidates = best, ranked[:KEPT]
     if best.score == float("inf"):
         report.findings.append(
             Finding(

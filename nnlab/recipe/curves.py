@@ -17,7 +17,9 @@ import numpy as np
 
 from nnlab.diagnosis.facts.levels import Levels
 from nnlab.diagnosis.finding import Finding, shown
-from nnlab.recipe.grid import Result, name_of
+from nnlab.recipe.candidate import Candidate
+from nnlab.recipe.grid import name_of
+from nnlab.recipe.numbers import CurveNumbers, GridNumbers
 from nnlab.recipe.report import StepReport, Table, TrialRecord
 from nnlab.recipe.trials import Trials
 
@@ -43,23 +45,24 @@ class Curves:
     spread: float
 
 
-def look_at_curves(trials: Trials, refined: StepReport) -> StepReport:
+def look_at_curves(trials: Trials, refined: StepReport[GridNumbers]) -> StepReport[CurveNumbers]:
     """Read the curves of step 5's best configuration; its trials are drawn on the report's page."""
-    report = StepReport(6, TITLE)
-    best = Result.from_dict(refined.numbers["best"])
-    numbers = refined.numbers
-    levels = Levels(numbers["initial"], numbers["constant"], numbers["floor"])
-    own = _records(trials, refined, best)
+    report = StepReport(6, TITLE, CurveNumbers())
+    numbers, best = refined.numbers, refined.numbers.best
+    if best is None or numbers.initial is None or numbers.constant is None:
+        raise ValueError("step 6 needs the report of a finished step 5")
+    levels = Levels(numbers.initial, numbers.constant, numbers.floor)
+    own = _records(refined, best)
     if not own:
         report.findings = [_nothing_to_see(trials, best)]
         report.conclusion = f"{report.findings[0].name}: {report.findings[0].observed}"
         return report
-    curves = gather(own, refined.numbers["epochs"], best.spread)
+    curves = gather(own, numbers.epochs, best.spread)
     report.trials = own
     report.findings = read(curves, levels, best.changes.get("architecture.widths", trials.value("architecture.widths")))
-    lowest = numbers["lowest_fit"] if numbers["lowest_fit"] is not None else math.inf
+    lowest = numbers.lowest_fit if numbers.lowest_fit is not None else math.inf
     _errors(report, curves, levels, min(lowest, float(curves.fit.min())))
-    report.numbers |= {"best": best.to_dict(), "suggestions": [f.name for f in report.findings]}
+    report.numbers.best, report.numbers.suggestions = best, report.names()
     words = ", ".join(f.name.replace("_", " ") for f in report.findings) or "nothing to complain about"
     report.conclusion = (
         f"the curves show: {words}; the lowest validation loss is {shown(float(curves.validation.min()))}, after epoch "
@@ -68,12 +71,16 @@ def look_at_curves(trials: Trials, refined: StepReport) -> StepReport:
     return report
 
 
-def _records(trials: Trials, refined: StepReport, best: Result) -> list[TrialRecord]:
-    start = name_of(trials, best.changes)
-    return [r for r in refined.trials if r.name.startswith(f"{start} seed") and "loss/fit" in r.curves]
+def _records(refined: StepReport[GridNumbers], best: Candidate) -> list[TrialRecord]:
+    """The trials of the best configuration, one for each seed."""
+    return [
+        r
+        for r in refined.trials
+        if {**best.changes, "seed": r.changes.get("seed")} == r.changes and "loss/fit" in r.curves
+    ]
 
 
-def _nothing_to_see(trials: Trials, best: Result) -> Finding:
+def _nothing_to_see(trials: Trials, best: Candidate) -> Finding:
     return Finding(
         "all_diverged",
         f"even the best configuration of step 5, {name_of(trials, best.changes)}, diverged before its first validation",
@@ -221,15 +228,15 @@ def _bad_start(curves: Curves, levels: Levels) -> list[Finding]:
     ]
 
 
-def _errors(report: StepReport, curves: Curves, levels: Levels, lowest: float) -> None:
+def _errors(report: StepReport[CurveNumbers], curves: Curves, levels: Levels, lowest: float) -> None:
     """Approximation, optimization and estimation error."""
     at = int(curves.validation.argmin())
     fit, floor = float(curves.fit[at]), levels.floor
     rows = [
-        ["estimation: validation above training", float(curves.validation[at]) - fit],
-        ["optimization: training above the best fit of any trial", fit - lowest],
+        ("estimation: validation above training", float(curves.validation[at]) - fit),
+        ("optimization: training above the best fit of any trial", fit - lowest),
     ]
     if floor is not None:
-        rows.append(["approximation: that best fit above the floor", lowest - floor])
+        rows.append(("approximation: that best fit above the floor", lowest - floor))
     report.tables.append(Table("Where the loss comes from (at the best epoch)", ["error", "loss"], rows))
-    report.numbers["errors"] = {str(name).partition(":")[0]: value for name, value in rows}
+    report.numbers.errors = {name.partition(":")[0]: value for name, value in rows}

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -18,17 +18,19 @@ from nnlab.errors import UserError
 from nnlab.recipe.budget import Budget
 from nnlab.recipe.coarse import coarse_grid
 from nnlab.recipe.curves import look_at_curves
+from nnlab.recipe.events import write_events
 from nnlab.recipe.finale import TITLE as LAST
-from nnlab.recipe.finale import FinalRun, conclude
-from nnlab.recipe.grid import Result
+from nnlab.recipe.finale import FinalTraining, conclude
 from nnlab.recipe.improve import Linear, improve
 from nnlab.recipe.initial_loss import check_initial_loss
 from nnlab.recipe.learning_rate import find_learning_rate
+from nnlab.recipe.numbers import InitialLossNumbers
 from nnlab.recipe.overfit import overfit_sample
 from nnlab.recipe.refine import refine_grid
-from nnlab.recipe.report import StepReport
+from nnlab.recipe.report import Report, StepReport
 from nnlab.recipe.settings import RecipeSettings
-from nnlab.recipe.trials import Changes, Trials
+from nnlab.recipe.trials import Trials
+from nnlab.recipe.watcher import Watcher
 from nnlab.storage.files import write_whole
 
 TITLES = {
@@ -43,21 +45,7 @@ TITLES = {
 }
 NEEDS = {4: 3, 5: 4, 6: 5, 7: 6, 8: 7}
 FILE = "recipe.json"
-
-
-class View(Protocol):
-    """Who watches."""
-
-    def start(self, number: int, title: str, remaining: float | None) -> None:
-        """A step begins; about `remaining` seconds are left, if that is known."""
-
-    def done(self, report: StepReport) -> None:
-        """A step has ended."""
-
-
-# Trains the chosen changes with some seeds in the recipe's folder, and writes the experiment; gives the runs and the
-# command that reproduces them.
-Finish = Callable[[Changes, Sequence[int]], tuple[list[FinalRun], str]]
+REFINED = 3  # candidates of step 4 around which step 5 looks
 
 
 class Recipe:
@@ -67,8 +55,8 @@ class Recipe:
         trials: makes trials.
         settings: which steps, how long.
         folder: where `recipe.json` is kept.
-        finish: trains what was chosen.
-        view: is told what happens.
+        final: trains what was chosen.
+        watcher: is told what happens.
         about: what the report says about the configuration.
 
     Attributes:
@@ -76,10 +64,16 @@ class Recipe:
     """
 
     def __init__(
-        self, trials: Trials, settings: RecipeSettings, folder: Path, finish: Finish, view: View, about: dict[str, Any]
+        self,
+        trials: Trials,
+        settings: RecipeSettings,
+        folder: Path,
+        final: FinalTraining,
+        watcher: Watcher,
+        about: dict[str, Any],
     ) -> None:
         self.trials, self.settings, self.folder = trials, settings, folder
-        self.finish, self.view, self.about = finish, view, about
+        self.final, self.watcher, self.about = final, watcher, about
         self.reports = read_reports(folder)
         self.status = "running"
         spent = sum(report.seconds for report in self.reports.values())
@@ -93,7 +87,7 @@ class Recipe:
         Raises:
             UserError: a step needs another that was neither asked for nor done.
         """
-        wanted = sorted(self.settings.steps) + ([8] if 7 in self.settings.steps else [])
+        wanted = self.settings.walked
         for number in wanted:
             if NEEDS.get(number, number) not in {*wanted, *self.reports}:
                 raise UserError(f"step {number} builds on step {NEEDS[number]}; add it to `recipe.steps`")
@@ -111,12 +105,12 @@ class Recipe:
     def _blocked(self, number: int) -> bool:
         """Whether a step before this one did not give what it needs (only where the recipe keeps going)."""
         before = self.reports.get(NEEDS.get(number, -1))
-        return before is not None and "best" not in before.numbers and number > 3
+        return before is not None and not before.numbers.usable
 
     def _step(self, number: int) -> None:
-        chosen = self.reports[7].numbers["best"]["changes"] if number == 8 else None
+        chosen = self.reports[7].numbers.best.changes if number == 8 else None
         remaining = self.budget.estimate(number, self.settings, self.trials, chosen)
-        self.view.start(number, TITLES[number], remaining)
+        self.watcher.start(number, TITLES[number], remaining)
         started = time.perf_counter()
         with torch.random.fork_rng(devices=[]):
             report = self._steps()[number]()
@@ -124,22 +118,23 @@ class Recipe:
         self.reports[number] = report
         self.budget.learn(report, self.trials)
         self.save()
-        self.view.done(report)
+        write_events(self.folder, report)
+        self.watcher.done(report)
 
-    def _steps(self) -> dict[int, Callable[[], StepReport]]:
+    def _steps(self) -> dict[int, Callable[[], Report]]:
         trials, settings, budget, reports = self.trials, self.settings, self.budget, self.reports
         seeds = range(settings.seeds)
         return {
             1: lambda: check_initial_loss(trials),
             2: lambda: overfit_sample(trials),
             3: lambda: find_learning_rate(trials, seeds),
-            4: lambda: coarse_grid(trials, reports[3].numbers["stable"], *budget.coarse(settings, trials)),
-            5: lambda: refine_grid(trials, _candidates(reports[4]), *budget.refine(settings, trials)),
+            4: lambda: coarse_grid(trials, reports[3].numbers.stable, *budget.coarse(settings, trials)),
+            5: lambda: refine_grid(trials, reports[4].numbers.candidates[:REFINED], *budget.refine(settings, trials)),
             6: lambda: look_at_curves(trials, reports[5]),
             7: lambda: improve(
                 trials,
-                Result.from_dict(reports[6].numbers["best"]),
-                reports[6].numbers["suggestions"],
+                reports[6].numbers.best,
+                reports[6].numbers.suggestions,
                 settings.rounds,
                 settings.seeds,
                 lambda epochs: budget.affords(epochs, settings, trials),
@@ -148,14 +143,16 @@ class Recipe:
             8: self._conclude,
         }
 
-    def _conclude(self) -> StepReport:
-        chosen = self.reports[7].numbers["best"]["changes"]
-        runs, experiment = self.finish(chosen, range(self.settings.final_seeds))
+    def _conclude(self) -> Report:
+        chosen = self.reports[7].numbers.best.changes
+        runs, experiment = self.final.train(chosen, range(self.settings.final_seeds))
         return conclude(self.trials, chosen, runs, experiment)
 
     def _linear(self) -> Linear | None:
-        numbers = self.reports[1].numbers if 1 in self.reports else {}
-        return Linear(numbers["linear"]["loss"], numbers["linear_decay"]) if "linear" in numbers else None
+        numbers = self.reports[1].numbers if 1 in self.reports else InitialLossNumbers()
+        if not numbers.linear or numbers.linear_decay is None:
+            return None
+        return Linear(numbers.linear["loss"], numbers.linear_decay)
 
     def save(self) -> None:
         """Write `recipe.json`."""
@@ -167,11 +164,7 @@ class Recipe:
         return {"status": self.status, **self.about, "steps": steps}
 
 
-def _candidates(coarse: StepReport) -> list[Result]:
-    return [Result.from_dict(each) for each in coarse.numbers["candidates"]][:3]
-
-
-def read_reports(folder: Path) -> dict[int, StepReport]:
+def read_reports(folder: Path) -> dict[int, Report]:
     """The finished steps of a recipe, by number; empty where none has begun."""
     try:
         content = json.loads((folder / FILE).read_text())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nnlab.callbacks import tensorboard_summaries as summaries
 from nnlab.callbacks.tensorboard import EventFile
-from nnlab.recipe.report import StepReport, TrialRecord
+from nnlab.recipe.report import Report, TrialRecord
 from nnlab.storage.files import make_folder
 from nnlab.storage.folder import remove_events
 from nnlab.storage.run import Run
@@ -21,7 +21,7 @@ CHARTS = {  # of CUSTOM SCALARS
 }
 
 
-def write_events(folder: Path, report: StepReport) -> None:
+def write_events(folder: Path, report: Report) -> None:
     """Write `step<number>/<trial>/` below the recipe's folder, anew where it is already there."""
     for trial in report.trials:
         directory = folder / f"step{report.number}" / slug(trial.name)

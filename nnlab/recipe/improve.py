@@ -14,10 +14,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from nnlab.diagnosis.finding import shown
-from nnlab.recipe.grid import DECAY_KEY, Result, gain, mean, run_grid
+from nnlab.recipe.candidate import Candidate, gain, mean
+from nnlab.recipe.changes import Changes
+from nnlab.recipe.grid import DECAY_KEY, run_grid
+from nnlab.recipe.numbers import ImproveNumbers
 from nnlab.recipe.rates import rate_key
 from nnlab.recipe.report import StepReport, Table, TrialRecord
-from nnlab.recipe.trials import Changes, Trials, primary_metric
+from nnlab.recipe.trials import Trials
 
 TITLE = "Go to step 5, one change at a time"
 WIDEST = 1024
@@ -45,13 +48,13 @@ class Linear:
 
 def improve(
     trials: Trials,
-    best: Result,
+    best: Candidate,
     findings: Sequence[str],
     rounds: int = 3,
     seeds: int = 3,
     go_on: Callable[[float], bool] = lambda _: True,
     linear: Linear | None = None,
-) -> StepReport:
+) -> StepReport[ImproveNumbers]:
     """Adopt suggestions one by one.
 
     Args:
@@ -62,7 +65,7 @@ def improve(
         go_on: whether there is time for trials of so many epochs in all; otherwise fewer changes are tried.
         linear: the linear baseline of step 1.
     """
-    report = StepReport(7, TITLE)
+    report = StepReport(7, TITLE, ImproveNumbers())
     history: list[list[Any]] = []
     tried: set[str] = set()
     present, fresh, stop = own_schedule(trials, best), len(best.scores), "no rounds left"
@@ -87,11 +90,11 @@ def improve(
         tried |= {option.name for option in options if option is chosen or adopted is None}
         tried |= {o.name for o, r in zip(options, results[1:], strict=True) if not gain(r, results[0])[0] > 0}
         present = adopted or results[0]
-    _fill(report, present, history, stop, primary_metric(trials))
+    _fill(report, present, history, stop, trials.metric)
     return report
 
 
-def own_schedule(trials: Trials, best: Result) -> Result:
+def own_schedule(trials: Trials, best: Candidate) -> Candidate:
     """The best configuration with the schedule that the user configured instead of a constant rate."""
     if trials.option("scheduler") == "constant":
         return best
@@ -105,7 +108,7 @@ def apply(changes: Changes, suggestion: Suggestion) -> Changes:
     return {**kept, **suggestion.changes}
 
 
-def cost(present: Result, options: Sequence[Suggestion]) -> float:
+def cost(present: Candidate, options: Sequence[Suggestion]) -> float:
     """Epochs of one seed for the present configuration and its changes; wide networks count twice, linear ones less."""
     own = float(present.changes["trainer.epochs"])
     sizes = {"architecture.widths": 2.0, "architecture": 0.2}
@@ -114,7 +117,7 @@ def cost(present: Result, options: Sequence[Suggestion]) -> float:
     return own + sum(factor * each for factor, each in zip(factors, epochs, strict=True))
 
 
-def suggest(trials: Trials, best: Result, findings: Sequence[str], linear: Linear | None = None) -> list[Suggestion]:
+def suggest(trials: Trials, best: Candidate, findings: Sequence[str], linear: Linear | None = None) -> list[Suggestion]:
     """Changes that the findings support; what is always worth a try comes last."""
     changes, found = best.changes, set(findings)
     epochs = float(changes["trainer.epochs"])
@@ -179,11 +182,15 @@ def _regularizers(trials: Trials, changes: Changes, names: Sequence[str]) -> lis
 
 
 def choose(
-    present: Result, options: Sequence[Suggestion], results: Sequence[Result], history: list[list[Any]], number: int
-) -> tuple[Suggestion | None, Result | None]:
+    present: Candidate,
+    options: Sequence[Suggestion],
+    results: Sequence[Candidate],
+    history: list[list[Any]],
+    number: int,
+) -> tuple[Suggestion | None, Candidate | None]:
     """The option whose gain exceeds its standard error by most, if one does; all go into the history."""
     ranked = sorted(zip(options, results, strict=True), key=lambda pair: -_sure_gain(pair[1], present))
-    chosen: tuple[Suggestion | None, Result | None] = (None, None)
+    chosen: tuple[Suggestion | None, Candidate | None] = (None, None)
     for position, (option, result) in enumerate(ranked):
         difference, error = gain(result, present)
         adopted = position == 0 and math.isfinite(difference) and difference > error
@@ -195,7 +202,7 @@ def choose(
     return chosen
 
 
-def _sure_gain(new: Result, old: Result) -> float:
+def _sure_gain(new: Candidate, old: Candidate) -> float:
     """The gain less its standard error; minus infinity where one diverged."""
     difference, error = gain(new, old)
     return difference - error if math.isfinite(difference) and math.isfinite(error) else -math.inf
@@ -214,7 +221,7 @@ def _chunks(records: list[TrialRecord], size: int) -> list[list[TrialRecord]]:
     return [records[i : i + size] for i in range(0, len(records), size)]
 
 
-def _fill(report: StepReport, end: Result, history: list[list[Any]], stop: str, metric: str) -> None:
+def _fill(report: StepReport[ImproveNumbers], end: Candidate, history: list[list[Any]], stop: str, metric: str) -> None:
     adopted = [row for row in history if row[-1] == ADOPTED]
     report.tables.append(
         Table(
@@ -224,6 +231,6 @@ def _fill(report: StepReport, end: Result, history: list[list[Any]], stop: str, 
         )
     )
     names = [row[1] for row in adopted]
-    report.numbers |= {"best": end.to_dict(), "adopted": names, "tried": len(history), "stop": stop}
+    report.numbers = ImproveNumbers(end, names, len(history), stop)
     words = ", ".join(f"{row[1]} (gain {shown(row[4])} ± {shown(row[5])})" for row in adopted)
     report.conclusion = f"{len(history)} changes tried, adopted: {words or 'none'}; {stop}"

@@ -24,9 +24,11 @@ from nnlab.diagnosis.rules.data import data_findings
 from nnlab.diagnosis.rules.fresh import output_findings, signal_findings
 from nnlab.loss.base import Loss
 from nnlab.randomness import generator
+from nnlab.recipe.changes import UNREGULARIZED
 from nnlab.recipe.correctness import check_evaluation, check_independence, check_optimizer, check_slope
+from nnlab.recipe.numbers import InitialLossNumbers
 from nnlab.recipe.report import StepReport, Table
-from nnlab.recipe.trials import UNREGULARIZED, Trials
+from nnlab.recipe.trials import Trials
 from nnlab.training import Trainer
 from nnlab.training.stack import OutputError
 from nnlab.types import Task
@@ -36,9 +38,9 @@ EXAMPLES = 1024  # training examples that pass through the fresh networks
 UNSTABLE = ("inputs_not_standardized", "inputs_constant", "inputs_not_finite")
 
 
-def check_initial_loss(trials: Trials, seeds: Sequence[int] = (0, 1, 2, 3, 4)) -> StepReport:
+def check_initial_loss(trials: Trials, seeds: Sequence[int] = (0, 1, 2, 3, 4)) -> StepReport[InitialLossNumbers]:
     """Look at data, loss, and fresh networks of several seeds, before any training; regularization is off."""
-    report = StepReport(1, TITLE)
+    report = StepReport(1, TITLE, InitialLossNumbers())
     try:
         trainer = trials.make([{**UNREGULARIZED, "seed": seed} for seed in seeds])
     except OutputError as error:
@@ -57,7 +59,7 @@ def check_initial_loss(trials: Trials, seeds: Sequence[int] = (0, 1, 2, 3, 4)) -
     data = data_facts(trials.dataset, trials.loss)
     levels, signal = data.levels, measure_signal(trainer, inputs, targets)
     report.findings = [*data_findings(data), *report.findings]
-    report.numbers["inputs"] = input_numbers(data)
+    report.numbers.inputs = input_numbers(data)
     at_scale = not any(name in UNSTABLE for name in report.names())
     report.findings += signal_findings(signal, at_scale, _remedy(trials))
     if not report.faults:
@@ -139,24 +141,22 @@ def explained_excess(loss: Loss, outputs: Tensor, targets: Tensor, draws: int = 
 
 
 def _describe(
-    report: StepReport, trials: Trials, trainer: Trainer, signal: Signal, levels: Levels, targets: Tensor
+    report: StepReport[InitialLossNumbers],
+    trials: Trials,
+    trainer: Trainer,
+    signal: Signal,
+    levels: Levels,
+    targets: Tensor,
 ) -> None:
     """Numbers and tables of the fresh networks."""
     losses = signal.losses.double()
     deviation = float(losses.std()) if len(losses) > 1 else 0.0
     excess = [explained_excess(trials.loss, each.float(), targets) for each in signal.outputs]
     at_mean, added = (sum(column) / len(excess) for column in zip(*excess, strict=True))
-    report.numbers |= {
-        "initial_loss": float(losses.mean()),
-        "initial_loss_std": deviation,
-        "theory": levels.initial,
-        "at_mean_output": at_mean,
-        "explained_by_variance": added,
-        "output_std": signal.output_std,
-        "constant": levels.constant,
-        "floor": levels.floor,
-        "seeds": len(losses),
-    }
+    numbers = report.numbers
+    numbers.initial_loss, numbers.initial_loss_std, numbers.theory = float(losses.mean()), deviation, levels.initial
+    numbers.at_mean_output, numbers.explained_by_variance, numbers.output_std = at_mean, added, signal.output_std
+    numbers.constant, numbers.floor, numbers.seeds = levels.constant, levels.floor, len(losses)
     report.tables.append(
         Table(
             "Loss at initialization",
@@ -188,34 +188,32 @@ def _describe(
     )
 
 
-def _baselines(report: StepReport, trials: Trials, levels: Levels) -> None:
+def _baselines(report: StepReport[InitialLossNumbers], trials: Trials, levels: Levels) -> None:
     """What a linear model and an answer without inputs achieve on validation."""
     if any(name in ("inputs_not_finite", "loss_of_wrong_sign", "loss_not_as_in_theory") for name in report.names()):
         return
     found = linear_baseline(trials.dataset, trials.loss)
-    report.numbers["linear"] = found.metrics
-    report.numbers["linear_decay"] = found.decay
-    report.numbers["linear_train"] = linear_metrics(found.model, trials.dataset, trials.loss, trials.dataset.train)
+    report.numbers.linear = found.metrics
+    report.numbers.linear_decay = found.decay
+    report.numbers.linear_train = linear_metrics(found.model, trials.dataset, trials.loss, trials.dataset.train)
     names = list(found.metrics)
     report.tables.append(
         Table("Linear baseline (validation)", ["weight decay", *names], [[found.decay, *found.metrics.values()]])
     )
     if trials.dataset.task is not Task.REGRESSION:
         targets = trials.dataset.validation.targets
-        report.numbers["majority"] = float(torch.bincount(targets).max() / len(targets))
+        report.numbers.majority = float(torch.bincount(targets).max() / len(targets))
 
 
 def _sorted(findings: list[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda finding: not finding.fault)
 
 
-def _conclusion(report: StepReport, levels: Levels) -> str:
-    numbers = report.numbers
-    sentence = (
-        f"initial loss {numbers['initial_loss']:.3f}, theory {levels.initial:.3f} + "
-        f"{numbers['initial_loss'] - levels.initial:.3f} from outputs of standard deviation "
-        f"{shown(numbers['output_std'])}"
-    )
+def _conclusion(report: StepReport[InitialLossNumbers], levels: Levels) -> str:
     if report.faults:
         return f"{report.faults[0].name}: {report.faults[0].observed}"
-    return sentence
+    loss, spread = report.numbers.initial_loss or math.nan, report.numbers.output_std or 0.0
+    return (
+        f"initial loss {loss:.3f}, theory {levels.initial:.3f} + {loss - levels.initial:.3f} from outputs of standard "
+        f"deviation {shown(spread)}"
+    )

@@ -19,9 +19,12 @@ from nnlab.diagnosis.facts.chance import mixed_pair, told_apart
 from nnlab.diagnosis.facts.levels import Levels, measure_levels
 from nnlab.diagnosis.facts.linear import linear_held_out
 from nnlab.diagnosis.finding import Finding, shown
+from nnlab.recipe.changes import Changes
+from nnlab.recipe.numbers import RateNumbers
 from nnlab.recipe.rates import configured_rate, ladder, merged, rate_key, rung
 from nnlab.recipe.report import StepReport, Table
-from nnlab.recipe.trials import Changes, Trial, Trials, record, run_trials
+from nnlab.recipe.trial import Trial
+from nnlab.recipe.trials import Trials
 from nnlab.recipe.watch import FitWatch
 
 TITLE = "Find a learning rate"
@@ -57,21 +60,16 @@ class Range:
     drop: float
 
 
-def find_learning_rate(trials: Trials, seeds: Sequence[int] = (0, 1, 2), steps: int = STEPS) -> StepReport:
+def find_learning_rate(trials: Trials, seeds: Sequence[int] = (0, 1, 2), steps: int = STEPS) -> StepReport[RateNumbers]:
     """Try a ladder of rates; model and random state of the caller are left untouched."""
-    report = StepReport(3, TITLE)
+    report = StepReport(3, TITLE, RateNumbers())
     levels = measure_levels(trials.dataset, trials.loss)
     done, found = _climb(trials, ladder(trials), seeds, steps, levels)
     if not _significant(found, levels):
         steps *= LONGER
         done, found = _climb(trials, ladder(trials), seeds, steps, levels)
     configured = configured_rate(trials)
-    report.numbers |= {
-        "steps": steps,
-        "seeds": len(seeds),
-        "configured": configured,
-        "rates": [[r.rate, r.loss, r.spread, r.diverged] for r in found],
-    }
+    report.numbers = RateNumbers(steps, len(seeds), configured, [[r.rate, r.loss, r.spread, r.diverged] for r in found])
     report.tables.append(
         Table(
             f"Mean of the last {AVERAGED} of {steps} minibatch losses, {len(seeds)} seeds",
@@ -80,19 +78,16 @@ def find_learning_rate(trials: Trials, seeds: Sequence[int] = (0, 1, 2), steps: 
         )
     )
     report.trials = [
-        record(trials, t, f"learning_rate={t.changes[rate_key(trials)]:g} seed={t.changes['seed']}") for t in done
+        trials.record(t, f"learning_rate={t.changes[rate_key(trials)]:g} seed={t.changes['seed']}") for t in done
     ]
     limits = find_range(found, levels.constant)
     if limits is None or not _significant(found, levels):
         report.findings = [_nothing_drops(found, levels, steps)]
         report.conclusion = f"{report.findings[0].name}: {report.findings[0].observed}"
         return report
-    report.numbers |= {
-        "lowest": limits.lowest,
-        "highest": limits.highest,
-        "stable": limits.stable,
-        "best": limits.best.rate,
-    }
+    numbers = report.numbers
+    numbers.lowest, numbers.highest = limits.lowest, limits.highest
+    numbers.stable, numbers.best = limits.stable, limits.best.rate
     report.findings = [*_mixed_labels(trials, done, limits), *_judge_configured(configured, found, limits, levels)]
     report.conclusion = (
         f"the loss drops significantly from {limits.lowest:g} to {limits.highest:g}; the largest stable "
@@ -137,7 +132,7 @@ def _try(trials: Trials, rates: Sequence[float], seeds: Sequence[int], steps: in
     key, first = rate_key(trials), int(trials.value("seed", 0))
     changes: list[Changes] = [{**common, key: rate, "seed": first + s} for rate in rates for s in seeds]
     with torch.random.fork_rng():
-        return run_trials(trials, changes, lambda: FitWatch(keep=True))
+        return trials.run(changes, lambda: FitWatch(keep=True))
 
 
 def _results(trials: Trials, done: Sequence[Trial]) -> list[Rate]:

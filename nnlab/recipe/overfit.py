@@ -19,10 +19,13 @@ from nnlab.diagnosis.facts.chance import CHANCE, association
 from nnlab.diagnosis.facts.levels import Levels, measure_levels
 from nnlab.diagnosis.facts.references import measure_references
 from nnlab.diagnosis.finding import Finding, shown
+from nnlab.recipe.changes import UNREGULARIZED, Changes
+from nnlab.recipe.numbers import SampleNumbers
 from nnlab.recipe.overfit_causes import explain_failure
 from nnlab.recipe.rates import ladder, rate_key
 from nnlab.recipe.report import StepReport, Table
-from nnlab.recipe.trials import UNREGULARIZED, Changes, Trial, Trials, record, run_trials
+from nnlab.recipe.trial import Trial
+from nnlab.recipe.trials import Trials
 from nnlab.recipe.watch import SampleWatch
 from nnlab.types import Task
 
@@ -51,9 +54,9 @@ class Attempt:
         return [*self.own, *self.plain]
 
 
-def overfit_sample(trials: Trials) -> StepReport:
+def overfit_sample(trials: Trials) -> StepReport[SampleNumbers]:
     """Memorize a small sample; smaller ones where that fails."""
-    report = StepReport(2, TITLE)
+    report = StepReport(2, TITLE, SampleNumbers())
     batch = trials.value("trainer.batch_size", 32)
     batch = 32 if batch == "full" else int(batch)
     available = len(trials.dataset.train)
@@ -106,7 +109,7 @@ def _attempt(trials: Trials, examples: int, batch: int, steps: int) -> Attempt:
     def watch() -> SampleWatch:
         return SampleWatch(lambda metrics: is_fitted(metrics, levels, classification))
 
-    return Attempt(examples, levels, run_trials(trials, plain, watch), run_trials(trials, own, watch))
+    return Attempt(examples, levels, trials.run(plain, watch), trials.run(own, watch))
 
 
 def _metrics(trial: Trial) -> dict[str, float]:
@@ -124,10 +127,10 @@ def _progress(contestants: Sequence[Trial], levels: Levels) -> float:
     return max((value for value in found if math.isfinite(value)), default=-math.inf)
 
 
-def _judge(report: StepReport, trials: Trials, attempts: Sequence[Attempt]) -> None:
+def _judge(report: StepReport[SampleNumbers], trials: Trials, attempts: Sequence[Attempt]) -> None:
     last = attempts[-1]
     own, plain = (_winner(each, trials, last.levels) for each in (last.own, last.plain))
-    report.numbers |= {"examples": last.examples, "fitted": own is not None or plain is not None}
+    report.numbers = SampleNumbers(last.examples, own is not None or plain is not None)
     reached = _progress(attempts[0].plain or attempts[0].own, attempts[0].levels)
     if own is None and plain is None:
         report.findings = explain_failure(trials, last.trials, last.levels)
@@ -155,7 +158,7 @@ def _judge(report: StepReport, trials: Trials, attempts: Sequence[Attempt]) -> N
     winner = own or plain
     assert winner is not None
     report.findings += _held_out(report, trials, [t for t in attempts[0].trials if t.prediction is not None])
-    report.numbers["steps"] = winner.scores["steps"]
+    report.numbers.steps = winner.scores["steps"]
     report.conclusion = (
         f"{last.examples} examples memorized after {winner.scores['steps']:.0f} steps, loss "
         f"{shown(winner.scores['loss/fit'])}"
@@ -174,7 +177,7 @@ def _plain_stuck(trials: Trials, reached: float) -> Finding:
     )
 
 
-def _held_out(report: StepReport, trials: Trials, fitted: Sequence[Trial]) -> list[Finding]:
+def _held_out(report: StepReport[SampleNumbers], trials: Trials, fitted: Sequence[Trial]) -> list[Finding]:
     """Compare held-out answers of the better half of the contestants with chance."""
     ranked = sorted(fitted, key=lambda t: t.scores.get("loss/fit", math.inf))[: max(1, len(fitted) // 3)]
     predictions = [
@@ -185,7 +188,7 @@ def _held_out(report: StepReport, trials: Trials, fitted: Sequence[Trial]) -> li
     targets = trials.dataset.validation.targets
     network = max(association(prediction, targets) for prediction in predictions)
     simple = measure_references(trials.dataset, trials.loss).association
-    report.numbers["above_chance"], report.numbers["simple_above_chance"] = network, simple
+    report.numbers.above_chance, report.numbers.simple_above_chance = network, simple
     if network >= CHANCE or simple >= CHANCE:
         return []
     return [
@@ -197,7 +200,7 @@ def _held_out(report: StepReport, trials: Trials, fitted: Sequence[Trial]) -> li
     ]
 
 
-def _describe(report: StepReport, trials: Trials, attempts: Sequence[Attempt]) -> None:
+def _describe(report: StepReport[SampleNumbers], trials: Trials, attempts: Sequence[Attempt]) -> None:
     for attempt in attempts:
         rows = []
         for kind, contestants in ((trials.option("optimizer"), attempt.own), ("sgd", attempt.plain)):
@@ -219,7 +222,7 @@ def _describe(report: StepReport, trials: Trials, attempts: Sequence[Attempt]) -
                     ]
                 )
                 name = f"{attempt.examples} examples {kind} {rate:g}"
-                report.trials.append(record(trials, trial, name))
+                report.trials.append(trials.record(trial, name))
         metric_name = "accuracy" if trials.dataset.task is not Task.REGRESSION else "r2"
         report.tables.append(
             Table(

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 from nnlab.diagnosis.facts.levels import Levels
 from nnlab.diagnosis.finding import Finding, shown
-from nnlab.recipe.trials import Changes, Trial, Trials, run_trials
+from nnlab.recipe.changes import Changes
+from nnlab.recipe.trial import Trial
+from nnlab.recipe.trials import Trials
 from nnlab.types import Task
 
 MOVES = 0.1
@@ -80,7 +82,7 @@ def _better_initialization(trials: Trials, best: Trial, levels: Levels) -> str:
     """The override of an initialization with which the best trial gets on, if there is one."""
     own = trials.option("initialization")
     changes: list[Changes] = [{**best.changes, "initialization": name} for name in INITIALIZATIONS if name != own]
-    for trial in run_trials(trials, changes):
+    for trial in trials.run(changes):
         if levels.progress(trial.last_loss()) > 3 * MOVES:
             return f"initialization={trial.changes['initialization']}"
     return ""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from nnlab.diagnosis import Finding
+from nnlab.recipe.numbers import OF_STEP, Numbers, plain
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class TrialRecord:
         status: `completed` or `diverged`.
         metrics: numbers by name, such as `loss/validation`.
         curves: steps and values by tag.
+        changes: what distinguishes it from the user's configuration.
     """
 
     name: str
@@ -36,10 +37,14 @@ class TrialRecord:
     status: str
     metrics: dict[str, float]
     curves: dict[str, tuple[list[float], list[float]]] = field(default_factory=dict)
+    changes: dict[str, Any] = field(default_factory=dict)
+
+
+N = TypeVar("N", bound=Numbers)
 
 
 @dataclass
-class StepReport:
+class StepReport(Generic[N]):
     """The report of one step.
 
     Attributes:
@@ -51,9 +56,9 @@ class StepReport:
 
     number: int
     title: str
+    numbers: N
     conclusion: str = ""
     findings: list[Finding] = field(default_factory=list)
-    numbers: dict[str, Any] = field(default_factory=dict)
     tables: list[Table] = field(default_factory=list)
     trials: list[TrialRecord] = field(default_factory=list)
     seconds: float = 0.0
@@ -80,24 +85,19 @@ class StepReport:
             "trials": [asdict(each) for each in self.trials],
         }
         content |= {"findings": [finding.to_dict() for finding in self.findings], "passed": self.passed}
-        plain: dict[str, Any] = _plain(content)
-        return plain
+        content["numbers"] = self.numbers.to_dict()
+        found: dict[str, Any] = plain(content)
+        return found
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> StepReport:
+    def from_dict(cls, content: Mapping[str, Any]) -> StepReport[Any]:
         """The report that `to_dict` gave."""
         known = {f.name: content[f.name] for f in fields(cls) if f.name in content}
+        known["numbers"] = OF_STEP[content["number"]].from_dict(content.get("numbers", {}))
         known["findings"] = [Finding.from_dict(each) for each in content.get("findings", [])]
         known["tables"] = [Table(**each) for each in content.get("tables", [])]
         known["trials"] = [TrialRecord(**each) for each in content.get("trials", [])]
         return cls(**known)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if hasattr(value, "item"):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+Report = StepReport[Any]

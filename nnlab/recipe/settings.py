@@ -36,6 +36,11 @@ class RecipeSettings:
     coarse_epochs: float | None = None
     refine_epochs: float | None = None
 
+    @property
+    def walked(self) -> list[int]:
+        """The steps in their order; the final training, number 8, follows step 7."""
+        return sorted({*self.steps, *([8] if 7 in self.steps else [])})
+
     def __post_init__(self) -> None:
         wrong = [step for step in self.steps if step not in STEPS]
         if wrong or not self.steps:

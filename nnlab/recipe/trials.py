@@ -1,191 +1,153 @@
-"""Trials: training runs that differ from the user's configuration in a few values, made by whoever knows configs.
+"""Trials: training runs that differ from the user's configuration in a few values, stacked where possible.
 
-A step never sees a config. It receives an object with the methods of `Trials`, asks for networks or populations that
-differ in `Changes`, and reports what it saw, with the command that reproduces each trial.
+A step of the recipe asks for networks or populations that differ in `Changes`, and reports what it saw, with the
+command that reproduces each trial.
 """
 
 from __future__ import annotations
 
+import copy
+import inspect
+import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
+from nnlab.callbacks import HistoryFile
+from nnlab.config.build import build_loss, build_trainer, load_dataset
+from nnlab.config.dotted import get
+from nnlab.config.lookup import locate
 from nnlab.loss.base import Loss
+from nnlab.recipe.changes import Changes, Config, changed, option_of, words
 from nnlab.recipe.report import TrialRecord
+from nnlab.recipe.trial import POINTS, Trial, held_out_losses, record, trained
+from nnlab.regularizer import Ensemble
+from nnlab.runs.launch import suitable_threads
+from nnlab.sweep.cost import member_cost
+from nnlab.sweep.grouping import stacking_gains
+from nnlab.sweep.stacking import stacking_key
 from nnlab.training import Callback, Trainer
-from nnlab.training.evaluation import examples_at_once
+from nnlab.training.chain import Chain
 from nnlab.types import Dataset
 
-# Values by dotted key (`optimizer.learning_rate`), or an option, or a list of options, by group (`optimizer`).
-Changes = Mapping[str, Any]
-
-# No weight decay, dropout, early stopping or ensemble, and every example as it is.
-UNREGULARIZED: dict[str, Any] = {"regularizer": [], "data/augmentation": []}
-
-SMOOTHED = 3  # validations whose mean is a score
-POINTS = 150  # of a curve that a report keeps
+MOST = 64  # members of one population
 
 
-class Trials(Protocol):
-    """What the steps need of floor 6."""
+class Trials:
+    """Makes trials that differ from `config` (plain, resolved, checked).
 
-    @property
-    def dataset(self) -> Dataset:
-        """The user's data, prepared."""
+    Args:
+        config: the user's.
+        overrides: what the user typed, for the commands that reproduce trials.
+        config_dir: the user's own config folder, for those commands.
+    """
 
-    @property
-    def loss(self) -> Loss:
-        """The user's loss."""
+    def __init__(self, config: Mapping[str, Any], overrides: Sequence[str] = (), config_dir: str | None = None) -> None:
+        self.config: Config = copy.deepcopy({key: value for key, value in config.items() if key != "recipe"})
+        if self.config.get("data_seed") is None:
+            self.config["data_seed"] = self.config["seed"]
+        self.config["callbacks"] = {}
+        self.config["regularizer"] = _without_ensembles(self.config["regularizer"])
+        self.overrides = [
+            line for line in overrides if not line.lstrip("+~").startswith(("recipe.", "name=", "resume="))
+        ]
+        self.config_dir = config_dir
+        self.observer: Callback | None = None
+        self.dataset: Dataset = load_dataset(self.config)
+        self.loss: Loss = build_loss(self.config, self.dataset)
 
     def value(self, key: str, default: Any = None) -> Any:
         """The value of a dotted key in the user's configuration, or `default` where it has none."""
+        return get(self.config, key, default)
 
     def option(self, group: str) -> str:
-        """A word for what is chosen in a group, such as `adam`."""
+        """The option's name; the name of its class where no option has it."""
+        section = self.config.get(group) or {}
+        return option_of(group, section) or str(section.get("_target_", "none")).rpartition(".")[2]
+
+    def configure(self, changes: Changes) -> Config:
+        """The config of one trial."""
+        return changed(self.config, changes)
+
+    @property
+    def metric(self) -> str:
+        """The metric that decides in tables: the user's, or that of the task."""
+        return self.value("trainer.metric") or self.loss.primary_metric(self.dataset.task)
 
     def groups(self, changes: Sequence[Changes], fastest: bool = False) -> list[list[int]]:
         """Positions of the changes that can be trained as one population; alone where that is the `fastest` way."""
+        found: dict[str, list[int]] = {}
+        for position, each in enumerate(changes):
+            key, _ = stacking_key(self.configure(each))
+            found.setdefault(key or f"alone {position}", []).append(position)
+        groups = []
+        for group in found.values():
+            most = 1 if fastest and len(group) > 1 and not _gains(self.configure(changes[group[0]])) else MOST
+            groups += [group[i : i + most] for i in range(0, len(group), most)]
+        return groups
 
     def make(self, changes: Sequence[Changes]) -> Trainer:
-        """The trainer of one population, a member for each of the changes, without callbacks."""
+        """The trainer of one population, a member for each of the changes; it writes no files."""
+        trainer = build_trainer([self.configure(each) for each in changes])
+        trainer.callbacks = [callback for callback in trainer.callbacks if not isinstance(callback, HistoryFile)]
+        if self.observer is not None:
+            trainer.callbacks.append(self.observer)
+        torch.set_num_threads(self.config["trainer"]["threads"] or suitable_threads(trainer))
+        return trainer
+
+    def words(self, changes: Changes) -> list[str]:
+        """The overrides of one trial: the user's, without those of sections that it exchanges, and its own."""
+        return words(self.overrides, {"data_seed": self.config["data_seed"], **changes})
 
     def command(self, changes: Changes) -> str:
         """What to type to run one of them alone."""
+        folder = ["--config-dir", self.config_dir] if self.config_dir else []
+        return shlex.join(["nnlab", "train", *folder, *self.words(changes)])
 
+    def run(
+        self,
+        changes: Sequence[Changes],
+        watch: Callable[[], Callback] | None = None,
+        held_out: bool = False,
+        fastest: bool = False,
+    ) -> list[Trial]:
+        """Train what `changes` describe, stacked where possible; results in the same order.
 
-def primary_metric(trials: Trials) -> str:
-    """The metric that decides: `trainer.metric`, else accuracy or rmse."""
-    return trials.value("trainer.metric") or trials.loss.primary_metric(trials.dataset.task)
-
-
-@dataclass
-class Trial:
-    """A trained member.
-
-    Attributes:
-        changes: what distinguishes it.
-        status: `completed` or `diverged`.
-        losses: minibatch losses (steps,), up to its end.
-        series: steps and values by tag, such as `loss/validation`.
-        batches: minibatches of an epoch.
-        scores: `loss` and metrics by split, at its end, as the watching callbacks and the last validation gave them.
-        prediction: on held-out examples, where a callback kept it.
-        held_out: losses of the validation examples (N,) at the best weights, where they were asked for.
-    """
-
-    changes: Changes
-    status: str
-    losses: np.ndarray
-    series: dict[str, tuple[list[int], list[float]]]
-    batches: int = 1
-    scores: dict[str, float] = field(default_factory=dict)
-    prediction: Tensor | None = None
-    held_out: Tensor | None = None
-    seconds: float = 0.0
-
-    @property
-    def diverged(self) -> bool:
-        """Whether it ended with a loss or a gradient that is not finite."""
-        return self.status == "diverged"
-
-    def last_loss(self, count: int = 10) -> float:
-        """Mean of the last `count` minibatch losses; infinite where it diverged."""
-        return float(self.losses[-count:].mean()) if len(self.losses) and not self.diverged else float("inf")
-
-    def best(self, tag: str, window: int = SMOOTHED) -> tuple[int, float]:
-        """Step at which the mean of the last `window` values of a series was lowest, and that mean.
-
-        A single lowest value of a small validation split is mostly luck. (0, inf) where there is nothing finite.
+        Args:
+            changes: of each trial.
+            watch: makes a callback for each population; what it stores in `results` (by member) becomes `scores`, and
+                what it stores in `predictions` becomes `prediction`.
+            held_out: keep the loss of every validation example.
+            fastest: train alone what gains nothing from being stacked; else what is watched can be ended together.
         """
-        steps, values = self.series.get(tag, ([], []))
-        if self.diverged or not values:
-            return 0, float("inf")
-        window = min(window, len(values))
-        means = np.convolve(values, np.ones(window) / window, "valid")
-        means = np.where(np.isfinite(means), means, np.inf)
-        lowest = int(means.argmin())
-        return steps[lowest + window - 1], float(means[lowest])
+        results: dict[int, Trial] = {}
+        for group in self.groups(changes, fastest):
+            trainer = self.make([changes[i] for i in group])
+            watching = watch() if watch else None
+            if watching is not None:
+                trainer.callbacks.append(watching)
+            trainer.fit()
+            losses = held_out_losses(trainer) if held_out else [None] * len(group)
+            for member, position in enumerate(group):
+                results[position] = trained(trainer, member, changes[position], watching)
+                results[position].held_out = losses[member]
+        return [results[position] for position in range(len(changes))]
 
-    def at(self, tag: str, step: int) -> float:
-        """The value of a series at a step; NaN where there is none."""
-        steps, values = self.series.get(tag, ([], []))
-        return values[steps.index(step)] if step in steps else float("nan")
-
-
-def run_trials(
-    trials: Trials,
-    changes: Sequence[Changes],
-    watch: Callable[[], Callback] | None = None,
-    held_out: bool = False,
-    fastest: bool = False,
-) -> list[Trial]:
-    """Train what `changes` describe, stacked where possible; results in the same order.
-
-    Args:
-        watch: makes a callback for each population; what it stores in `results` (by member) becomes `scores`, and
-            what it stores in `predictions` becomes `prediction`.
-        held_out: keep the loss of every validation example.
-        fastest: train alone what gains nothing from being stacked; else what is watched can be ended together.
-    """
-    results: dict[int, Trial] = {}
-    for group in trials.groups(changes, fastest):
-        trainer = trials.make([changes[i] for i in group])
-        watching = watch() if watch else None
-        if watching is not None:
-            trainer.callbacks.append(watching)
-        trainer.fit()
-        losses = held_out_losses(trainer) if held_out else [None] * len(group)
-        for member, position in enumerate(group):
-            results[position] = _result(trainer, member, changes[position], watching)
-            results[position].held_out = losses[member]
-    return [results[position] for position in range(len(changes))]
+    def record(self, trial: Trial, name: str, points: int = POINTS) -> TrialRecord:
+        """What a report keeps of a trial, with the command that runs it alone."""
+        return record(trial, name, self.command(trial.changes), points)
 
 
-def held_out_losses(trainer: Trainer) -> Sequence[Tensor]:
-    """Losses of the validation examples (N,) for each member, at its best weights."""
-    split, members = trainer.members[0].dataset.validation, len(trainer.members)
-    pieces = []
-    with trainer.at_best() as stack, torch.no_grad():
-        size = examples_at_once(stack, members, split.inputs[0])
-        for start in range(0, len(split), size):
-            inputs, targets = split.inputs[start : start + size], split.targets[start : start + size]
-            outputs = stack.outputs(inputs.expand(members, *inputs.shape))
-            pieces.append(trainer.loss.losses(outputs, targets.expand(members, *targets.shape)))
-    return list(torch.cat(pieces, 1).double().cpu())
+def _gains(config: Config) -> bool:
+    """Whether stacked networks of a config are faster than one after another; a chain of layers of any size is."""
+    trainer = build_trainer([config])
+    return isinstance(trainer.stack, Chain) or stacking_gains(member_cost(trainer))
 
 
-def _result(trainer: Trainer, member: int, changes: Changes, watching: Callback | None) -> Trial:
-    losses = trainer.history.losses[:, member]
-    status = trainer.outcomes[member].status
-    tags = {tag for record in trainer.history.records if record.member == member for tag in record.values}
-    return Trial(
-        changes,
-        "completed" if status == "running" else status,
-        losses[np.isfinite(losses)],
-        {tag: trainer.history.series(tag, member) for tag in sorted(tags)},
-        trainer.steps_per_epoch,
-        dict(getattr(watching, "results", {}).get(member, {})),
-        getattr(watching, "predictions", {}).get(member),
-        seconds=trainer.seconds / len(trainer.members),
-    )
+def _without_ensembles(sections: Mapping[str, Config]) -> Config:
+    def is_ensemble(section: Config) -> bool:
+        found = locate(section["_target_"])
+        return inspect.isclass(found) and issubclass(found, Ensemble)
 
-
-def record(trials: Trials, trial: Trial, name: str, points: int = POINTS) -> TrialRecord:
-    """What a report keeps of a trial: its curve in at most `points` averages of consecutive losses."""
-    curves: dict[str, tuple[list[float], list[float]]] = {}
-    if len(trial.losses):
-        blocks = np.array_split(trial.losses, min(points, len(trial.losses)))
-        ends = np.cumsum([len(block) for block in blocks])
-        curves["loss/train"] = ([float(end) for end in ends], [round(float(b.mean()), 6) for b in blocks])
-    for tag, (steps, values) in trial.series.items():
-        if "/" in tag and tag.rpartition("/")[2] in ("validation", "fit") and values:
-            curves[tag] = ([float(step) for step in steps], [round(value, 6) for value in values])
-    metrics = {"loss/train": trial.last_loss(), **trial.scores}
-    for tag, (_, values) in trial.series.items():
-        if tag.endswith("/validation"):
-            metrics[tag] = values[-1]
-    return TrialRecord(name, trials.command(trial.changes), trial.status, metrics, curves)
+    return {name: section for name, section in sections.items() if not is_ensemble(section)}

@@ -10,19 +10,19 @@ import pytest
 
 from nnlab.cli import compose
 from nnlab.recipe import StepReport, check_initial_loss, find_learning_rate, overfit_sample
-from nnlab.recipe.config_trials import ConfigTrials
+from nnlab.recipe.trials import Trials
 
 sys.path.insert(0, str(Path(__file__).parent))  # the faults are named by `_target_: faults...`
 
 
 @pytest.fixture
-def make_trials() -> Callable[..., ConfigTrials]:
+def make_trials() -> Callable[..., Trials]:
     """Trials for overrides of `nnlab recipe`."""
-    return lambda *overrides: ConfigTrials(compose(*overrides), overrides)
+    return lambda *overrides: Trials(compose(*overrides), overrides)
 
 
 @pytest.fixture
-def walk(make_trials: Callable[..., ConfigTrials]) -> Callable[..., list[StepReport]]:
+def walk(make_trials: Callable[..., Trials]) -> Callable[..., list[StepReport]]:
     """Steps 1 to 3, up to the first that does not pass."""
 
     def steps(*overrides: str) -> list[StepReport]:

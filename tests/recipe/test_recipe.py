@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from nnlab.cli import compose, main
-from nnlab.commands.recipe import RecipeResult, recipe
 from nnlab.config import identity
 from nnlab.errors import UserError
 from nnlab.recipe import Recipe
 from nnlab.recipe.best import write_experiment
+from nnlab.recipe.run import RecipeResult, recipe
 from nnlab.runs.launch import train
 from nnlab.storage.folder import read_config, read_result
 
@@ -65,7 +65,7 @@ def test_all_steps_pass_and_leave_a_report(done: RecipeResult) -> None:
 
 def test_the_report_sets_what_was_chosen_next_to_what_was_given(done: RecipeResult) -> None:
     table = next(table for table in done.reports[8].tables if table.title.startswith("The configuration"))
-    chosen = done.reports[7].numbers["best"]["changes"]
+    chosen = done.reports[7].numbers.best.changes
     rows = {key: (given, value) for key, given, value, _ in table.rows}
     assert rows["optimizer.learning_rate"] == (0.001, chosen["optimizer.learning_rate"])
     assert rows["trainer.epochs"][0] == 30
@@ -108,8 +108,8 @@ def test_the_command_of_a_trial_reproduces_it(done: RecipeResult, tmp_path: Path
 
 def test_the_test_split_is_looked_at_once_and_compared_with_a_linear_model(done: RecipeResult) -> None:
     numbers = done.reports[8].numbers
-    assert len(numbers["runs"]) == 2
-    assert numbers["test"]["accuracy"] >= numbers["linear_test"]["accuracy"] - numbers["linear_error"]
+    assert len(numbers.runs) == 2
+    assert numbers.test["accuracy"] >= numbers.linear_test["accuracy"] - numbers.linear_error
     assert all(
         "test" not in metric
         for number in range(1, 8)

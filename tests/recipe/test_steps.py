@@ -20,19 +20,19 @@ from nnlab.diagnosis.facts.linear import fit_linear, linear_baseline
 from nnlab.diagnosis.rules.data import data_findings
 from nnlab.loss import GaussianNLL, Hinge, MulticlassSVM, SoftmaxCrossEntropy, SquaredError
 from nnlab.recipe import StepReport, check_initial_loss, coarse_grid, find_learning_rate, improve, refine_grid
-from nnlab.recipe.config_trials import ConfigTrials
+from nnlab.recipe.candidate import Candidate, gain
 from nnlab.recipe.curves import Curves, read
-from nnlab.recipe.grid import Result, gain
 from nnlab.recipe.improve import Linear, Suggestion, choose, suggest
 from nnlab.recipe.initial_loss import check_loss_at_zero, explained_excess
 from nnlab.recipe.learning_rate import Rate, find_range
 from nnlab.recipe.overfit_causes import explain_failure
 from nnlab.recipe.rates import merged
-from nnlab.recipe.trials import Trial, run_trials
+from nnlab.recipe.trial import Trial
+from nnlab.recipe.trials import Trials
 from nnlab.recipe.watch import SampleWatch
 from nnlab.types import Dataset, Split, Task
 
-Make = Callable[..., ConfigTrials]
+Make = Callable[..., Trials]
 SMALL = "architecture.widths=[16]"
 
 
@@ -179,8 +179,8 @@ def test_a_score_is_a_mean_of_three_validations() -> None:
     assert Trial({}, "diverged", np.ones(5), series).best("loss/validation") == (0, math.inf)
 
 
-def result(*scores: float, **changes: Any) -> Result:
-    return Result(
+def result(*scores: float, **changes: Any) -> Candidate:
+    return Candidate(
         {
             "trainer.epochs": 10.0,
             "optimizer.learning_rate": 0.01,
@@ -224,7 +224,7 @@ def test_fewer_changes_are_tried_where_time_is_short(make_trials: Make) -> None:
     trials = make_trials("data=moons", SMALL)
     best = result(0.2, 0.3, **{"regularizer": ["weight_decay"], "trainer.steps": None, "trainer.epochs": 2.0})
     report = improve(trials, best, [], rounds=1, seeds=2, go_on=lambda epochs: epochs <= 12)
-    assert report.numbers["tried"] == 1
+    assert report.numbers.tried == 1
 
 
 def test_a_sure_gain_is_adopted_before_a_larger_one_that_may_be_luck() -> None:
@@ -294,13 +294,13 @@ def test_finding_a_rate_leaves_the_random_state_alone(make_trials: Make) -> None
     torch.manual_seed(7)
     before = torch.get_rng_state()
     report = find_learning_rate(make_trials("data=blobs", SMALL), seeds=(0, 1), steps=40)
-    assert report.numbers["lowest"] <= report.numbers["stable"] <= report.numbers["highest"]
+    assert report.numbers.lowest <= report.numbers.stable <= report.numbers.highest
     assert torch.equal(before, torch.get_rng_state())
 
 
 def test_the_coarse_grid_grows_beyond_an_edge_that_wins(make_trials: Make) -> None:
     report = coarse_grid(make_trials("data=blobs", SMALL), stable=1e-4, epochs=1, seeds=(0,))
-    assert report.numbers["best"]["changes"]["optimizer.learning_rate"] > 1e-4
+    assert report.numbers.best.changes["optimizer.learning_rate"] > 1e-4
     assert "edge_of_grid" in report.names()
 
 
@@ -317,12 +317,12 @@ def test_improving_stops_without_time_and_compares_on_fresh_seeds(make_trials: M
     trials = make_trials("data=moons", SMALL)
     best = result(0.2, 0.3, **{"regularizer": ["weight_decay"], "trainer.steps": None, "trainer.epochs": 2.0})
     stopped = improve(trials, best, [], go_on=lambda epochs: False)
-    assert stopped.numbers["stop"] == "no time left"
+    assert stopped.numbers.stop == "no time left"
     own = {key: value for key, value in best.changes.items() if key != "scheduler"}
-    assert stopped.numbers["best"]["changes"] == own  # the user's schedule, which steps 3 to 5 did without
+    assert stopped.numbers.best.changes == own  # the user's schedule, which steps 3 to 5 did without
     assert improve(
         make_trials("data=moons", SMALL, "scheduler=constant"), best, [], go_on=lambda epochs: False
-    ).numbers["best"]["changes"] == dict(best.changes)
+    ).numbers.best.changes == dict(best.changes)
     report = improve(trials, best, [], rounds=1, seeds=2)
     assert any(trial.name.startswith("round 1 as before") and "seed=2" in trial.command for trial in report.trials)
 
@@ -333,7 +333,7 @@ def test_a_report_survives_json(make_trials: Make) -> None:
     report = check_initial_loss(make_trials("data=diabetes", "loss=squared_error", SMALL), seeds=(0, 1))
     again = StepReport.from_dict(json.loads(json.dumps(report.to_dict())))
     assert again.to_dict() == report.to_dict()
-    assert again.numbers["theory"] == pytest.approx(0.5, abs=1e-3)
+    assert again.numbers.theory == pytest.approx(0.5, abs=1e-3)
 
 
 def test_two_classes_that_overlap_are_told_apart_better_than_chance() -> None:
@@ -347,7 +347,7 @@ def test_two_classes_that_overlap_are_told_apart_better_than_chance() -> None:
 
 @pytest.mark.parametrize(("loss", "fault"), [("gaussian_nll", False), ("squared_error", True)])
 def test_answers_that_are_nearly_right_are_no_fault_where_the_loss_has_no_floor(loss: str, fault: bool) -> None:
-    trials = ConfigTrials(compose("data=heteroscedastic", f"loss={loss}"))
+    trials = Trials(compose("data=heteroscedastic", f"loss={loss}"))
     scores = {"loss/fit": 0.5, "r2/fit": 0.982, "steps": 500.0}
     flat = Trial({}, "completed", np.full(500, 0.5), {}, scores=scores)
     levels = Levels(1.0, 0.9, None if loss == "gaussian_nll" else 0.0)
@@ -359,19 +359,19 @@ def test_answers_that_are_nearly_right_are_no_fault_where_the_loss_has_no_floor(
 def test_large_convolutional_networks_are_tried_one_by_one_and_chains_together() -> None:
     two = [{"optimizer.learning_rate": 0.01}, {"optimizer.learning_rate": 0.001}]
     large = "architecture.channels=[64,128]"
-    convnet = ConfigTrials(compose("architecture=convnet", large, "trainer.device=cpu", "trainer.batch_size=128"))
+    convnet = Trials(compose("architecture=convnet", large, "trainer.device=cpu", "trainer.batch_size=128"))
     assert convnet.groups(two, fastest=True) == [[0], [1]]
     assert convnet.groups(two) == [[0, 1]]
-    chain = ConfigTrials(compose("architecture.widths=[512,512]", "trainer.device=cpu", "trainer.batch_size=128"))
+    chain = Trials(compose("architecture.widths=[512,512]", "trainer.device=cpu", "trainer.batch_size=128"))
     assert chain.groups(two, fastest=True) == [[0, 1]]
 
 
 @pytest.mark.parametrize(("enough", "ended_at"), [(0.2, 5), (2.0, 10)])
 def test_every_member_of_a_sample_has_its_predictions_when_it_ends(enough: float, ended_at: int) -> None:
-    trials = ConfigTrials(compose("data=moons"))
+    trials = Trials(compose("data=moons"))
     common = {"trainer.epochs": None, "trainer.steps": 10, "trainer.validate_unit": "step", "trainer.validate_every": 5}
     changes = [{**common, "optimizer.learning_rate": rate} for rate in (0.03, 0.01)]
-    done = run_trials(trials, changes, lambda: SampleWatch(lambda metrics: metrics["accuracy"] >= enough))
+    done = trials.run(changes, lambda: SampleWatch(lambda metrics: metrics["accuracy"] >= enough))
     assert [trial.scores["steps"] for trial in done] == [ended_at, ended_at]
     for trial in done:
         assert trial.prediction is not None

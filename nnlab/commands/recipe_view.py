@@ -1,4 +1,4 @@
-"""Who watches the recipe: a live table in a terminal, plain lines elsewhere."""
+"""A live table of the recipe in a terminal; elsewhere its lines go to the log."""
 
 from __future__ import annotations
 
@@ -9,55 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from nnlab.recipe.report import StepReport
-from nnlab.training import Callback, Trainer
+from nnlab.recipe.report import Report
+from nnlab.recipe.watcher import Watcher, duration, verdict
+from nnlab.training import Trainer
 
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 32  # of the curve
 PAUSE = 0.2  # seconds between two pictures
 
 
-def make_view(titles: Mapping[int, str]) -> PlainView | LiveView:
+def make_view(titles: Mapping[int, str]) -> Watcher:
     """The view that suits standard output."""
-    return LiveView(titles) if sys.stdout.isatty() else PlainView()
-
-
-class PlainView(Callback):
-    """One line when a step begins, and its verdict when it ends."""
-
-    def start(self, number: int, title: str, remaining: float | None) -> None:
-        """A step begins."""
-        left = f"   (about {duration(remaining)} left)" if remaining else ""
-        print(f"{number} {title}{left}", flush=True)
-
-    def done(self, report: StepReport) -> None:
-        """A step has ended."""
-        print("\n".join(f"  {line}" for line in verdict(report)), flush=True)
-
-    def close(self) -> None:
-        """Nothing to tidy up."""
-
-
-def verdict(report: StepReport) -> list[str]:
-    """A step's verdict in lines: the conclusion, then its findings."""
-    word = "passed" if report.passed else "NOT PASSED"
-    lines = [f"{word} in {report.seconds:.1f} s: {report.conclusion}"]
-    for finding in report.findings:
-        lines.append(f"{'!' if finding.fault else '-'} {finding.name}: {finding.observed}")
-        if finding.fault:
-            lines.append(f"  {finding.reason}")
-        if finding.override:
-            lines.append(f"  try: {finding.override}")
-    return lines
-
-
-def duration(seconds: float) -> str:
-    """A time as a person would say it.
-
-    >>> duration(7.4), duration(200)
-    ('7 s', '3 min')
-    """
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+    return LiveView(titles) if sys.stdout.isatty() else Watcher()
 
 
 def sparkline(values: np.ndarray, width: int = WIDTH) -> str:
@@ -71,14 +34,14 @@ def sparkline(values: np.ndarray, width: int = WIDTH) -> str:
     return "".join(BARS[round(value)] for value in level)
 
 
-class LiveView(Callback):
+class LiveView(Watcher):
     """A table of the steps with the curve of the best network in training; it observes the trainers itself."""
 
     def __init__(self, titles: Mapping[int, str]) -> None:
         from rich.live import Live
 
         self.titles = titles
-        self.reports: dict[int, StepReport] = {}
+        self.reports: dict[int, Report] = {}
         self.present = 0
         self.remaining: float | None = None
         self.line = ""
@@ -92,7 +55,7 @@ class LiveView(Callback):
         self._began = time.monotonic()
         self.draw()
 
-    def done(self, report: StepReport) -> None:
+    def done(self, report: Report) -> None:
         """A step has ended."""
         self.reports[report.number], self.line = report, ""
         self.draw()

@@ -1,0 +1,96 @@
+"""Configurations compared over seeds: each one's score is its lowest validation loss (mean of three epochs).
+
+Scores of the same seeds are paired: the same initial weights and data order meet the same splits, so that the spread
+of the differences, not of the scores, says whether one configuration is better. So are the validation examples.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from nnlab.recipe.changes import Changes
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A configuration with its outcome.
+
+    Attributes:
+        changes: what distinguishes it, without the seed.
+        scores: lowest validation loss of each seed; infinite where it diverged.
+        metrics: the primary metric on validation at those points.
+        fits: loss on the training split at those points.
+        epochs: passes over the data until then.
+        examples: loss of each validation example (N,), mean over seeds; None where it was not kept.
+    """
+
+    changes: Changes
+    scores: Sequence[float]
+    metrics: Sequence[float]
+    fits: Sequence[float]
+    epochs: Sequence[float]
+    examples: Tensor | None = field(default=None, compare=False)
+
+    @property
+    def score(self) -> float:
+        """Mean over seeds."""
+        return mean(self.scores)
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation over seeds."""
+        return deviation(self.scores)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "changes": dict(self.changes),
+            "scores": list(self.scores),
+            "metrics": list(self.metrics),
+            "fits": list(self.fits),
+            "epochs": list(self.epochs),
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Candidate:
+        """What `to_dict` gave, after it went through JSON, where infinity is null."""
+
+        def numbers(name: str) -> list[float]:
+            return [math.inf if value is None else value for value in content[name]]
+
+        return cls(content["changes"], numbers("scores"), numbers("metrics"), numbers("fits"), numbers("epochs"))
+
+
+def mean(values: Sequence[float]) -> float:
+    """Arithmetic mean."""
+    return sum(values) / len(values)
+
+
+def deviation(values: Sequence[float]) -> float:
+    """Standard deviation, dividing by n - 1; 0 for a single value, NaN where one is not finite."""
+    if len(values) < 2:
+        return 0.0
+    if not all(map(math.isfinite, values)):
+        return math.nan
+    center = mean(values)
+    return math.sqrt(sum((value - center) ** 2 for value in values) / (len(values) - 1))
+
+
+def gain(new: Candidate, old: Candidate) -> tuple[float, float]:
+    """How much lower the new scores are, and the standard error of that difference.
+
+    Both the seeds (those that both have) and the validation examples are samples, so their variances add up: on a
+    small validation split, a few examples decide between configurations, and not in the same way as those of the test.
+    """
+    count = min(len(new.scores), len(old.scores))
+    differences = [o - n for n, o in zip(new.scores[:count], old.scores[:count], strict=True)]
+    error = deviation(differences) / math.sqrt(count)
+    if new.examples is None or old.examples is None:
+        return mean(differences), error
+    apart = old.examples - new.examples
+    return mean(differences), math.hypot(error, float(apart.std()) / math.sqrt(len(apart)))

@@ -1,0 +1,97 @@
+"""Changes of a configuration: options exchanged and values set, on plain dictionaries and as overrides to type."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from nnlab.config import config_folder
+from nnlab.config.dotted import put
+from nnlab.config.folder import options
+
+Config = dict[str, Any]
+
+# Values by dotted key (`optimizer.learning_rate`), or an option, or a list of options, by group (`optimizer`).
+Changes = Mapping[str, Any]
+
+# No weight decay, dropout, early stopping or ensemble, and every example as it is.
+UNREGULARIZED: dict[str, Any] = {"regularizer": [], "data/augmentation": []}
+
+
+def changed(config: Mapping[str, Any], changes: Changes) -> Config:
+    """A copy of a config with the changes; options are exchanged before values are set."""
+    result: Config = copy.deepcopy(dict(config))
+    for group, chosen in changes.items():
+        if is_group(group) and isinstance(chosen, str | list):
+            _exchange(result, group, chosen)
+    for key, value in changes.items():
+        if not (is_group(key) and isinstance(value, str | list)):
+            put(result, key, value)
+    return result
+
+
+def is_group(key: str) -> bool:
+    """Whether a key names a group of options, such as `data/augmentation`."""
+    return (config_folder() / key).is_dir()
+
+
+def words(overrides: Sequence[str], changes: Changes) -> list[str]:
+    """The overrides of a changed run: the user's, without those of sections that are exchanged, and the changes."""
+    exchanged = [key for key in changes if is_group(key)]
+    keys = [key.replace("/", ".") for key in exchanged]
+    kept = [line for line in overrides if not _concerns(line, [*keys, *exchanged])]
+    kept = [line for line in kept if line.lstrip("+").partition("=")[0] not in changes]
+    return [*kept, *(f"{key}={text(value)}" for key, value in changes.items())]
+
+
+def text(value: Any) -> str:
+    """A value as an override has it.
+
+    >>> text(None), text([1, 2]), text(True), text(1e-5)
+    ('null', '[1,2]', 'true', '1e-05')
+    """
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(text, value)) + "]"
+    return {"None": "null", "True": "true", "False": "false"}.get(str(value), str(value))
+
+
+def option_of(group: str, section: Mapping[str, Any]) -> str | None:
+    """The option of a group whose file names the same `_target_` as a section, or None."""
+    for file in options(config_folder(), group):
+        if read_option(group, file.stem).get("_target_") == section.get("_target_"):
+            return file.stem
+    return None
+
+
+@functools.cache
+def _text_of(group: str, option: str) -> str:
+    return (config_folder() / group / f"{option}.yaml").read_text(encoding="utf-8")
+
+
+def read_option(group: str, option: str) -> Config:
+    """The section that an option stands for."""
+    content: Config = yaml.safe_load(_text_of(group, option)) or {}
+    return content
+
+
+def _exchange(config: Config, group: str, chosen: str | list[str]) -> None:
+    """Put an option's section in place; of a list, sections that are there already stay as they are."""
+    *path, last = group.split("/")
+    parent = config
+    for part in path:
+        parent = parent[part]
+    before = parent.get(last) or {}
+    if isinstance(chosen, str):
+        kept = {k: v for k, v in before.items() if (config_folder() / group / k).is_dir()}
+        parent[last] = {**read_option(group, chosen), **kept}
+    else:
+        parent[last] = {name: before.get(name) or read_option(group, name) for name in chosen}
+
+
+def _concerns(line: str, keys: Sequence[str]) -> bool:
+    name = line.lstrip("+~").partition("=")[0]
+    return any(name == key or name.startswith(f"{key}.") for key in keys)

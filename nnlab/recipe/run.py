@@ -1,0 +1,132 @@
+"""A whole recipe: claim its folder, walk, and write what was seen.
+
+recipe.json, report.html, report.md    what was seen, for programs and people
+step1/ ... step7/                      TensorBoard events of the trials, a run each
+final/seed=0/ ...                      complete runs of the chosen configuration
+experiment/best.yaml                   the chosen configuration: nnlab train --config-dir FOLDER experiment=best
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import nnlab
+from nnlab.config import identity
+from nnlab.config.construct import construct
+from nnlab.recipe.driver import TITLES, Recipe
+from nnlab.recipe.finale import FinalTraining
+from nnlab.recipe.report import Report
+from nnlab.recipe.settings import RecipeSettings
+from nnlab.recipe.trials import Trials
+from nnlab.recipe.watcher import Watcher
+from nnlab.runs.launch import unfinished_or_new
+from nnlab.storage.claim import claimed
+from nnlab.storage.folder import write_config, write_environment, write_result
+from nnlab.training.signals import graceful
+
+THREADS = torch.get_num_threads()
+
+
+@dataclass
+class RecipeResult:
+    """How a recipe ended.
+
+    Attributes:
+        directory: its folder.
+        status: `completed`, or `failed` where a step did not pass.
+        reports: of its steps, by number; the final training is number 8.
+    """
+
+    directory: Path
+    status: str
+    reports: dict[int, Report]
+
+    @property
+    def exit_code(self) -> int:
+        """0 when every step passed, else 1."""
+        return 0 if self.status == "completed" else 1
+
+    @property
+    def faults(self) -> list[str]:
+        """Names of what is wrong, in the order in which it was found."""
+        return [finding.name for report in self.reports.values() for finding in report.faults]
+
+
+def recipe(
+    config: Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    config_dir: str | None = None,
+    make_watcher: Callable[[Mapping[int, str]], Watcher] = lambda titles: Watcher(),
+) -> RecipeResult:
+    """Walk the recipe: continue the newest unfinished one of this identity, or start a new one.
+
+    Args:
+        config: of `nnlab recipe`, composed.
+        overrides: what the user typed, for the commands that reproduce trials.
+        config_dir: the user's own config folder, for those commands.
+        make_watcher: makes who watches, from the titles of the steps by number.
+
+    Raises:
+        UserError: something in the config, the data or the output folder is not as it must be.
+    """
+    config = {**config, "name": config["name"]}
+    with contextlib.ExitStack() as stack:
+        if config.get("resume"):
+            directory = stack.enter_context(claimed(Path(config["resume"])))
+            config["resume"] = None
+        else:
+            folder = Path(config["output_dir"]) / config["name"]
+            directory = stack.enter_context(unfinished_or_new(folder, identity(config)))
+        stack.enter_context(graceful())
+        return _walk(config, overrides, config_dir, directory, make_watcher)
+
+
+def _walk(
+    config: dict[str, Any],
+    overrides: Sequence[str],
+    config_dir: str | None,
+    directory: Path,
+    make_watcher: Callable[[Mapping[int, str]], Watcher],
+) -> RecipeResult:
+    from nnlab.report.recipe_page import write_report
+
+    write_config(directory, config)
+    write_environment(directory, {"identity": identity(config)})
+    settings: RecipeSettings = construct(config["recipe"], "recipe")
+    trials = Trials(config, overrides, config_dir)
+    trials.observer = watcher = make_watcher({number: TITLES[number] for number in settings.walked})
+    about = {
+        "command": shlex.join(["nnlab", "recipe", *overrides]),
+        "folder": str(directory),
+        "data": trials.option("data"),
+        "architecture": trials.option("architecture"),
+        "loss": trials.option("loss"),
+        "optimizer": trials.option("optimizer"),
+        "machine": _machine(trials.dataset.train.inputs.device),
+        "examples": {name: len(getattr(trials.dataset, name)) for name in ("train", "validation", "test")},
+    }
+    final = FinalTraining(config, trials, settings, directory)
+    walk = Recipe(trials, settings, directory, final, watcher, about)
+    started = time.perf_counter()
+    try:
+        status = walk.run()
+    finally:
+        watcher.close()
+        write_report(directory, walk.content())
+    content = {"status": status, "identity": identity(config), "seconds": time.perf_counter() - started}
+    write_result(directory, content)
+    return RecipeResult(directory, status, walk.reports)
+
+
+def _machine(device: torch.device) -> str:
+    """What the seconds depend on."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type}, threads: at most {THREADS}"
+    return f"{name} (nnlab {nnlab.__version__}, torch {torch.__version__})"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nnlab.runs.evaluation import Measurement
+    from nnlab.runs.prediction import Predictor
     from nnlab.runs.result import Result
 
 __version__ = "0.1.0"
@@ -41,3 +42,22 @@ def evaluate(run: str | Path, split: str = "test") -> Measurement:
     from nnlab.runs.evaluation import evaluate as measure
 
     return measure(run, split)
+
+
+def load(run: str | Path, device: str | None = None) -> Predictor:
+    """A finished run as an object with `predict`, `predict_proba`, `classes_`, `columns` and `module`.
+
+    The run folder is all that is needed, wherever it lies: not its data, nor the machine that made it.
+
+    Args:
+        run: the run's folder.
+        device: such as `cpu` or `cuda:1`; None: the run's own where this machine has it.
+
+    Raises:
+        UserError: it is no finished run, or its folder is damaged.
+    """
+    from nnlab.config import trust
+    from nnlab.runs.prediction import load as open_run
+
+    trust.reading(run)
+    return open_run(run, device)

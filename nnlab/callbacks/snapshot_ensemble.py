@@ -63,18 +63,18 @@ class SnapshotEnsemble(Callback):
         if trainer.stop_requested == "interrupted":
             return
         for member in range(len(trainer.members)):
-            found = self.snapshots(trainer, member)
+            found = self.snapshots(trainer.device, member)
             if found is not None:
                 trainer.outcomes[member].ensemble = ensemble_of(trainer, *found, member)
 
-    def snapshots(self, trainer: Trainer, member: int) -> tuple[Tensor, dict[str, Tensor]] | None:
+    def snapshots(self, device: torch.device, member: int) -> tuple[Tensor, dict[str, Tensor]] | None:
         """Weights (m, P) and buffers (m, ...) of a member's last m cycles, the newest first; None if none ended."""
         if not self._kept.get(member):
             return None
         latest = self._kept[member][::-1][: self.last]  # the report averages the first 1, 2, ..., m
-        theta = torch.stack([snapshot["theta"].to(trainer.device) for snapshot in latest])
+        theta = torch.stack([snapshot["theta"].to(device) for snapshot in latest])
         buffers = {
-            name: torch.stack([snapshot["buffers"][name].to(trainer.device) for snapshot in latest])
+            name: torch.stack([snapshot["buffers"][name].to(device) for snapshot in latest])
             for name in latest[0]["buffers"]
         }
         return theta, buffers

@@ -22,9 +22,7 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from nnlab import console
-from nnlab.cli.admission import check_single
 from nnlab.cli.composition import checked, hydra_for, plain, resumed, task_overrides
-from nnlab.cli.grammar import parsed, quoted
 from nnlab.cli.messages import first_line
 from nnlab.config.checking import check
 from nnlab.errors import UserError
@@ -69,17 +67,12 @@ class Job:
 def take_resume(arguments: Sequence[str]) -> tuple[list[str], str | None]:
     """Split `resume=RUN` off the arguments, for the name of a run holds `=` and `,`, which Hydra would interpret.
 
-    Raises:
-        UserError: it is empty.
-
     >>> take_resume(["trainer.epochs=50", "resume=outputs/train/optimizer=adam,seed=1"])
     (['trainer.epochs=50'], 'outputs/train/optimizer=adam,seed=1')
     """
     values = [each.removeprefix("resume=") for each in arguments if each.startswith("resume=")]
     rest = [each for each in arguments if not each.startswith("resume=")]
-    if values and not values[-1].strip("'\" "):
-        raise UserError("`resume=` names no run; write `resume=outputs/train/RUN`, or leave it out for a new run")
-    return rest, next((value for value in reversed(values) if value != "null"), None)
+    return rest, next((value for value in reversed(values) if value not in ("", "null")), None)
 
 
 def run(command: str, task: Task, arguments: Sequence[str]) -> int:
@@ -90,7 +83,6 @@ def run(command: str, task: Task, arguments: Sequence[str]) -> int:
     """
     rest, resume = take_resume(arguments)
     flags = parser(command).parse_intermixed_args(rest)
-    flags.overrides = [quoted(line) for line in flags.overrides]
     if resume is not None:
         return _continue(command, task, resume, flags)
     name = flags.config_name or command
@@ -103,7 +95,6 @@ def run(command: str, task: Task, arguments: Sequence[str]) -> int:
             config = hydra.compose_config(name, flags.overrides, RunMode.RUN)
             if config.hydra.mode == RunMode.MULTIRUN:
                 return _sweep(hydra, name, Job(command, task), flags.overrides)
-            check_single(parsed(flags.overrides))
             return _single(hydra, name, config, Job(command, task))
         except HydraException as error:
             raise UserError(first_line(error)) from error
@@ -169,7 +160,6 @@ def _continue(command: str, task: Task, run: str, flags: argparse.Namespace) -> 
     """Continue a run from its own config, with further overrides."""
     if flags.multirun:
         raise UserError("`resume=` continues one run; leave out `-m` (a sweep continues when its command is repeated)")
-    check_single(parsed(flags.overrides))
     config = resumed(run, flags.overrides, command)
     if flags.cfg:
         print(OmegaConf.to_yaml(config), end="")

@@ -8,6 +8,7 @@ nnlab plot RUN RUN --out slides --surface        several runs, with their trajec
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from nnlab.training.stack import Stack
+
+log = logging.getLogger(__name__)
 
 NATS = ("SoftmaxCrossEntropy", "BinaryCrossEntropy", "GaussianNLL")
 NAMES = """figures of one run: loss, train_validation, learning_rate, gradient_flow, update_ratio, activation_std,
@@ -85,12 +88,25 @@ def plot(folders: Sequence[Path], out: Path, only: Sequence[str] | None = None, 
             raise UserError(f"there is no figure `{name}` of this; {did_you_mean(name, figures)}")
     paths = []
     for name, draw in figures.items():
-        figure = draw() if only is None or name in only else None
+        figure = _drawn(name, draw, bool(only)) if only is None or name in only else None
         if figure is not None:
             paths += save(figure, out / name)
     if not paths:
         raise UserError("there is nothing to draw yet: the run has not recorded anything")
     return paths
+
+
+def _drawn(name: str, draw: Callable[[], Figure | None], asked: bool) -> Figure | None:
+    """A figure; None, with a warning, where it needs data that have changed and was not asked for by its name."""
+    from nnlab.runs.own_data import ChangedData
+
+    try:
+        return draw()
+    except ChangedData as error:
+        if asked:
+            raise
+        log.warning("no figure `%s`: %s", name, error)
+        return None
 
 
 def single(run: SavedRun) -> Figures:

@@ -16,6 +16,7 @@ from nnlab.console import silenced
 from nnlab.device import resolve_device
 from nnlab.errors import UserError
 from nnlab.runs.launch import train_runs
+from nnlab.runs.own_data import own_dataset
 from nnlab.runs.result import Result
 from nnlab.storage.folder import HISTORY, STATISTICS, read_config, read_environment, read_result
 from nnlab.storage.history import DENSE, MEMBER, Curves, Series, read_curves
@@ -48,13 +49,14 @@ def reproduce(directory: str | Path) -> Comparison:
     """Train a run again and compare.
 
     Raises:
-        UserError: `directory` is no run directory, or the run has no result.
+        UserError: `directory` is no run directory, the run has no result, or its data have changed.
     """
     directory = Path(directory)
     config = read_config(directory)
     result = read_result(directory)
     if result is None:
         raise UserError(f"`{directory}` has not ended; continue it first: nnlab train resume={directory}")
+    own_dataset(directory, config)
     noted = read_environment(directory)
     with tempfile.TemporaryDirectory(prefix="nnlab-reproduce-") as scratch:
         with silenced():

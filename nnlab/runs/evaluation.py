@@ -10,12 +10,16 @@ from torch import Tensor
 from nnlab.errors import UserError, did_you_mean
 from nnlab.regularizer.base import NoiseModule
 from nnlab.runs import one_by_one
-from nnlab.runs.loading import load_run, snapshot_evaluation
+from nnlab.runs.loading import load_run
+from nnlab.runs.networks import Networks, load_networks
+from nnlab.runs.own_data import own_dataset
+from nnlab.runs.prediction import combined, evaluation
 from nnlab.statistics import uncertainty
 from nnlab.storage.folder import read_config
 from nnlab.training.ensemble import ensemble_report
 from nnlab.training.evaluation import SPLITS
 from nnlab.training.monte_carlo import masked_predictions
+from nnlab.types import Split
 from nnlab.validation import check
 
 
@@ -49,22 +53,35 @@ def evaluate(directory: str | Path, split: str = "test", member: int | None = No
     """
     if split not in SPLITS:
         raise UserError(f"there is no split `{split}`; {did_you_mean(split, SPLITS)}")
-    read_config(Path(directory))
-    trainers = one_by_one.member_trainers(Path(directory)) or [load_run(Path(directory))]
-    found = snapshot_evaluation(trainers[0], split) or one_by_one.evaluation(trainers, split)
-    count = len(found.prediction)
-    _check_member(directory, member, count)
-    loss, data = trainers[0].loss, trainers[0].members[0].dataset
-    targets = getattr(data, split).targets
+    networks = load_networks(directory)
+    data = own_dataset(networks.directory, networks.config)
+    chosen: Split = getattr(data, split)
+    return measure(networks, chosen, data.target_std, member)
+
+
+def measure(networks: Networks, split: Split, scale: Tensor | None, member: int | None = None) -> Measurement:
+    """Measure a run's networks on encoded examples.
+
+    Args:
+        networks: of the run.
+        split: inputs and targets as training had them.
+        scale: (C,) what was divided out of the targets of a regression, else None.
+        member: one of the networks; None averages all.
+
+    Raises:
+        UserError: there is no such member.
+    """
+    count = len(networks)
+    _check_member(networks.directory, member, count)
+    found = evaluation(networks.stack, split.inputs, split.targets, scale)
+    names, targets = networks.fitted.pipeline.target.names, split.targets.to(found.prediction.device)
     if member is None and count == 1:
         member = 0
     if member is not None:
         metrics = {name: float(value[member]) for name, value in found.metrics.items()}
-        prediction = found.prediction[member]
-    else:
-        metrics = ensemble_report(loss, found, targets, range(count), data.target_std)["by_size"][-1]
-        prediction = loss.combine(found.prediction)
-    return Measurement(metrics, prediction.cpu(), targets.cpu(), data.target_names)
+        return Measurement(metrics, found.prediction[member].cpu(), split.targets.cpu(), names)
+    metrics = ensemble_report(networks.loss, found, targets, range(count), scale)["by_size"][-1]
+    return Measurement(metrics, combined(networks.loss, found.prediction).cpu(), split.targets.cpu(), names)
 
 
 def _check_member(directory: str | Path, member: int | None, count: int) -> None:

@@ -22,6 +22,8 @@ from nnlab.config.build import build_trainer
 from nnlab.errors import UserError
 from nnlab.runs import continuation, one_by_one
 from nnlab.runs.cautions import caution
+from nnlab.runs.fitted import Fitted
+from nnlab.runs.own_data import check_unchanged
 from nnlab.runs.result import Result
 from nnlab.storage.claim import claimed, try_claim
 from nnlab.storage.files import WriteError, explained, make_folder
@@ -86,9 +88,14 @@ def _train_together(runs: Sequence[Run], states: Sequence[continuation.State | N
     caution(trainer, runs)
     for run, state in zip(runs, states, strict=True):
         continuation.announce(run.directory, state, trainer.total_steps)
+        dataset = trainer.members[run.members[0]].dataset
         if state is not None:
             continuation.check_length(run.directory, trainer, state)
+            check_unchanged(run.directory, dataset)
         run.create(environment(run.config, trainer, run.identity))
+        kept = Fitted.of(dataset)
+        if kept is not None:
+            kept.write(run.directory)
     known = [state for state in states if state is not None]
     if known:
         checkpoint.resume(trainer, known)

@@ -87,8 +87,9 @@ def test_a_run_that_diverged_in_its_first_cycle_has_no_snapshots(tmp_path: Path)
 
 
 def test_an_ensemble_that_cannot_be_stacked_is_trained_one_by_one(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     options = [
         "optimizer=lbfgs",
         "trainer.batch_size=full",
@@ -97,7 +98,7 @@ def test_an_ensemble_that_cannot_be_stacked_is_trained_one_by_one(
         "regularizer.ensemble.members=2",
     ]
     result = train(tmp_path, *options)
-    assert "LBFGS cannot be stacked: the 2 members are trained one by one" in capsys.readouterr().out
+    assert "LBFGS cannot be stacked: the 2 members are trained one by one" in caplog.text
     assert len(result.ensemble["test"]["members"]) == 2
     assert result.metrics["test"]["accuracy"] > 0.8
     measured = evaluate(result.directory)
@@ -168,7 +169,7 @@ def test_a_wrong_question_about_a_run_is_answered_with_one_sentence(tmp_path: Pa
         evaluate(result.directory, member=2)
     with pytest.raises(UserError, match=r"no split `tst`; did you mean `test`"):
         evaluate(result.directory, "tst")
-    with pytest.raises(UserError, match=r"is no run directory"):
+    with pytest.raises(UserError, match=r"is not the folder of a run"):
         evaluate(tmp_path / "nothing")
     with pytest.raises(UserError, match=r"no dropout or DropConnect layers"):
         monte_carlo(result.directory)

@@ -164,7 +164,7 @@ class CategoryEncoding(Encoding):
 
     def encode(self, column: Column) -> Encoded:
         text = column.as_text()
-        places = self._places()
+        places = self.places()
         width = len(self.value_names())
         place = np.array([places.get(level, width) for level in text.levels] + [width], dtype=np.int64)[text.values]
         inputs = np.zeros((len(column), width + 1))
@@ -173,7 +173,7 @@ class CategoryEncoding(Encoding):
         unseen = int(((place == width) & ~missing).sum())
         return Encoded(self._with_indicator(inputs[:, :-1], missing), unseen)
 
-    def _places(self) -> dict[str, int]:
+    def places(self) -> dict[str, int]:
         """The position among the inputs of each level."""
         own = {level: position for position, level in enumerate(self.levels)}
         hashed = {level: len(own) + zlib.crc32(level.encode()) % SHARED for level in self.shared}

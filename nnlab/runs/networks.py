@@ -1,0 +1,117 @@
+"""The trained networks of a run folder, without its data: best weights of a network, an ensemble, or snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nnlab.callbacks import SnapshotEnsemble
+from nnlab.config.build import build_loss, build_network
+from nnlab.config.construct import construct
+from nnlab.device import resolve_device, resolve_dtype
+from nnlab.errors import UserError
+from nnlab.loss.base import Loss
+from nnlab.runs import fitted
+from nnlab.runs.fitted import Fitted
+from nnlab.storage.checkpoint import load_best, load_newest
+from nnlab.storage.folder import CHECKPOINTS, read_config, run_at
+from nnlab.training.chain import make_stack
+from nnlab.training.stack import Stack
+
+Config = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Networks:
+    """M trained networks and what belongs to them.
+
+    Attributes:
+        directory: the run's folder.
+        config: its resolved config.
+        fitted: the pipeline around the networks, and what is known of the data.
+        loss: their loss.
+        stack: the networks.
+    """
+
+    directory: Path
+    config: Config
+    fitted: Fitted
+    loss: Loss
+    stack: Stack
+
+    def __len__(self) -> int:
+        return len(self.stack)
+
+
+def load_networks(directory: str | Path, device: str | None = None) -> Networks:
+    """The networks of a finished run, on `device`; None takes the run's own device where this machine has it.
+
+    Raises:
+        UserError: it is no run directory, or lacks weights or pipeline, or they are damaged.
+    """
+    directory = run_at(directory)
+    config = read_config(directory)
+    members = member_folders(directory)
+    stored = fitted.read(members[0] if members else directory, config)
+    blank = stored.blank_dataset()
+    loss = build_loss(config, blank)
+    precision = config["trainer"]["precision"]
+    place, dtype = _device(config, device), resolve_dtype(precision)
+    network = build_network(config, blank, loss, config["seed"])
+    stack = make_stack([network], loss, place, dtype, precision == "bf16")
+    theta, buffers = _weights(directory, members, config)
+    try:
+        if theta.shape[1:] != stack.theta.shape[1:] or buffers.keys() != stack.buffers.keys():
+            raise ValueError("their shapes are those of another network")
+        rows = {name: value.to(place, stack.buffers[name].dtype) for name, value in buffers.items()}
+        stack.replace(theta.to(place, dtype), rows)
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f"the weights of `{directory}` do not fit its config: {error}") from error
+    return Networks(directory, config, stored, loss, stack)
+
+
+def member_folders(directory: Path) -> list[Path]:
+    """The runs of the members of an ensemble that was trained one by one; none in an ordinary run."""
+    folders = [folder for folder in directory.glob("member_*") if folder.name.removeprefix("member_").isdecimal()]
+    return sorted(folders, key=lambda folder: int(folder.name.removeprefix("member_")))
+
+
+def _device(config: Config, device: str | None) -> torch.device:
+    """The device that was asked for, or the run's own, or whatever this machine has."""
+    if device is not None:
+        return resolve_device(device)
+    try:
+        return resolve_device(config["trainer"]["device"])
+    except UserError:
+        return resolve_device("auto")
+
+
+def _weights(directory: Path, members: Sequence[Path], config: Config) -> tuple[Tensor, dict[str, Tensor]]:
+    """Weights (M, P) and buffers (M, ...) of the run's networks; those of snapshots from the newest on."""
+    snapshots = _snapshots(directory, config)
+    if snapshots is not None:
+        return snapshots
+    states = [load_best(folder / CHECKPOINTS) for folder in members or [directory]]
+    best = [member["best"] for state in states for member in state["members"]]
+    theta = torch.stack([each["theta"] for each in best])
+    return theta, {name: torch.stack([each["buffers"][name] for each in best]) for name in best[0]["buffers"]}
+
+
+def _snapshots(directory: Path, config: Config) -> tuple[Tensor, dict[str, Tensor]] | None:
+    """The snapshots of a snapshot ensemble; None where the run is none, or ended no cycle."""
+    regularizers = construct(config["regularizer"] or {}, "regularizer").values()
+    for regularizer in regularizers:
+        if isinstance(regularizer, SnapshotEnsemble):
+            state = load_newest(directory / CHECKPOINTS)
+            if state is None:
+                raise UserError(f"`{directory / CHECKPOINTS}` has no checkpoint with the snapshots")
+            kept = state["members"][0]["callbacks"].get(type(regularizer).__name__)
+            if kept is not None:
+                regularizer.load_state(0, kept)
+            return regularizer.snapshots(torch.device("cpu"), 0)
+    return None

@@ -1,0 +1,206 @@
+"""A finished run in use: from raw examples to classes with probabilities, or numbers with standard deviations.
+
+Every example is predicted as if it were alone: examples pass through the networks in blocks of one fixed size, the last
+one filled up, so that the arithmetic, and with it every bit of a prediction, does not depend on what stands beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from nnlab.errors import UserError
+from nnlab.loss.base import Loss
+from nnlab.randomness import fold
+from nnlab.runs.networks import Networks, load_networks
+from nnlab.training.evaluation import Evaluation, sampling_passes
+from nnlab.training.stack import Stack
+from nnlab.types import Task
+
+if TYPE_CHECKING:
+    from torch import nn
+
+BLOCK = 1024  # examples that pass together, where each is small
+BLOCK_NUMBERS = 1 << 20  # numbers of input that pass together, where each is large
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a run predicts for n examples.
+
+    Attributes:
+        values: (n, C) probabilities or scores of the classes, or the targets in their own units.
+        std: (n, C) standard deviations in the targets' units, where the loss predicts them.
+        unseen: by column, how many cells training had nothing like.
+    """
+
+    values: npt.NDArray[Any]
+    std: npt.NDArray[Any] | None
+    unseen: dict[str, int]
+
+
+class Predictor:
+    """The networks of a finished run with everything around them; `nnlab.load` gives one.
+
+    Attributes:
+        networks: the trained networks, one or the members of an ensemble, whose predictions are averaged.
+        columns: names of the raw columns that are needed, in the order in which an array has them.
+        classes_: names of the classes, or None for a regression.
+        targets: names of the classes, or of the regression targets.
+    """
+
+    def __init__(self, networks: Networks) -> None:
+        self.networks = networks
+        self.pipeline = networks.fitted.pipeline
+        self.loss = networks.loss
+        self.columns = self.pipeline.columns
+        self.targets = self.pipeline.target.names
+        self.task = self.pipeline.target.task
+        self.classes_ = None if self.task is Task.REGRESSION else np.array(self.targets)
+
+    @property
+    def module(self) -> nn.Module:
+        """An ordinary `torch.nn.Module`, (n, columns) raw numbers -> (n, C) probabilities or numbers; see `deployed`.
+
+        Raises:
+            UserError: a part of the pipeline cannot be written as a module.
+        """
+        from nnlab.runs.deployed import deployed
+
+        return deployed(self.networks)
+
+    def predict(self, inputs: Any, return_std: bool = False) -> Any:
+        """Class names (n,), or numbers (n,) or (n, C) for several targets.
+
+        Args:
+            inputs: a DataFrame or a mapping with the columns by name, in any order; an array or tensor (n, columns);
+                or images (n, K, H, W).
+            return_std: give the standard deviations beside the numbers, where the loss predicts them.
+
+        Raises:
+            UserError: columns are missing, the shape is another, or there are no standard deviations.
+        """
+        found = self.of_raw(inputs)
+        if return_std and found.std is None:
+            raise UserError(f"loss `{self.loss.option()}` predicts no standard deviations; `gaussian_nll` does")
+        if self.classes_ is not None:
+            return self.classes_[found.values.argmax(1)]
+        values, std = (None if each is None else _flat(each) for each in (found.values, found.std))
+        return (values, std) if return_std else values
+
+    def predict_proba(self, inputs: Any) -> npt.NDArray[Any]:
+        """Probabilities (n, C) of the classes in the order of `classes_`.
+
+        Raises:
+            UserError: the run predicts no probabilities.
+        """
+        if self.classes_ is None or not self.loss.probabilistic:
+            raise UserError(f"loss `{self.loss.option()}` predicts no class probabilities")
+        return self.of_raw(inputs).values
+
+    def of_raw(self, inputs: Any) -> Prediction:
+        """Predict raw examples, in the units of the data."""
+        encoded = self.pipeline.encode(_plain(inputs))
+        values, std = self.in_units(self.combined(encoded.inputs))
+        return Prediction(values, std, dict(encoded.unseen))
+
+    def combined(self, inputs: Tensor) -> Tensor:
+        """The prediction (n, *), averaged over the networks, for encoded inputs (n, *input_shape)."""
+        return combined(self.loss, predictions(self.networks.stack, inputs))
+
+    def in_units(self, prediction: Tensor) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
+        """Values (n, C) and standard deviations (n, C) or None in the units of the data, of a prediction (n, *)."""
+        if self.task is not Task.REGRESSION:
+            return prediction.cpu().numpy(), None
+        parts = prediction.double().cpu().split(len(self.targets), -1)
+        rule = self.pipeline.target
+        mean = torch.tensor(rule.mean or 0.0, dtype=torch.float64)
+        scale = torch.tensor(rule.std or 1.0, dtype=torch.float64)
+        std = (parts[1].sqrt() * scale).numpy() if len(parts) > 1 else None
+        return (parts[0] * scale + mean).numpy(), std
+
+
+def load(run: str | Path, device: str | None = None) -> Predictor:
+    """A finished run as an object that predicts.
+
+    Raises:
+        UserError: `run` is no finished run, or its folder is damaged.
+    """
+    return Predictor(load_networks(run, device))
+
+
+def predictions(stack: Stack, inputs: Tensor) -> Tensor:
+    """Predictions (M, n, *) of every network for encoded inputs (n, ...), each example as if it were alone."""
+    pieces = [each for each, _ in _blocks(stack, inputs, None)]
+    return torch.cat(pieces, 1)
+
+
+def combined(loss: Loss, each: Tensor) -> Tensor:
+    """The average (n, *) of the networks' predictions (M, n, *), each example as if it were alone."""
+    if len(each) == 1:
+        return each[0]
+    blocks = [_filled(block.movedim(1, 0), BLOCK).movedim(0, 1) for block in each.split(BLOCK, 1)]
+    return torch.cat([loss.combine(block.contiguous()) for block in blocks])[: each.shape[1]]
+
+
+def evaluation(stack: Stack, inputs: Tensor, targets: Tensor, scale: Tensor | None) -> Evaluation:
+    """As `nnlab.training.evaluation.evaluate` does for inputs (n, ...), with the predictions of `predictions`."""
+    found = list(_blocks(stack, inputs, targets))
+    prediction = torch.cat([each for each, _ in found], 1)
+    losses = torch.cat([each for _, each in found if each is not None], 1).mean(1)
+    targets = targets.to(prediction.device, prediction.dtype if targets.is_floating_point() else None)
+    shared = targets.expand(len(prediction), *targets.shape)
+    return Evaluation({"loss": losses, **stack.loss.metrics(prediction, shared, scale)}, prediction)
+
+
+@torch.no_grad()
+def _blocks(stack: Stack, inputs: Tensor, targets: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Predictions (M, b, *) and, with targets, losses (M, b), block by block."""
+    size = max(1, min(BLOCK, BLOCK_NUMBERS // max(1, inputs[:1].numel())))
+    passes = sampling_passes(stack)
+    stack.set_sampling(passes > 0)
+    members = len(stack)
+    for start in range(0, max(len(inputs), 1), size):
+        block = inputs[start : start + size].to(stack.theta.device, stack.theta.dtype)
+        count = len(block)
+        block = _filled(block, size)
+        known = None if targets is None else _filled(targets[start : start + size], size).to(block.device)
+        if known is not None and known.is_floating_point():
+            known = known.to(block.dtype)
+        predicted, losses = [], []
+        for sample in range(max(passes, 1)):
+            if passes:
+                keys = torch.arange(len(stack.noise), device=block.device)  # the same masks for all networks
+                stack.set_keys(fold(keys, sample).unsqueeze(1).expand(-1, members))
+            outputs = stack.outputs(block.expand(members, *block.shape) if members > 1 else block.unsqueeze(0))
+            predicted.append(stack.loss.prediction(outputs))
+            if known is not None:
+                losses.append(stack.loss.losses(outputs, known.expand(members, *known.shape)))
+        prediction = stack.loss.combine(torch.stack(predicted)) if passes else predicted[0]
+        loss = torch.stack(losses).mean(0)[:, :count] if losses else None
+        yield prediction[:, :count], loss
+    stack.set_sampling(False)
+
+
+def _filled(values: Tensor, size: int) -> Tensor:
+    """The values with zeros behind them, so that there are `size`."""
+    if len(values) == size:
+        return values
+    return torch.cat([values, values.new_zeros(size - len(values), *values.shape[1:])])
+
+
+def _plain(inputs: Any) -> Any:
+    """Tensors of any device as those of the CPU; anything else as it is."""
+    return inputs.detach().cpu() if isinstance(inputs, Tensor) else inputs
+
+
+def _flat(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """(n,) of (n, 1)."""
+    return values[:, 0] if values.shape[1] == 1 else values

@@ -27,7 +27,7 @@ FLOORS = {
     "config": 5,
     **dict.fromkeys(["runs", "study"], 6),
     "sweep": 7,
-    **dict.fromkeys(["cli", "recipe"], 8),
+    **dict.fromkeys(["cli", "recipe", "play"], 8),
     "commands": 9,
 }
 FREE = {"__init__", "__main__"}

@@ -44,6 +44,7 @@ COMMANDS = {
     "study": Command("compare the runs of a study: nnlab study FOLDER"),
     "reproduce": Command("train a run again and compare every number: nnlab reproduce RUN"),
     "list": Command("show the config groups and their options: nnlab list [GROUP]"),
+    "play": Command("train a network on a page while its settings are turned: nnlab play [RUN or KEY=VALUE ...]"),
     "graph": Command("draw a computation graph with values and error signals"),
     "experiment": Command("run a claim of the lecture: nnlab experiment list | CLAIM"),
 }

@@ -165,7 +165,7 @@ class Trainer:
                 if lookers:
                     self._looked_at_step(lookers)
                 else:
-                    self._count(self.engine.advance(self.step, count))
+                    self.advance(count)
             self.seconds = time.perf_counter() - started
             self._between_blocks()
         self._settle_outcomes()
@@ -176,6 +176,12 @@ class Trainer:
             run.mark_trained()
         self._notify("fit_end")
         return self
+
+    def advance(self, count: int) -> Tensor:
+        """Take up to `count` steps without events, inside `fit` or in its place; the losses (done, m) of each."""
+        losses = self.engine.advance(self.step, count)
+        self._count(losses)
+        return losses
 
     def _until_a_look(self, looking: Sequence[Callback], end: int) -> tuple[int, list[Callback]]:
         """Steps before somebody looks, at most until `end`; where that is none, who looks at the present one."""

@@ -1,0 +1,180 @@
+"""The page in a real browser. Screenshots are kept in outputs/browser."""
+
+from __future__ import annotations
+
+import importlib.util
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nnlab
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+ABSENT = "no Chromium on this machine" if CHROMIUM is None else "playwright is not installed"
+SHOTS = Path(__file__).parents[2] / "outputs" / "browser"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+PATIENCE = 60_000  # milliseconds
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None or importlib.util.find_spec("playwright") is None, reason=ABSENT),
+    pytest.mark.slow,
+]
+
+
+class Server:
+    """`nnlab play` in a process of its own."""
+
+    def __init__(self, *arguments: str) -> None:
+        command = [sys.executable, "-m", "nnlab", "play", "--no-browser", *arguments]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.address = self.process.stdout.readline().split()[-1]
+
+    def stop(self) -> int:
+        """Ctrl-C; the exit code."""
+        self.process.send_signal(signal.SIGINT)
+        with self.process:
+            return self.process.wait(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    started = Server("data.examples=200", "architecture.widths=[4]")
+    yield started
+    assert started.stop() in (0, 130)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def page(browser: Any, server: Server) -> Iterator[Any]:
+    opened = open_page(browser, server.address)
+    yield opened
+    assert opened.faults == []
+    opened.context.close()
+
+
+def open_page(browser: Any, address: str) -> Any:
+    page = browser.new_context(viewport={"width": 1300, "height": 900}).new_page()
+    page.set_default_timeout(PATIENCE)
+    page.faults = []
+    page.on("pageerror", lambda error: page.faults.append(str(error)))
+    page.goto(address)
+    page.wait_for_selector("#knob-list label")
+    return page
+
+
+def step(page: Any) -> int:
+    return int(page.inner_text("#n-step"))
+
+
+def test_xor_is_learned_by_clicking(page: Any) -> None:
+    page.select_option("#lesson", label="2. XOR with two units")
+    page.wait_for_selector("#goal")
+    page.click("#run")
+    page.wait_for_function("document.querySelector('#goal').className === 'right'")
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SHOTS / "play_xor.png", full_page=True)
+    page.click("button.choice >> nth=1")
+    assert page.inner_text("#lesson-body p.right").startswith("Right")
+
+
+def test_the_command_on_the_page_gives_the_loss_on_the_page(page: Any, tmp_path: Path) -> None:
+    page.click("#epoch")
+    page.wait_for_function("document.querySelector('#n-epoch').textContent === '1'")
+    shown = float(page.get_attribute("#n-train", "data-value"))
+    command = shlex.split(page.inner_text("#command"))
+    result = nnlab.train(*command[2:], f"output_dir={tmp_path}", "callbacks=[]")
+    assert float(f"{float(result.trainer.history.losses[-1, 0]):.5g}") == shown
+
+
+def test_the_backward_pass_is_stepped_by_click_and_its_command_agrees(page: Any) -> None:
+    page.click("#backward")
+    page.wait_for_selector("#backward-steps li.now")
+    page.click("#back-all")
+    assert page.locator("#backward-steps li.later").count() == 0
+    printed = subprocess.run(
+        [sys.executable, "-m", *shlex.split(page.inner_text("#backward-command"))],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    loss = page.locator("#backward-steps li", has_text="L = -(").locator("td").inner_text()
+    assert loss in printed
+
+
+def test_settings_are_turned_and_mistakes_answered(page: Any) -> None:
+    page.fill("[id='knob-optimizer.learning_rate']", "-3")
+    page.keyboard.press("Tab")
+    page.wait_for_function("document.querySelector('#notice').textContent.includes('learning_rate')")
+    assert page.input_value("[id='knob-optimizer.learning_rate']") == "0.1"
+    page.select_option("#knob-activation", label="relu")
+    page.wait_for_function("document.querySelector('#command').textContent.includes('activation=relu')")
+
+
+def test_a_dropped_table_trains_and_a_bad_one_gets_a_sentence(page: Any, tmp_path: Path) -> None:
+    rows = "\n".join(f"{i % 7},{i % 5},{'yes' if i % 7 > 3 else 'no'}" for i in range(80))
+    good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
+    good.write_text("a,b,answer\n" + rows)
+    bad.write_text("a\n")
+    page.set_input_files("#file", good)
+    page.click("#own button")
+    page.wait_for_function("document.querySelector('#command').textContent.includes('good.csv')")
+    page.click("#step")
+    page.wait_for_function("document.querySelector('#n-step').textContent === '1'")
+    page.set_input_files("#file", bad)
+    page.wait_for_function("document.querySelector('#own-target').value === 'a'")
+    page.click("#own button")
+    page.wait_for_function("document.querySelector('#notice').textContent.includes('bad.csv')")
+    assert str(tmp_path) not in page.inner_text("#notice")
+
+
+def test_two_pages_train_apart(browser: Any, server: Server, page: Any) -> None:
+    other = open_page(browser, server.address)
+    other.click("#step")
+    other.wait_for_function("document.querySelector('#n-step').textContent === '1'")
+    assert step(page) == 0
+    other.context.close()
+
+
+def test_a_page_without_the_token_is_refused(browser: Any, server: Server) -> None:
+    page = browser.new_page()
+    response = page.goto(server.address.partition("?")[0])
+    assert response.status == 403
+    page.close()
+
+
+def test_the_page_is_narrow_enough_for_a_telephone(browser: Any, server: Server) -> None:
+    page = open_page(browser, server.address)
+    page.set_viewport_size({"width": 360, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.context.close()
+
+
+def test_a_server_that_comes_back_is_found_again_and_ctrl_c_ends_it(browser: Any, tmp_path: Path) -> None:
+    first = Server()
+    port = first.address.rpartition(":")[2].partition("/")[0]
+    page = open_page(browser, first.address)
+    assert first.stop() in (0, 130)
+    page.wait_for_function("document.querySelector('#notice').textContent.includes('does not answer')")
+    page.context.close()
+    second = Server("--port", port)
+    assert f":{port}/" in second.address
+    again = open_page(browser, second.address)
+    again.context.close()
+    second.stop()

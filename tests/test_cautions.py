@@ -16,13 +16,14 @@ BATCHES = [*TINY, "trainer.epochs=2", "trainer.batch_size=2"]
 
 
 @pytest.fixture
-def warnings(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+def warnings(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
     """A function that trains and returns the warnings of that run."""
     monkeypatch.setattr(cautions, "_said", set())
 
     def train(*overrides: str) -> list[str]:
+        caplog.clear()
         assert nnlab.train(*overrides, f"output_dir={tmp_path}").status == "completed"
-        return [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
+        return [f"warning: {each.getMessage()}" for each in caplog.records if each.levelname == "WARNING"]
 
     return train
 
@@ -32,6 +33,15 @@ def test_the_default_batch_takes_what_there_is_and_another_one_is_refused(warnin
     assert line == "warning: `trainer.batch_size=32` is more than the 4 training examples: every step takes all of them"
     with pytest.raises(UserError, match=r"`trainer.batch_size=33` is more than the 4 training examples; use `.*=full`"):
         warnings(*TINY, "trainer.batch_size=33")
+
+
+@pytest.mark.parametrize("size", [5, 32, 33])
+def test_a_batch_size_that_was_given_is_refused_where_it_is_too_large_whatever_the_default(
+    warnings,  # type: ignore[no-untyped-def]
+    size: int,
+) -> None:
+    with pytest.raises(UserError, match=rf"`trainer.batch_size={size}` is more than the 4 training examples; use"):
+        warnings(*TINY, f"trainer.batch_size={size}")
 
 
 @pytest.mark.parametrize("rule", ["lbfgs", "bfgs", "newton"])

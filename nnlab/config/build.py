@@ -23,6 +23,7 @@ from nnlab.callbacks.pruning import Pruning
 from nnlab.config.construct import construct
 from nnlab.config.kinds import check_kind
 from nnlab.config.lookup import locate
+from nnlab.config.overrides import key_of
 from nnlab.config.schema import DIRECTIVES, placed
 from nnlab.device import resolve_dtype
 from nnlab.errors import UserError
@@ -109,10 +110,10 @@ def build_loss(config: Config, dataset: Dataset) -> Loss:
     return loss
 
 
-def build_members(config: Config) -> list[Member]:
-    """The members that one config describes: one, or those of an ensemble."""
+def build_members(config: Config, overrides: Sequence[str] | None = None) -> list[Member]:
+    """The members that one config describes: one, or those of an ensemble; see `build_trainer` for `overrides`."""
     dataset = load_dataset(config)
-    check_batch_size(config, dataset)
+    check_batch_size(config, dataset, overrides)
     loss = build_loss(config, dataset)
     ensembles = [r for r in construct(config["regularizer"], "regularizer").values() if isinstance(r, Ensemble)]
     count = ensembles[0].members if ensembles else 1
@@ -146,10 +147,14 @@ def build_member(config: Config, dataset: Dataset, loss: Loss, seed: int) -> Mem
     )
 
 
-def check_batch_size(config: Config, dataset: Dataset) -> None:
-    """Refuse a batch that is larger than the training split; the default size takes what there is."""
+def check_batch_size(config: Config, dataset: Dataset, overrides: Sequence[str] | None) -> None:
+    """Refuse a batch that was asked for and is larger than the training split; the default takes what there is."""
     size = config["trainer"]["batch_size"]
-    if size not in ("full", TrainerSettings.batch_size) and size > len(dataset.train):
+    if overrides is None:  # a config that comes without the overrides that led to it
+        asked_for = size != TrainerSettings.batch_size
+    else:
+        asked_for = any(key_of(override) == "trainer.batch_size" for override in overrides)
+    if asked_for and size != "full" and size > len(dataset.train):
         raise UserError(
             f"`trainer.batch_size={size}` is more than the {len(dataset.train)} training examples; "
             "use `trainer.batch_size=full` for all of them"
@@ -158,8 +163,13 @@ def check_batch_size(config: Config, dataset: Dataset) -> None:
 
 def build_callbacks(config: Config) -> list[Callback]:
     """The callbacks: those that regularizers bring first, then the configured ones; checkpoints come last."""
-    regularizers = [r for r in construct(config["regularizer"], "regularizer").values() if isinstance(r, Callback)]
-    configured = construct(config["callbacks"] or {}, "callbacks")
+    brought = construct(config["regularizer"], "regularizer")
+    configured: dict[str, Callback] = construct(config["callbacks"] or {}, "callbacks")
+    for group, components in (("regularizer", brought), ("callbacks", configured)):
+        for name, component in components.items():
+            if isinstance(component, Callback):
+                component.name = f"{group}.{name}"
+    regularizers = [component for component in brought.values() if isinstance(component, Callback)]
     observers = [callback for name, callback in configured.items() if name != "checkpoint"]
     last = [configured[name] for name in ("checkpoint",) if name in configured]
     share = (config.get("sweep") or {}).get("prune")
@@ -167,11 +177,20 @@ def build_callbacks(config: Config) -> list[Callback]:
     return [*regularizers, *pruning, HistoryFile(), *observers, *last]
 
 
-def build_trainer(configs: Sequence[Config], runs: Sequence[Run] = ()) -> Trainer:
-    """One trainer for runs whose configs differ only in what the members of a population may differ in."""
+def build_trainer(
+    configs: Sequence[Config], runs: Sequence[Run] = (), overrides: Sequence[str] | None = None
+) -> Trainer:
+    """One trainer for runs whose configs differ only in what the members of a population may differ in.
+
+    Args:
+        configs: one for each run.
+        runs: the run directories, which know the overrides that led to each config.
+        overrides: those of all configs, where there are no runs; None: they are unknown.
+    """
     settings: TrainerSettings = construct(configs[0]["trainer"], "trainer")
     resolve_dtype(settings.precision)
-    groups = [build_members(config) for config in configs]
+    given: list[Sequence[str] | None] = [run.overrides for run in runs] or [overrides] * len(configs)
+    groups = [build_members(config, own) for config, own in zip(configs, given, strict=True)]
     members = [member for group in groups for member in group]
     start = 0
     for run, group in zip(runs, groups, strict=True) if runs else ():

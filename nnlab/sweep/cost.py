@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,13 +40,18 @@ class Measured:
     alone_seconds: float | None = None
 
 
-def measure(config: Mapping[str, Any], members: int = 0) -> Measured:
+def measure(config: Mapping[str, Any], members: int = 0, overrides: Sequence[str] | None = None) -> Measured:
     """Build one network, or `members` of the same to time a step; 0 times nothing.
+
+    Args:
+        config: the config of a job.
+        members: how many to time together.
+        overrides: that led to the config, if they are known.
 
     Raises:
         UserError: data, architecture and loss do not fit each other.
     """
-    trainer = build_trainer([config])
+    trainer = build_trainer([config], overrides=overrides)
     cost = member_cost(trainer)
     if not members:
         return Measured(cost, trainer.total_steps)

@@ -176,7 +176,7 @@ def _shape(job: Job) -> str:
 
 def _measured(jobs: Sequence[Job], members: int) -> Measured:
     try:
-        return measure(jobs[0].config, members)
+        return measure(jobs[0].config, members, jobs[0].overrides)
     except UserError as error:
         raise UserError(f"{error} (job `{jobs[0].name}`)") from error
 

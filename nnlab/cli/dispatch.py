@@ -43,6 +43,7 @@ COMMANDS = {
     "diagnose": Command("say in words what is wrong with a run: nnlab diagnose RUN"),
     "study": Command("compare the runs of a study: nnlab study FOLDER"),
     "reproduce": Command("train a run again and compare every number: nnlab reproduce RUN"),
+    "schema": Command("print a JSON schema of the configs, for editors: nnlab schema [GROUP]"),
     "list": Command("show the config groups and their options: nnlab list [GROUP]"),
     "play": Command("train a network on a page while its settings are turned: nnlab play [RUN or KEY=VALUE ...]"),
     "graph": Command("draw a computation graph with values and error signals"),

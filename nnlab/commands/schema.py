@@ -1,0 +1,39 @@
+"""`nnlab schema [train | recipe | GROUP]`: a JSON schema of the configs, for editors that complete and check YAML."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from nnlab.config.folder import config_folder, groups
+from nnlab.errors import UserError, did_you_mean
+
+PRIMARY = ("train", "recipe")
+USAGE = """\
+Usage: nnlab schema [train | recipe | GROUP]
+
+Prints a JSON schema: of whole configs and experiment files for `nnlab train` (the default) or `nnlab recipe`, or of an
+option's file in a group. An editor with a YAML language server takes it from the file's first line:
+
+  nnlab schema > nnlab.schema.json
+  # yaml-language-server: $schema=nnlab.schema.json"""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Print the schema.
+
+    Raises:
+        UserError: there is no such config or group.
+    """
+    if set(arguments) & {"-h", "--help"}:
+        print(USAGE)
+        return
+    from nnlab.config.json_schema import group_schema, whole_schema
+
+    folder = config_folder()
+    names = [*PRIMARY, *groups(folder)]
+    name, *more = [*arguments] or ["train"]
+    if more or name not in names:
+        raise UserError(f"there is no config or group `{' '.join(arguments)}`; {did_you_mean(name, names)}")
+    found = whole_schema(name, folder) if name in PRIMARY else group_schema(name, folder)
+    print(json.dumps(found, indent=2))

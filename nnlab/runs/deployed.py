@@ -58,6 +58,7 @@ class Deployed(nn.Module):
         self.encode, self.transform = encode, TransformModule(transform)
         self.networks = nn.ModuleList(networks)
         self.loss, self.names, self.regression = loss, rule.names, rule.task is Task.REGRESSION
+        self.pipeline = pipeline
         self.dtype = next((p.dtype for network in networks for p in network.parameters()), torch.float32)
         size = len(rule.names)
         self.register_buffer("target_mean", torch.tensor(rule.mean or (0.0,) * size, dtype=torch.float64))

@@ -104,13 +104,13 @@ def _weights(directory: Path, members: Sequence[Path], config: Config) -> tuple[
 
 def _snapshots(directory: Path, config: Config) -> tuple[Tensor, dict[str, Tensor]] | None:
     """The snapshots of a snapshot ensemble; None where the run is none, or ended no cycle."""
-    regularizers = construct(config["regularizer"] or {}, "regularizer").values()
-    for regularizer in regularizers:
+    for name, regularizer in construct(config["regularizer"] or {}, "regularizer").items():
         if isinstance(regularizer, SnapshotEnsemble):
             state = load_newest(directory / CHECKPOINTS)
             if state is None:
                 raise UserError(f"`{directory / CHECKPOINTS}` has no checkpoint with the snapshots")
-            kept = state["members"][0]["callbacks"].get(type(regularizer).__name__)
+            states = state["members"][0]["callbacks"]
+            kept = states.get(f"regularizer.{name}", states.get(type(regularizer).__name__))  # as older ones have it
             if kept is not None:
                 regularizer.load_state(0, kept)
             return regularizer.snapshots(torch.device("cpu"), 0)

@@ -1,0 +1,116 @@
+"""Exported files repeat the run, loaded by their own runtime, for any number of examples."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import nnlab
+from nnlab.commands.export import main
+from nnlab.errors import UserError
+from nnlab.runs.deployed import deployed, graph_columns
+from nnlab.runs.export import FORMATS, TOLERANCE, example_inputs, export
+from nnlab.runs.model_card import escape
+from nnlab.runs.networks import Networks, load_networks
+
+RUNS = {
+    "variances": ["data=diabetes", "loss=gaussian_nll", "regularizer=[ensemble]", "regularizer.ensemble.members=2"],
+    "ensemble": ["data=breast_cancer", "regularizer=[ensemble,dropout]", "regularizer.ensemble.members=3"],
+    "convnet": ["data=digits", "architecture=convnet", "data.limit=200"],
+}
+
+
+def trained(folder: Path, *overrides: str) -> Networks:
+    result = nnlab.train(*overrides, "trainer.epochs=1", "callbacks=[checkpoint]", f"output_dir={folder}")
+    return load_networks(result.directory, "cpu")
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> Networks:
+    return trained(tmp_path_factory.mktemp("export"), *RUNS["ensemble"])
+
+
+@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.slow
+def test_a_file_repeats_the_run_in_its_own_runtime(name: str, tmp_path: Path) -> None:
+    networks = trained(tmp_path, *RUNS[name])
+    for kind in FORMATS if name == "variances" else ("onnx",):
+        found = export(networks, kind, tmp_path / kind)
+        assert (found.real, found.rows, found.path) == (True, 256, tmp_path / kind / FORMATS[kind])
+        assert found.difference <= TOLERANCE
+        assert "Loaded again and compared" in found.card.read_text()
+
+
+def test_the_number_of_examples_of_a_graph_is_free(networks: Networks, tmp_path: Path) -> None:
+    import onnxruntime
+
+    path = export(networks, "onnx", tmp_path).path
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    raw, _ = example_inputs(networks)
+    expected = nnlab.load(networks.directory).predict_proba(raw)
+    for count in (1, 2, 250):
+        given = session.run(None, {"inputs": raw[:count].numpy()})[0]
+        np.testing.assert_allclose(given, expected[:count], atol=TOLERANCE)
+
+
+def test_a_wrong_file_is_noticed(networks: Networks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(module: torch.nn.Module, _inputs: torch.Tensor) -> bytes:
+        import io
+
+        buffer = io.BytesIO()
+        torch.save({name: value * 1.001 for name, value in module.state_dict().items()}, buffer)
+        return buffer.getvalue()
+
+    monkeypatch.setattr("nnlab.runs.export._state_dict", broken)
+    assert not export(networks, "state_dict", tmp_path).agrees
+
+
+def test_weights_hold_arrays_only(networks: Networks, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    state = load_file(export(networks, "safetensors", tmp_path).path)
+    expected = deployed(networks).state_dict()
+    assert state.keys() == expected.keys()
+    assert all(torch.equal(state[name], value) for name, value in expected.items())
+
+
+def test_the_command_prints_the_difference_and_answers_mistakes(
+    networks: Networks, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = str(networks.directory)
+    assert main([run, "format=state_dict", f"out={tmp_path}"]) == 0
+    assert "compared on 256 examples of its data: largest difference" in capsys.readouterr().out
+    with pytest.raises(UserError, match="no option 'onx'; did you mean `onnx`"):
+        main([run, "format=onx"])
+    with pytest.raises(UserError, match="there is no option `fromat=onnx`; did you mean `format`"):
+        main([run, "fromat=onnx"])
+
+
+def test_a_moved_run_without_its_data_is_compared_on_drawn_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "data.npz"
+    random = np.random.default_rng(0)
+    np.savez(path, x=random.normal(size=(60, 3)), y=np.arange(60) % 2)
+    few = ("trainer.epochs=1", "callbacks=[checkpoint]", f"output_dir={tmp_path}")
+    result = nnlab.train("data=arrays", f"data.path={path}", "data.target=y", *few)
+    moved = shutil.move(result.directory, tmp_path / "elsewhere")
+    path.unlink()
+    found = export(load_networks(moved, "cpu"), "state_dict")
+    assert not found.real
+    assert found.agrees
+
+
+def test_the_card_says_what_goes_in_and_escapes_names_of_others(tmp_path: Path) -> None:
+    few = ("trainer.epochs=1", "callbacks=[checkpoint]", f"output_dir={tmp_path}", "name=<b>x</b>|y")
+    result = nnlab.train("data=breast_cancer", *few)
+    networks = load_networks(result.directory, "cpu")
+    card = export(networks, "state_dict").card.read_text()
+    assert len(graph_columns(networks.fitted.pipeline)) == 30
+    assert "<b>" not in card.split("## Origin")[0]
+    assert "| 0 | " in card
+    assert "probabilities of the classes malignant, benign" in card
+    assert f"{result.metrics['test']['auroc']:.4g}" in card
+    assert escape("a\n# b") == r"a \# b"

@@ -314,6 +314,19 @@ CATALOGUE: tuple[Kind, ...] = (
         severity="note",
     ),
     Kind(
+        "failed_seed", "The learning rate is at the edge of what is stable for some initial weights, or too few steps."
+    ),
+    Kind(
+        "rate_lowered",
+        "A rate that works for most seeds is too high for all of them; half of it keeps a margin.",
+        severity="note",
+    ),
+    Kind(
+        "simple_model_better",
+        "Take the simpler model, or give the network more time, other features or stronger regularization.",
+        severity="note",
+    ),
+    Kind(
         "generalization_gap",
         "The network knows its training examples better than new ones: that is what regularization is for.",
         severity="note",

@@ -20,7 +20,7 @@ from nnlab.recipe.coarse import coarse_grid
 from nnlab.recipe.curves import look_at_curves
 from nnlab.recipe.events import write_events
 from nnlab.recipe.finale import TITLE as LAST
-from nnlab.recipe.finale import FinalTraining, conclude
+from nnlab.recipe.finale import FinalTraining
 from nnlab.recipe.improve import Linear, improve
 from nnlab.recipe.initial_loss import check_initial_loss
 from nnlab.recipe.learning_rate import find_learning_rate
@@ -145,8 +145,7 @@ class Recipe:
 
     def _conclude(self) -> Report:
         chosen = self.reports[7].numbers.best.changes
-        runs, experiment = self.final.train(chosen, range(self.settings.final_seeds))
-        return conclude(self.trials, chosen, runs, experiment)
+        return self.final.conclude(chosen, range(self.settings.final_seeds))
 
     def _linear(self) -> Linear | None:
         numbers = self.reports[1].numbers if 1 in self.reports else InitialLossNumbers()

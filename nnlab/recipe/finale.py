@@ -1,7 +1,6 @@
-"""The end: the chosen configuration on several seeds, evaluated on the test split once, next to a linear model.
+"""The end: the chosen configuration on several seeds, evaluated on the test split once, next to simple models.
 
-A test metric is itself a sample: its standard error is sqrt(p (1 - p) / n) for an accuracy p, and std(e^2) / (2 rmse
-sqrt(n)) for a root mean squared error (the delta method).
+A network that a constant, a linear model or boosted trees beat is told so: the same test examples judge all of them.
 """
 
 from __future__ import annotations
@@ -12,19 +11,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from nnlab.config import config_folder
 from nnlab.config.folder import primary
-from nnlab.diagnosis.facts.linear import LinearModel, linear_baseline, linear_metrics
+from nnlab.diagnosis.catalogue import Severity
+from nnlab.diagnosis.facts.simple import SimpleModel, advantage, simple_models
+from nnlab.diagnosis.finding import Finding
 from nnlab.metric_names import HIGHER_IS_BETTER
 from nnlab.recipe.best import write_experiment
 from nnlab.recipe.candidate import deviation, mean
 from nnlab.recipe.changes import Changes
 from nnlab.recipe.numbers import FinalNumbers
+from nnlab.recipe.rates import rate_key
 from nnlab.recipe.report import StepReport, Table
 from nnlab.recipe.settings import RecipeSettings
 from nnlab.recipe.trials import Trials
+from nnlab.runs.evaluation import evaluate
 from nnlab.runs.launch import train_runs
 from nnlab.storage.files import make_folder
 from nnlab.storage.folder import read_result
@@ -34,6 +35,8 @@ MEMBERS = "regularizer.ensemble.members"
 TITLE = "Train the chosen configuration"
 NUMBER = 8
 HIDDEN = ("seed", "trainer.steps")
+WORDS = {"constant": "the constant", "linear": "a linear model", "trees": "boosted trees"}
+STEPS_DOWN = 2  # halvings of the learning rate where a seed fails
 CHOSEN = "The configuration: given, and chosen"
 
 
@@ -61,7 +64,18 @@ class FinalTraining:
     def __init__(self, config: Mapping[str, Any], trials: Trials, settings: RecipeSettings, directory: Path) -> None:
         self.config, self.trials, self.settings, self.directory = config, trials, settings, directory
 
-    def train(self, changes: Changes, seeds: Sequence[int]) -> tuple[list[FinalRun], str]:
+    def conclude(self, chosen: Changes, seeds: Sequence[int]) -> StepReport[FinalNumbers]:
+        """Train the chosen configuration; with a lower rate where a seed fails; and judge it."""
+        [constant] = simple_models(self.trials.dataset, self.trials.loss, ["constant"])
+        key, lowered = rate_key(self.trials), list[float]()
+        runs, experiment = self.train(chosen, seeds, "final")
+        while failed(self.trials, runs, constant) and len(lowered) < STEPS_DOWN and key in chosen:
+            lowered.append(float(chosen[key]))
+            chosen = {**chosen, key: lowered[-1] / 2}
+            runs, experiment = self.train(chosen, seeds, f"final, rate {chosen[key]:g}")
+        return conclude(self.trials, chosen, runs, experiment, lowered)
+
+    def train(self, changes: Changes, seeds: Sequence[int], name: str = "final") -> tuple[list[FinalRun], str]:
         """Train with some seeds, or one ensemble of as many; returns the runs and the command of the experiment."""
         first = int(self.config["seed"])
         if self.settings.ensemble:
@@ -72,7 +86,7 @@ class FinalTraining:
         command = write_experiment(
             self.directory, configs[0], f"Chosen by `nnlab recipe` on {self.trials.option('data')}"
         )
-        folders = [self.directory / "final" / f"seed={each['seed']}" for each in chosen]
+        folders = [self.directory / name / f"seed={each['seed']}" for each in chosen]
         for group in self._unfinished(chosen, folders):
             words = [self.trials.words(chosen[i]) for i in group]
             results = train_runs([configs[i] for i in group], [folders[i] for i in group], words)
@@ -100,43 +114,125 @@ class FinalTraining:
         return [[left[i] for i in group] for group in self.trials.groups([chosen[i] for i in left], fastest=True)]
 
 
-def conclude(trials: Trials, chosen: Changes, runs: Sequence[FinalRun], experiment: str) -> StepReport[FinalNumbers]:
-    """What the final runs achieved on the test split, against the linear baseline.
+def conclude(
+    trials: Trials, chosen: Changes, runs: Sequence[FinalRun], experiment: str, lowered: Sequence[float] = ()
+) -> StepReport[FinalNumbers]:
+    """What the final runs achieved on the test split, against simple models on the same examples.
 
     Args:
         chosen: what distinguishes the configuration from the one that was given.
         experiment: the command that reproduces the first run.
+        lowered: learning rates that were given up before, because a seed failed with them.
     """
     report = StepReport(NUMBER, TITLE, FinalNumbers())
     metric = trials.metric
     good = [run for run in runs if run.metrics]
+    if not good:
+        report.findings = [Finding("all_diverged", f"all {len(runs)} networks diverged before their first validation")]
+        report.numbers = FinalNumbers(metric, lowered=list(lowered), experiment=experiment)
+        report.conclusion = report.findings[0].observed
+        return report
     names = [name for name in good[0].metrics["test"] if name in good[0].metrics["validation"]]
-    rows: list[list[Any]] = [[f"seed {run.seed}", *(run.metrics["test"][name] for name in names)] for run in good]
     averages = {name: mean([run.metrics["test"][name] for run in good]) for name in names}
     spreads = {name: deviation([run.metrics["test"][name] for run in good]) for name in names}
-    baseline = linear_baseline(trials.dataset, trials.loss)
-    linear = linear_metrics(baseline.model, trials.dataset, trials.loss, trials.dataset.test)
-    error = error_of_test(trials, baseline.model, linear[metric])
-    rows += [
-        ["mean", *averages.values()],
-        ["spread of the seeds", *spreads.values()],
-        ["linear model", *(linear.get(name, math.nan) for name in names)],
-    ]
-    report.tables += [
-        Table("Test split, at the best validation weights", ["", *names], rows),
-        compare(trials, chosen),
-    ]
-    better = (averages[metric] - linear[metric]) * (1 if metric in HIGHER_IS_BETTER else -1)
+    simple = simple_models(trials.dataset, trials.loss)
+    predictions = [evaluate(run.directory, "test").prediction for run in good]
+    judged = {
+        each.name: advantage(metric, predictions, each.predictions["test"], trials.dataset, "test") for each in simple
+    }
+    rows: list[list[Any]] = [[f"seed {run.seed}", *(run.metrics["test"][name] for name in names)] for run in good]
+    rows += [["mean", *averages.values()], ["spread of the seeds", *spreads.values()]]
+    rows += [[WORDS[each.name], *(each.metrics["test"].get(name, math.nan) for name in names)] for each in simple]
+    report.tables += [Table("Test split, at the best validation weights", ["", *names], rows), compare(trials, chosen)]
     report.numbers = FinalNumbers(
-        metric, averages, spreads, linear, error, better, better <= error, experiment, [asdict(run) for run in runs]
+        metric,
+        averages,
+        spreads,
+        {each.name: each.metrics["test"] for each in simple},
+        {each.name: each.metrics["validation"] for each in simple},
+        {name: gain for name, (gain, _) in judged.items()},
+        {name: error for name, (_, error) in judged.items()},
+        winner(judged),
+        list(lowered),
+        experiment,
+        [asdict(run) for run in runs],
     )
-    verdict = (
-        f"a linear model is as good ({linear[metric]:.4g}, standard error of the test split {error:.2g})"
-        if better <= error
-        else f"a linear model has {linear[metric]:.4g}"
+    report.findings = [*_failed_seeds(trials, good, simple), *_better_models(metric, averages, simple, judged)]
+    for rate in lowered:
+        report.findings.append(Finding("rate_lowered", f"with the learning rate {rate:g} a seed failed; it was halved"))
+    report.conclusion = (
+        f"test {metric} {averages[metric]:.4g} ± {spreads[metric]:.2g} over {len(good)} runs; "
+        f"{verdict(metric, simple, judged)}"
     )
-    report.conclusion = f"test {metric} {averages[metric]:.4g} ± {spreads[metric]:.2g} over {len(good)} runs; {verdict}"
     return report
+
+
+def winner(judged: Mapping[str, tuple[float, float]]) -> str:
+    """The simple model that is ahead by most of those ahead by more than a standard error; else `network`."""
+    ahead = {name: -gain for name, (gain, error) in judged.items() if gain < -error}
+    return max(ahead, key=lambda name: ahead[name]) if ahead else "network"
+
+
+def verdict(metric: str, simple: Sequence[SimpleModel], judged: Mapping[str, tuple[float, float]]) -> str:
+    """How the networks stand against each simple model, in words and numbers."""
+
+    def listed(models: Sequence[SimpleModel]) -> str:
+        return ", ".join(f"{WORDS[each.name]} ({each.metrics['test'][metric]:.4g})" for each in models)
+
+    ahead = [each for each in simple if judged[each.name][0] < -judged[each.name][1]]
+    equal = [each for each in simple if abs(judged[each.name][0]) <= judged[each.name][1]]
+    behind = [each for each in simple if judged[each.name][0] > judged[each.name][1]]
+    parts = [
+        f"better than the network: {listed(ahead)}" if ahead else "",
+        f"as good, within a standard error: {listed(equal)}" if equal else "",
+        f"worse: {listed(behind)}" if behind else "",
+    ]
+    return "; ".join(filter(None, parts))
+
+
+def failed(trials: Trials, runs: Sequence[FinalRun], constant: SimpleModel) -> list[FinalRun]:
+    """Runs that diverged, or that are no better on validation than the constant answer."""
+    metric, level = trials.metric, constant.metrics["validation"].get(trials.metric, math.nan)
+    sign = 1 if metric in HIGHER_IS_BETTER else -1
+    found = []
+    for run in runs:
+        value = run.metrics["validation"].get(metric, math.nan) if run.metrics else math.nan
+        if run.status == "diverged" or not sign * (value - level) > 0:
+            found.append(run)
+    return found
+
+
+def _failed_seeds(trials: Trials, runs: Sequence[FinalRun], simple: Sequence[SimpleModel]) -> list[Finding]:
+    constant = next(each for each in simple if each.name == "constant")
+    bad = failed(trials, runs, constant)
+    if not bad:
+        return []
+    seeds, metric = ", ".join(str(run.seed) for run in bad), trials.metric
+    values = ", ".join(f"{run.metrics['validation'].get(metric, math.nan):.4g}" for run in bad if run.metrics)
+    observed = (
+        f"seed {seeds} ended no better on validation than the constant answer "
+        f"({metric} {values}; the constant has {constant.metrics['validation'][metric]:.4g})"
+    )
+    return [Finding("failed_seed", observed)]
+
+
+def _better_models(
+    metric: str,
+    averages: Mapping[str, float],
+    simple: Sequence[SimpleModel],
+    judged: Mapping[str, tuple[float, float]],
+) -> list[Finding]:
+    found = []
+    for each in simple:
+        gain, error = judged[each.name]
+        if gain < -error:
+            observed = (
+                f"{WORDS[each.name]} has test {metric} {each.metrics['test'][metric]:.4g}, the network "
+                f"{averages[metric]:.4g}: better by {-gain:.2g} ± {error:.1g}"
+            )
+            level: Severity | None = "fault" if each.name == "constant" else None
+            found.append(Finding("simple_model_better", observed, level=level))
+    return found
 
 
 def compare(trials: Trials, chosen: Changes) -> Table:
@@ -157,14 +253,3 @@ def _given(trials: Trials, key: str) -> Any:
         return list(trials.value(key.replace("/", "."), {}))
     value = trials.value(key)
     return trials.option(key) if isinstance(value, Mapping) else value
-
-
-def error_of_test(trials: Trials, model: LinearModel, value: float) -> float:
-    """Standard error of a test metric, from the size of the test split and the linear model's errors."""
-    test = trials.dataset.test
-    if not test.targets.is_floating_point():
-        return math.sqrt(max(value * (1 - value), 1 / len(test)) / len(test))
-    prediction = trials.loss.prediction(model(test.inputs))[..., : test.targets.shape[-1]]
-    scale = trials.dataset.target_std if trials.dataset.target_std is not None else torch.ones(1)
-    squares = ((prediction - test.targets) * scale.to(prediction)).square().mean(-1)
-    return float(squares.std()) / (2 * max(value, 1e-12) * math.sqrt(len(test)))

@@ -1,5 +1,6 @@
 """Step 7: try what the curves suggest, one change at a time, as long as the gain exceeds the seeds' spread.
 
+The first round also has the configuration as the user gave it: what the recipe began with is a contestant to the end.
 Every round trains the present best and a handful of supported changes of it, with the same fresh seeds: the best of
 many was also the luckiest, and would be hard to beat on the seeds that chose it. The change whose gain exceeds its
 standard error by most is adopted. The rounds begin with the user's own schedule of the learning rate, which steps 3 to
@@ -18,7 +19,7 @@ from nnlab.recipe.candidate import Candidate, gain, mean
 from nnlab.recipe.changes import Changes
 from nnlab.recipe.grid import DECAY_KEY, run_grid
 from nnlab.recipe.numbers import ImproveNumbers
-from nnlab.recipe.rates import rate_key
+from nnlab.recipe.rates import configured_rate, rate_key
 from nnlab.recipe.report import StepReport, Table, TrialRecord
 from nnlab.recipe.trials import Trials
 
@@ -31,11 +32,12 @@ ADOPTED = "adopted"
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A change with the reason for it."""
+    """A change with the reason for it; `whole` where it stands alone, and not on top of the present best."""
 
     name: str
     reason: str
     changes: dict[str, Any]
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ def improve(
     present, fresh, stop = own_schedule(trials, best), len(best.scores), "no rounds left"
     for number in range(1, rounds + 1):
         options = [s for s in suggest(trials, present, findings, linear) if s.name not in tried][:HANDFUL]
+        if number == 1 and configured_rate(trials) is not None:
+            options.insert(0, as_given(trials))
         wanted = len(options)
         while options and not go_on(cost(present, options) * seeds):
             options.pop()
@@ -101,8 +105,28 @@ def own_schedule(trials: Trials, best: Candidate) -> Candidate:
     return replace(best, changes={key: value for key, value in best.changes.items() if key != "scheduler"})
 
 
+def as_given(trials: Trials) -> Suggestion:
+    """The user's own configuration, with a validation after every epoch as the others have."""
+    names = list(trials.value("regularizer", {}))
+    given: dict[str, Any] = {"regularizer": names, rate_key(trials): configured_rate(trials)}
+    steps, epochs = trials.value("trainer.steps"), trials.value("trainer.epochs")
+    per_epoch = math.ceil(len(trials.dataset.train) / batch_size(trials))
+    length = {"trainer.epochs": epochs if steps is None else steps / per_epoch, "trainer.steps": None}
+    often = {"trainer.validate_unit": "epoch", "trainer.validate_every": 1}
+    decay = {DECAY_KEY: trials.value(DECAY_KEY, 0.0)} if "weight_decay" in names else {}
+    return Suggestion("as given", "what the recipe began with", {**given, **decay, **length, **often}, whole=True)
+
+
+def batch_size(trials: Trials) -> int:
+    """Examples of a minibatch."""
+    size = trials.value("trainer.batch_size")
+    return len(trials.dataset.train) if size == "full" else int(size)
+
+
 def apply(changes: Changes, suggestion: Suggestion) -> Changes:
     """Changes with a suggestion on top; another architecture has no use for the values of the one before."""
+    if suggestion.whole:
+        return suggestion.changes
     exchanged = "architecture" in suggestion.changes
     kept = {key: value for key, value in changes.items() if not (exchanged and key.startswith("architecture."))}
     return {**kept, **suggestion.changes}
@@ -171,7 +195,7 @@ def _regularizers(trials: Trials, changes: Changes, names: Sequence[str]) -> lis
                     {"regularizer": [*names, "dropout"], "regularizer.dropout.p": p},
                 )
             )
-    decay = 10 * max(float(changes[DECAY_KEY]), 1e-5)
+    decay = 10 * max(float(changes.get(DECAY_KEY, 0.0)), 1e-5)
     found.append(Suggestion(f"weight decay {decay:g}", "the gap to validation", {DECAY_KEY: decay}))
     augmentation = changes.get("data/augmentation", list(trials.value("data.augmentation", {})))
     if len(trials.dataset.input_shape) == 3 and "shift" not in augmentation:

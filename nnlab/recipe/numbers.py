@@ -147,15 +147,21 @@ class ImproveNumbers(Numbers):
 
 @dataclass
 class FinalNumbers(Numbers):
-    """Step 8: metrics on the test split against those of a linear model, and the runs."""
+    """Step 8: metrics on the test split, those of simple models, and the runs.
+
+    `gains` says by how much the networks are better than each simple model, in the metric that decides, `gain_errors`
+    the standard error of that; `best` is `network`, or the simple model that is better by more than its error.
+    """
 
     metric: str = ""
     test: Metrics = field(default_factory=dict)
     test_spread: Metrics = field(default_factory=dict)
-    linear_test: Metrics = field(default_factory=dict)
-    linear_error: float = 0.0
-    gain_over_linear: float = 0.0
-    linear_as_good: bool = False
+    simple_test: dict[str, Metrics] = field(default_factory=dict)
+    simple_validation: dict[str, Metrics] = field(default_factory=dict)
+    gains: Metrics = field(default_factory=dict)
+    gain_errors: Metrics = field(default_factory=dict)
+    best: str = "network"
+    lowered: list[float] = field(default_factory=list)
     experiment: str = ""
     runs: list[dict[str, Any]] = field(default_factory=list)
 

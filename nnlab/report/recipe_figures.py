@@ -19,6 +19,9 @@ WIDE = (9.0, 4.2)
 MOST_ROWS = 14
 DECADE = 10.0  # ratio of the ends of an axis up to which ticks between powers of ten are labelled
 
+SIMPLE = {"constant": "the constant", "linear": "a linear model", "trees": "boosted trees"}
+MARKS = {"constant": "x", "linear": "s", "trees": "^"}
+
 
 def figures(step: Step) -> list[tuple[Figure, str]]:
     """The figures of one step, each with a caption; none where there is nothing to draw."""
@@ -290,14 +293,18 @@ def _test(step: Step) -> tuple[Figure, str] | None:
         capsize=6,
         label=f"mean {mean:.4g}",
     )
-    linear, error = numbers["linear_test"][metric], numbers["linear_error"]
-    axis.errorbar([linear], [-0.5], xerr=[error], fmt="s", color=QUIET, capsize=6, label=f"linear model {linear:.4g}")
+    for place, (name, metrics) in enumerate(numbers.get("simple_test", {}).items(), 1):
+        if metrics.get(metric) is not None:
+            error, label = numbers["gain_errors"].get(name) or 0.0, f"{SIMPLE[name]} {metrics[metric]:.4g}"
+            axis.errorbar(
+                [metrics[metric]], [-0.35 * place], xerr=[error], fmt=MARKS[name], color=QUIET, capsize=6, label=label
+            )
     axis.set_yticks([])
-    axis.set_ylim(-1, 0.6)
+    axis.set_ylim(-1.4, 0.6)
     axis.set(title=f"Test {metric}", xlabel=metric)
     axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return (
         figure,
-        "Each point is a network trained with another seed; the linear model's bar is the standard error that "
-        "the size of the test split alone gives.",
+        "Each point is a network trained with another seed; a simple model's bar is the standard error of its "
+        "difference from the networks, over the test examples and the seeds.",
     )

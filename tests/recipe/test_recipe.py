@@ -15,10 +15,15 @@ import pytest
 
 from nnlab.cli import compose, main
 from nnlab.config import identity
+from nnlab.diagnosis.facts.simple import SimpleModel
 from nnlab.errors import UserError
 from nnlab.recipe import Recipe
 from nnlab.recipe.best import write_experiment
+from nnlab.recipe.finale import FinalTraining, verdict, winner
+from nnlab.recipe.rates import rate_key
 from nnlab.recipe.run import RecipeResult, recipe
+from nnlab.recipe.settings import RecipeSettings
+from nnlab.recipe.trials import Trials
 from nnlab.runs.launch import train
 from nnlab.storage.folder import read_config, read_result
 
@@ -106,10 +111,14 @@ def test_the_command_of_a_trial_reproduces_it(done: RecipeResult, tmp_path: Path
         assert found == pytest.approx(trial.metrics["loss/validation"], rel=1e-3)
 
 
-def test_the_test_split_is_looked_at_once_and_compared_with_a_linear_model(done: RecipeResult) -> None:
+def test_the_test_split_is_looked_at_once_and_compared_with_simple_models(done: RecipeResult) -> None:
     numbers = done.reports[8].numbers
     assert len(numbers.runs) == 2
-    assert numbers.test["accuracy"] >= numbers.linear_test["accuracy"] - numbers.linear_error
+    for name in ("constant", "linear"):
+        apart = numbers.test["accuracy"] - numbers.simple_test[name]["accuracy"]
+        assert numbers.gains[name] == pytest.approx(apart, abs=1e-6)
+        assert apart >= -numbers.gain_errors[name]
+    assert numbers.best == "network"
     assert all(
         "test" not in metric
         for number in range(1, 8)
@@ -208,3 +217,30 @@ def test_an_experiment_composes_to_the_config_it_was_written_from(overrides: lis
     config = compose(*overrides, "data_seed=3", "trainer.epochs=7")
     write_experiment(tmp_path, config, "test")
     assert identity(compose("experiment=best", config_dir=tmp_path)) == identity(config)
+
+
+def test_the_last_word_names_what_is_better_than_the_network() -> None:
+    def model(name: str, value: float) -> SimpleModel:
+        return SimpleModel(name, {}, {"test": {"rmse": value}})
+
+    models = [model("constant", 450.0), model("linear", 302.0), model("trees", 310.0)]
+    judged = {"constant": (21.0, 10.0), "linear": (-127.0, 40.0), "trees": (-119.0, 130.0)}
+    assert winner(judged) == "linear"
+    sentence = verdict("rmse", models, judged)
+    assert sentence == (
+        "better than the network: a linear model (302); as good, within a standard error: boosted trees (310); "
+        "worse: the constant (450)"
+    )
+    assert winner({"linear": (0.1, 0.2)}) == "network"
+
+
+def test_a_seed_below_the_constant_lowers_the_rate_and_is_said(tmp_path: Path) -> None:
+    config = compose(*QUICK, "optimizer=sgd", "loss=squared_error", config_name="recipe")
+    trials = Trials(config)
+    key = rate_key(trials)
+    final = FinalTraining(config, trials, RecipeSettings(final_seeds=2), tmp_path)
+    report = final.conclude({"regularizer": [], key: 100.0, "trainer.epochs": 1, "trainer.steps": None}, range(2))
+    assert report.numbers.lowered == [100.0, 50.0]
+    assert "failed_seed" in [finding.name for finding in report.faults]
+    assert not report.passed
+    assert (tmp_path / "final, rate 25" / "seed=0").is_dir()

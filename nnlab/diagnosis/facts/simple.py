@@ -1,0 +1,215 @@
+"""Simple models of a data set, which a network must beat: the constant, a linear model, and boosted trees.
+
+The constant answers with the frequencies of the classes, or the mean of the targets. The linear model minimizes the
+network's own loss with the weight decay that validation prefers. Boosted trees (Friedman 2001; scikit-learn's
+HistGradientBoosting) stop where validation no longer improves, or where their time is over.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from nnlab.diagnosis.facts.linear import linear_baseline
+from nnlab.loss.base import Loss
+from nnlab.loss.metrics import classification_metrics, negative_log_likelihood, regression_metrics
+from nnlab.metric_names import HIGHER_IS_BETTER, THOROUGH
+from nnlab.types import Dataset, Split
+from nnlab.validation import check_choice
+
+Name = Literal["constant", "linear", "trees"]
+
+SPLITS = ("train", "validation", "test")
+SECONDS = 10.0  # that boosting may take
+EXAMPLES, FEATURES = 100_000, 1024  # beyond which trees do not see all examples, and are left out
+DRAWS = 200  # of the bootstrap
+TOLERANCE = 1e-3  # within which probabilities add up to 1
+ROUND, ROUNDS, PATIENCE = 10, 30, 3  # trees of a round, rounds at most, and rounds without improvement
+
+
+@dataclass(frozen=True)
+class SimpleModel:
+    """A simple model's answers.
+
+    Attributes:
+        name: `constant`, `linear` or `trees`.
+        predictions: class probabilities (N, C), or means of the targets (N, C), by split.
+        metrics: the task's metrics by split, in the targets' own units.
+    """
+
+    name: str
+    predictions: dict[str, Tensor]
+    metrics: dict[str, dict[str, float]]
+
+
+def simple_models(
+    dataset: Dataset,
+    loss: Loss,
+    names: Sequence[str] = ("constant", "linear", "trees"),
+    seconds: float = SECONDS,
+) -> list[SimpleModel]:
+    """Fit simple models to the training split; what they choose, they choose by the validation split.
+
+    Args:
+        dataset: as the network sees it.
+        loss: the network's, which the linear model minimizes.
+        names: which ones; trees are left out for images and other wide inputs.
+        seconds: that boosting may take.
+
+    Raises:
+        UserError: a name is none of the three.
+    """
+    makers: dict[str, Callable[[], dict[str, Tensor] | None]] = {
+        "constant": lambda: _constant(dataset),
+        "linear": lambda: _linear(dataset, loss),
+        "trees": lambda: _trees(dataset, seconds),
+    }
+    found = []
+    for name in names:
+        check_choice("data.references", name, makers)
+        predictions = makers[name]()
+        if predictions is not None:
+            metrics = {split: metrics_of(each, dataset, split) for split, each in predictions.items()}
+            found.append(SimpleModel(name, predictions, metrics))
+    return found
+
+
+def metrics_of(prediction: Tensor, dataset: Dataset, split: str) -> dict[str, float]:
+    """The task's metrics of probabilities, scores or means (N, C) on a split."""
+    values = _metrics(prediction, getattr(dataset, split).targets, dataset.target_std)
+    return {name: float(value) for name, value in values.items()}
+
+
+def _metrics(
+    prediction: Tensor, targets: Tensor, scale: Tensor | None, thorough: Collection[str] = THOROUGH
+) -> dict[str, Tensor]:
+    if targets.is_floating_point():
+        return regression_metrics(prediction[..., : targets.shape[-1]], targets, scale)
+    probabilities = bool(((prediction >= 0).all(-1) & ((prediction.sum(-1) - 1).abs() < TOLERANCE)).all())
+    return classification_metrics(prediction, targets, probabilities, thorough)
+
+
+def advantage(
+    metric: str, first: Sequence[Tensor], second: Tensor, dataset: Dataset, split: str
+) -> tuple[float, float]:
+    """By how much several predictions of one kind are better than another one, and the standard error of that.
+
+    The same examples judge both: they are drawn again and again with replacement (the paired bootstrap; Efron and
+    Tibshirani 1993), so that what both find hard cancels. The spread of the several, divided by the root of their
+    number, is added in squares.
+
+    Args:
+        metric: what decides; positive is better, whatever its direction.
+        first: predictions (N, C) of each seed.
+        second: a prediction (N, C).
+        split: `validation` or `test`.
+    """
+    targets, sign = getattr(dataset, split).targets, 1 if metric in HIGHER_IS_BETTER else -1
+    draw = torch.Generator().manual_seed(0)
+    rows = torch.randint(len(targets), (DRAWS, len(targets)), generator=draw)
+
+    def values(prediction: Tensor) -> Tensor:
+        """The metric of all examples, then of each draw."""
+        whole = _metrics(prediction, targets, dataset.target_std, (metric,))[metric].double().reshape(1)
+        drawn = [
+            _metrics(prediction[row], targets[row], dataset.target_std, (metric,))[metric].double() for row in rows
+        ]
+        return torch.cat([whole, torch.stack(drawn)])
+
+    of_first = torch.stack([values(each) for each in first])
+    apart = sign * (of_first.mean(0) - values(second))
+    of_seeds = float(of_first[:, 0].std()) / math.sqrt(len(first)) if len(first) > 1 else 0.0
+    return float(apart[0]), math.hypot(float(apart[1:].nan_to_num().std()), of_seeds)
+
+
+def _constant(dataset: Dataset) -> dict[str, Tensor]:
+    targets = dataset.train.targets
+    if targets.is_floating_point():
+        answer = targets.mean(0)
+    else:
+        answer = torch.bincount(targets, minlength=dataset.target_size).double() / len(targets)
+    return {split: answer.expand(len(getattr(dataset, split)), -1) for split in SPLITS}
+
+
+def _linear(dataset: Dataset, loss: Loss) -> dict[str, Tensor]:
+    model = linear_baseline(dataset, loss).model
+    found = {split: loss.prediction(model(getattr(dataset, split).inputs)) for split in SPLITS}
+    if dataset.train.targets.is_floating_point():
+        return {split: each[..., : dataset.target_size] for split, each in found.items()}
+    return found
+
+
+def _trees(dataset: Dataset, seconds: float) -> dict[str, Tensor] | None:
+    """Boosted trees; None for inputs that are not for them."""
+    if len(dataset.input_shape) > 1 or dataset.input_size > FEATURES:
+        return None
+    inputs = {split: _numpy(getattr(dataset, split)) for split in SPLITS}
+    if dataset.train.targets.is_floating_point():
+        columns = [
+            _boosted(inputs, dataset.train.targets[:, c], dataset.validation.targets[:, c], seconds)
+            for c in range(dataset.target_size)
+        ]
+        return {split: torch.cat([column[split] for column in columns], 1) for split in SPLITS}
+    present = dataset.train.targets.unique()
+    if len(present) < 2:
+        return None
+    found = _boosted(inputs, dataset.train.targets, dataset.validation.targets, seconds)
+    whole = {}
+    for split, share in found.items():
+        whole[split] = share.new_zeros(len(share), dataset.target_size)
+        whole[split][:, present.cpu()] = share
+    return whole
+
+
+def _numpy(split: Split) -> Any:
+    return split.inputs.flatten(1).float().cpu().numpy()
+
+
+def _boosted(inputs: dict[str, Any], train: Tensor, validation: Tensor, seconds: float) -> dict[str, Tensor]:
+    """Predictions by split after the number of rounds that validation prefers, which early stopping limits."""
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    started = time.perf_counter()
+    regression = train.is_floating_point()
+    kind = HistGradientBoostingRegressor if regression else HistGradientBoostingClassifier
+    model = kind(warm_start=True, early_stopping=False, random_state=0, max_iter=ROUND)
+    fitted = inputs["train"][:EXAMPLES], train[:EXAMPLES].cpu().numpy()
+    best: tuple[float, dict[str, Tensor]] | None = None
+    since = 0
+    for number in range(1, ROUNDS + 1):
+        model.set_params(max_iter=number * ROUND)
+        model.fit(*fitted)
+        answer = _answers(model, inputs["validation"], regression)
+        value = _validation_loss(answer, validation.cpu(), model, regression)
+        if best is None or value < best[0]:
+            best = value, {split: _answers(model, each, regression) for split, each in inputs.items()}
+            since = 0
+        else:
+            since += 1
+        if since >= PATIENCE or time.perf_counter() - started > seconds:
+            break
+    assert best is not None
+    return best[1]
+
+
+def _answers(model: Any, inputs: Any, regression: bool) -> Tensor:
+    """Means (N, 1), or probabilities of the classes that training has (N, C')."""
+    found = model.predict(inputs)[:, None] if regression else model.predict_proba(inputs)
+    return torch.from_numpy(found)
+
+
+def _validation_loss(answer: Tensor, targets: Tensor, model: Any, regression: bool) -> float:
+    if regression:
+        return float((answer[:, 0] - targets).square().mean())
+    position = {int(label): i for i, label in enumerate(model.classes_)}
+    known = torch.tensor([int(target) in position for target in targets])
+    index = torch.tensor([position.get(int(target), 0) for target in targets])
+    if not known.any():
+        return 0.0
+    return float(negative_log_likelihood(answer[known], index[known]))

@@ -1,0 +1,95 @@
+"""Simple models and their comparison with networks, against scikit-learn and closed forms."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from sklearn.dummy import DummyClassifier
+from sklearn.metrics import accuracy_score, root_mean_squared_error
+
+from nnlab.cli import compose
+from nnlab.config.build import build_loss, load_dataset
+from nnlab.diagnosis.facts.simple import advantage, metrics_of, simple_models
+from nnlab.errors import UserError
+from nnlab.loss.base import Loss
+from nnlab.types import Dataset
+
+
+def data(*overrides: str) -> tuple[Dataset, Loss]:
+    config = compose(*overrides)
+    dataset = load_dataset(config)
+    return dataset, build_loss(config, dataset)
+
+
+def test_the_constant_is_the_most_frequent_class_and_the_mean() -> None:
+    dataset, loss = data("data=breast_cancer", "loss=binary_cross_entropy")
+    [constant] = simple_models(dataset, loss, ["constant"])
+    dummy = DummyClassifier().fit(dataset.train.inputs, dataset.train.targets)
+    expected = accuracy_score(dataset.test.targets, dummy.predict(dataset.test.inputs))
+    assert constant.metrics["test"]["accuracy"] == pytest.approx(expected)
+    dataset, loss = data("data=diabetes", "loss=squared_error")
+    [constant] = simple_models(dataset, loss, ["constant"])
+    assert constant.predictions["test"].unique() == pytest.approx(float(dataset.train.targets.mean()), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("data=breast_cancer", "loss=binary_cross_entropy"),
+        ("data=moons", "loss=hinge"),
+        ("data=digits",),
+        ("data=diabetes", "loss=gaussian_nll"),
+    ],
+)
+def test_all_three_beat_or_equal_the_constant_where_there_is_something_to_learn(overrides: tuple[str, ...]) -> None:
+    dataset, loss = data(*overrides)
+    found = {each.name: each.metrics["test"] for each in simple_models(dataset, loss, seconds=2.0)}
+    metric = "rmse" if dataset.train.targets.is_floating_point() else "accuracy"
+    sign = -1 if metric == "rmse" else 1
+    assert "constant" in found
+    assert ("trees" in found) == (len(dataset.input_shape) == 1)
+    for name in found.keys() - {"constant"}:
+        assert sign * found[name][metric] > sign * found["constant"][metric]
+
+
+def test_metrics_are_in_the_units_of_the_targets() -> None:
+    dataset, loss = data("data=diabetes", "loss=squared_error")
+    [linear] = simple_models(dataset, loss, ["linear"])
+    assert dataset.target_std is not None
+    assert dataset.target_mean is not None
+    own = [
+        each * dataset.target_std + dataset.target_mean for each in (linear.predictions["test"], dataset.test.targets)
+    ]
+    assert linear.metrics["test"]["rmse"] == pytest.approx(root_mean_squared_error(own[1], own[0]), rel=1e-5)
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
+    dataset, loss = data("data=moons", "loss=binary_cross_entropy")
+    with pytest.raises(UserError, match="trees"):
+        simple_models(dataset, loss, ["forest"])
+
+
+def test_the_advantage_and_its_error_are_those_of_paired_examples() -> None:
+    dataset, _ = data("data=digits")
+    targets = dataset.test.targets
+    draw = torch.Generator().manual_seed(1)
+    first = torch.nn.functional.one_hot(targets, 10).float()
+    wrong = torch.rand(len(targets), generator=draw) < 0.2
+    second = first.clone()
+    second[wrong] = second[wrong].roll(1, 1)
+    gain, error = advantage("accuracy", [first], second, dataset, "test")
+    assert gain == pytest.approx(float(wrong.double().mean()), abs=1e-6)
+    assert error == pytest.approx(float(wrong.double().std()) / math.sqrt(len(targets)), rel=0.15)
+    assert advantage("accuracy", [second], first, dataset, "test")[0] == pytest.approx(-gain)
+    assert advantage("accuracy", [first, first], first, dataset, "test") == (0.0, 0.0)
+
+
+def test_a_lower_rmse_is_an_advantage() -> None:
+    dataset, _ = data("data=diabetes", "loss=squared_error")
+    targets = dataset.test.targets
+    gain, error = advantage("rmse", [targets + 0.1], targets + 0.3, dataset, "test")
+    assert gain == pytest.approx(0.2 * float(dataset.target_std.mean()), rel=1e-4)  # type: ignore[union-attr]
+    assert error < 1e-3
+    assert metrics_of(targets, dataset, "test")["rmse"] == 0

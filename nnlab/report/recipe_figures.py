@@ -279,6 +279,8 @@ def _test(step: Step) -> tuple[Figure, str] | None:
     numbers = step["numbers"]
     metric = numbers["metric"]
     runs = [(run["seed"], run["metrics"]["test"][metric]) for run in numbers["runs"] if run["metrics"]]
+    if not runs:
+        return None
     figure, (axis,) = panels(size=(9.0, 2.6))
     axis.plot(
         [value for _, value in runs], [0.0] * len(runs), "o", color=BLUE, label="networks", markersize=9, alpha=0.7

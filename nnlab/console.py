@@ -17,24 +17,36 @@ LOGGER = logging.getLogger("nnlab")
 
 
 class Console(logging.Handler):
-    """Prints records to the streams that are the standard ones at that moment."""
+    """Prints records to the streams that are the standard ones at that moment.
+
+    Attributes:
+        apart: whether news go to the standard error, too, because the standard output belongs to an answer.
+    """
+
+    apart = False
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record."""
-        if record.levelno >= logging.WARNING:
-            print(f"{record.levelname.lower()}: {record.getMessage()}", file=sys.stderr, flush=True)
-        else:
-            print(record.getMessage(), flush=True)
+        doubtful = logging.WARNING <= record.levelno < logging.ERROR
+        text = f"warning: {record.getMessage()}" if doubtful else record.getMessage()
+        aside = self.apart or record.levelno >= logging.WARNING
+        print(text, file=sys.stderr if aside else sys.stdout, flush=True)
 
 
 def show(*, always: bool = False) -> None:
     """Print messages from now on; unless `always`, only where no handler takes them yet."""
+    Console.apart = False
     if LOGGER.level == logging.NOTSET:
         LOGGER.setLevel(logging.INFO)
     if any(isinstance(handler, Console) for handler in LOGGER.handlers):
         return
     if always or not (LOGGER.handlers or logging.getLogger().handlers):
         LOGGER.addHandler(Console())
+
+
+def to_standard_error() -> None:
+    """Print news to the standard error from now on, until `show` is called again."""
+    Console.apart = True
 
 
 @contextlib.contextmanager

@@ -9,6 +9,10 @@ from collections.abc import Iterable
 class UserError(ValueError):
     """A mistake that the user can mend: shown as one sentence without a traceback; the command exits with code 2."""
 
+    def _render_traceback_(self, *_: object) -> list[str]:
+        """The sentence alone, in place of the frames that IPython and Jupyter would show above it."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 def did_you_mean(wrong: str, valid: Iterable[str]) -> str:
     """The clause that ends an error about an unknown name.

@@ -284,10 +284,10 @@ def test_graph_draws_what_it_shows(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def test_a_task_reaches_other_processes() -> None:
-    from nnlab.cli.application import Job
-    from nnlab.cli.dispatch import Task
+    from nnlab.cli.application import ComposedJob
+    from nnlab.cli.dispatch import Application
 
-    job = pickle.loads(pickle.dumps(Job("train", Task("module:train"))))
+    job = pickle.loads(pickle.dumps(ComposedJob("train", Application("module:train"))))
     assert (job.command, job.task.target) == ("train", "module:train")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 from nnlab.cli.expansion import concatenated
 from nnlab.cli.messages import EXTRAS
 from nnlab.errors import UserError
+
+log = logging.getLogger(__name__)
 
 
 class GridSweeper(Sweeper):  # type: ignore[misc]
@@ -68,10 +71,10 @@ class GridSweeper(Sweeper):  # type: ignore[misc]
         for job in jobs:
             composer.compose(job)
         launcher = str(self.config.hydra.launcher._target_).rpartition(".")[2]
-        print(f"{len(jobs)} jobs, one by one through {launcher}", flush=True)
+        log.info(f"{len(jobs)} jobs, one by one through {launcher}")
         dry = section is not None and bool(section.get("dry_run"))
         if dry:
-            print("`sweep.dry_run=true`: nothing was started", flush=True)
+            log.info("`sweep.dry_run=true`: nothing was started")
         return dry
 
 

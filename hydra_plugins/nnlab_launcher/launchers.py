@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,10 @@ from omegaconf import DictConfig
 from nnlab.validation import check, check_choice
 
 if TYPE_CHECKING:
-    from nnlab.sweep.grid import Study
+    from nnlab.sweep.grid import Grid
+
+
+log = logging.getLogger(__name__)
 
 
 class NnlabLauncher(Launcher):  # type: ignore[misc]
@@ -46,9 +50,9 @@ class NnlabLauncher(Launcher):  # type: ignore[misc]
         if str(self.config.hydra.sweeper._target_).endswith("GridSweeper"):
             check_duplicates(configs, job_overrides)
         study = self.study(configs, job_overrides)
-        print(study.announcement(self.how), flush=True)
+        log.info(study.announcement(self.how))
         if study.dry:
-            print("`sweep.dry_run=true`: nothing was started", flush=True)
+            log.info("`sweep.dry_run=true`: nothing was started")
             return []
         results = self.run(study)
         return [_returned(overrides, result) for overrides, result in zip(job_overrides, results, strict=True)]
@@ -56,11 +60,11 @@ class NnlabLauncher(Launcher):  # type: ignore[misc]
     def check(self) -> None:
         """Check the launcher's own values; in the constructor, Hydra would wrap the mistake."""
 
-    def study(self, configs: Sequence[Any], overrides: Sequence[Sequence[str]]) -> Study:
+    def study(self, configs: Sequence[Any], overrides: Sequence[Sequence[str]]) -> Grid:
         """The study of these jobs."""
         raise NotImplementedError
 
-    def run(self, study: Study) -> list[Any]:
+    def run(self, study: Grid) -> list[Any]:
         """Run the jobs of a study."""
         raise NotImplementedError
 
@@ -81,12 +85,12 @@ class PopulationLauncher(NnlabLauncher):
         if self.memory is not None:
             check("hydra.launcher.memory", self.memory, "(0, inf)")
 
-    def study(self, configs: Sequence[Any], overrides: Sequence[Sequence[str]]) -> Study:
-        from nnlab.sweep.grid import Study
+    def study(self, configs: Sequence[Any], overrides: Sequence[Sequence[str]]) -> Grid:
+        from nnlab.sweep.grid import Grid
 
-        return Study(configs, overrides, self.stack, self.memory)
+        return Grid(configs, overrides, self.stack, self.memory)
 
-    def run(self, study: Study) -> list[Any]:
+    def run(self, study: Grid) -> list[Any]:
         return study.run_here()
 
 
@@ -108,12 +112,12 @@ class ProcessesLauncher(NnlabLauncher):
             if value is not None:
                 check(f"hydra.launcher.{name}", value, "[1, inf)")
 
-    def study(self, configs: Sequence[Any], overrides: Sequence[Sequence[str]]) -> Study:
-        from nnlab.sweep.grid import Study
+    def study(self, configs: Sequence[Any], overrides: Sequence[Sequence[str]]) -> Grid:
+        from nnlab.sweep.grid import Grid
 
-        return Study(configs, overrides, "never")
+        return Grid(configs, overrides, "never")
 
-    def run(self, study: Study) -> list[Any]:
+    def run(self, study: Grid) -> list[Any]:
         return study.run_in_processes(self.slots, self.threads)
 
 

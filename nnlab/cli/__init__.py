@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from nnlab.cli.dispatch import main
 
-__all__ = ["compose", "main"]
+__all__ = ["compose", "configure", "main", "sweep"]
 
 
 def compose(*overrides: str, config_name: str = "train", config_dir: str | Path | None = None) -> dict[str, Any]:
@@ -29,3 +30,42 @@ def compose(*overrides: str, config_name: str = "train", config_dir: str | Path 
         trust.reading(config_dir)
 
     return with_hydra(overrides, config_name, config_dir)
+
+
+def configure(
+    command: str, overrides: Sequence[str], config_dir: str | Path | None = None
+) -> tuple[dict[str, Any], list[str]]:
+    """The config that `nnlab <command> <overrides>` would run or continue, and the overrides without `resume=`.
+
+    Raises:
+        UserError: an override, an option or a file is wrong, or there is no run to continue.
+    """
+    from nnlab.cli.composition import continued, take_resume
+    from nnlab.config import trust
+
+    rest, names = trust.taken(overrides)
+    trust.grant(names)
+    rest, run = take_resume(rest)
+    if run is None:
+        return compose(*rest, config_name=command, config_dir=config_dir), rest
+    trust.grant_typed(rest)
+    trust.reading(run)
+    return continued(run, rest, command), rest
+
+
+def sweep(overrides: Sequence[str], config_dir: str | Path | None = None) -> list[Any]:
+    """The results of the jobs that `nnlab train -m <overrides>` would run.
+
+    Raises:
+        UserError: an override, an option or a file is wrong.
+    """
+    from nnlab.cli.application import ComposedJob, swept
+    from nnlab.cli.dispatch import application
+    from nnlab.config import trust
+
+    rest, names = trust.taken(overrides)
+    trust.grant(names)
+    trust.grant_typed(rest)
+    if config_dir is not None:
+        trust.reading(config_dir)
+    return swept(ComposedJob("train", application("train")), rest, config_dir)

@@ -7,9 +7,10 @@ the same sequence of Hydra's own operations without these three.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -22,14 +23,13 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from nnlab import console
-from nnlab.cli.composition import checked, hydra_for, plain, resumed, task_overrides
+from nnlab.cli.arguments import JSON, print_json
+from nnlab.cli.composition import checked, continued, hydra_for, resumed, take_resume, task_overrides
 from nnlab.cli.messages import first_line
-from nnlab.config.checking import check
 from nnlab.errors import UserError
-from nnlab.storage.folder import CONFIG
 
 
-class Result(Protocol):
+class Ended(Protocol):
     """What a task returns: its status, one of completed, diverged, failed, interrupted, and its exit code."""
 
     status: str
@@ -37,42 +37,44 @@ class Result(Protocol):
 
 
 # Runs one job from its plain config and the overrides that led to it.
-Task = Callable[[dict[str, Any], list[str]], Result]
+Task = Callable[[dict[str, Any], list[str]], Ended]
 
 
-class Job:
-    """A task as Hydra's launchers call it, also in other processes: a picklable function of a composed config."""
+class ComposedJob:
+    """A task as Hydra's launchers call it, also in other processes: a picklable function of a composed config.
 
-    def __init__(self, command: str, task: Task) -> None:
-        self.command, self.task = command, task
+    Args:
+        command: its name.
+        task: what it does.
+        answers: whether its result is printed as JSON, and no summary.
+    """
 
-    def __call__(self, config: DictConfig) -> Result:
+    def __init__(self, command: str, task: Task, answers: bool = False) -> None:
+        self.command, self.task, self.answers = command, task, answers
+
+    def __call__(self, config: DictConfig) -> Ended:
         """Check the config of one job and run it."""
         console.show(always=True)  # in the processes of other launchers, too
         hydra = HydraConfig.get()
         content, overrides = checked(config, hydra, self.command), task_overrides(hydra)
-        return self.run(content, overrides) if hydra.mode == RunMode.MULTIRUN else self.task(content, overrides)
+        if hydra.mode == RunMode.MULTIRUN:
+            return self.run(content, overrides)
+        return self.once(content, overrides)
 
     @property
     def trains(self) -> bool:
         """Whether the jobs of a sweep are runs that can be trained together."""
         return getattr(self.task, "job_target", None) is not None
 
-    def run(self, config: dict[str, Any], overrides: list[str]) -> Result:
+    def once(self, config: dict[str, Any], overrides: list[str]) -> Ended:
+        """Run it alone, given its plain config."""
+        once: Task = getattr(self.task, "quiet", self.task) if self.answers else self.task
+        return once(config, overrides)
+
+    def run(self, config: dict[str, Any], overrides: list[str]) -> Ended:
         """Run one job of a sweep, given its plain config."""
         run: Task = getattr(self.task, "job", self.task)
         return run(config, overrides)
-
-
-def take_resume(arguments: Sequence[str]) -> tuple[list[str], str | None]:
-    """Split `resume=RUN` off the arguments, for the name of a run holds `=` and `,`, which Hydra would interpret.
-
-    >>> take_resume(["trainer.epochs=50", "resume=outputs/train/optimizer=adam,seed=1"])
-    (['trainer.epochs=50'], 'outputs/train/optimizer=adam,seed=1')
-    """
-    values = [each.removeprefix("resume=") for each in arguments if each.startswith("resume=")]
-    rest = [each for each in arguments if not each.startswith("resume=")]
-    return rest, next((value for value in reversed(values) if value not in ("", "null")), None)
 
 
 def run(command: str, task: Task, arguments: Sequence[str]) -> int:
@@ -81,23 +83,22 @@ def run(command: str, task: Task, arguments: Sequence[str]) -> int:
     Raises:
         UserError: an argument, an override, an option or a file is wrong.
     """
-    rest, resume = take_resume(arguments)
+    answers = JSON in arguments
+    if answers:
+        console.to_standard_error()
+    rest, resume = take_resume([each for each in arguments if each != JSON])
     flags = parser(command).parse_intermixed_args(rest)
+    job = ComposedJob(command, task, answers)
     if resume is not None:
-        return _continue(command, task, resume, flags)
+        return _continue(job, resume, flags)
     name = flags.config_name or command
-    with hydra_for(command, flags.config_dir) as hydra:
-        try:
-            if _shows(hydra, name, flags):
-                return 0
-            if flags.multirun:
-                return _sweep(hydra, name, Job(command, task), flags.overrides)
-            config = hydra.compose_config(name, flags.overrides, RunMode.RUN)
-            if config.hydra.mode == RunMode.MULTIRUN:
-                return _sweep(hydra, name, Job(command, task), flags.overrides)
-            return _single(hydra, name, config, Job(command, task))
-        except HydraException as error:
-            raise UserError(first_line(error)) from error
+    with hydra_for(command, flags.config_dir) as hydra, _explained():
+        if _shows(hydra, name, flags):
+            return 0
+        config = None if flags.multirun else hydra.compose_config(name, flags.overrides, RunMode.RUN)
+        if config is None or config.hydra.mode == RunMode.MULTIRUN:
+            return _ended(job, _sweep(hydra, name, job, flags.overrides))
+        return _single(hydra, name, config, job)
 
 
 def parser(command: str) -> argparse.ArgumentParser:
@@ -127,7 +128,7 @@ def _shows(hydra: Any, name: str, flags: argparse.Namespace) -> bool:
     return True
 
 
-def _single(hydra: Any, name: str, config: DictConfig, job: Job) -> int:
+def _single(hydra: Any, name: str, config: DictConfig, job: ComposedJob) -> int:
     """Run one job; an exception of the job is raised as it is."""
     config.hydra.mode = RunMode.RUN
     callbacks = Callbacks(config)
@@ -137,13 +138,36 @@ def _single(hydra: Any, name: str, config: DictConfig, job: Job) -> int:
     callbacks.on_run_end(config=config, config_name=name, job_return=returned)
     if returned.status == JobStatus.FAILED:
         raise returned._return_value  # the public property would print a line of its own first
-    return int(returned.return_value.exit_code)
+    return _answered(job, returned.return_value)
 
 
-def _sweep(hydra: Any, name: str, job: Job, overrides: list[str]) -> int:
-    """Run the jobs of a sweep; divergence is a result."""
+def swept(job: ComposedJob, overrides: Sequence[str], config_dir: str | Path | None = None) -> list[Any]:
+    """Run the jobs of a sweep; returns their results.
+
+    Raises:
+        UserError: an override, an option or a file is wrong.
+    """
+    with hydra_for(job.command, config_dir) as hydra, _explained():
+        return _sweep(hydra, job.command, job, overrides)
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except HydraException as error:
+        raise UserError(first_line(error)) from error
+
+
+def _sweep(hydra: Any, name: str, job: ComposedJob, overrides: Sequence[str]) -> list[Any]:
     returned = hydra.multirun(config_name=name, task_function=job, overrides=[*overrides, "hydra.mode=MULTIRUN"])
-    results = [each.return_value for each in _job_returns(returned)]
+    return [each.return_value for each in _job_returns(returned)]
+
+
+def _ended(job: ComposedJob, results: Sequence[Any]) -> int:
+    """The exit code of a sweep; divergence is a result."""
+    if job.answers:
+        print_json([_content(each) for each in results])
     stopped = [each.exit_code for each in results if getattr(each, "status", None) == "interrupted"]
     failed = any(getattr(each, "status", None) == "failed" for each in results)
     return int(stopped[0]) if stopped else int(failed)
@@ -156,18 +180,28 @@ def _job_returns(returned: Any) -> list[JobReturn]:
     return [job for each in returned for job in _job_returns(each)] if isinstance(returned, list | tuple) else []
 
 
-def _continue(command: str, task: Task, run: str, flags: argparse.Namespace) -> int:
+def _answered(job: ComposedJob, result: Ended) -> int:
+    """The exit code of a single job, whose result is printed where a program asked for it."""
+    if job.answers:
+        print_json(_content(result))
+    return int(result.exit_code)
+
+
+def _content(result: Any) -> dict[str, Any]:
+    """A result as plain values."""
+    directory = {"directory": result.directory} if hasattr(result, "directory") else {}
+    return {**directory, **(result.content() if hasattr(result, "content") else {"status": result.status})}
+
+
+def _continue(job: ComposedJob, run: str, flags: argparse.Namespace) -> int:
     """Continue a run from its own config, with further overrides."""
     if flags.multirun:
         raise UserError("`resume=` continues one run; leave out `-m` (a sweep continues when its command is repeated)")
-    config = resumed(run, flags.overrides, command)
     if flags.cfg:
-        print(OmegaConf.to_yaml(config), end="")
+        print(OmegaConf.to_yaml(resumed(run, flags.overrides, job.command)), end="")
         return 0
-    content = plain(config)
-    overrides = list(flags.overrides)
-    check(content, overrides, config_name=command, file=Path(content["resume"]) / CONFIG)
-    return int(task(content, overrides).exit_code)
+    content = continued(run, flags.overrides, job.command)
+    return _answered(job, job.once(content, list(flags.overrides)))
 
 
 def complete(shell_request: str, commands: Mapping[str, bool], groups: Callable[[], Sequence[str]]) -> None:

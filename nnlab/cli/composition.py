@@ -34,7 +34,7 @@ from nnlab.config.dotted import exists
 from nnlab.config.folder import primary
 from nnlab.config.overrides import drop_replaced_arguments
 from nnlab.errors import UserError
-from nnlab.storage.folder import read_config, run_at
+from nnlab.storage.folder import CONFIG, read_config, run_at
 
 # What Hydra raises for mistakes of its users; a ValueError for a group override that is neither text nor a list.
 HYDRA_ERRORS = (HydraException, OmegaConfBaseException, YAMLError, ValueError)
@@ -279,3 +279,25 @@ def resumed(run: str, overrides: Sequence[str], schema: str) -> DictConfig:
             OmegaConf.update(config, key, override.value(), merge=True, force_add=True)
     config.resume = str(directory)
     return config
+
+
+def continued(run: str, overrides: Sequence[str], schema: str) -> dict[str, Any]:
+    """The plain and checked config with which a run continues.
+
+    Raises:
+        UserError: there is no such run, or a value is wrong.
+    """
+    content = plain(resumed(run, overrides, schema))
+    check(content, list(overrides), config_name=schema, file=Path(content["resume"]) / CONFIG)
+    return content
+
+
+def take_resume(arguments: Sequence[str]) -> tuple[list[str], str | None]:
+    """Split `resume=RUN` off the arguments, for the name of a run holds `=` and `,`, which Hydra would interpret.
+
+    >>> take_resume(["trainer.epochs=50", "resume=outputs/train/optimizer=adam,seed=1"])
+    (['trainer.epochs=50'], 'outputs/train/optimizer=adam,seed=1')
+    """
+    values = [each.removeprefix("resume=") for each in arguments if each.startswith("resume=")]
+    rest = [each for each in arguments if not each.startswith("resume=")]
+    return rest, next((value for value in reversed(values) if value not in ("", "null")), None)

@@ -25,18 +25,23 @@ class Command(NamedTuple):
         help: what it does.
         hydra: whether it is a Hydra application, with the primary config `configs/<command>.yaml`.
         job: the task of one job of a sweep, `module:function`, where that is another one.
+        quiet: the task that prints no summary, `module:function`, for `--json`.
     """
 
     help: str
     hydra: bool = False
     job: str | None = None
+    quiet: str | None = None
 
 
 COMMANDS = {
     "train": Command(
-        "train one network, an ensemble, or with -m a grid of them", hydra=True, job="nnlab.sweep.jobs:run_job"
+        "train one network, an ensemble, or with -m a grid of them",
+        hydra=True,
+        job="nnlab.sweep.jobs:run_job",
+        quiet="nnlab.runs.launch:train",
     ),
-    "recipe": Command("walk the seven steps to a tuned network", hydra=True),
+    "recipe": Command("walk the seven steps to a tuned network", hydra=True, quiet="nnlab.recipe.run:recipe"),
     "board": Command("open TensorBoard on the right page: nnlab board [RUN or STUDY]"),
     "plot": Command("draw the figures of runs as PNG and SVG: nnlab plot RUN..."),
     "evaluate": Command("measure a finished run again: nnlab evaluate RUN"),
@@ -54,9 +59,11 @@ COMMANDS = {
 HELP = """\
 Train neural networks the way a good lecture teaches it.
 
-Usage: nnlab COMMAND [ARGUMENTS]
+Usage: nnlab COMMAND [FILE or RUN ...] [KEY=VALUE ...]
 
 {commands}
+
+Every command explains itself with --help; those that report something answer programs with --json.
 
 Examples:
   nnlab train                                       the default: an MLP on the digits
@@ -103,13 +110,13 @@ def _dispatch(words: list[str]) -> int:
         return _complete(words[-1])
     if words[0] not in COMMANDS:
         raise UserError(f"there is no command `{words[0]}`; {did_you_mean(words[0], COMMANDS)}")
-    command, target = COMMANDS[words[0]], f"nnlab.commands.{words[0]}:main"
+    command = COMMANDS[words[0]]
     arguments = _trusting(words[1:])
     if command.hydra:
         from nnlab.cli.application import run
 
-        return run(words[0], Task(target, command.job), arguments)
-    return int(_function(target)(arguments) or 0)
+        return run(words[0], application(words[0]), arguments)
+    return int(_function(_target(words[0]))(arguments) or 0)
 
 
 def _trusting(arguments: Sequence[str]) -> list[str]:
@@ -126,21 +133,34 @@ def _trusting(arguments: Sequence[str]) -> list[str]:
     return rest
 
 
+def application(name: str) -> Application:
+    """The task of a command that is a Hydra application."""
+    return Application(_target(name), COMMANDS[name].job, COMMANDS[name].quiet)
+
+
+def _target(name: str) -> str:
+    return f"nnlab.commands.{name}:main"
+
+
 def _function(target: str) -> Any:
     """The function at `module:function`."""
     module, _, name = target.partition(":")
     return getattr(importlib.import_module(module), name)
 
 
-class Task:
+class Application:
     """The task of a Hydra application, imported when its first job starts; picklable, for jobs in other processes."""
 
-    def __init__(self, target: str, job_target: str | None = None) -> None:
-        self.target, self.job_target = target, job_target
+    def __init__(self, target: str, job_target: str | None = None, quiet_target: str | None = None) -> None:
+        self.target, self.job_target, self.quiet_target = target, job_target, quiet_target
 
     def __call__(self, config: dict[str, Any], overrides: list[str]) -> Any:
-        """Run once and return the result."""
+        """Run once, print a summary, and return the result."""
         return _function(self.target)(config, overrides)
+
+    def quiet(self, config: dict[str, Any], overrides: list[str]) -> Any:
+        """Run once and return the result."""
+        return _function(self.quiet_target or self.target)(config, overrides)
 
     def job(self, config: dict[str, Any], overrides: list[str]) -> Any:
         """Run one job of a sweep and return its result."""

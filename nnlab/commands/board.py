@@ -9,7 +9,6 @@ runs back.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import socket
@@ -22,8 +21,9 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO
 
+from nnlab.cli.arguments import Grammar, Key, whole
 from nnlab.errors import UserError
 from nnlab.storage.folder import EVENTS
 
@@ -34,9 +34,15 @@ MANY = 40  # runs beyond which CUSTOM SCALARS begins with all runs switched off
 PATIENCE = 60.0  # seconds that TensorBoard may take to answer
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; `nnlab board --help` shows what there is")
+GRAMMAR = Grammar(
+    "board",
+    "Show runs and studies in TensorBoard; without a folder those in outputs.",
+    "[RUN or STUDY ...]",
+    [
+        Key("port", "by default 6006, or another one where that is taken", whole),
+        Key("host", "the address to listen on", default="localhost"),
+    ],
+)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -45,12 +51,10 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         UserError: there are no runs, or TensorBoard does not start.
     """
-    parser = _Parser(prog="nnlab board", description="Show runs and studies in TensorBoard.")
-    parser.add_argument("folders", nargs="*", metavar="RUN or STUDY", help="folders; without any: outputs")
-    parser.add_argument("--port", type=int, help="by default 6006, or another one where that is taken")
-    parser.add_argument("--host", default="localhost", help="the address to listen on, by default localhost")
-    given = parser.parse_args(arguments)
-    with board(given.folders, given.port, given.host) as address:
+    given = GRAMMAR.read(arguments)
+    if given is None:
+        return 0
+    with board(given.words, given.port, given.host) as address:
         print(f"TensorBoard: {address}")
         print("CUSTOM SCALARS has the charts, IMAGES what was learned, HPARAMS the table; Ctrl-C ends it", flush=True)
         if urllib.parse.quote(SEEDS, safe="") in address:

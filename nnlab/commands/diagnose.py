@@ -1,55 +1,17 @@
-"""`nnlab diagnose RUN`: what is wrong with a run, from its files, in words and with the override to try."""
+"""`nnlab diagnose RUN ...`: what is wrong with a run, from its files, in words and with the override to try."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from nnlab.callbacks.history_file import read_back
-from nnlab.config.build import build_trainer
-from nnlab.diagnosis import Finding, RunRecord, diagnose
-from nnlab.diagnosis.measure import records
+from nnlab.cli.arguments import Grammar, print_json
+from nnlab.diagnosis import Finding
 from nnlab.runs.advice import command
-from nnlab.storage.checkpoint import load_best, load_newest
-from nnlab.storage.folder import read_config, read_overrides, read_result
-from nnlab.storage.history import read_curves
-from nnlab.storage.run import Run
-from nnlab.training import checkpoint
+from nnlab.runs.diagnosing import diagnose_run
+from nnlab.storage.folder import read_overrides
 
-
-def records_of(directory: str | Path) -> list[RunRecord]:
-    """The records of a run's members, from its curves, statistics and last weights.
-
-    Raises:
-        UserError: `directory` is no run, or what it needs (data, a checkpoint) is not there.
-    """
-    folder = Path(directory)
-    config = read_config(folder)
-    run = Run(folder, [0], config)
-    trainer = build_trainer([{**config, "callbacks": {}}], [run])
-    state = load_newest(run.checkpoints)
-    if state is not None:
-        checkpoint.resume(trainer, [state])
-    else:
-        checkpoint.restore_best(trainer, [load_best(run.checkpoints)])
-    steps = read_curves(folder, statistics=False).steps
-    read_back(trainer, run, min(int(steps.max(initial=0)), trainer.total_steps))
-    result = read_result(folder)
-    for member in run.members:
-        outcome = trainer.outcomes[member]
-        if outcome.status == "running":
-            outcome.status = result["status"] if result else "interrupted"
-            outcome.reason = result["reason"] if result else ""
-    return records(trainer)
-
-
-def diagnose_run(directory: str | Path) -> list[list[Finding]]:
-    """The findings about every member of a run.
-
-    Raises:
-        UserError: see `records_of`.
-    """
-    return [diagnose(record) for record in records_of(directory)]
+GRAMMAR = Grammar("diagnose", "Say in words what is wrong with runs, and what to try.", "RUN ...", reports=True)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -58,11 +20,14 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         UserError: an argument is no run.
     """
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print("usage: nnlab diagnose RUN ...")
-        return 0 if arguments else 2
-    for number, directory in enumerate(arguments):
-        if len(arguments) > 1:
+    given = GRAMMAR.read(arguments)
+    if given is None:
+        return 0
+    if given.json:
+        print_json({run: [[each.to_dict() for each in member] for member in diagnose_run(run)] for run in given.words})
+        return 0
+    for number, directory in enumerate(given.words):
+        if len(given.words) > 1:
             print(f"{'' if number == 0 else chr(10)}{directory}")
         for member, findings in enumerate(found := diagnose_run(directory)):
             if len(found) > 1:

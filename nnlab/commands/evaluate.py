@@ -5,40 +5,49 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from nnlab.errors import UserError
+from nnlab.cli.arguments import Grammar, Key, print_json, whole
 from nnlab.metric_names import SHOWN
-from nnlab.runs.evaluation import Measurement, Uncertainty, evaluate, monte_carlo
+from nnlab.runs.evaluation import Measurement, Uncertainty, evaluate, monte_carlo, write_uncertainty
 from nnlab.statistics import calibration
-from nnlab.storage.files import write_whole
+from nnlab.training.evaluation import SPLITS
 
-USAGE = """\
-usage: nnlab evaluate RUN [train|validation|test] [samples=K] [member=I]
-
-Metrics, confusion matrix and calibration at the best weights. With samples=K, networks with dropout or DropConnect are
-averaged over K random masks, compared with weight scaling, and the uncertainty of every example is written to
-RUN/uncertainty-<split>.csv. member=I measures one network of an ensemble, or one snapshot (0 is the newest).
-"""
+GRAMMAR = Grammar(
+    "evaluate",
+    "Metrics, confusion matrix and calibration of a finished run at its best weights.",
+    "RUN [SPLIT]",
+    [
+        Key("split", "the examples to measure on, also as the second word", valid=SPLITS, default="test"),
+        Key("samples", "average networks with dropout or DropConnect over so many random masks", whole, shown="K"),
+        Key("member", "one network of an ensemble, or one snapshot (0 is the newest)", whole, shown="I"),
+    ],
+    reports=True,
+    footer="With samples=K, weight scaling is shown for comparison, and the uncertainty of every example is\n"
+    "written to RUN/uncertainty-<split>.csv.",
+)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Print metrics, confusion matrix and calibration.
 
     Raises:
-        UserError: the arguments are not `RUN [SPLIT] [samples=K] [member=I]`.
+        UserError: there is no such run, split or member.
     """
-    words = [word for word in arguments if "=" not in word or not word.startswith(("samples=", "member="))]
-    samples, member = (_number(arguments, name) for name in ("samples", "member"))
-    flags = [word for word in words if word.startswith("-") and word not in ("-h", "--help")]
-    if flags:
-        raise UserError(f"there is no flag `{flags[0]}`; write `RUN [SPLIT] [samples=K] [member=I]`")
-    if not 1 <= len(words) <= 2 or words[0] in ("-h", "--help"):
-        print(USAGE)
-        return 0 if words and words[0] in ("-h", "--help") else 2
-    split = words[1] if len(words) > 1 else "test"
-    if samples is not None:
-        _print_uncertainty(Path(words[0]), split, monte_carlo(words[0], split, samples, member))
+    given = GRAMMAR.read(arguments)
+    if given is None:
         return 0
-    found = evaluate(words[0], split, member)
+    run, split = given.words[0], given.words[1] if len(given.words) > 1 else given.split
+    if given.samples is not None:
+        uncertainty = monte_carlo(run, split, given.samples, given.member)
+        path = write_uncertainty(Path(run), split, uncertainty)
+        if given.json:
+            print_json({**uncertainty.content(), "examples": path})
+        else:
+            _print_uncertainty(path, split, uncertainty)
+        return 0
+    found = evaluate(run, split, given.member)
+    if given.json:
+        print_json(found.content())
+        return 0
     print(f"{split}: " + "  ".join(f"{name} {value:.4f}" for name, value in found.metrics.items()))
     if not found.targets.is_floating_point():
         _print_confusion(found)
@@ -47,15 +56,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _number(arguments: Sequence[str], name: str) -> int | None:
-    """The whole number behind `name=`, if it is given."""
-    values = [word.partition("=")[2] for word in arguments if word.startswith(f"{name}=")]
-    if values and not values[-1].removeprefix("-").isdecimal():
-        raise UserError(f"`{name}` must be a whole number, got `{values[-1]}`")
-    return int(values[-1]) if values else None
-
-
-def _print_uncertainty(directory: Path, split: str, found: Uncertainty) -> None:
+def _print_uncertainty(path: Path, split: str, found: Uncertainty) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -65,17 +66,6 @@ def _print_uncertainty(directory: Path, split: str, found: Uncertainty) -> None:
         table.add_row(f"average of {count}", *(f"{metrics[name]:.4f}" for name in names))
     table.add_row("weight scaling", *(f"{found.scaling[name]:.4f}" for name in names))
     Console().print(table)
-    predicted = found.mean.argmax(-1).tolist()
-    columns = zip(
-        predicted,
-        found.mean.max(-1).values.tolist(),
-        found.entropy.tolist(),
-        found.mutual_information.tolist(),
-        strict=True,
-    )
-    lines = [f"{i},{label},{p!r},{h!r},{mi!r}" for i, (label, p, h, mi) in enumerate(columns)]
-    path = directory / f"uncertainty-{split}.csv"
-    write_whole(path, "\n".join(["example,predicted,probability,entropy,mutual_information", *lines]) + "\n")
     print(
         f"mean predictive entropy {float(found.entropy.mean()):.4f} nats, "
         f"mean mutual information {float(found.mutual_information.mean()):.4f} nats; each example: {path}"
@@ -86,7 +76,7 @@ def _print_confusion(found: Measurement) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    counts = calibration.confusion_matrix(found.targets, found.prediction.argmax(-1), len(found.names))
+    counts = found.confusion()
     table = Table("true \\ predicted", title="confusion matrix", title_justify="left")
     for name in found.names:
         table.add_column(name, justify="right")

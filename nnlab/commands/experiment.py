@@ -17,18 +17,25 @@ from types import ModuleType
 from typing import Any
 
 import nnlab
+from nnlab.cli.arguments import Grammar, Key, print_json, truth
 from nnlab.errors import UserError, did_you_mean
 
 ROOT = Path(nnlab.__file__).parents[1]
 SIZES = ("quick", "default", "full")
-USAGE = """\
-usage: nnlab experiment list
-       nnlab experiment CLAIM [--quick | --full] [--out DIR | --record]
-
-  --quick    seconds: fewer seeds and steps      --full    the size of the paper, for a GPU or a night
-  --out      where results.json and figure.png go (outputs/experiment/CLAIM)
-  --record   into the experiment's own folder, its README included
-"""
+GRAMMAR = Grammar(
+    "experiment",
+    "Run a claim of the lecture and look at its evidence; `nnlab experiment list` shows all claims.",
+    "list|CLAIM",
+    [
+        Key("size", "quick: seconds, with fewer seeds and steps; full: that of the paper, for a GPU or a night",
+            valid=SIZES, default="default"),
+        Key("out", "folder for results.json and figure.png; default: outputs/experiment/CLAIM", shown="DIR"),
+        Key("record", "write into the experiment's own folder, its README included", truth, bare="true", default=False),
+        Key("quick", "the same as size=quick", truth, bare="true", default=False),
+        Key("full", "the same as size=full", truth, bare="true", default=False),
+    ],
+    reports=True,
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -37,39 +44,24 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         UserError: there is no such experiment or option, or no checkout.
     """
-    words = list(arguments)
-    if not words or "-h" in words or "--help" in words:
-        print(USAGE, end="")
-        return 0 if words else 2
-    found = experiments()
-    if words[0] == "list":
+    given = GRAMMAR.read(arguments)
+    if given is None:
+        return 0
+    found, word = experiments(), given.words[0]
+    if word == "list":
+        if given.json:
+            print_json({name: [verdict(folder), description(folder)] for name, folder in found.items()})
+            return 0
         width = max(map(len, found))
         for name, folder in found.items():
             print(f"{name:{width}}  {verdict(folder):18}  {description(folder)}")
         return 0
-    name = words[0].partition("_")[2] if words[0][:2].isdigit() else words[0]
+    name = word.partition("_")[2] if word[:2].isdigit() else word
     if name not in found:
-        raise UserError(f"there is no experiment `{words[0]}`; {did_you_mean(name, found)}")
-    size, out = _options(words[1:], Path("outputs") / "experiment" / name, found[name])
-    return report(found[name], name, size, out)
-
-
-def _options(words: Sequence[str], out: Path, own: Path) -> tuple[str, Path]:
-    """The size, and the folder for what comes out."""
-    size, rest = "default", list(words)
-    while rest:
-        word = rest.pop(0)
-        if word in ("--quick", "--full"):
-            size = word[2:]
-        elif word == "--record":
-            out = own
-        elif word == "--out" and rest:
-            out = Path(rest.pop(0))
-        else:
-            raise UserError(
-                f"there is no option `{word}`; {did_you_mean(word, ['--quick', '--full', '--record', '--out DIR'])}"
-            )
-    return size, out
+        raise UserError(f"there is no experiment `{word}`; {did_you_mean(name, found)}")
+    size = "quick" if given.quick else "full" if given.full else given.size
+    out = Path(given.out) if given.out else Path("outputs") / "experiment" / name
+    return report(found[name], name, size, found[name] if given.record else out)
 
 
 def experiments(root: Path = ROOT) -> dict[str, Path]:

@@ -1,19 +1,151 @@
-"""`nnlab graph EXPRESSION | EXAMPLE`: a computation graph with values and error signals."""
+"""`nnlab graph EXPRESSION | EXAMPLE`: values and error signals of a computation graph, from a line of text."""
 
 from __future__ import annotations
 
+import argparse
+import ast
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
 
-from nnlab.backprop.command import main as show
+from nnlab.backprop import text
+from nnlab.backprop.examples import EXAMPLES, Example
+from nnlab.backprop.formulas import visible_nodes
+from nnlab.backprop.graph import Graph, Node
+from nnlab.backprop.parsing import names_in, parse_statements, read
+from nnlab.cli.arguments import HELP
+from nnlab.errors import UserError, did_you_mean
+
+_FORMATS = (".png", ".svg", ".pdf")
+_EPILOG = """\
+examples:
+  nnlab graph "e=(a+b)*(b+1)" a=2 b=1
+  nnlab graph "c=a+b; d=b+1; e=c*d" a=2 b=1 --step
+  nnlab graph "z=W@x+b; y=softmax(z); L=-t.T@log(y)" "W=[[1,0],[0,1]]" x=[1,2] b=[0,0] "t=onehot(0,2)" --check
+  nnlab graph worked_example a=3 --out graph.png
+
+grammar: numbers, vectors [1, 2] (columns), matrices [[1, 2], [3, 4]], + - * / ** elementwise, @ the matrix product,
+  .T the transpose; exp log sin cos tan tanh sigmoid relu sqrt abs max softmax sum mean, norm2 (the squared norm),
+  onehot(k, n), ones(n), zeros(n), pi. The last assignment is the output."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Show a computation graph; `--out` draws it."""
+    """Show a computation graph; `--out` draws it.
 
-    def draw(*drawing: Any) -> None:
-        from nnlab.report.graph import draw_graph
+    Returns:
+        0; 1 if `--check` found a disagreement.
 
-        draw_graph(*drawing)
+    Raises:
+        UserError: a program that cannot be read or computed.
+    """
+    if any(each in HELP for each in arguments):
+        _parser().print_help()
+        return 0
+    options = _parser().parse_intermixed_args(list(arguments))
+    if options.list:
+        print(_listing())
+        return 0
+    if not options.program:
+        _parser().print_help()
+        return 0
+    if options.out is not None and options.out.suffix not in _FORMATS:
+        raise UserError(f"`--out {options.out}`: the figure is written as {', '.join(_FORMATS)}")
+    example, program = _program(options.program)
+    graph = read(*program)
+    graph.backward()
+    visible = visible_nodes(graph, options.all)
+    _print(graph, visible, example, options.step)
+    passed = _print_checks(graph, example) if options.check else True
+    if options.out is not None:
+        _write(graph, visible, options.out)
+    return 0 if passed else 1
 
-    return show(list(arguments), draw)
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="nnlab graph",
+        description="Show a computation graph: each node's value, and its error signal, the derivative of the output.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("program", nargs="*", help="an example by name, or assignments with values as name=value")
+    add("--list", action="store_true", help="list the lecture's examples")
+    add("--all", action="store_true", help="show also the steps inside an expression, as v1, v2, ...")
+    add("--step", action="store_true", help="both passes step by step, with the numbers put in")
+    add("--check", action="store_true", help="compare with finite differences and with torch's autograd")
+    add("--out", type=Path, metavar="FILE", help="draw the graph, as .png, .svg or .pdf")
+    return parser
+
+
+def _listing() -> str:
+    lines = []
+    for name, example in EXAMPLES.items():
+        inputs = " ".join(f"{key}={value.replace(' ', '')}" for key, value in example.values.items())
+        lines += [name, f"    {example.description}", f"    {'; '.join(example.program)}", f"    {inputs}", ""]
+    return "\n".join([*lines, "Run one with `nnlab graph NAME`; change its values with name=value."])
+
+
+def _program(words: Sequence[str]) -> tuple[Example | None, list[str]]:
+    """The example that the first word names, if any, and the assignments to read."""
+    name, *overrides = words
+    if not name.isidentifier():
+        return None, list(words)
+    if name not in EXAMPLES:
+        raise UserError(f"there is no example `{name}`; {did_you_mean(name, EXAMPLES)}")
+    example = EXAMPLES[name]
+    values = dict(example.values)
+    for word in overrides:
+        for key, tree in parse_statements(word):
+            if key not in values:
+                raise UserError(f"`{name}` has no input `{key}`; {did_you_mean(key, values)}")
+            if names_in(tree):
+                raise UserError(f"`{word}`: an example's input takes a number, a vector or a matrix")
+            values[key] = ast.unparse(tree)
+    return example, [*example.program, *(f"{key} = {value}" for key, value in values.items())]
+
+
+def _print(graph: Graph, visible: Sequence[Node], example: Example | None, step: bool) -> None:
+    if example is not None:
+        print(f"{example.description}\n")
+    print(text.steps(graph, visible) if step else text.table(graph, visible))
+    if not step:
+        print(f"\n  v_bar, the error signal of v, is d{graph.output.name}/dv: a sum over the children of v.")
+    if example is not None:
+        print("\nBy hand, as in the lecture:")
+        for name, formula in example.by_hand.items():
+            print(f"  {name}_bar = {formula}")
+
+
+def _print_checks(graph: Graph, example: Example | None) -> bool:
+    """Print how far each error signal is from its references; whether all agree."""
+    from nnlab.backprop.checks import AUTOGRAD_TOLERANCE, DIFFERENCES_TOLERANCE, check_by_hand, check_graph
+
+    agreements = check_graph(graph)
+    width = max(len("input"), *(len(agreement.name) for agreement in agreements))
+    print(f"\nCheck: relative distance of the error signal from\n  {'input':{width}}  finite differences  autograd")
+    for agreement in agreements:
+        verdict = "agrees" if agreement.passed else "DISAGREES"
+        print(f"  {agreement.name:{width}}  {agreement.differences:<18.1e}  {agreement.autograd:<8.1e}  {verdict}")
+    passed = all(agreement.passed for agreement in agreements)
+    if not passed:
+        print(
+            f"Tolerances: {DIFFERENCES_TOLERANCE:g} and {AUTOGRAD_TOLERANCE:g}. At a kink (relu at 0) or beside a pole "
+            "finite differences mean little."
+        )
+    if example is not None:
+        worst = max(check_by_hand(graph, example.by_hand).values())
+        agrees = worst <= AUTOGRAD_TOLERANCE
+        print(f"The lecture's formulas: largest relative distance {worst:.1e}, {'agree' if agrees else 'DISAGREE'}")
+        passed = passed and agrees
+    return passed
+
+
+def _write(graph: Graph, visible: Sequence[Node], path: Path) -> None:
+    from nnlab.report.graph import draw_graph
+
+    try:
+        draw_graph(graph, visible, path)
+    except OSError as error:
+        raise UserError(f"cannot write `{path}`: {error.strerror}") from error
+    print(f"\nDrawn: {path}")

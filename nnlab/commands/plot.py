@@ -1,43 +1,36 @@
-"""`nnlab plot RUN...`: the figures of a run, or of several runs overlaid, as PNG and SVG.
+"""`nnlab plot RUN ...`: the figures of a run, or of several runs overlaid, as PNG and SVG.
 
-nnlab plot outputs/train/RUN                     figures of one run, in RUN/figures
-nnlab plot outputs/study1                        the runs of a study overlaid, in outputs/study1/figures
-nnlab plot RUN RUN --out slides --surface        several runs, with their trajectories on the loss surface
+nnlab plot outputs/train/RUN                       figures of one run, in RUN/figures
+nnlab plot outputs/study1                          the runs of a study overlaid, in outputs/study1/figures
+nnlab plot RUN RUN out=slides surface=principal    several runs, with their trajectories on the loss surface
 """
 
 from __future__ import annotations
 
-import argparse
-import logging
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Sequence
 
-import numpy as np
+from nnlab.cli.arguments import Grammar, Key, listed
+from nnlab.runs.plotting import plot
 
-from nnlab.config.comparison import labels
-from nnlab.errors import UserError, did_you_mean
-from nnlab.storage.folder import find_runs
-from nnlab.storage.saved_run import SavedRun, read_run
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from nnlab.training.stack import Stack
-
-log = logging.getLogger(__name__)
-
-NATS = ("SoftmaxCrossEntropy", "BinaryCrossEntropy", "GaussianNLL")
 NAMES = """figures of one run: loss, train_validation, learning_rate, gradient_flow, update_ratio, activation_std,
 dead_units, saturated, activations, calibration, confusion_matrix; of several: loss, validation_loss,
 validation_accuracy (or rmse), learning_rate; with --surface: loss_surface. docs/reading-a-run.md reads them."""
-EXAMPLES = 512  # whose activations are shown
-Figures = Mapping[str, Callable[[], "Figure | None"]]
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; `nnlab plot --help` shows what there is")
+GRAMMAR = Grammar(
+    "plot",
+    "Draw the figures of runs as PNG and SVG; RUN is the folder of a run, or of a study for all of its runs.",
+    "RUN ...",
+    [
+        Key("out", "folder for the figures; default: `figures` in the run or study", shown="DIR"),
+        Key("only", "names of figures, separated by commas", listed, shown="loss,calibration"),
+        Key(
+            "surface",
+            "also trajectories on the loss surface (this trains the runs again): the plane to cut along",
+            bare="principal",
+            valid=("principal", "random"),
+        ),
+    ],
+    footer=NAMES,
+)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -46,244 +39,9 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         UserError: there is no run, or no such figure.
     """
-    parser = _Parser(prog="nnlab plot", description="Draw the figures of runs as PNG and SVG.", epilog=NAMES)
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="folders of runs, or of studies for all of their runs")
-    parser.add_argument("--out", type=Path, help="folder for the figures; default: `figures` in the run or study")
-    parser.add_argument("--only", help="names of figures, separated by commas, such as loss,calibration")
-    parser.add_argument(
-        "--surface",
-        nargs="?",
-        const="principal",
-        choices=("principal", "random"),
-        help="also trajectories on the loss surface (this trains the runs again): the plane to cut along",
-    )
-    given = parser.parse_args(arguments)
-    folders = find_runs(given.runs)
-    wanted = given.only.split(",") if given.only else None
-    for path in plot(folders, given.out or _default_folder(given.runs, folders), wanted, given.surface):
+    given = GRAMMAR.read(arguments)
+    if given is None:
+        return 0
+    for path in plot(given.words, given.out, given.only, given.surface):
         print(path)
     return 0
-
-
-def plot(folders: Sequence[Path], out: Path, only: Sequence[str] | None = None, surface: Any = None) -> list[Path]:
-    """Draw the figures of one run, or those of several; returns the files.
-
-    Args:
-        folders: run directories.
-        out: folder for the figures.
-        only: their names; None: all.
-        surface: `principal` or `random`, for trajectories on the loss surface too.
-
-    Raises:
-        UserError: there is no such figure, or none could be drawn.
-    """
-    from nnlab.report.style import save
-
-    runs = [read_run(folder) for folder in folders]
-    figures = dict(single(runs[0]) if len(runs) == 1 else several(runs))
-    if surface or "loss_surface" in (only or ()):
-        figures["loss_surface"] = lambda: surface_figure(runs, surface or "principal")
-    for name in only or ():
-        if name not in figures:
-            raise UserError(f"there is no figure `{name}` of this; {did_you_mean(name, figures)}")
-    paths = []
-    for name, draw in figures.items():
-        figure = _drawn(name, draw, bool(only)) if only is None or name in only else None
-        if figure is not None:
-            paths += save(figure, out / name)
-    if not paths:
-        raise UserError("there is nothing to draw yet: the run has not recorded anything")
-    return paths
-
-
-def _drawn(name: str, draw: Callable[[], Figure | None], asked: bool) -> Figure | None:
-    """A figure; None, with a warning, where it needs data that have changed and was not asked for by its name."""
-    from nnlab.runs.own_data import ChangedData
-
-    try:
-        return draw()
-    except ChangedData as error:
-        if asked:
-            raise
-        log.warning("no figure `%s`: %s", name, error)
-        return None
-
-
-def single(run: SavedRun) -> Figures:
-    """The figures of one run by name; a value draws it, or gives None where the run has nothing to show."""
-    from nnlab.report import figures
-
-    loss, per_epoch = loss_label(run), run.steps_per_epoch
-    metric = next((name for name in ("accuracy", "rmse") if name in run.metrics), None)
-    common: dict[str, Any] = {"steps_per_epoch": per_epoch}
-
-    whose = " of the first member" if run.curves.member_losses.shape[1] > 1 else ""
-
-    def curves(kind: str) -> dict[str, Any]:
-        found = run.layers(kind)
-        if whose:
-            found = {name.removesuffix("/0"): s for name, s in found.items() if name.endswith("/0")}
-        return {name: (s.steps, s.values) for name, s in found.items() if name != "all"}
-
-    def over_layers(kind: str, ylabel: str, title: str, **more: Any) -> Figure | None:
-        found = curves(kind)
-        return figures.layer_statistics(found, ylabel=ylabel, title=title + whose, **more, **common) if found else None
-
-    def update_ratio() -> Figure | None:
-        more: dict[str, Any] = {"logarithmic": True, "guide": (1e-3, "healthy: near 0.001")}
-        return over_layers("update_ratio", "norm of an update / of the weight", "Update-to-weight ratio", **more)
-
-    def gradient_flow() -> Figure | None:
-        weights = {name: curve for name, curve in curves("gradient_norm").items() if "bias" not in name}
-        return figures.gradient_flow(weights, title="Gradient flow" + whose, **common) if weights else None
-
-    def train_validation() -> Figure | None:
-        if "loss" not in run.metrics or not len(run.metrics["loss"].steps):
-            return None
-        validation, second = run.metrics["loss"], run.metrics.get(metric or "")
-        return figures.train_validation(
-            (run.steps, run.losses),
-            (validation.steps, validation.values),
-            metric=(second.steps, second.values) if second else None,
-            metric_name=metric or "",
-            best_step=(run.result or {}).get("best_step"),
-            ylabel=loss,
-            **common,
-        )
-
-    def loss_curve() -> Figure | None:
-        return figures.loss_curve(run.steps, run.losses, ylabel=loss, **common) if len(run.steps) else None
-
-    return {
-        "loss": loss_curve,
-        "train_validation": train_validation,
-        "learning_rate": lambda: figures.learning_rate({run.name: (run.steps, run.curves.rates)}, **common),
-        "gradient_flow": gradient_flow,
-        "update_ratio": update_ratio,
-        "activation_std": lambda: over_layers("activation_std", "standard deviation", "Spread of the activations"),
-        "dead_units": lambda: over_layers("activation_dead", "dead units (fraction)", "Dead units"),
-        "saturated": lambda: over_layers("activation_saturated", "saturated outputs (fraction)", "Saturation"),
-        "activations": lambda: activation_figure(run),
-        "calibration": lambda: calibration_figure(run),
-        "confusion_matrix": lambda: confusion_figure(run),
-    }
-
-
-def several(runs: Sequence[SavedRun]) -> Figures:
-    """The figures of several runs by name; runs that differ in their seed only are averaged."""
-    from nnlab.report import figures
-
-    groups: dict[str, list[SavedRun]] = {}
-    for label, run in zip(labels([run.config for run in runs], ignore=("seed", "data_seed")), runs, strict=True):
-        groups.setdefault(label, []).append(run)
-
-    def overlaid(name: str) -> Figure | None:
-        curves = {
-            label: [(run.metrics[name].steps, run.metrics[name].values) for run in group if name in run.metrics]
-            for label, group in groups.items()
-        }
-        curves = {label: found for label, found in curves.items() if found}
-        ylabel = f"validation {loss_label(runs[0]) if name == 'loss' else name}"
-        title = f"Validation {name}"
-        return figures.overlay(curves, ylabel=ylabel, title=title, from_zero=name == "loss") if curves else None
-
-    def training() -> Figure:
-        curves = {label: [(run.steps, figures.smooth(run.losses)) for run in group] for label, group in groups.items()}
-        title = "Training loss (moving average)"
-        return figures.overlay(curves, ylabel=f"training {loss_label(runs[0])}", title=title)
-
-    metric = next((name for name in ("accuracy", "rmse") if name in runs[0].metrics), "accuracy")
-    return {
-        "loss": training,
-        "validation_loss": lambda: overlaid("loss"),
-        f"validation_{metric}": lambda: overlaid(metric),
-        "learning_rate": lambda: figures.learning_rate({k: (g[0].steps, g[0].curves.rates) for k, g in groups.items()}),
-    }
-
-
-def loss_label(run: SavedRun) -> str:
-    """What the axis of a loss says, with its unit."""
-    kind = str(run.config.get("loss", {}).get("_target_", "")).rpartition(".")[2]
-    return "loss (nats)" if kind in NATS else f"loss ({kind or 'mean over examples'})"
-
-
-def activation_figure(run: SavedRun) -> Figure | None:
-    """Outputs of every activation layer on validation examples, before training and at the best weights."""
-    from nnlab.activation.layers import activation_layers
-    from nnlab.report import figures
-    from nnlab.runs.loading import load_run
-
-    trainer = load_run(run.directory)
-    inputs = trainer.members[0].dataset.validation.inputs[:EXAMPLES]
-    names = list(activation_layers(trainer.stack.network))
-    if not names:
-        return None
-
-    def outputs(stack: Stack) -> dict[str, np.ndarray]:
-        captured = stack.capture(inputs.expand(len(stack), *inputs.shape), names)
-        return {name: captured[name][0].cpu().numpy() for name in names}
-
-    before = outputs(trainer.stack)  # a trainer that has only been built
-    with trainer.at_best() as stack:
-        title = f"Activations layer by layer, on {len(inputs)} validation examples"
-        return figures.activation_histograms(outputs(stack), before=before, title=title)
-
-
-def calibration_figure(run: SavedRun) -> Figure | None:
-    """The reliability diagram on the test split, for losses that give probabilities."""
-    from nnlab.report import figures
-    from nnlab.runs.evaluation import evaluate
-    from nnlab.statistics.calibration import reliability
-
-    found = evaluate(run.directory, "test")
-    if "ece" not in found.metrics:
-        return None
-    table = reliability(found.prediction, found.targets, bins=10)
-    title = f"Calibration on {len(found.targets)} test examples"
-    rows = table.confidence.numpy(), table.accuracy.numpy(), table.count.numpy()
-    return figures.calibration(*rows, error=found.metrics["ece"], title=title)
-
-
-def confusion_figure(run: SavedRun) -> Figure | None:
-    """The confusion matrix on the test split."""
-    from nnlab.report import figures
-    from nnlab.runs.evaluation import evaluate
-    from nnlab.statistics.calibration import confusion_matrix
-
-    found = evaluate(run.directory, "test")
-    if found.targets.is_floating_point():
-        return None
-    counts = confusion_matrix(found.targets, found.prediction.argmax(-1), len(found.names))
-    return figures.confusion_matrix(counts.numpy(), found.names, title="Confusion matrix on the test split")
-
-
-def surface_figure(runs: Sequence[SavedRun], plane: Any) -> Figure:
-    """Trajectories of the runs on the loss surface of the first."""
-    from nnlab.report import figures
-    from nnlab.runs.surface import loss_surface
-
-    configs = [run.config for run in runs]
-    found = loss_surface(configs, plane)
-    names = labels(configs, ignore=()) if len(runs) > 1 else ["training, from the circle to the star"]
-    shown = [figures.shortened(name, 60) or f"run {number}" for number, name in enumerate(names, start=1)]
-    paths = {name: path.numpy() for name, path in zip(shown, found.paths, strict=True)}
-    share = f"{100 * found.explained:.0f}" if found.explained >= 0.005 else "less than 1"
-    inside = f": {share} % of the path's variance is in this plane"
-    return figures.loss_surface(
-        found.x.numpy(),
-        found.y.numpy(),
-        found.losses.numpy().astype(np.float64),
-        paths=paths,
-        xlabel=found.labels[0],
-        ylabel=found.labels[1],
-        zlabel=f"training {loss_label(runs[0])}",
-        title="Loss surface" + (inside if found.explained < 0.995 else ""),
-    )
-
-
-def _default_folder(given: Sequence[str], folders: Sequence[Path]) -> Path:
-    """`figures` in the run or study; for several of them, here."""
-    if len(given) == 1:
-        return Path(given[0]).expanduser() / "figures"
-    parents = {folder.resolve().parent for folder in folders}
-    return parents.pop() / "figures" if len(parents) == 1 else Path("figures")

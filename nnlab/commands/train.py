@@ -1,14 +1,20 @@
-"""`nnlab train [overrides]`: one network, an ensemble, or with `-m` a grid of them."""
+"""`nnlab train [KEY=VALUE ...]`: one network, an ensemble, or with `-m` a grid of them."""
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from nnlab.metric_names import SHOWN
+from nnlab.runs.advice import advice
 from nnlab.runs.launch import train
 from nnlab.runs.result import Result
-from nnlab.runs.summary import print_summary
+from nnlab.storage.folder import read_overrides
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def main(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> Result:
@@ -21,3 +27,69 @@ def main(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> Result:
     else:
         print_summary(result)
     return result
+
+
+def print_summary(result: Result) -> None:
+    """Metrics at the best weights, time, where the run is, how to look at it, and what is wrong, if anything is."""
+    from rich.console import Console
+
+    names = columns(result.metrics["test"], result.metric)
+    table = metrics_table("", names, f"best weights (step {result.best_step} of {result.steps})")
+    for split, metrics in result.metrics.items():
+        table.add_row(split, *(number(metrics[name]) for name in names))
+    console = Console()
+    console.print(table)
+    if result.ensemble:
+        console.print(ensemble_table(result.ensemble["test"]))
+    reason = result.reason.removeprefix(f"{result.status} ")
+    print(f"{result.status} in {result.seconds:.1f} s" + (f": {reason}" if reason else ""))
+    print(f"run:  {result.directory}")
+    print(f"look: nnlab board {shlex.quote(str(result.directory))}")
+    for line in advice(result.diagnosis, read_overrides(result.directory) or (), result.directory):
+        print(line)
+
+
+def columns(shown: Mapping[str, float], metric: str) -> list[str]:
+    """The metrics that a table has room for: the one that decides first, no number twice, and none that is not known.
+
+    >>> columns({"loss": 0.5, "accuracy": 0.9, "nll": 0.5, "auroc": 0.8}, "auroc")
+    ['auroc', 'loss', 'accuracy']
+    """
+    names = [name for name in shown if name == metric or (name in SHOWN and not math.isnan(shown[name]))]
+    if metric != "nll" and "nll" in names and math.isclose(shown["nll"], shown["loss"], rel_tol=1e-4):
+        names.remove("nll")
+    return sorted(names, key=lambda name: name != metric)
+
+
+def metrics_table(first: str, names: Sequence[str], title: str) -> Table:
+    """An empty table with a column for each metric, numbers below one another."""
+    from rich.table import Table
+
+    table = Table(first, title=title, title_justify="left")
+    for name in names:
+        table.add_column(name, justify="right")
+    return table
+
+
+def number(value: float) -> str:
+    """Four decimals of small numbers, two of large ones, and the power of ten of huge ones.
+
+    >>> number(0.98765), number(61.5789), number(7.77e24)
+    ('0.9877', '61.58', '7.77e+24')
+    """
+    size = abs(value)
+    return f"{value:.4f}" if size < 10 else f"{value:.2f}" if size < 1e6 else f"{value:.3g}"
+
+
+def ensemble_table(report: Mapping[str, Any]) -> Table:
+    """Test metrics of the average of 1, 2, ..., M members, beside those of the members alone."""
+    names = [name for name in report["mean"] if name in SHOWN and (name != "loss" or "nll" not in report["mean"])]
+    title = "ensemble, on the test split" + (f" (majority vote: {report['vote']:.4f})" if "vote" in report else "")
+    table = metrics_table("averaged", names, title)
+    for size, metrics in enumerate(report["by_size"], start=1):
+        table.add_row(str(size), *(number(metrics[name]) for name in names))
+    table.add_row("alone", *(number(report["mean"][name]) for name in names))
+    table.add_row("", *(f"± {number(report['std'][name])}" for name in names), end_section=True)
+    gain = ((report["by_size"][-1][name] - report["mean"][name]) for name in names)
+    table.add_row("gain", *(f"{value:+.4f}" for value in gain))
+    return table

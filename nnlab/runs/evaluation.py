@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -14,7 +15,10 @@ from nnlab.runs.loading import load_run
 from nnlab.runs.networks import Networks, load_networks
 from nnlab.runs.own_data import own_dataset
 from nnlab.runs.prediction import combined, evaluation
+from nnlab.runs.result import html_table
 from nnlab.statistics import uncertainty
+from nnlab.statistics.calibration import confusion_matrix
+from nnlab.storage.files import write_whole
 from nnlab.storage.folder import read_config
 from nnlab.training.ensemble import ensemble_report
 from nnlab.training.evaluation import SPLITS
@@ -38,6 +42,19 @@ class Measurement:
     prediction: Tensor
     targets: Tensor
     names: tuple[str, ...]
+
+    def confusion(self) -> Tensor:
+        """Counts (C, C) of the examples of class t, row, that are predicted as p, column."""
+        return confusion_matrix(self.targets, self.prediction.argmax(-1), len(self.names))
+
+    def content(self) -> dict[str, Any]:
+        """The measurement as plain values."""
+        found: dict[str, Any] = {"metrics": self.metrics, "examples": len(self.targets), "names": list(self.names)}
+        return found if self.targets.is_floating_point() else {**found, "confusion": self.confusion().tolist()}
+
+    def _repr_html_(self) -> str:
+        """The metrics as a table in a notebook."""
+        return html_table(("metric", "value"), [(name, f"{value:.4g}") for name, value in self.metrics.items()])
 
 
 def evaluate(directory: str | Path, split: str = "test", member: int | None = None) -> Measurement:
@@ -107,6 +124,11 @@ class Uncertainty:
     scaling: dict[str, float]
     by_samples: dict[int, dict[str, float]]
 
+    def content(self) -> dict[str, Any]:
+        """The averages as plain values, without those of each example."""
+        means = {"entropy": float(self.entropy.mean()), "mutual_information": float(self.mutual_information.mean())}
+        return {**means, "scaling": self.scaling, "by_samples": self.by_samples}
+
 
 def monte_carlo(
     directory: str | Path, split: str = "test", samples: int = 50, member: int | None = None
@@ -147,6 +169,16 @@ def monte_carlo(
         scaling={n: float(v[row]) for n, v in trainer.final_evaluations()[split].metrics.items() if n != "loss"},
         by_samples={k: _numbers(loss.metrics(predictions[:k].mean(0), data.targets)) for k in counts},
     )
+
+
+def write_uncertainty(directory: Path, split: str, found: Uncertainty) -> Path:
+    """Write `uncertainty-<split>.csv` into a run's folder: for each example its class, probability and uncertainty."""
+    columns = (found.mean.argmax(-1), found.mean.max(-1).values, found.entropy, found.mutual_information)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    lines = [f"{i},{label},{p!r},{h!r},{mi!r}" for i, (label, p, h, mi) in enumerate(rows)]
+    path = directory / f"uncertainty-{split}.csv"
+    write_whole(path, "\n".join(["example,predicted,probability,entropy,mutual_information", *lines]) + "\n")
+    return path
 
 
 def _numbers(metrics: dict[str, Tensor]) -> dict[str, float]:

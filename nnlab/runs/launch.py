@@ -148,9 +148,7 @@ def finish(trainer: Trainer, run: Run, signals: Sequence[int]) -> Result:
         trainer=trainer,
     )
     if status != "interrupted":
-        names = ("status", "metrics", "metric", "best_step", "steps", "seconds", "reason", "identity")
-        content = {name: getattr(result, name) for name in names} | {"diagnosis": list(result.diagnosis)}
-        run.finish(content | ({"ensemble": ensemble} if ensemble else {}))
+        run.finish(result.content())
     run.close()
     return result
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nnlab.metric_names import SHOWN
 from nnlab.training import Trainer
 from nnlab.training.signals import EXIT_CODES
 
@@ -42,9 +44,46 @@ class Result:
     signals: Sequence[int] = ()
     trainer: Trainer | None = field(default=None, repr=False)
 
+    def content(self) -> dict[str, Any]:
+        """The result as plain values, as the run's folder keeps it."""
+        names = ("status", "metrics", "metric", "best_step", "steps", "seconds", "reason", "identity")
+        content = {name: getattr(self, name) for name in names} | {"diagnosis": list(self.diagnosis)}
+        return content | ({"ensemble": self.ensemble} if self.ensemble else {})
+
+    def __str__(self) -> str:
+        """The status, the metrics of the test split, and the folder, in a line."""
+        shown = self.metrics.get("test") or {}
+        values = "".join(f", test {name} {value:.4g}" for name, value in shown.items() if name in SHOWN)
+        return f"{self.status} after {self.steps} steps{values} ({self.directory})"
+
+    def _repr_html_(self) -> str:
+        """The metrics of all splits as a table in a notebook, with the status and the folder."""
+        names = list(self.metrics.get("test") or {})
+        rows = [(split, *(f"{values[name]:.4g}" for name in names)) for split, values in self.metrics.items()]
+        reason = f": {self.reason}" if self.reason else ""
+        caption = (
+            f"{self.status} in {self.seconds:.1f} s, best weights at step {self.best_step} of {self.steps}{reason}"
+        )
+        findings = [f"{each['where']}: {each['explanation']}" for each in self.diagnosis if each["severity"] == "fault"]
+        lines = "".join(f"<p>{html.escape(line)}</p>" for line in [caption, *findings, str(self.directory)])
+        return html_table(("", *names), rows) + lines
+
     @property
     def exit_code(self) -> int:
         """0 done, 3 diverged, 75, 130 or 143 after a signal."""
         if self.signals and self.status == "interrupted":
             return EXIT_CODES[self.signals[0]]  # type: ignore[index]
         return {"completed": 0, "diverged": DIVERGED}.get(self.status, 1)
+
+
+def html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table for a notebook; every text is escaped.
+
+    >>> html_table(["", "loss"], [["test", "<1"]])
+    '<table><tr><th></th><th>loss</th></tr><tr><td>test</td><td>&lt;1</td></tr></table>'
+    """
+
+    def row(kind: str, cells: Sequence[str]) -> str:
+        return "<tr>" + "".join(f"<{kind}>{html.escape(str(cell))}</{kind}>" for cell in cells) + "</tr>"
+
+    return "<table>" + row("th", header) + "".join(row("td", cells) for cells in rows) + "</table>"

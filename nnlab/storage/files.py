@@ -12,15 +12,16 @@ from nnlab.errors import UserError
 
 PART = ".part"  # the ending of temporary files
 
+_FREE, _ELSEWHERE = "; free some space and run the same command again", "; choose another `output_dir`"
 _REASONS = {
-    errno.ENOSPC: "the disk is full; free some space and run the same command again",
-    errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
-    errno.EROFS: "the file system is read-only; choose another `output_dir`",
-    errno.EACCES: "permission is denied; choose another `output_dir`",
-    errno.EPERM: "permission is denied; choose another `output_dir`",
-    errno.EIO: "the disk reports an input/output error",
-    errno.ENOTDIR: "a part of its path is a file, not a folder; choose another `output_dir`",
-    errno.EEXIST: "a file is in the way; choose another `output_dir`",
+    errno.ENOSPC: ("the disk is full", _FREE),
+    errno.EDQUOT: ("the disk quota is used up", _FREE),
+    errno.EROFS: ("the file system is read-only", _ELSEWHERE),
+    errno.EACCES: ("permission is denied", _ELSEWHERE),
+    errno.EPERM: ("permission is denied", _ELSEWHERE),
+    errno.EIO: ("the disk reports an input/output error", ""),
+    errno.ENOTDIR: ("a part of its path is a file, not a folder", _ELSEWHERE),
+    errno.EEXIST: ("a file is in the way", _ELSEWHERE),
 }
 
 
@@ -29,9 +30,11 @@ class WriteError(UserError):
 
     Attributes:
         exit_code: 1 where the disk failed, 2 where the place was not one to write to.
+        fact: what could not be written and why, without the advice for a run that follows in the sentence.
     """
 
     exit_code = 2
+    fact = ""
 
 
 @contextlib.contextmanager
@@ -44,8 +47,10 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
-        failure = WriteError(f"cannot write `{path}`: {reason}")
+        reason, advice = _REASONS.get(error.errno or 0, (error.strerror or str(error), ""))
+        fact = f"cannot write `{path}`: {reason}"
+        failure = WriteError(fact + advice)
+        failure.fact = fact
         failure.exit_code = 1 if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS) else 2
         raise failure from error
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nnlab.report.study_page import Page, Section, Table, render
-from nnlab.storage.files import write_whole
+from nnlab.storage.files import WriteError, write_whole
 from nnlab.study import tables
 from nnlab.study.axes import Axis, Pair, stretched, study_axes, study_pairs
 from nnlab.study.model import Study
 from nnlab.study.propose import Proposal, propose
 from nnlab.study.read import read_study
+
+log = logging.getLogger(__name__)
 
 PAGE, TABLE, TEXT = "study.html", "study.csv", "study.md"
 MOST_PAIRS = 6  # figures of pairs; those that interact most
@@ -26,12 +30,12 @@ class Report:
     Attributes:
         study: what was read.
         proposal: what to run next.
-        page: the HTML file.
+        page: the HTML file; None where the study's folder takes no files.
     """
 
     study: Study
     proposal: Proposal
-    page: Path
+    page: Path | None
 
     def __str__(self) -> str:
         """A few lines for the terminal."""
@@ -43,31 +47,57 @@ class Report:
 
         A search says the first two by itself, after every batch.
         """
-        page = f"study: {self.page}"
-        if self.study.searched:
-            return page
-        lines = [tables.headline(self.study), *tables.next_lines(self.proposal), page]
-        return "\n".join(lines)
+        page = [f"study: {self.page}"] if self.page is not None else []
+        said = [] if self.study.searched else [tables.headline(self.study), *tables.next_lines(self.proposal)]
+        return "\n".join([*said, *page])
+
+    def content(self) -> dict[str, Any]:
+        """The study as plain values: its configurations, the best first, and the command to run next."""
+        study = self.study
+        return {
+            "folder": str(study.folder),
+            "metric": study.metric,
+            "runs": {status: study.count(status) for status in tables.STATUSES if study.count(status)},
+            "axes": study.axes,
+            "configurations": [
+                {
+                    "values": dict(each.values),
+                    "runs": [run.name for run in each.runs],
+                    "metrics": {
+                        tag: {"mean": each.mean(tag), "std": each.std(tag)}
+                        for tag in study.metrics
+                        if each.results(tag)
+                    },
+                }
+                for each in study.configurations
+            ],
+            "next": self.proposal.command,
+            "notes": list(self.proposal.notes),
+            "page": None if self.page is None else str(self.page),
+        }
 
 
 def write_study(folder: str | Path, metric: str | None = None) -> Report:
-    """Read the runs of a study and write its files into its folder.
+    """Read the runs of a study and write its files into its folder, if that can be written into.
 
     Args:
         folder: as `outputs/study1`.
         metric: what decides; see `read_study`.
 
     Raises:
-        UserError: there is nothing to compare, or the files cannot be written.
+        UserError: there is nothing to compare.
     """
     study = read_study(folder, metric)
     axes = study_axes(study)
     proposal = propose(study, axes)
-    write_whole(study.folder / TABLE, tables.csv_text(study))
-    write_whole(study.folder / TEXT, tables.markdown(study, axes, proposal))
-    page = study.folder / PAGE
-    write_whole(page, render(_page(study, axes, proposal)))
-    return Report(study, proposal, page)
+    try:
+        write_whole(study.folder / TABLE, tables.csv_text(study))
+        write_whole(study.folder / TEXT, tables.markdown(study, axes, proposal))
+        write_whole(study.folder / PAGE, render(_page(study, axes, proposal)))
+    except WriteError as error:
+        log.warning(f"no page was written: {error.fact}")
+        return Report(study, proposal, None)
+    return Report(study, proposal, study.folder / PAGE)
 
 
 def _page(study: Study, axes: Sequence[Axis], proposal: Proposal) -> Page:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,9 @@ from nnlab.errors import UserError
 
 if TYPE_CHECKING:
     from nnlab.study.output import Report
+
+
+log = logging.getLogger(__name__)
 
 
 def write(folder: str | Path, metric: str | None = None, *, curves: bool = True) -> Report:
@@ -27,12 +31,12 @@ def write(folder: str | Path, metric: str | None = None, *, curves: bool = True)
     from nnlab.study.output import write_study
 
     report = write_study(folder, metric)
-    if curves:
+    if curves and report.page is not None:
         write_curves(report.study)
     return report
 
 
 def conclude(folder: Path) -> None:
-    """At the end of a sweep: write its study, and print the short of it; nothing where no run has a result yet."""
+    """At the end of a sweep: write its study, and say the short of it; nothing where no run has a result yet."""
     with contextlib.suppress(UserError):
-        print(write(folder).brief, flush=True)
+        log.info(write(folder).brief)

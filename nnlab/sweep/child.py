@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 from nnlab import console
 from nnlab.errors import UserError
 from nnlab.sweep.processes import end_with_parent
+
+log = logging.getLogger(__name__)
 
 
 def read_message() -> dict[str, Any]:
@@ -39,7 +42,7 @@ def main() -> int:
     try:
         [outcome] = train_here([job])
     except UserError as error:
-        print(error, file=sys.stderr)
+        log.error(str(error))
         return 2
     from nnlab.training.signals import EXIT_CODES
 

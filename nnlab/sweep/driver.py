@@ -11,6 +11,7 @@ then wait for what other processes hold, and train what they leave behind
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
@@ -24,6 +25,8 @@ from nnlab.storage.folder import remove_result, write_result
 from nnlab.sweep.grouping import out_of_memory
 from nnlab.sweep.job import PENDING, Job, Outcome, finished
 from nnlab.validation import check, check_choice
+
+log = logging.getLogger(__name__)
 
 POLL = 0.2  # seconds between two looks at a job that another process holds
 LAST_LINES = 6  # of a failure that are shown
@@ -76,7 +79,7 @@ class Driver:
         train: Train,
         policy: Policy,
         record: Callable[[Job, Outcome], None] = lambda job, outcome: None,
-        say: Callable[[str], None] = lambda line: print(line, flush=True),
+        say: Callable[[str], None] = log.info,
     ) -> None:
         self.train, self.policy, self.record, self.say = train, policy, record, say
         self.outcomes: dict[Job, Outcome] = {}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import json
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,12 +24,14 @@ from nnlab.sweep.jobs import Config, Overrides, check_tasks, make_jobs, message,
 from nnlab.sweep.processes import Processes, visible_gpus
 from nnlab.sweep.summary import Summary, axes
 
+log = logging.getLogger(__name__)
+
 TIMED_GROUPS = 8  # groups whose steps are timed for the estimate
 MEASURED_GROUPS = 200  # groups of which one network is built before the first job starts
 CHILD = (sys.executable, "-m", "nnlab.sweep.child")
 
 
-class Study:
+class Grid:
     """The jobs of one command, grouped, announced and run.
 
     Args:
@@ -112,7 +115,7 @@ class Study:
         def train(jobs: Sequence[Job]) -> list[Outcome]:
             nonlocal done
             what = jobs[0].name if len(jobs) == 1 else f"{len(jobs)} jobs as one population"
-            print(f"[{min(done + len(jobs), total)}/{total}] {what}", flush=True)
+            log.info(f"[{min(done + len(jobs), total)}/{total}] {what}")
             outcomes = train_here(jobs)
             done += len(jobs)
             return outcomes
@@ -138,7 +141,7 @@ class Study:
             for summary in self.summaries.values():
                 summary.write()
         by_directory = {job.directory: result_of(job, driver.outcome(job)) for job in self.jobs}
-        print(self.conclusion(driver), flush=True)
+        log.info(self.conclusion(driver))
         if not any(outcome.signals for outcome in driver.outcomes.values()):
             self._write_studies()
         return [by_directory[directory] for directory in self.of_call]
@@ -148,7 +151,7 @@ class Study:
 
     def _progress(self, job: Job, outcome: Outcome) -> None:
         self._record(job, outcome)
-        print(f"{outcome.status}: {job.name}", flush=True)
+        log.info(f"{outcome.status}: {job.name}")
 
     def _write_studies(self) -> None:
         for folder, summary in self.summaries.items():

@@ -120,12 +120,14 @@ def result_of(job: Job, outcome: Outcome) -> Result:
         directory=job.directory,
         status=outcome.status,
         metrics=content.get("metrics") or {},
+        metric=content.get("metric", ""),
         best_step=content.get("best_step", 0),
         steps=content.get("steps", 0),
         seconds=content.get("seconds", 0.0),
         reason=content.get("reason", ""),
         identity=job.identity,
         ensemble=content.get("ensemble"),
+        diagnosis=content.get("diagnosis", ()),
         signals=tuple(outcome.signals),
     )
 

@@ -5,6 +5,7 @@ Floor 6 joins here what `nnlab.sweep.search` does not know: what a trial's confi
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from nnlab.errors import UserError
 from nnlab.sweep.search import Search, SearchSettings
 from nnlab.sweep.search_space import Choice, Dimension, SearchPlan
 from nnlab.sweep.search_storage import import_optuna, searching
+
+log = logging.getLogger(__name__)
 
 Config = Mapping[str, Any]
 Compose = Callable[[Sequence[str]], Config]
@@ -42,17 +45,17 @@ def run_search(plan: SearchPlan, settings: SearchSettings, folder: Path, compose
     same = own_overrides([*plan.fixed, *(line for each in plan.repetitions for line in each)])
     if config["sweep"]["dry_run"]:
         search = Search(plan.space, settings, None, metric, same)
-        print(announcement(search, plan), flush=True)
+        log.info(announcement(search, plan))
         launch(_jobs(plan, next(search.batches())))
         return
     with searching(folder):
         search = Search(plan.space, settings, folder, metric, same)
-        print(announcement(search, plan), flush=True)
+        log.info(announcement(search, plan))
         for trials in search.batches():
             results = launch(_jobs(plan, trials))
             runs = len(plan.repetitions)
             told = [search.tell(each, results[i * runs : (i + 1) * runs]) for i, each in enumerate(trials)]
-            print(search.summary(), flush=True)
+            log.info(search.summary())
             if not all(told):
                 break
 

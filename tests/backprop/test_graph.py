@@ -253,7 +253,7 @@ def test_a_check_that_is_wrong_does_not_pass():
 
 
 def test_backprop_starts_without_torch():
-    code = "import sys, nnlab.backprop.command; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
+    code = "import sys, nnlab.commands.graph; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

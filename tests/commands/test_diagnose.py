@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from nnlab.cli import compose
-from nnlab.commands.diagnose import diagnose_run, main
+from nnlab.commands.diagnose import main
 from nnlab.commands.train import main as train_command
 from nnlab.errors import UserError
+from nnlab.runs.diagnosing import diagnose_run
 from nnlab.runs.launch import train
 
 COMMON = (

@@ -10,9 +10,10 @@ import torch
 
 import nnlab
 from nnlab.cli import compose
-from nnlab.commands.evaluate import evaluate, main, monte_carlo
+from nnlab.commands.evaluate import main
 from nnlab.config.build import build_trainer
 from nnlab.errors import UserError
+from nnlab.runs.evaluation import evaluate, monte_carlo
 from nnlab.statistics import calibration
 
 SMALL = ["architecture.widths=[16]", "trainer.epochs=4", "data.limit=400", "callbacks=[checkpoint]"]
@@ -175,5 +176,5 @@ def test_a_wrong_question_about_a_run_is_answered_with_one_sentence(tmp_path: Pa
         monte_carlo(result.directory)
     with pytest.raises(UserError, match=r"`samples` must be a whole number"):
         main([str(result.directory), "samples=many"])
-    with pytest.raises(UserError, match=r"there is no flag `--member`; write `RUN"):
-        main([str(result.directory), "--member", "1"])
+    with pytest.raises(UserError, match=r"unrecognized arguments: --membre; did you mean `member`"):
+        main([str(result.directory), "--membre", "1"])

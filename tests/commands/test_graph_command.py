@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from nnlab.backprop import EXAMPLES
-from nnlab.backprop.command import main
 from nnlab.backprop.layout import lay_out
+from nnlab.commands.graph import main
 from nnlab.errors import UserError
-from nnlab.report.graph import draw_graph
 
 
 def output(capsys, *arguments: str) -> str:
@@ -133,8 +132,8 @@ def test_a_syntax_error_points_at_its_column():
 
 
 def test_the_figure_holds_every_node_and_arrow_and_is_written_in_its_format(tmp_path):
-    assert main(["logistic_least_squares", "--out", str(tmp_path / "graph.svg")], draw_graph) == 0
-    assert main(["mlp_vector", "--out", str(tmp_path / "graph.png")], draw_graph) == 0
+    assert main(["logistic_least_squares", "--out", str(tmp_path / "graph.svg")]) == 0
+    assert main(["mlp_vector", "--out", str(tmp_path / "graph.png")]) == 0
     drawing = (tmp_path / "graph.svg").read_text()
     # the background; 7 boxes; 6 arrows, each with the patch behind its label. Texts: 3 a box, 1 an arrow, 2 below
     assert drawing.count('id="patch_') == 1 + 7 + 2 * 6
@@ -144,7 +143,7 @@ def test_the_figure_holds_every_node_and_arrow_and_is_written_in_its_format(tmp_
 
 def test_a_figure_that_cannot_be_written_is_the_users_to_mend(tmp_path):
     with pytest.raises(UserError, match="cannot write"):
-        main(["worked_example", "--out", str(tmp_path / "missing" / "graph.png")], draw_graph)
+        main(["worked_example", "--out", str(tmp_path / "missing" / "graph.png")])
 
 
 def test_the_layout_keeps_nodes_apart_and_arrows_forward():

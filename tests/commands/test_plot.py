@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from nnlab.cli import compose, main
-from nnlab.commands.plot import NAMES, several, single
+from nnlab.commands.plot import NAMES
 from nnlab.errors import UserError
 from nnlab.runs.launch import train
+from nnlab.runs.plotting import several, single
 from nnlab.runs.surface import loss_surface, trajectory
 from nnlab.storage.saved_run import read_run
 

@@ -13,9 +13,9 @@ import yaml
 from twins import base, compare, result_of
 
 from nnlab.cli import main
-from nnlab.commands.reproduce import reproduce
 from nnlab.config.build import build_trainer
 from nnlab.runs import launch
+from nnlab.runs.reproducing import reproduce
 from nnlab.storage.claim import claimed
 from nnlab.training import Callback, Trainer
 

@@ -78,9 +78,9 @@ def drive(place: Path, arguments: list[str], output: Path) -> None:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     from nnlab.cli import main
-    from nnlab.sweep.grid import Study
+    from nnlab.sweep.grid import Grid
 
-    Study._write_studies = lambda self: None  # type: ignore[method-assign]  # it has tests of its own
+    Grid._write_studies = lambda self: None  # type: ignore[method-assign]  # it has tests of its own
     code = main(["train", "-m", "--config-dir", str(place / "configs"), *arguments])
     sys.stdout.flush()
     os._exit(code)

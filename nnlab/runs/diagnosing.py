@@ -1,0 +1,50 @@
+"""The diagnosis of a run that has ended or stopped, from its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nnlab.callbacks.history_file import read_back
+from nnlab.config.build import build_trainer
+from nnlab.diagnosis import Finding, RunRecord, diagnose
+from nnlab.diagnosis.measure import records
+from nnlab.storage.checkpoint import load_best, load_newest
+from nnlab.storage.folder import read_config, read_result
+from nnlab.storage.history import read_curves
+from nnlab.storage.run import Run
+from nnlab.training import checkpoint
+
+
+def records_of(directory: str | Path) -> list[RunRecord]:
+    """The records of a run's members, from its curves, statistics and last weights.
+
+    Raises:
+        UserError: `directory` is no run, or what it needs (data, a checkpoint) is not there.
+    """
+    folder = Path(directory)
+    config = read_config(folder)
+    run = Run(folder, [0], config)
+    trainer = build_trainer([{**config, "callbacks": {}}], [run])
+    state = load_newest(run.checkpoints)
+    if state is not None:
+        checkpoint.resume(trainer, [state])
+    else:
+        checkpoint.restore_best(trainer, [load_best(run.checkpoints)])
+    steps = read_curves(folder, statistics=False).steps
+    read_back(trainer, run, min(int(steps.max(initial=0)), trainer.total_steps))
+    result = read_result(folder)
+    for member in run.members:
+        outcome = trainer.outcomes[member]
+        if outcome.status == "running":
+            outcome.status = result["status"] if result else "interrupted"
+            outcome.reason = result["reason"] if result else ""
+    return records(trainer)
+
+
+def diagnose_run(directory: str | Path) -> list[list[Finding]]:
+    """The findings about every member of a run.
+
+    Raises:
+        UserError: see `records_of`.
+    """
+    return [diagnose(record) for record in records_of(directory)]

@@ -96,12 +96,22 @@ class Grammar:
         words: what its words are called, such as `RUN` or `RUN ...`; in brackets those that may be missing.
         keys: what it takes besides.
         reports: whether it answers programs, too, with `--json`.
+        overrides: whether KEY=VALUE with another key is a word: the override of a config.
         footer: further lines for the help.
     """
 
     def __init__(
-        self, command: str, about: str, words: str, keys: Sequence[Key] = (), *, reports: bool = False, footer: str = ""
+        self,
+        command: str,
+        about: str,
+        words: str,
+        keys: Sequence[Key] = (),
+        *,
+        reports: bool = False,
+        overrides: bool = False,
+        footer: str = "",
     ) -> None:
+        self.overrides = overrides
         self.command, self.about, self.words, self.footer, self.reports = command, about, words, footer, reports
         self.keys = {key.name: key for key in keys}
         required, _, optional = words.partition("[")
@@ -128,6 +138,9 @@ class Grammar:
                 texts[name] = text
             elif re.match(r"[A-Za-z_]\w*=", each) and not Path(each).exists():
                 name, _, text = each.partition("=")
+                if name not in self.keys and self.overrides:
+                    words.append(each)
+                    continue
                 if name not in self.keys:
                     raise self._mistake(f"there is no key `{name}` in `{each}`", name)
                 texts[name] = text

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
 import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from nnlab.cli.arguments import Grammar, Key, truth, whole
 from nnlab.errors import UserError
 
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; `nnlab play --help` shows what there is")
+GRAMMAR = Grammar(
+    "play",
+    "Train a network on a page, and turn its settings meanwhile; it begins as RUN, or with the overrides.",
+    "[RUN or KEY=VALUE ...]",
+    [
+        Key("port", "by default any free port", whole),
+        Key("browser", "whether to open a browser; else the address is printed", truth, bare="true", default=True),
+    ],
+    overrides=True,
+)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -22,12 +27,10 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         UserError: an override is wrong, the port is taken, or packages are missing.
     """
-    parser = _Parser(prog="nnlab play", description="Train a network on a page, and turn its settings meanwhile.")
-    parser.add_argument("settings", nargs="*", metavar="RUN or KEY=VALUE", help="a run's folder, or overrides")
-    parser.add_argument("--port", type=int, help="by default any free port")
-    parser.add_argument("--no-browser", action="store_true", help="print the address, and open nothing")
-    given = parser.parse_intermixed_args(arguments)
-    overrides = dict(pair for word in given.settings for pair in _overrides(word))
+    given = GRAMMAR.read(arguments)
+    if given is None:
+        return 0
+    overrides = dict(pair for word in given.words for pair in _overrides(word))
     from nnlab.cli import compose
     from nnlab.play.playground import START
     from nnlab.play.server import serve
@@ -36,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
 
     def announce(address: str) -> None:
         print(f"nnlab play: {address}\nCtrl-C ends it", flush=True)
-        if not given.no_browser:
+        if given.browser:
             webbrowser.open(address)
 
     serve(compose, overrides, given.port, announce)

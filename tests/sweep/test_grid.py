@@ -52,7 +52,7 @@ GRIDS = {
 @pytest.fixture(autouse=True)
 def no_page(monkeypatch: pytest.MonkeyPatch) -> None:
     """The page about a study has tests of its own."""
-    monkeypatch.setattr("nnlab.sweep.grid.Study._write_studies", lambda self: None)
+    monkeypatch.setattr("nnlab.sweep.grid.Grid._write_studies", lambda self: None)
 
 
 def sweep(folder: Path, *arguments: str) -> int:

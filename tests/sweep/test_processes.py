@@ -147,7 +147,7 @@ def test_a_job_of_nnlab_trains_in_a_process_of_its_own(
 ) -> None:
     from nnlab.cli import main
 
-    monkeypatch.setattr("nnlab.sweep.grid.Study._write_studies", lambda self: None)
+    monkeypatch.setattr("nnlab.sweep.grid.Grid._write_studies", lambda self: None)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     small = ["data.limit=100", "trainer.epochs=1", "callbacks=[checkpoint]", f"output_dir={tmp_path}"]
     arguments = ["train", "-m", *small, "hydra/launcher=processes", "hydra.launcher.slots=2", "seed=0,1"]

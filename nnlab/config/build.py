@@ -20,6 +20,7 @@ from torch import nn
 
 from nnlab.callbacks import HistoryFile
 from nnlab.callbacks.pruning import Pruning
+from nnlab.config.checking import FOREIGN
 from nnlab.config.construct import construct
 from nnlab.config.kinds import check_kind
 from nnlab.config.lookup import locate
@@ -97,9 +98,17 @@ def build_optimizer(section: Config) -> Optimizer:
     if isinstance(target, type) and issubclass(target, Optimizer):
         optimizer: Optimizer = construct(section, "optimizer")
         return optimizer
-    from nnlab.optimizer.torch_optimizer import from_torch
+    from nnlab.optimizer.torch_optimizer import Part, from_torch
 
-    return from_torch(target, {k: construct(v, None) for k, v in section.items() if k not in DIRECTIVES})
+    others = section.get("others")
+    other: Any = None if others is None else check_kind(others["_target_"], "optimizer")
+    rest = None if others is None else Part(other, _options(others))
+    return from_torch(target, _options(section), rest, section.get("only"))
+
+
+def _options(section: Config) -> dict[str, Any]:
+    """The arguments of a foreign optimizer."""
+    return {k: construct(v, None) for k, v in section.items() if k not in DIRECTIVES and k not in FOREIGN}
 
 
 def build_loss(config: Config, dataset: Dataset) -> Loss:

@@ -23,6 +23,9 @@ SUPPLIED: Mapping[str, frozenset[str]] = {
     "scheduler": frozenset({"optimizer"}),  # torch's own schedulers
 }
 
+# What nnlab takes itself of the section of an optimizer that is not its own: who moves which parameters.
+FOREIGN = frozenset({"others", "only"})
+
 # Groups whose constructors are cheap and need nothing but their section, so that they check their ranges at once.
 LIGHT = frozenset({"trainer", "data", "activation", "initialization", "loss", "optimizer", "scheduler", "regularizer"})
 
@@ -112,7 +115,10 @@ def _section(value: Any, path: str, group: str, known: Primary) -> Iterator[Mist
         return
     inner = known.subgroups(group)
     if "_target_" in value:
-        yield from component_mistakes(value, path, group, SUPPLIED.get(group.split("/")[0], ()), inner)
+        foreign = FOREIGN if group == "optimizer" and not str(value["_target_"]).startswith("nnlab.") else ()
+        yield from component_mistakes(value, path, group, SUPPLIED.get(group.split("/")[0], ()), {*inner, *foreign})
+        if foreign:
+            yield from _shared(value, path)
     elif value and group in known.required():
         yield Mistake(f"{path}._target_", f"`{path}._target_` is missing")
     for key, each in value.items():
@@ -123,6 +129,21 @@ def _section(value: Any, path: str, group: str, known: Primary) -> Iterator[Mist
         elif "_target_" not in value and each is not None:
             clause = suggestion(str(key), [name for name in value if name != key], f"{path}.")
             yield Mistake(f"{path}.{key}", f"unknown key `{path}.{key}`; {clause}")
+
+
+def _shared(section: Mapping[str, Any], path: str) -> Iterator[Mistake]:
+    """Mistakes in how a foreign optimizer shares the parameters with another one."""
+    others, only = section.get("others"), section.get("only")
+    if others is not None and not (isinstance(others, Mapping) and "_target_" in others):
+        yield Mistake(f"{path}.others", f"`{path}.others` must be a section with `_target_`, got {shown(others)}")
+    elif others is not None:
+        yield from component_mistakes(others, f"{path}.others", "optimizer", SUPPLIED["optimizer"])
+        if str(others["_target_"]).startswith("nnlab."):
+            yield Mistake(f"{path}.others", f"`{path}.others` must be a class of torch.optim, or of its kind")
+    if only is not None and not (isinstance(only, list) and all(isinstance(each, str) for each in only)):
+        yield Mistake(f"{path}.only", f"`{path}.only` must be a list of names of parameters, got {shown(only)}")
+    if only is not None and others is None:
+        yield Mistake(f"{path}.only", f"`{path}.only` needs `{path}.others`, which moves the rest")
 
 
 def _ranges(config: Mapping[str, Any]) -> Iterator[Mistake]:

@@ -8,8 +8,8 @@ lecture, and serves one network and many.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Protocol
 
 from torch import Tensor
 
@@ -19,6 +19,19 @@ from nnlab.optimizer.memory import lanes
 from nnlab.validation import check
 
 State = dict[str, Tensor]
+
+
+class Place(Protocol):
+    """A parameter of the network: its name there, its shape, and its first position in a row of theta."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def start(self) -> int: ...
 
 
 class Optimizer(ABC):
@@ -36,6 +49,19 @@ class Optimizer(ABC):
 
     def __init__(self, learning_rate: float) -> None:
         self.learning_rate = check("learning_rate", learning_rate, "(0, inf)")
+
+    def place(self, places: Sequence[Place]) -> None:  # noqa: B027
+        """Learn where the network's parameters lie in a row of theta; called once, before the first step.
+
+        Rules that are elementwise need not know. Without a call, a row is one vector.
+
+        Raises:
+            UserError: the rule cannot move such parameters.
+        """
+
+    def averaged(self, theta: Tensor, state: State) -> Tensor | None:
+        """The weights (M, P) to evaluate with, where the rule has others than theta; neither changes."""
+        return None
 
     @abstractmethod
     def initial_state(self, theta: Tensor) -> State:
@@ -75,7 +101,7 @@ class SecondOrder(Optimizer):
 
     per_member: ClassVar[tuple[str, ...]] = ()
     stackable: ClassVar[bool] = False
-    full_batch: ClassVar[bool] = True  # wants the full batch and no noise (dropout, augmentation) in the closure
+    full_batch: bool = True  # wants the full batch and no noise (dropout, augmentation) in the closure
 
     @abstractmethod
     def step(self, theta: Tensor, closure: Closure, state: State, learning_rate: float, k: int) -> Tensor:

@@ -1,13 +1,20 @@
-"""Any optimizer of torch, as in `optimizer._target_=torch.optim.NAdam optimizer.lr=0.002`, behind nnlab's contract.
+"""Any optimizer of torch's interface, as in `optimizer._target_=torch.optim.NAdam optimizer.lr=0.002`.
 
-torch's object sees the parameters of one network as a single flat vector that shares memory with theta. Its own
-memory is handed out as `State` after every step and given back before the next, so that checkpoints hold all of it.
+torch's object sees the layers' own parameters, as views into theta, with their names. Its whole memory (see
+`nnlab.optimizer.torch_memory`) is handed out as `State` after every step and given back where the state is another
+one, so that checkpoints hold all of it. Where a class can only move matrices, such as Muon, `others` is the optimizer
+of the rest:
+
+    'optimizer={_target_: torch.optim.Muon, lr: 0.02, others: {_target_: torch.optim.AdamW, lr: 0.001}}'
+
 torch.optim is imported by whoever names a class of it, never here: its first step loads torch's compiler (1.2 s).
 """
 
 from __future__ import annotations
 
-import inspect
+import fnmatch
+import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -15,95 +22,198 @@ from torch import Tensor, nn
 
 from nnlab.errors import UserError
 from nnlab.members import Hyper
-from nnlab.optimizer.base import Closure, FirstOrder, SecondOrder, State
+from nnlab.optimizer.base import Closure, FirstOrder, Place, SecondOrder, State
+from nnlab.optimizer.places import hidden_matrices, whole
+from nnlab.optimizer.torch_memory import flatten, memory_of, remind, unflatten
+from nnlab.optimizer.torch_traits import Traits, make, traits
 
 if TYPE_CHECKING:
     from torch.optim.optimizer import Optimizer as Torch
 
-_KINDS = {"int": int, "float": float, "bool": bool, "list": int}
 
+class Part:
+    """A class with its options, and which parameters it moves.
 
-def flatten_state(memory: dict[str, Any]) -> State:
-    """Torch's memory of one parameter as tensors; numbers and lists (by length) carry their type in the name.
-
-    >>> flatten_state({"n_iter": 3, "ro": [torch.tensor(0.5), None]})
-    {'n_iter:int': tensor(3), 'ro:list': tensor(2), 'ro.0': tensor(0.5000)}
+    Args:
+        kind: the class.
+        options: arguments of its constructor other than the parameters.
+        only: patterns of the names of its parameters; None for all.
     """
-    state: State = {}
-    for name, value in memory.items():
-        if isinstance(value, Tensor):
-            state[name] = value
-        elif isinstance(value, list):
-            state[f"{name}:list"] = torch.tensor(len(value))
-            state.update(flatten_state({f"{name}.{i}": item for i, item in enumerate(value)}))
-        elif value is not None:
-            dtype = torch.float64 if isinstance(value, float) else None  # float32 would not give the number back
-            state[f"{name}:{type(value).__name__}"] = torch.tensor(value, dtype=dtype)
-    return state
+
+    def __init__(self, kind: type[Torch], options: Mapping[str, Any], only: Sequence[str] | None = None) -> None:
+        self.kind, self.options, self.only = kind, dict(options), only
+        self.traits = _traits(kind, self.options)
+
+    @property
+    def name(self) -> str:
+        """Its dotted path."""
+        return f"{self.kind.__module__}.{self.kind.__name__}"
+
+    def takes(self, name: str) -> bool:
+        """Whether it moves the parameter of this name."""
+        return self.only is None or any(fnmatch.fnmatch(name, pattern) for pattern in self.only)
 
 
-def restore_state(state: State) -> dict[str, Any]:
-    """The inverse of `flatten_state`; what was None in a list is None again, other entries of None are left out."""
-    memory: dict[str, Any] = {}
-    for name, tensor in state.items():
-        name, _, kind = name.partition(":")
-        memory[name] = _KINDS[kind](tensor) if kind else tensor
-        if kind == "list":
-            memory[name] = [None] * memory[name]
-    lists = [name for name, value in memory.items() if isinstance(value, list)]
-    for name in lists:
-        memory[name] = [memory.pop(f"{name}.{i}", None) for i in range(len(memory[name]))]
-    return memory
+_found: dict[str, Traits] = {}
 
 
-class _Binding:
-    """A torch optimizer whose only parameter shares memory with a vector (P,)."""
+def _traits(kind: type[Torch], options: Mapping[str, Any]) -> Traits:
+    """What a class needs, tried once in a process for the same options."""
+    key = f"{kind.__module__}.{kind.__qualname__} {sorted(options.items())!r}"
+    if key not in _found:
+        _found[key] = traits(kind, options)
+    return _found[key]
 
-    def __init__(self, kind: type[Torch], options: dict[str, Any], theta: Tensor) -> None:
-        self.parameter = nn.Parameter(theta.detach())
-        self.optimizer = kind([self.parameter], **options)
+
+class Binding:
+    """Optimizers of torch whose parameters share memory with a vector (P,).
+
+    Args:
+        parts: the classes.
+        theta: the vector.
+        places: where the parameters lie in it.
+
+    Raises:
+        UserError: a class does not take its parameters.
+    """
+
+    def __init__(self, parts: Sequence[Part], theta: Tensor, places: Sequence[Place]) -> None:
+        self.theta = theta
+        self.places = places
+        self.parameters = [nn.Parameter(_view(theta, place)) for place in places]
+        left = {place.name: parameter for place, parameter in zip(places, self.parameters, strict=True)}
+        self.optimizers: list[Torch] = []
+        for part in parts:
+            chosen = [(name, left.pop(name)) for name in list(left) if part.takes(name)]
+            self.optimizers += [_built(part, chosen, with_others=len(parts) > 1)] if chosen else []
+        self._rates = [[group.get("lr") for group in each.param_groups] for each in self.optimizers]
+        self._training = False
+        self._state: State | None = None
+        self._given: State = {}
 
     def of(self, theta: Tensor) -> bool:
         """Whether this is the binding of `theta`."""
-        return self.parameter.data_ptr() == theta.data_ptr() and self.parameter.shape == theta.shape
+        return self.theta.data_ptr() == theta.data_ptr() and self.theta.shape == theta.shape
+
+    def remind(self, state: State) -> None:
+        """Take up a state (by name, tensors with a leading axis), where it is not the one that was given out."""
+        if state and not (state is self._state and all(state.get(name) is each for name, each in self._given.items())):
+            memory = unflatten({name: tensor[0] for name, tensor in state.items()})
+            for optimizer, kept in zip(self.optimizers, memory["parts"], strict=True):
+                remind(optimizer, kept)
+
+    def give(self, state: State) -> None:
+        """Put the whole memory into a state, in place."""
+        flat = flatten({"parts": [memory_of(optimizer) for optimizer in self.optimizers]})
+        state.clear()
+        state.update({name: tensor.unsqueeze(0) for name, tensor in flat.items()})
+        self._state, self._given = state, dict(state)
+
+    def set_gradient(self, gradient: Tensor) -> None:
+        """Let the parameters' gradients be views of `gradient` (P,)."""
+        for parameter, place in zip(self.parameters, self.places, strict=True):
+            parameter.grad = _view(gradient, place)
+
+    def set_rate(self, rate: float, base: float) -> None:
+        """Multiply every rate by `rate / base`, also where a class keeps it besides its groups."""
+        for optimizer, rates in zip(self.optimizers, self._rates, strict=True):
+            for group, own in zip(optimizer.param_groups, rates, strict=True):
+                if isinstance(own, int | float):
+                    group["lr"] = rate if own == base else own * (rate / base)
+            kept = vars(optimizer).get("lr")
+            if isinstance(kept, int | float) and rates and isinstance(rates[0], int | float):
+                vars(optimizer)["lr"] = optimizer.param_groups[0]["lr"]
+
+    def train(self) -> None:
+        """Schedule-free optimizers have two weights: these are the ones at which gradients are taken."""
+        if not self._training:
+            self._training = True
+            for optimizer in self.optimizers:
+                if hasattr(optimizer, "train"):
+                    optimizer.train()
+
+    def averaged(self) -> Tensor | None:
+        """The weights (P,) to evaluate with, where a class has others than those of training."""
+        if not any(hasattr(optimizer, "eval") for optimizer in self.optimizers):
+            return None
+        present = self.theta.clone()
+        self.train()
+        for optimizer in self.optimizers:
+            if hasattr(optimizer, "eval"):
+                optimizer.eval()
+        found = self.theta.clone()
+        self._training = False
+        self.train()
+        self.theta.copy_(present)  # going there and back rounds
+        return found
 
 
-def _check_options(kind: type[Torch], options: dict[str, Any]) -> float:
-    """Build the optimizer once to see whether torch takes it; returns its learning rate.
+def _view(row: Tensor, place: Place) -> Tensor:
+    size = math.prod(place.shape)
+    return row[place.start : place.start + size].view(place.shape)
 
-    Raises:
-        UserError: torch refuses a value, or the optimizer cannot work on a flat vector with a dense gradient.
-    """
-    if kind.__name__ == "SparseAdam":
-        raise UserError("torch.optim.SparseAdam needs sparse gradients, which nnlab does not have; use optimizer=adam")
+
+def _built(part: Part, chosen: Sequence[tuple[str, nn.Parameter]], with_others: bool) -> Torch:
     try:
-        return float(_Binding(kind, options, torch.zeros(1)).optimizer.param_groups[0]["lr"])
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{kind.__module__}.{kind.__name__} refuses these options: {error}") from error
+        return make(part.kind, part.options, chosen)
+    except Exception as error:  # whatever the class itself raises
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        hint = "" if with_others else "; `optimizer.others={_target_: torch.optim.AdamW, lr: 0.001}` moves the rest"
+        raise UserError(f"{part.name} refuses the network's parameters: {reason}{hint}") from error
 
 
-class TorchOptimizer(FirstOrder):
-    """An optimizer of torch that needs the gradient only; it moves one network (M = 1).
+class Adapter:
+    """What both adapters share: the classes, the places of the parameters, and the binding to the present theta."""
 
-    Rules that look at the shape of a matrix (Muon, the factored Adafactor) or at parameter groups see one flat
-    vector, and a `weight_decay` among the options shrinks biases too; `regularizer.weight_decay` does not.
+    parts: Sequence[Part]
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self.parts = list(parts)
+        self.kind = self.parts[0].kind
+        self._places: Sequence[Place] | None = None
+        self._binding: Binding | None = None
+
+    def place(self, places: Sequence[Place]) -> None:
+        """Learn where the parameters lie; with `others`, the first class takes the hidden matrices unless told.
+
+        Raises:
+            UserError: a class does not take them.
+        """
+        self._places = list(places)
+        if len(self.parts) > 1 and self.parts[0].only is None:
+            self.parts[0].only = [place.name for place in hidden_matrices(places)]
+        size = max((place.start + math.prod(place.shape) for place in places), default=0)
+        with torch.random.fork_rng(devices=[]):
+            Binding(self.parts, torch.zeros(size), self._places)
+
+    def bound(self, theta: Tensor, state: State) -> Binding:
+        """The binding to a vector theta (P,), with the memory of `state`."""
+        if self._binding is None or not self._binding.of(theta):
+            self._binding = Binding(self.parts, theta, self._places or [whole(theta)])
+        self._binding.remind(state)
+        return self._binding
+
+
+class TorchOptimizer(Adapter, FirstOrder):
+    """An optimizer of torch's interface that needs the gradient only; it moves one network (M = 1).
+
+    A `weight_decay` among the options shrinks biases too; `regularizer.weight_decay` does not.
 
     Args:
-        kind: the class, such as `torch.optim.NAdam`.
-        options: arguments of its constructor other than the parameters.
+        parts: classes with their options; the first that takes a parameter moves it.
 
     Attributes:
-        learning_rate: its `lr`, which the schedule multiplies.
+        learning_rate: the first one's `lr`, which the schedule multiplies.
     """
 
     per_member: ClassVar[tuple[str, ...]] = ()
     stackable: ClassVar[bool] = False
     recordable: ClassVar[bool] = False
 
-    def __init__(self, kind: type[Torch], options: dict[str, Any] | None = None) -> None:
-        self.kind, self.options = kind, dict(options or {})
-        super().__init__(_check_options(kind, self.options))
-        self._binding: _Binding | None = None
+    def __init__(self, parts: Sequence[Part]) -> None:
+        Adapter.__init__(self, parts)
+        FirstOrder.__init__(self, self.parts[0].traits.rate)
+        self._base = self.learning_rate
 
     def initial_state(self, theta: Tensor) -> State:
         """Empty: torch makes its memory in the first step, with which the state gets its names."""
@@ -112,64 +222,88 @@ class TorchOptimizer(FirstOrder):
     def update(self, theta: Tensor, gradient: Tensor, state: State, learning_rate: Hyper, k: int | Tensor) -> None:
         if len(theta) != 1:
             raise TypeError(f"{self.kind.__name__} of torch moves one network at a time, got {len(theta)}")
-        if self._binding is None or not self._binding.of(theta[0]):
-            self._binding = _Binding(self.kind, self.options, theta[0])
-        optimizer, parameter = self._binding.optimizer, self._binding.parameter
-        optimizer.state[parameter] = restore_state({name: tensor[0] for name, tensor in state.items()})
-        optimizer.param_groups[0]["lr"] = float(learning_rate)
-        parameter.grad = gradient[0]
-        optimizer.step()
-        memory = flatten_state(optimizer.state[parameter])
-        state.clear()
-        state.update({name: tensor.unsqueeze(0) for name, tensor in memory.items()})
+        binding = self.bound(theta[0], state)
+        binding.train()
+        binding.set_rate(float(learning_rate), self._base)
+        binding.set_gradient(gradient[0])
+        for optimizer in binding.optimizers:
+            optimizer.step()
+        binding.give(state)
+
+    def averaged(self, theta: Tensor, state: State) -> Tensor | None:
+        found = self.bound(theta[0], state).averaged()
+        return None if found is None else found.unsqueeze(0)
 
 
-class TorchClosureOptimizer(SecondOrder):
-    """An optimizer of torch that evaluates the loss itself, such as `torch.optim.LBFGS`.
+class TorchClosureOptimizer(Adapter, SecondOrder):
+    """An optimizer of torch's interface that evaluates the loss itself, such as `torch.optim.LBFGS` or SAM.
 
     Args:
-        kind: the class.
-        options: arguments of its constructor other than the parameters.
+        parts: one class with its options.
 
     Attributes:
         learning_rate: its `lr`, which the schedule multiplies.
     """
 
-    def __init__(self, kind: type[Torch], options: dict[str, Any] | None = None) -> None:
-        self.kind, self.options = kind, dict(options or {})
-        super().__init__(_check_options(kind, self.options))
-        self._binding: _Binding | None = None
+    def __init__(self, parts: Sequence[Part]) -> None:
+        Adapter.__init__(self, parts)
+        SecondOrder.__init__(self, self.parts[0].traits.rate)
+        self._base = self.learning_rate
+        self.full_batch = self.kind.__name__ == "LBFGS"
+        self._own: Tensor | None = None
 
     def initial_state(self, theta: Tensor) -> State:
         """Empty: torch makes its memory in the first step, with which the state gets its names."""
         return {}
 
     def step(self, theta: Tensor, closure: Closure, state: State, learning_rate: float, k: int) -> Tensor:
-        if self._binding is None or not self._binding.of(theta):
-            self._binding = _Binding(self.kind, self.options, theta)
-        optimizer, parameter = self._binding.optimizer, self._binding.parameter
-        optimizer.state[parameter] = restore_state(state)
-        optimizer.param_groups[0]["lr"] = float(learning_rate)
-        losses = []
+        if self._own is None or self._own.shape != theta.shape or self._own.dtype != theta.dtype:
+            self._own = theta.clone()
+        own = self._own.copy_(theta)
+        leading = {name: tensor.unsqueeze(0) for name, tensor in state.items()}
+        binding = self.bound(own, leading)
+        binding.train()
+        binding.set_rate(float(learning_rate), self._base)
 
         def evaluate() -> Tensor:
-            loss, gradient = closure(parameter.detach())
-            parameter.grad = gradient.clone()
-            losses.append(loss)
+            loss, gradient = closure(own.clone())
+            binding.set_gradient(gradient.clone())
             return loss
 
-        optimizer.step(evaluate)  # type: ignore[arg-type]
+        start = evaluate()  # SAM's closure is its second pass
+        binding.optimizers[0].step(evaluate)  # type: ignore[arg-type]
+        binding.give(leading)
         state.clear()
-        state.update(flatten_state(optimizer.state[parameter]))
-        return losses[0]
+        state.update({name: tensor[0] for name, tensor in leading.items()})
+        theta.copy_(own)
+        return start
+
+    def averaged(self, theta: Tensor, state: State) -> Tensor | None:
+        found = self.bound(theta[0], state).averaged()
+        return None if found is None else found.unsqueeze(0)
 
 
-def from_torch(kind: type[Torch], options: dict[str, Any] | None = None) -> TorchOptimizer | TorchClosureOptimizer:
-    """The adapter that fits a class: by whether its `step` requires a closure.
+def from_torch(
+    kind: type[Torch],
+    options: Mapping[str, Any] | None = None,
+    others: Part | None = None,
+    only: Sequence[str] | None = None,
+) -> TorchOptimizer | TorchClosureOptimizer:
+    """The adapter that fits a class: by whether its `step` asks for a closure.
+
+    Args:
+        kind: the class.
+        options: arguments of its constructor other than the parameters.
+        others: what moves the parameters that it does not take.
+        only: patterns of the names of the parameters that it takes; None: all, and with `others` the hidden matrices.
 
     Raises:
-        UserError: torch refuses an option, or the optimizer cannot work on a flat vector with a dense gradient.
+        UserError: the class refuses an option or dense gradients, or a run could not continue exactly.
     """
-    closure = inspect.signature(kind.step).parameters.get("closure")
-    required = closure is not None and closure.default is inspect.Parameter.empty
-    return TorchClosureOptimizer(kind, options) if required else TorchOptimizer(kind, options)
+    first = Part(kind, options or {}, only)
+    parts = [first] if others is None else [first, others]
+    if first.traits.closure and others is not None:
+        raise UserError(f"{first.name} evaluates the loss itself, and cannot share a network with `others`")
+    if others is not None and others.traits.closure:
+        raise UserError(f"{others.name} evaluates the loss itself, and cannot move only a part of a network")
+    return TorchClosureOptimizer(parts) if first.traits.closure else TorchOptimizer(parts)

@@ -11,6 +11,7 @@ This class trains any network by a rule that needs the gradient only, on any dev
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -73,8 +74,13 @@ class Engine:
         self.steps_per_epoch = -(-self.batches.steps_per_epoch // settings.accumulate)
         self.total_steps = settings.steps or max(1, round((settings.epochs or 0) * self.steps_per_epoch))
         self.guard = Guard(settings.on_nonfinite, self.stack.layout, len(members), device)
+        for member in members:
+            member.optimizer.place(self.stack.layout.slots)
+        if not members[0].optimizer.stackable:
+            self.guard.deferred = False  # a foreign optimizer's memory cannot be taken back after its step
         self.state: State = members[0].optimizer.initial_state(self.stack.theta)
         self.step = 0
+        self._is_evaluated = False
         self.losses = torch.zeros(len(members), device=device, dtype=dtype)
         self.merged = 0
         self.merge()
@@ -207,6 +213,23 @@ class Engine:
         for name, value in buffers.items():
             self.stack.buffers[name].copy_(value)
         return losses, self.stack.gradient
+
+    @contextlib.contextmanager
+    def as_evaluated(self) -> Iterator[None]:
+        """Inside, the stack has the weights to evaluate with, which for some rules are averages; then its own again."""
+        theta = self.stack.theta
+        averaged = None if self._is_evaluated or not self.active else self.rules.averaged(theta, self.state)
+        if averaged is None:
+            yield
+            return
+        present = theta.clone()
+        theta.copy_(averaged)
+        self._is_evaluated = True
+        try:
+            yield
+        finally:
+            theta.copy_(present)
+            self._is_evaluated = False
 
     def select(self, rows: Sequence[int]) -> None:
         """Keep only the stack's `rows`; those that left cost nothing more."""

@@ -29,7 +29,8 @@ class Evaluator:
 
     def present(self, split: str) -> Evaluation:
         """The active members with their present weights on `train`, `validation` or `test`."""
-        return self._evaluate(self.engine.stack, split, self.engine.active, self.thorough)
+        with self.engine.as_evaluated():
+            return self._evaluate(self.engine.stack, split, self.engine.active, self.thorough)
 
     def validate(self, step: int) -> Evaluation:
         """The active members on the validation split after `step` updates, and remember it."""

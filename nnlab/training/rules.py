@@ -104,6 +104,10 @@ class Rules:
             self.optimizer.update(theta, stack.gradient, state, rate, k)
         self.project(stack)
 
+    def averaged(self, theta: Tensor, state: State) -> Tensor | None:
+        """The weights (M, P) to evaluate with, where they are others than theta."""
+        return self.optimizer.averaged(theta, state)
+
     def project(self, stack: Stack) -> None:
         """Apply the constraints."""
         if self.constraints:

@@ -245,10 +245,11 @@ class Trainer:
         if not self.active:
             return
         metrics = {name: value.tolist() for name, value in self.evaluator.validate(self.step).metrics.items()}
-        for row, member in enumerate(self.active):
-            values = {name: column[row] for name, column in metrics.items()}
-            self.history.record(self.step, member, {f"{name}/validation": value for name, value in values.items()})
-            self.best.offer(self.stack, row, member, self.step, values, self.primary_metric)
+        with self.engine.as_evaluated():
+            for row, member in enumerate(self.active):
+                values = {name: column[row] for name, column in metrics.items()}
+                self.history.record(self.step, member, {f"{name}/validation": value for name, value in values.items()})
+                self.best.offer(self.stack, row, member, self.step, values, self.primary_metric)
         self._notify("evaluated")
 
     def _settle_faults(self) -> None:

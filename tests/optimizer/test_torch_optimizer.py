@@ -1,110 +1,201 @@
-"""The adapter for torch's optimizers: the same steps, the schedule, and exact continuation."""
+"""Optimizers of torch's interface: the steps of a plain loop, exact continuation, or a sentence of refusal."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+import torch.optim
+from foreign import INPUTS, STEPS, TARGETS, network, plain_loop, through_nnlab
 from torch import Tensor
 
 from nnlab.errors import UserError
-from nnlab.optimizer import TorchClosureOptimizer, TorchOptimizer, from_torch
-from nnlab.optimizer.torch_optimizer import flatten_state, restore_state
+from nnlab.optimizer import TorchOptimizer, from_torch
+from nnlab.optimizer.torch_memory import flatten, unflatten
+from nnlab.optimizer.torch_optimizer import Part
+from nnlab.training.layout import Layout
 
-ELEMENTWISE: dict[str, dict[str, Any]] = {
+# Every class of torch.optim, with options under which it moves.
+OPTIONS: dict[str, dict[str, Any]] = {
     "ASGD": {"lr": 0.01},
     "Adadelta": {},
+    "Adafactor": {"lr": 0.05},
     "Adagrad": {"lr": 0.1},
     "Adam": {"amsgrad": True},
     "AdamW": {"weight_decay": 0.1},
     "Adamax": {"lr": 0.01},
+    "LBFGS": {"lr": 0.5, "max_iter": 3, "history_size": 4, "line_search_fn": "strong_wolfe"},
     "NAdam": {"lr": 0.002, "momentum_decay": 0.01},
     "RAdam": {"lr": 0.01},
     "RMSprop": {"lr": 0.01, "centered": True, "momentum": 0.5},
     "Rprop": {"lr": 0.01},
-    "SGD": {"lr": 0.002, "momentum": 0.9, "dampening": 0.5},
+    "SGD": {"lr": 0.02, "momentum": 0.9, "dampening": 0.5},
 }
+REFUSED = {"SparseAdam": "cannot take a step with dense gradients", "Muon": "Muon only supports 2D parameters"}
 
 
-def loss_of(theta: Tensor) -> Tensor:
-    """Rosenbrock's function."""
-    return (10 * (theta[1:] - theta[:-1] ** 2) ** 2 + (1 - theta[:-1]) ** 2).sum()
+class Schedulefree(torch.optim.Optimizer):
+    """Schedule-free gradient descent (Defazio et al. 2024), with what it sums up in its group, as in its package."""
+
+    def __init__(self, params: Any, lr: float = 0.1, beta: float = 0.9) -> None:
+        super().__init__(params, {"lr": lr, "beta": beta, "k": 0, "weight_sum": 0.0, "train_mode": False})
+
+    @torch.no_grad()
+    def _switch(self, train: bool) -> None:
+        for group in self.param_groups:
+            if group["train_mode"] != train:
+                for p in group["params"]:
+                    if "z" in self.state[p]:
+                        p.lerp_(self.state[p]["z"], 1 - group["beta"] if train else 1 - 1 / group["beta"])
+                group["train_mode"] = train
+
+    def train(self) -> None:
+        self._switch(True)
+
+    def eval(self) -> None:
+        self._switch(False)
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:
+        for group in self.param_groups:
+            assert group["train_mode"]
+            group["k"] += 1
+            group["weight_sum"] += group["lr"] ** 2
+            share = group["lr"] ** 2 / group["weight_sum"]
+            for p in group["params"]:
+                z = self.state[p].setdefault("z", p.clone())
+                p.lerp_(z, share)
+                p.add_(p.grad, alpha=group["lr"] * (group["beta"] * (1 - share) - 1))
+                z.sub_(p.grad, alpha=group["lr"])
 
 
-def closure(theta: Tensor) -> tuple[Tensor, Tensor]:
-    with torch.enable_grad():
-        theta = theta.detach().requires_grad_()
-        loss = loss_of(theta)
-    return loss.detach(), torch.autograd.grad(loss, theta)[0]
+class Sharp(torch.optim.Optimizer):
+    """Sharpness-aware minimization (Foret et al. 2021) around another optimizer, as in its usual implementation."""
+
+    def __init__(self, params: Any, lr: float = 0.05, rho: float = 0.05) -> None:
+        super().__init__(params, {"lr": lr, "rho": rho})
+        self.base_optimizer = torch.optim.SGD(self.param_groups, lr=lr, momentum=0.9)
+        self.param_groups = self.base_optimizer.param_groups
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Tensor] | None = None) -> None:
+        assert closure is not None, "needs a closure"
+        parameters = [p for group in self.param_groups for p in group["params"]]
+        norm = torch.stack([p.grad.norm() for p in parameters]).norm()
+        before = [p.clone() for p in parameters]
+        for p in parameters:
+            p.add_(p.grad, alpha=float(self.param_groups[0]["rho"] / (norm + 1e-12)))
+        with torch.enable_grad():
+            closure()
+        for p, old in zip(parameters, before, strict=True):
+            p.copy_(old)
+        self.base_optimizer.step()
 
 
-def begin() -> Tensor:
-    return torch.tensor([-0.5, 0.5, 1.5, 0.2], dtype=torch.float64)
+class InGroup(torch.optim.SGD):
+    """A rule that keeps what it learns in its group, its attributes, and nested lists, as Prodigy does."""
+
+    def __init__(self, params: Any, lr: float = 0.05) -> None:
+        super().__init__(params, lr=lr)
+        self.param_groups[0]["d"] = 1e-2
+        self.seen: list[list[float]] = [[0.0], []]
+
+    def step(self, closure: Any = None) -> None:
+        group = self.param_groups[0]
+        group["d"] = max(group["d"], group["d"] * 1.1 if len(self.seen[1]) % 2 else group["d"])
+        self.seen[1].append(group["d"])
+        rate, group["lr"] = group["lr"], group["lr"] * (1 + group["d"])
+        super().step()
+        group["lr"] = rate
 
 
-def torchs_path(name: str, options: dict[str, Any], steps: int, decay: float = 1.0) -> Tensor:
-    parameter = torch.nn.Parameter(begin())
-    optimizer, path = getattr(torch.optim, name)([parameter], **options), []
-    base = optimizer.param_groups[0]["lr"]
-    for k in range(steps):
-        optimizer.param_groups[0]["lr"] = base * decay**k
+class Hidden(torch.optim.SGD):
+    """A rule whose memory is out of anybody's sight."""
 
-        def evaluate() -> Tensor:
-            loss, parameter.grad = closure(parameter)
-            return loss
+    def __init__(self, params: Any, lr: float = 0.05) -> None:
+        super().__init__(params, lr=lr)
+        self.count = iter(range(1, 1000))
 
-        evaluate()
-        optimizer.step(evaluate) if name == "LBFGS" else optimizer.step()
-        path.append(parameter.detach().clone())
-    return torch.stack(path)
+    def step(self, closure: Any = None) -> None:
+        self.param_groups[0]["momentum"] = 1 / next(self.count)
+        super().step()
 
 
-@pytest.mark.parametrize("decay", [1.0, 0.9])
-@pytest.mark.parametrize("name", ELEMENTWISE)
-def test_the_adapter_takes_torchs_steps_under_a_schedule(name: str, decay: float) -> None:
-    optimizer = from_torch(getattr(torch.optim, name), ELEMENTWISE[name])
+class Elsewhere(torch.optim.SGD):
+    """A rule that reads its rate from an attribute."""
+
+    def __init__(self, params: Any, lr: float = 0.05) -> None:
+        super().__init__(params, lr=lr)
+        self.lr = lr
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:
+        for p in self.param_groups[0]["params"]:
+            p.sub_(p.grad, alpha=self.lr)
+
+
+OURS = {kind.__name__: kind for kind in (Schedulefree, Sharp, InGroup, Elsewhere)}
+CLASSES = {name: getattr(torch.optim, name) for name in OPTIONS} | OURS
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+@pytest.mark.parametrize("name", CLASSES)
+def test_sixty_steps_are_those_of_a_plain_loop_also_when_continued(name: str, interrupted: bool) -> None:
+    kind, options = CLASSES[name], OPTIONS.get(name, {})
+    expected, shown_there = plain_loop(kind, options)
+    found, shown_here = through_nnlab(kind, options, interrupted)
+    assert torch.equal(torch.stack(found), torch.stack(expected))
+    assert len(shown_here) == len(shown_there) == (STEPS if name == "Schedulefree" else 0)
+    assert all(map(torch.equal, shown_here, shown_there))
+
+
+def test_every_class_of_torch_is_in_the_table_or_refused() -> None:
+    every = {
+        name
+        for name, kind in vars(torch.optim).items()
+        if inspect.isclass(kind) and issubclass(kind, torch.optim.Optimizer) and kind is not torch.optim.Optimizer
+    }
+    assert every <= {*OPTIONS, *REFUSED}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_move_a_network_is_refused_in_one_sentence(name: str) -> None:
+    if not hasattr(torch.optim, name):
+        pytest.skip(f"this torch has no {name}")
+    with pytest.raises(UserError, match=REFUSED[name]):
+        from_torch(getattr(torch.optim, name)).place(Layout(network()).slots)
+
+
+def test_memory_that_no_checkpoint_can_hold_is_refused() -> None:
+    with pytest.raises(UserError, match="remembers what a checkpoint cannot hold"):
+        from_torch(Hidden)
+
+
+@pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="this torch has no Muon")
+@pytest.mark.parametrize("only", [None, ["0.weight", "2.weight"], ["2.*t"]])
+def test_matrices_and_the_rest_move_by_two_optimizers(only: list[str] | None) -> None:
+    """By default the hidden matrices belong to the first, all else, and the output layer, to the other."""
+    model, layout = network(), Layout(network())
+    hidden = {"0.weight", "2.weight"} if only is None or len(only) == 2 else {"2.weight"}
+    named = dict(model.named_parameters())
+    muon = torch.optim.Muon([named[name] for name in named if name in hidden], lr=0.02)
+    adamw = torch.optim.AdamW([named[name] for name in named if name not in hidden], lr=0.001)
+    optimizer = from_torch(torch.optim.Muon, {"lr": 0.02}, Part(torch.optim.AdamW, {"lr": 0.001}), only)
+    optimizer.place(layout.slots)
     assert isinstance(optimizer, TorchOptimizer)
-    theta, path = begin().unsqueeze(0), []
+    theta: Tensor = layout.row(model, torch.float32).unsqueeze(0)
     state = optimizer.initial_state(theta)
-    for k in range(1, 21):
-        _, gradient = closure(theta[0])
-        optimizer.update(theta, gradient.unsqueeze(0), state, optimizer.learning_rate * decay ** (k - 1), k)
-        path.append(theta[0].clone())
-    assert torch.equal(torch.stack(path), torchs_path(name, ELEMENTWISE[name], 20, decay))
-    assert all(tensor.shape[0] == 1 for tensor in state.values())
-
-
-@pytest.mark.parametrize("name", ELEMENTWISE)
-def test_state_alone_continues_a_run_exactly(name: str) -> None:
-    theta = begin().unsqueeze(0)
-    optimizer = TorchOptimizer(getattr(torch.optim, name), ELEMENTWISE[name])
-    state = optimizer.initial_state(theta)
-    for k in range(1, 21):
-        if k == 11:
-            optimizer = TorchOptimizer(getattr(torch.optim, name), ELEMENTWISE[name])
-            theta, state = theta.clone(), {key: value.clone() for key, value in state.items()}
-        optimizer.update(theta, closure(theta[0])[1].unsqueeze(0), state, optimizer.learning_rate, k)
-    assert torch.equal(theta[0], torchs_path(name, ELEMENTWISE[name], 20)[-1])
-
-
-@pytest.mark.parametrize("line_search", [None, "strong_wolfe"])
-@pytest.mark.parametrize("resume", [False, True])
-def test_torchs_lbfgs_runs_through_the_closure_and_continues_exactly(line_search: str | None, resume: bool) -> None:
-    options = {"lr": 0.5, "max_iter": 3, "history_size": 4, "line_search_fn": line_search}
-    optimizer = from_torch(torch.optim.LBFGS, options)
-    assert isinstance(optimizer, TorchClosureOptimizer)
-    theta, path = begin(), []
-    state = optimizer.initial_state(theta.unsqueeze(0))
-    for k in range(1, 9):
-        if resume and k == 4:
-            optimizer = TorchClosureOptimizer(torch.optim.LBFGS, options)
-            theta, state = theta.clone(), {key: value.clone() for key, value in state.items()}
-        loss = optimizer.step(theta, closure, state, optimizer.learning_rate, k)
-        if k > 1:
-            assert float(loss) == float(loss_of(path[-1]))
-        path.append(theta.clone())
-    assert torch.equal(torch.stack(path), torchs_path("LBFGS", options, 8))
+    for k in range(1, 11):
+        model.zero_grad()
+        (model(INPUTS) - TARGETS).square().mean().backward()
+        gradient = torch.cat([parameter.grad.reshape(-1) for parameter in model.parameters()])  # type: ignore[union-attr]
+        optimizer.update(theta, gradient.unsqueeze(0), state, 0.02, k)
+        muon.step()
+        adamw.step()
+    assert torch.equal(theta[0], layout.row(model, torch.float32))
 
 
 def test_the_rate_is_torchs_own() -> None:
@@ -113,13 +204,14 @@ def test_the_rate_is_torchs_own() -> None:
     assert from_torch(torch.optim.LBFGS).learning_rate == 1.0
 
 
-def test_numbers_lists_and_nothing_survive_as_tensors() -> None:
-    memory = {"n": 3, "t": 0.1, "on": True, "d": torch.ones(2), "ro": [torch.tensor(1.0), None], "empty": []}
-    restored = restore_state({name: tensor.clone() for name, tensor in flatten_state({**memory, "no": None}).items()})
-    assert restored.keys() == memory.keys()
-    assert (restored["n"], restored["t"], restored["on"], restored["empty"]) == (3, 0.1, True, [])
-    assert restored["ro"] == [torch.tensor(1.0), None]
-    assert torch.equal(restored["d"], torch.ones(2))
+def test_numbers_text_and_nested_lists_survive_as_tensors() -> None:
+    memory = {
+        **{"n": 3, "t": 0.1, "on": True, "d": torch.ones(2), "empty": [], "none": None, "word": "größe"},
+        **{"ro": [torch.tensor(1.0), None, [1, (2.5, "x")]], "of": {"0": {"step": torch.tensor(2.0)}, "1": {}}},
+    }
+    restored = unflatten({name: tensor.clone() for name, tensor in flatten(memory).items()})
+    assert torch.equal(restored.pop("d"), memory.pop("d"))
+    assert restored == memory
 
 
 @pytest.mark.parametrize(
@@ -127,18 +219,14 @@ def test_numbers_lists_and_nothing_survive_as_tensors() -> None:
     [
         ("NAdam", {"lr": -1.0}, "NAdam refuses these options: Invalid learning rate: -1.0"),
         ("NAdam", {"learning_rate": 0.1}, "refuses these options: .*learning_rate"),
-        ("Muon", {}, "refuses these options: Muon only supports 2D parameters"),
-        ("SparseAdam", {}, "needs sparse gradients"),
     ],
 )
 def test_what_torch_refuses_is_refused_in_one_sentence(name: str, options: dict[str, Any], message: str) -> None:
-    if not hasattr(torch.optim, name):
-        pytest.skip(f"this torch has no {name}")
     with pytest.raises(UserError, match=message):
         from_torch(getattr(torch.optim, name), options)
 
 
 def test_more_than_one_network_is_our_bug() -> None:
-    optimizer = TorchOptimizer(torch.optim.SGD, {"lr": 0.1})
+    optimizer = from_torch(torch.optim.SGD, {"lr": 0.1})
     with pytest.raises(TypeError, match="one network at a time"):
-        optimizer.update(torch.ones(2, 3), torch.ones(2, 3), {}, 0.1, 1)
+        optimizer.update(torch.ones(2, 3), torch.ones(2, 3), {}, 0.1, 1)  # type: ignore[union-attr]

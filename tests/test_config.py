@@ -272,7 +272,7 @@ def test_every_option_passes_the_check() -> None:
         by_group.setdefault(group, []).append(f"[{file.stem}]" if group in LISTS else file.stem)
     for position in range(max(map(len, by_group.values()))):
         choices = {group: names[position % len(names)] for group, names in by_group.items()}
-        needed = ["data.path=somewhere"] if choices["data"] in ("arrays", "image_folder") else []
+        needed = ["data.path=somewhere"] if choices["data"] in ("arrays", "table", "image_folder") else []
         compose(*(f"{group}={option}" for group, option in choices.items()), *needed)
 
 

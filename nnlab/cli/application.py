@@ -26,6 +26,7 @@ from nnlab import console
 from nnlab.cli.arguments import JSON, print_json
 from nnlab.cli.composition import checked, continued, hydra_for, resumed, take_resume, task_overrides
 from nnlab.cli.messages import first_line
+from nnlab.cli.short_form import expanded, with_loss
 from nnlab.errors import UserError
 
 
@@ -88,11 +89,15 @@ def run(command: str, task: Task, arguments: Sequence[str]) -> int:
         console.to_standard_error()
     rest, resume = take_resume([each for each in arguments if each != JSON])
     flags = parser(command).parse_intermixed_args(rest)
+    flags.overrides = flags.overrides if resume else expanded(flags.overrides)
     job = ComposedJob(command, task, answers)
     if resume is not None:
         return _continue(job, resume, flags)
     name = flags.config_name or command
     with hydra_for(command, flags.config_dir) as hydra, _explained():
+        if not (flags.help or flags.hydra_help):
+            with console.silenced() if flags.cfg else contextlib.nullcontext():
+                flags.overrides = with_loss(hydra, name, flags.overrides)
         if _shows(hydra, name, flags):
             return 0
         config = None if flags.multirun else hydra.compose_config(name, flags.overrides, RunMode.RUN)

@@ -28,6 +28,7 @@ from yaml import YAMLError
 
 from nnlab.cli import messages
 from nnlab.cli.own_section import check_section
+from nnlab.cli.short_form import expanded, with_loss
 from nnlab.config import folder
 from nnlab.config.checking import check
 from nnlab.config.dotted import exists
@@ -252,7 +253,8 @@ def plain(config: DictConfig) -> dict[str, Any]:
 def compose(overrides: Sequence[str], config_name: str, config_dir: str | Path | None) -> dict[str, Any]:
     """The plain, resolved and checked config of a command; see `nnlab.cli.compose`."""
     with hydra_for(config_name, config_dir) as hydra:
-        config = hydra.compose_config(config_name, list(overrides), RunMode.RUN, from_shell=False)
+        lines = with_loss(hydra, config_name, expanded(overrides))
+        config = hydra.compose_config(config_name, lines, RunMode.RUN, from_shell=False)
         return checked_job(config, config_name)
 
 

@@ -35,7 +35,7 @@ from nnlab.randomness import derive_seed, generator
 from nnlab.regularizer import Constraint, Ensemble, Noise, Penalty
 from nnlab.training import Callback, Member, Run, Trainer, TrainerSettings
 from nnlab.training.stack import check_outputs
-from nnlab.types import Dataset
+from nnlab.types import Dataset, Task
 
 Config = Mapping[str, Any]
 
@@ -54,10 +54,11 @@ def load_dataset(config: Config) -> Dataset:
     """The prepared data set; runs of one process that ask for the same one share it."""
     section = {name: value for name, value in config["data"].items() if name != "augmentation"}
     seed = config["seed"] if config.get("data_seed") is None else config["data_seed"]
-    key = json.dumps([section, seed, str(data_root(config))], sort_keys=True)
+    tasks: frozenset[Task] | None = getattr(locate(config["loss"]["_target_"]), "tasks", None)
+    key = json.dumps([section, seed, str(data_root(config)), sorted(tasks or ())], sort_keys=True)
     dataset = _datasets.get(key)
     if dataset is None:
-        dataset = construct(section, "data").load(seed, data_root(config))
+        dataset = construct(section, "data").load(seed, data_root(config), tasks)
         _datasets[key] = dataset
     return dataset
 

@@ -13,6 +13,7 @@ from nnlab.data.image_folder import ImageFolder
 from nnlab.data.mnist import MNIST
 from nnlab.data.moons import Moons
 from nnlab.data.spirals import Spirals
+from nnlab.data.table.table import Table
 from nnlab.data.xor import XOR
 
 __all__ = [
@@ -31,4 +32,5 @@ __all__ = [
     "Raw",
     "Source",
     "Spirals",
+    "Table",
 ]

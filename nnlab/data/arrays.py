@@ -1,10 +1,12 @@
-"""Your own numbers: a .csv table, a .npy table, or a .npz file with one array of inputs and one of targets."""
+"""Your own arrays: a .npz file with inputs and targets, also split already, or a .npy table; else as `data=table`."""
 
 from __future__ import annotations
 
 import dataclasses
+import logging
 import zipfile
 import zlib
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,25 +15,31 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from nnlab import console
 from nnlab.data.base import Raw, Source, existing
-from nnlab.data.table.text_old import Table, is_number, read_table
+from nnlab.data.pipeline import InputRule
+from nnlab.data.table.column import as_column
+from nnlab.data.table.table import Table
+from nnlab.data.table.target import TASKS, Targets, one_hot_classes, targets_of
 from nnlab.errors import UserError, did_you_mean
 from nnlab.types import Task
 from nnlab.validation import check_choice
 
-MOST_CLASSES = 20  # whole numbers with more different values than this are taken for a regression
+log = logging.getLogger(__name__)
+
+CHANNELS = (1, 3, 4)  # numbers of channels that a last axis may have
 
 
 @dataclasses.dataclass(kw_only=True)
 class Arrays(Source):
-    """Vectors (D,), or images from a .npz file: (n, H, W) or (n, K, H, W); bytes 0 ... 255 then become 0 ... 1.
+    """Vectors (D,), or images of a .npz file: (n, H, W), (n, K, H, W) or (n, H, W, K); bytes 0 ... 255 become 0 ... 1.
 
     Args:
         path: the file; relative to the working directory, or else to `data_root`.
         target: the target column, by name or index (negative: from the end); in a .npz file the name of the array of
-            targets, where the other one holds the inputs. None: the last column.
-        task: what the targets are. `auto`: classes if they are text, truth values, or whole numbers with at most 20
-            different values, each of them twice or more on average (two: binary); otherwise regression.
+            targets, where the other one holds the inputs. None: the last column, or the arrays called y or y_train.
+        task: what the targets are; `auto`: as the loss has it, else classes if they are text, truth values, one-hot, or
+            whole numbers with at most 20 different values, each of them twice or more on average.
     """
 
     path: str
@@ -40,44 +48,43 @@ class Arrays(Source):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_choice("task", self.task, ("auto", "regression", "binary", "multiclass"))
+        check_choice("task", self.task, TASKS)
 
     def read(self, seed: int, root: Path) -> Raw:
+        """All examples of the file, the task as it is guessed."""
+        return self.read_for(None, seed, root)
+
+    def read_for(self, tasks: Collection[Task] | None, seed: int, root: Path) -> Raw:
         """All examples of the file.
 
         Raises:
             UserError: the file is missing or damaged, or what it holds does not fit the options.
         """
         path = existing(self.path, root)
-        if path.suffix not in (".csv", ".npy", ".npz"):
-            raise UserError(f"`data.path` must be a .csv, .npy or .npz file, got {path}")
-        if path.suffix == ".csv":
-            return self._read_csv(path)
-        inputs, targets, names = self._read_npz(path) if path.suffix == ".npz" else self._read_npy(path)
-        if len(inputs) != len(targets):
-            raise UserError(f"{path} has {len(inputs)} inputs but {len(targets)} targets; it needs one for each")
-        return self._raw(path, as_inputs(path, inputs), targets, names)
+        suffix = path.suffix.lower()
+        if suffix == ".npz":
+            return self._read_npz(path, tasks)
+        if suffix == ".npy":
+            return self._read_npy(path, tasks)
+        return self._as_table().read_for(tasks, seed, root)
 
-    def _read_csv(self, path: Path) -> Raw:
-        table, index = read_table(path, self.target)
-        inputs = table.numbers([i for i in range(len(table.columns)) if i != index])
-        targets = self._csv_targets(table, index)
-        return self._raw(path, torch.from_numpy(inputs), targets, (table.columns[index],))
+    def guess(self, root: Path) -> Task:
+        """The task where no loss says it: what the command line chooses the loss by."""
+        path = existing(self.path, root)
+        with console.silenced():
+            return self.read(0, root).task if path.suffix.lower() in (".npz", ".npy") else self._as_table().guess(root)
 
-    def _csv_targets(self, table: Table, index: int) -> npt.NDArray[Any]:
-        """The target column as numbers, or as text where it holds classes."""
-        cells = [cell.strip() for cell in table.column(index)]
-        numeric = [is_number(cell) for cell in cells]
-        if all(numeric) or self.task == "regression" or (self.task == "auto" and any(numeric)):
-            return table.numbers([index])[:, 0]
-        if "" in cells:
-            raise UserError(
-                f"{table.path}: row {table.lines[cells.index('')]}, column `{table.columns[index]}` is empty, where a "
-                "class is needed; fill it in or leave the row out"
-            )
-        return np.array(cells)
+    def input_rule(self, raw: Raw, train: Any) -> InputRule:
+        """As a table does it, where the file is one."""
+        return self._as_table().input_rule(raw, train) if raw.kinds else super().input_rule(raw, train)
 
-    def _read_npy(self, path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any], tuple[str, ...]]:
+    def _as_table(self) -> Table:
+        """The same options for a file of mixed columns."""
+        shared = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return Table(**shared)
+
+    def _read_npy(self, path: Path, tasks: Collection[Task] | None) -> Raw:
+        """The columns of one array, one of them the target."""
         array = load(path)
         if array.ndim != 2 or array.shape[1] < 2:
             raise UserError(f"{path} must be a table of inputs and a target, (n, D + 1), got shape {array.shape}")
@@ -87,52 +94,91 @@ class Arrays(Source):
         width = array.shape[1]
         if not -width <= index < width:
             raise UserError(f"`data.target` must be in [{-width}, {width - 1}] for {path}, got {index}")
-        return np.delete(array, index, 1), array[:, index], (str(index % width),)
+        inputs, _ = as_inputs(path, np.delete(array, index, 1))
+        targets = self._targets(path, array[:, index], str(index % width), tasks)
+        names = tuple(str(i) for i in range(width) if i != index % width)
+        return Raw(inputs, targets.values, targets.task, targets.names, str(path), columns=names)
 
-    def _read_npz(self, path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any], tuple[str, ...]]:
+    def _read_npz(self, path: Path, tasks: Collection[Task] | None) -> Raw:
+        """Arrays by name: inputs and targets, or `x_train`, `y_train`, `x_test`, `y_test`."""
         arrays = load(path)
-        keys = list(arrays)
-        if len(keys) != 2:
-            raise UserError(f"{path} must hold two arrays, inputs and targets; it holds {', '.join(keys) or 'none'}")
-        if self.target not in keys:
-            given = "" if self.target is None else f", not `{self.target}`"
-            hint = did_you_mean(str(self.target), keys)
-            raise UserError(f"`data.target` must name the array of targets in {path}{given}; {hint}")
-        key = str(self.target)
-        targets = arrays[key]
-        width = targets.shape[1] if targets.ndim == 2 else 1
-        names = (key,) if width == 1 else tuple(f"{key} {i}" for i in range(width))
-        return arrays[keys[1 - keys.index(key)]], targets, names
+        train, test = self._named(path, arrays)
+        inputs, last = as_inputs(path, arrays[train[0]])
+        if len(inputs) != len(arrays[train[1]]):
+            raise UserError(
+                f"{path} has {len(inputs)} inputs but {len(arrays[train[1]])} targets; it needs one for each"
+            )
+        if not test:
+            targets = self._targets(path, arrays[train[1]], train[1], tasks)
+            return Raw(inputs, targets.values, targets.task, targets.names, str(path), channels_last=last)
+        held, _ = as_inputs(path, arrays[test[0]])
+        if len(held) != len(arrays[test[1]]) or held.shape[1:] != inputs.shape[1:]:
+            raise UserError(
+                f"{path}: `{test[0]}` {arrays[test[0]].shape} and `{test[1]}` {arrays[test[1]].shape} do not go with "
+                f"`{train[0]}` {arrays[train[0]].shape}"
+            )
+        both = np.concatenate([arrays[train[1]], arrays[test[1]]])
+        targets = self._targets(path, both, train[1], tasks)
+        count = len(inputs)
+        return Raw(
+            inputs,
+            targets.values[:count],
+            targets.task,
+            targets.names,
+            str(path),
+            test=(held, targets.values[count:]),
+            channels_last=last,
+        )
 
-    def _raw(self, path: Path, inputs: Tensor, targets: npt.NDArray[Any], names: tuple[str, ...]) -> Raw:
-        """Inputs and targets as the task wants them; `names` are those of the target columns."""
-        if targets.ndim == 2 and targets.shape[1] == 1:
-            targets = targets[:, 0]
-        if not len(targets) or targets.ndim > 2 or targets.dtype.kind not in "biufUS":
-            raise UserError(f"targets in {path} must be numbers or names, (n,) or (n, C), got {_kind(targets)}")
-        task = guess_task(targets) if self.task == "auto" else Task(self.task)
-        if task is Task.REGRESSION:
-            if targets.dtype.kind in "US":
+    def _named(self, path: Path, arrays: Mapping[str, Any]) -> tuple[tuple[str, str], tuple[str, str] | None]:
+        """Names of inputs and targets, and those of the test split where there is one."""
+        keys = {key.lower(): key for key in arrays}
+        parts = {"x_train", "y_train", "x_test", "y_test"}
+        if self.target is None and parts <= set(keys):
+            return (keys["x_train"], keys["y_train"]), (keys["x_test"], keys["y_test"])
+        if self.target is None and set(keys) == {"x", "y"}:
+            return (keys["x"], keys["y"]), None
+        if len(arrays) != 2:
+            raise UserError(
+                f"{path} must hold two arrays, inputs and targets, or x_train, y_train, x_test and y_test; it holds "
+                f"{', '.join(arrays) or 'none'}"
+            )
+        if self.target not in arrays:
+            given = "" if self.target is None else f", not `{self.target}`"
+            hint = did_you_mean(str(self.target), arrays)
+            raise UserError(f"`data.target` must name the array of targets in {path}{given}; {hint}")
+        other = next(key for key in arrays if key != self.target)
+        return (other, str(self.target)), None
+
+    def _targets(self, path: Path, array: npt.NDArray[Any], name: str, tasks: Collection[Task] | None) -> Targets:
+        """The targets of all rows as the task wants them."""
+        if array.ndim == 2 and array.shape[1] == 1:
+            array = array[:, 0]
+        if not len(array) or array.ndim > 2 or array.dtype.kind not in "biufUS":
+            raise UserError(f"targets in {path} must be numbers or names, (n,) or (n, C), got {_kind(array)}")
+        if array.ndim == 1:
+            column = as_column(name, array)
+            bad = np.flatnonzero(column.missing)
+            if len(bad):
                 raise UserError(
-                    f"targets in {path} are text, such as {str(targets[0])!r}, but regression needs numbers"
+                    f"{path}: the target in row {bad[0]} (counted from 0) is {array[bad[0]]}, and {len(bad)} are "
+                    "missing or infinite; take these rows out"
                 )
-            columns = targets.astype(np.float64).reshape(len(targets), -1)
-            return Raw(inputs, torch.from_numpy(columns), task, names, str(path))
-        if targets.ndim == 2:
+            targets = targets_of(column, self.task, tasks, str(path), lambda row: f"row {row} (counted from 0)")
+            if targets.said:
+                log.info("%s: %s", path.name, targets.said)
+            return targets
+        names = tuple(f"{name} {i}" for i in range(array.shape[1]))
+        classes = one_hot_classes(array) if self.task != "regression" and tasks != {Task.REGRESSION} else None
+        if classes is not None:
+            task = Task.BINARY if len(names) == 2 else Task.MULTICLASS
+            return Targets(torch.from_numpy(classes), task, tuple(map(str, range(len(names)))))
+        if self.task not in ("auto", "regression"):
             raise UserError(
-                f"targets of shape {targets.shape} in {path} are no classes; give one class for each example"
+                f"targets of shape {array.shape} in {path} are no classes; give one class for each example, or a one "
+                "among zeros"
             )
-        if targets.dtype.kind == "f" and not np.isfinite(targets).all():
-            row = int(np.flatnonzero(~np.isfinite(targets))[0])
-            raise UserError(
-                f"{path}: the target in row {row} (counted from 0) is {targets[row]}, but a class is needed"
-            )
-        classes, labels = np.unique(targets, return_inverse=True)
-        if len(classes) < 2 or (task is Task.BINARY and len(classes) > 2):
-            needed = "exactly two" if task is Task.BINARY else "at least two"
-            raise UserError(f"`data.task={task}` needs {needed} classes, but {path} has {len(classes)} in its targets")
-        names = tuple(_class_name(value) for value in classes)
-        return Raw(inputs, torch.from_numpy(labels).long(), task, names, str(path))
+        return Targets(torch.from_numpy(array.astype(np.float64)), Task.REGRESSION, names)
 
 
 def load(path: Path) -> Any:
@@ -151,38 +197,22 @@ def load(path: Path) -> Any:
         raise UserError(f"{path} is damaged or holds Python objects instead of numbers ({error})") from error
 
 
-def as_inputs(path: Path, inputs: npt.NDArray[Any]) -> Tensor:
-    """Vectors (n, D) float64, or images (n, K, H, W) as bytes or float32.
+def as_inputs(path: Path, inputs: npt.NDArray[Any]) -> tuple[Tensor, bool]:
+    """Vectors (n, D) float64, or images (n, K, H, W) as bytes or float32; and whether channels came last.
 
     Raises:
         UserError: the array is not numeric, or has a shape that is neither.
     """
     if inputs.dtype.kind not in "biuf" or inputs.ndim not in (1, 2, 3, 4) or not inputs.size:
-        raise UserError(f"inputs in {path} must be numbers, (n, D), (n, H, W) or (n, K, H, W), got {_kind(inputs)}")
+        raise UserError(
+            f"inputs in {path} must be numbers, (n, D), (n, H, W), (n, K, H, W) or (n, H, W, K), got {_kind(inputs)}"
+        )
     if inputs.ndim <= 2:
-        return torch.from_numpy(inputs.astype(np.float64)).reshape(len(inputs), -1)
+        return torch.from_numpy(inputs.astype(np.float64)).reshape(len(inputs), -1), False
     pixels = inputs if inputs.dtype == np.uint8 else inputs.astype(np.float32)
-    images = torch.from_numpy(np.array(pixels))
-    return images.unsqueeze(1) if images.ndim == 3 else images
-
-
-def guess_task(targets: npt.NDArray[Any]) -> Task:
-    """The task that `auto` stands for, from targets (n,) or (n, C)."""
-    if targets.ndim == 2:
-        return Task.REGRESSION
-    values = np.unique(targets)
-    whole = targets.dtype.kind != "f" or (np.isfinite(values).all() and (values == np.floor(values)).all())
-    few = len(values) <= min(MOST_CLASSES, len(targets) // 2)
-    if targets.dtype.kind in "USb" or (whole and few):
-        return Task.BINARY if len(values) == 2 else Task.MULTICLASS
-    return Task.REGRESSION
-
-
-def _class_name(value: Any) -> str:
-    """A class as text; whole numbers without a fraction."""
-    if isinstance(value, bytes):
-        return value.decode(errors="replace")
-    return str(int(value)) if isinstance(value, np.floating) and value == np.floor(value) else str(value)
+    last = inputs.ndim == 4 and inputs.shape[3] in CHANNELS and inputs.shape[1] not in CHANNELS
+    images = torch.from_numpy(np.ascontiguousarray(np.moveaxis(pixels, 3, 1)) if last else np.array(pixels))
+    return images.unsqueeze(1) if images.ndim == 3 else images, last
 
 
 def _kind(array: npt.NDArray[Any]) -> str:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +20,7 @@ from nnlab.data.pipeline import ArrayRule, InputRule, Pipeline, TargetRule
 from nnlab.data.preprocessing.base import Preprocessing
 from nnlab.data.preprocessing.none import NoPreprocessing
 from nnlab.data.preprocessing.standardize import Standardize
-from nnlab.data.splits import Indices, cross_validation, holdout, prefix, redraw_labels
+from nnlab.data.splits import Indices, cross_validation, grouped, holdout, ordered, prefix, redraw_labels
 from nnlab.errors import UserError
 from nnlab.randomness import generator
 from nnlab.types import Dataset, Split, Task
@@ -32,7 +34,8 @@ class Raw:
     """Examples as they were read, before any split.
 
     Attributes:
-        inputs: (n, D) floats, or images (n, K, H, W) as floats or as uint8, whose 0 ... 255 then become 0 ... 1.
+        inputs: (n, D) floats, or images (n, K, H, W) as floats or as uint8, whose 0 ... 255 then become 0 ... 1; or the
+            columns of a table.
         targets: (n,) int64 classes or (n, C) floats.
         task: what the targets are.
         target_names: names of the classes or of the regression targets.
@@ -40,16 +43,26 @@ class Raw:
         test: inputs and targets of the data set's own test split, if it has one.
         columns: names of the D numbers of a vector; empty: they are called `0`, `1`, ...
         channels_last: the images were (n, H, W, K) in the source.
+        kinds: of a table, what is done with each column.
+        target_column: of a table, the column of the target.
+        groups: (n,) int64; rows of one group are never split.
+        times: (n,) float64 by which rows are ordered: the last are for testing, those before for validation.
+        validated: (n,) bool, rows that are the data set's own validation split.
     """
 
-    inputs: Tensor
+    inputs: Any
     targets: Tensor
     task: Task
     target_names: tuple[str, ...]
     origin: str
-    test: tuple[Tensor, Tensor] | None = None
+    test: tuple[Any, Tensor] | None = None
     columns: tuple[str, ...] = ()
     channels_last: bool = False
+    kinds: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    target_column: str = ""
+    groups: Tensor | None = None
+    times: Tensor | None = None
+    validated: Tensor | None = None
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -86,13 +99,17 @@ class Source(ABC):
             check("limit", self.limit, "[1, inf)")
         check("label_noise", self.label_noise, "[0, 1]")
         check("validation", self.validation, "(0, 1)")
-        if self.test is not None:
-            check("test", self.test, "(0, 1)")
+        self.check_fraction()
         if self.folds is not None:
             check("folds", self.folds, "[2, inf)")
             check("fold", self.fold, f"[0, {self.folds})")
         elif self.fold != 0:
             raise UserError(f"`fold` is {self.fold} but there are no folds; set `folds` too, such as `data.folds=5`")
+
+    def check_fraction(self) -> None:
+        """Refuse a fraction of test examples that is none."""
+        if self.test is not None:
+            check("test", self.test, "(0, 1)")
 
     @property
     def augmentations(self) -> list[Augmentation]:
@@ -107,22 +124,33 @@ class Source(ABC):
             UserError: the data are missing, damaged, or not what the options say.
         """
 
-    def load(self, seed: int, root: Path) -> Dataset:
-        """The prepared data set, a pure function of the options, the seed and the files.
+    def read_for(self, tasks: Collection[Task] | None, seed: int, root: Path) -> Raw:
+        """All examples for a loss that fits `tasks`; where a data set leaves its task open, it follows the loss."""
+        return self.read(seed, root)
+
+    def input_rule(self, raw: Raw, train: Any) -> InputRule:
+        """How raw inputs become numbers, fitted on those of training: as they are, images of bytes in [0, 1]."""
+        shape = tuple(raw.inputs.shape[1:])
+        columns = raw.columns or (tuple(map(str, range(shape[0]))) if len(shape) == 1 else ())
+        return ArrayRule(shape, str(raw.inputs.dtype).removeprefix("torch."), columns, raw.channels_last)
+
+    def load(self, seed: int, root: Path, tasks: Collection[Task] | None = None) -> Dataset:
+        """The prepared data set, a pure function of the options, the seed, the files, and the tasks of the loss.
 
         Raises:
             UserError: the data cannot be read, or do not fit the options.
         """
-        raw = self.read(seed, root)
-        check_finite(raw.inputs, "inputs", raw.origin)
+        raw = self.read_for(tasks, seed, root)
+        if isinstance(raw.inputs, Tensor):
+            check_finite(raw.inputs, "inputs", raw.origin)
         check_finite(raw.targets, "targets", raw.origin)
-        rows = self.limited(raw, self.split(raw, seed), seed)
+        rows = self.limited(raw, self.rows(raw, seed), seed)
         parts = [(raw.inputs[rows.train], self.noisy(raw, raw.targets[rows.train], seed))]
         parts.append((raw.inputs[rows.validation], raw.targets[rows.validation]))
         use_own = raw.test is not None and not len(rows.test)
         parts.append(raw.test if use_own and raw.test else (raw.inputs[rows.test], raw.targets[rows.test]))
 
-        rule = input_rule(raw)
+        rule = self.input_rule(raw, parts[0][0])
         floats = [rule.encode(inputs).inputs for inputs, _ in parts]
         transform = (self.preprocessing or NoPreprocessing()).fit(floats[0])
         mean, std = self.target_statistics(raw.task, parts[0][1])
@@ -133,7 +161,7 @@ class Source(ABC):
         for augmentation in self.augmentations:
             augmentation.check_shape(tuple(train.inputs.shape[1:]))
         statistics = [None if value is None else tuple(value.tolist()) for value in (mean, std)]
-        pipeline = Pipeline(rule, transform, TargetRule(raw.task, raw.target_names, "", *statistics))
+        pipeline = Pipeline(rule, transform, TargetRule(raw.task, raw.target_names, raw.target_column, *statistics))
         mean, std = (None if value is None else value.float() for value in (mean, std))
         return Dataset(
             train,
@@ -148,7 +176,7 @@ class Source(ABC):
             fingerprint=fingerprint(raw),
         )
 
-    def split(self, raw: Raw, seed: int) -> Indices:
+    def rows(self, raw: Raw, seed: int) -> Indices:
         """The rows of each split; an empty `test` stands for the data set's own.
 
         Raises:
@@ -158,10 +186,23 @@ class Source(ABC):
         if labels is not None:
             check_classes(labels, raw.target_names, raw.origin)
         draw = generator(seed, "split")
-        if self.folds is not None:
-            return cross_validation(len(raw.inputs), labels, self.folds, self.fold, self.validation, draw)
-        test = self.test if self.test is not None or raw.test is not None else DEFAULT_TEST
+        folds = None if self.folds is None else (self.folds, self.fold)
+        test = self.test if isinstance(self.test, float | int) and not self._brings_test(raw) else None
+        test = DEFAULT_TEST if test is None and raw.test is None else test
+        if raw.groups is not None:
+            return grouped(raw.groups, labels, test, self.validation, folds, draw)
+        if raw.times is not None:
+            return ordered(raw.times, test, self.validation, folds)
+        if folds is not None:
+            return cross_validation(len(raw.inputs), labels, *folds, self.validation, draw)
+        if raw.validated is not None:
+            rows = torch.nonzero(raw.validated).squeeze(1)
+            return Indices(torch.nonzero(~raw.validated).squeeze(1), rows, rows[:0])
         return holdout(len(raw.inputs), labels, test, self.validation, draw)
+
+    def _brings_test(self, raw: Raw) -> bool:
+        """Whether a column says which rows are for testing, so that no fraction does."""
+        return raw.test is not None and bool(raw.kinds)
 
     def limited(self, raw: Raw, rows: Indices, seed: int) -> Indices:
         """The same rows with at most `limit` of them for training.
@@ -197,13 +238,6 @@ class Source(ABC):
             return None, None
         std = targets.std(0, correction=0)
         return targets.mean(0), torch.where(targets.amax(0) > targets.amin(0), std, 1.0)
-
-
-def input_rule(raw: Raw) -> InputRule:
-    """How raw inputs become numbers: vectors by the names of their columns, images of bytes in [0, 1]."""
-    shape = tuple(raw.inputs.shape[1:])
-    columns = raw.columns or (tuple(map(str, range(shape[0]))) if len(shape) == 1 else ())
-    return ArrayRule(shape, str(raw.inputs.dtype).removeprefix("torch."), columns, raw.channels_last)
 
 
 def existing(path: str, root: Path) -> Path:

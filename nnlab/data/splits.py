@@ -98,6 +98,94 @@ def cross_validation(
     return Indices(rest[inner.train], rest[inner.validation], test)
 
 
+Folds = tuple[int, int]  # how many, and which
+
+
+def grouped(
+    groups: Tensor,
+    labels: Tensor | None,
+    test: float | None,
+    validation: float,
+    folds: Folds | None,
+    generator: torch.Generator,
+) -> Indices:
+    """Split so that no group is in two splits; groups are stratified by their most frequent class.
+
+    Args:
+        groups: the group of each example, 0 ... G - 1, (n,) int64.
+        labels: classes (n,) int64, or None (regression).
+        test: fraction of the examples in the test split; None: no test split is drawn.
+        validation: fraction of the others in the validation split.
+        folds: how many folds, and which of them is the test split, in place of `test`.
+        generator: source of the shuffle.
+
+    Raises:
+        UserError: there are fewer groups than splits.
+    """
+    count = int(groups.max()) + 1
+    sizes = torch.bincount(groups)
+    needed = (0 if test is None else 1) + 2 if folds is None else max(folds[0], 3)
+    if count < needed:
+        raise UserError(f"`data.groups` has {count} groups, too few for {needed} parts that share none")
+    order = random_order(count, None if labels is None else _majority(groups, labels, count), generator)
+    if folds is not None:
+        numbers = torch.empty(count, dtype=torch.int64)
+        numbers[order] = torch.arange(count) % folds[0]
+        in_test, rest = order[numbers[order] == folds[1]], order[numbers[order] != folds[1]]
+    else:
+        in_test, rest = _first_groups(order, sizes, test or 0.0)
+    in_validation, in_train = _first_groups(rest, sizes, validation)
+    rows = [torch.nonzero(torch.isin(groups, part)).squeeze(1) for part in (in_train, in_validation, in_test)]
+    return Indices(*rows)
+
+
+def _first_groups(order: Tensor, sizes: Tensor, fraction: float) -> tuple[Tensor, Tensor]:
+    """The first groups of an order that hold about `fraction` of the examples, at least one, and the others."""
+    if fraction == 0:
+        return order[:0], order
+    reached = sizes[order].cumsum(0)
+    count = int((reached <= fraction * reached[-1] + sizes[order] / 2).sum())
+    count = min(max(1, count), len(order) - 1)
+    return order[:count], order[count:]
+
+
+def _majority(groups: Tensor, labels: Tensor, count: int) -> Tensor:
+    """The most frequent class of each group, (G,) int64, renumbered without gaps."""
+    table = torch.zeros(count, int(labels.max()) + 1, dtype=torch.int64)
+    table.index_put_((groups, labels), torch.ones_like(labels), accumulate=True)
+    classes: Tensor = torch.unique(table.argmax(1), return_inverse=True)[1]
+    return classes
+
+
+def ordered(times: Tensor, test: float | None, validation: float, folds: Folds | None) -> Indices:
+    """Split by time: the last part is the test split, the part before it for validation; equal times stay together.
+
+    With folds the times are cut into one part more than there are folds; the test split of a fold is the part behind
+    it, and what comes later is in no split, so that nothing is learned from the future.
+
+    Raises:
+        UserError: there are too few different times.
+    """
+    order = torch.argsort(times, stable=True)
+    end = len(order)
+    if folds is None:
+        start = _cut(times[order], end - max(1, round((test or 0.0) * end))) if test is not None else end
+    else:
+        start = _cut(times[order], round(end * (folds[1] + 1) / (folds[0] + 1)))
+        end = _cut(times[order], round(end * (folds[1] + 2) / (folds[0] + 1)))
+    middle = _cut(times[order], start - max(1, round(validation * start)))
+    if not 0 < middle < start or (test is not None and start == end):
+        raise UserError("`data.time` has too few different values for training, validation and test splits")
+    return Indices(order[:middle], order[middle:start], order[start:end])
+
+
+def _cut(sorted_times: Tensor, position: int) -> int:
+    """The first position from `position` back at which a time begins, so that equal times stay together."""
+    if position >= len(sorted_times):
+        return len(sorted_times)
+    return int(torch.searchsorted(sorted_times, sorted_times[max(position, 0)].reshape(1))[0])
+
+
 def prefix(count: int, labels: Tensor | None, limit: int, generator: torch.Generator) -> Tensor:
     """`limit` of `count` examples, (limit,) int64, with every class; a smaller limit gives a subset of a larger."""
     if labels is None:

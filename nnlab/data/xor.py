@@ -48,9 +48,9 @@ class XOR(Source):
         noise = torch.randn(points.shape, generator=generator(seed, "data"), dtype=torch.float64)
         return Raw(points + self.noise * noise, labels, Task.BINARY, ("0", "1"), "xor")
 
-    def split(self, raw: Raw, seed: int) -> Indices:
+    def rows(self, raw: Raw, seed: int) -> Indices:
         """The same four points three times, or an ordinary split of more."""
         if self.examples > 4:
-            return super().split(raw, seed)
+            return super().rows(raw, seed)
         rows = torch.arange(4)
         return Indices(rows, rows, rows)

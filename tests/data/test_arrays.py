@@ -9,7 +9,7 @@ from nnlab.errors import UserError
 from nnlab.types import Task
 
 HEADER = "length,width,kind\n"
-ROWS = "".join(f"{i},{i / 2},{'cat' if i % 2 else 'dog'}\n" for i in range(20))
+ROWS = "".join(f"{2 * i},{i / 2},{'cat' if i % 2 else 'dog'}\n" for i in range(20))
 
 
 @pytest.fixture
@@ -35,12 +35,17 @@ def read(path, root="nowhere", **options):
     return Arrays(path=path, **options).read(0, Path(root))
 
 
+def numbers(raw):
+    """The columns of numbers of a table, row by row."""
+    return np.stack([column.numbers() for column in raw.inputs.columns.values()], 1).tolist()
+
+
 @pytest.mark.parametrize("target", ["kind", None, 2, -1])
 def test_a_table_with_a_header_and_text_labels_is_a_classification(write, target):
     raw = read(write(HEADER + ROWS), target=target)
     assert raw.task is Task.BINARY
     assert raw.target_names == ("cat", "dog")
-    assert raw.inputs.tolist() == [[i, i / 2] for i in range(20)]
+    assert numbers(raw) == [[2 * i, i / 2] for i in range(20)]
     assert raw.targets.tolist() == [(i + 1) % 2 for i in range(20)]
 
 
@@ -49,7 +54,7 @@ def test_a_table_with_a_header_and_text_labels_is_a_classification(write, target
 )
 def test_a_header_separators_byte_order_marks_and_blank_lines_are_recognised(write, content):
     raw = read(write(content))
-    assert raw.inputs.shape == (20, 2)
+    assert numbers(raw) == [[2 * i, i / 2] for i in range(20)]
     assert raw.target_names == ("cat", "dog")
 
 
@@ -58,7 +63,7 @@ def test_the_target_may_be_any_column(write):
     assert raw.task is Task.REGRESSION
     assert raw.target_names == ("length",)
     assert raw.targets.shape == (20, 1)
-    assert raw.inputs[3].tolist() == [1.5, 1]
+    assert numbers(raw)[3] == [1.5, 1]
 
 
 @pytest.mark.parametrize(
@@ -130,47 +135,45 @@ PAIR = {"x": np.ones((30, 4)), "y": np.arange(30)}
 MISTAKES = [
     (HEADER + ROWS, "t.csv", {"target": "kinds"}, "has no column `kinds` (`data.target`); did you mean `kind`?"),
     (HEADER + ROWS, "t.csv", {"target": 3}, "`data.target` must be in [-3, 2]"),
-    (HEADER + ROWS, "t.csv", {"task": "regression"}, "t.csv: row 2, column `kind` holds 'dog', where a finite number"),
     (
-        HEADER + ROWS.replace("7,3.5", "7,3.5o"),
+        HEADER + ROWS,
         "t.csv",
-        {},
-        "t.csv: row 9, column `width` holds '3.5o', where a finite number",
+        {"task": "regression"},
+        "t.csv: line 2, column `kind` holds 'dog', where the target needs",
     ),
-    (ROWS.replace("7,3.5", "7,"), "t.csv", {}, "t.csv: row 8, column `1` holds '', where a finite number is needed"),
-    (HEADER + ROWS.replace("7,3.5", "7,nan"), "t.csv", {}, "row 9, column `width` holds 'nan', where a finite number"),
-    (HEADER + ROWS.replace("3.5", "inf").replace("4.5", "x"), "t.csv", {}, "row 9, column `width` holds 'inf'"),
-    (HEADER + ROWS.replace("3.5", "inf").replace("4.5", "x"), "t.csv", {}, "(2 such cells in all)"),
-    (
-        HEADER + ROWS.replace("7,3.5,cat", "7,3.5,"),
-        "t.csv",
-        {},
-        "row 9, column `kind` is empty, where a class is needed",
-    ),
-    ("a,b\n" + "1,2.5\n" * 9 + "1,2.x\n", "t.csv", {}, "row 11, column `b` holds '2.x'"),
-    (HEADER + ROWS + "1,2\n", "t.csv", {}, "row 22 has 2 cells, but row 1 has 3"),
+    ("a,b\n" + "".join(f"1,{i}.5\n" for i in range(9)) + "1,2.x\n", "t.csv", {}, "line 11, column `b` holds '2.x'"),
+    (HEADER + ROWS + "1,2\n", "t.csv", {}, "line 22 has 2 cells, where the table has 3 columns"),
+    (HEADER + ROWS + "1,2,3,4\n", "t.csv", {}, "line 22 has 4 cells, where the table has 3 columns"),
     (HEADER, "t.csv", {}, "t.csv has a header but no rows of data"),
     ("", "t.csv", {}, "t.csv is empty"),
     ("a\n1\n2\n", "t.csv", {}, "has a single column"),
-    (b"a,b\n\xff\xfe,1\n", "t.csv", {}, "is no CSV file in UTF-8"),
-    ('a,b\n"1,2\n', "t.csv", {}, "is no CSV file in UTF-8"),
-    (ROWS, "t.txt", {}, "`data.path` must be a .csv, .npy or .npz file"),
+    (ROWS, "t.rows", {}, "t.rows must end in .csv, .tsv"),
     (ROWS.replace("cat", "dog"), "t.csv", {}, "needs at least two classes, but"),
     (
-        ROWS.replace("3,1.5,cat", "3,1.5,cow"),
+        ROWS.replace("6,1.5,cat", "6,1.5,cow"),
         "t.csv",
         {"task": "binary"},
-        "`data.task=binary` needs exactly two classes",
+        "needs exactly two classes, but has 3: cat, cow, dog",
     ),
-    (PAIR, "a.npz", {}, "`data.target` must name the array of targets in"),
+    ({"a": PAIR["x"], "b": PAIR["y"]}, "a.npz", {}, "`data.target` must name the array of targets in"),
     (PAIR, "a.npz", {"target": "z"}, "not `z`; valid: x, y"),
-    ({"x": np.ones(3)}, "a.npz", {"target": "x"}, "must hold two arrays, inputs and targets; it holds x"),
+    (
+        {"x": np.ones(3)},
+        "a.npz",
+        {"target": "x"},
+        "must hold two arrays, inputs and targets, or x_train, y_train, x_test and y_test; it holds x",
+    ),
     ({**PAIR, "y": np.arange(29)}, "a.npz", {"target": "y"}, "has 30 inputs but 29 targets"),
     ({**PAIR, "x": np.ones((30, 2, 2, 2, 2))}, "a.npz", {"target": "y"}, "inputs in"),
     ({**PAIR, "x": np.ones((30, 2), complex)}, "a.npz", {"target": "y"}, "must be numbers, (n, D), (n, H, W)"),
     ({**PAIR, "y": np.ones((30, 2, 2))}, "a.npz", {"target": "y"}, "targets in"),
     ({**PAIR, "y": np.ones((30, 2))}, "a.npz", {"target": "y", "task": "binary"}, "are no classes"),
-    ({**PAIR, "y": np.array(["a", "b"] * 15)}, "a.npz", {"target": "y", "task": "regression"}, "are text, such as 'a'"),
+    (
+        {**PAIR, "y": np.array(["a", "b"] * 15)},
+        "a.npz",
+        {"target": "y", "task": "regression"},
+        "holds 'a', where the target needs a number",
+    ),
     (
         {**PAIR, "y": np.array([0, np.nan] * 15)},
         "a.npz",
@@ -200,9 +203,11 @@ def test_mistakes_are_named(write, monkeypatch, content, name, options, message)
 
 
 def test_a_missing_file_is_named():
-    for name in ("no.csv", "no.npy", "no.npz"):
+    for name in ("no.npy", "no.npz"):
         with pytest.raises(UserError, match=f"cannot read {name} .No such file or directory."):
             read(name)
+    with pytest.raises(UserError, match=r"no\.csv does not exist"):
+        read("no.csv")
     with pytest.raises(UserError, match="`task` has no option 'classification'"):
         Arrays(path="a.csv", task="classification")
 

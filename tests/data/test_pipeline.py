@@ -34,7 +34,7 @@ def stored_and_read(pipeline):
 def test_a_stored_pipeline_gives_the_inputs_of_training_bit_for_bit(source, preprocessing):
     data = source(preprocessing=preprocessing)
     raw, dataset = data.read(0, ROOT), data.load(0, ROOT)
-    rows = data.split(raw, 0).train
+    rows = data.rows(raw, 0).train
     pipeline = stored_and_read(dataset.pipeline)
     encoded = pipeline.encode(raw.inputs[rows].numpy())
     assert torch.equal(encoded.inputs, dataset.train.inputs)

@@ -64,7 +64,7 @@ class SwappedClasses(Digits):
 class LeakyDigits(Digits):
     """Half of the held-out examples are training examples."""
 
-    def load(self, seed: int, root: Path) -> Dataset:
+    def load(self, seed: int, root: Path, tasks=None) -> Dataset:
         data = super().load(seed, root)
 
         def leaky(split: Split) -> Split:

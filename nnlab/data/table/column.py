@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -19,7 +20,8 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Form = Literal["number", "truth", "time", "text"]
 
-MISSING = frozenset({"", "?", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "-nan", "<na>", "missing", "."})
+MISSING = frozenset({"", "?", "na", "n/a", "#n/a", "nan", "null", "-nan", "<na>", ".", "nat"})
+MISSING_NUMBERS = MISSING | {"none", "nil", "missing", "-", "--", "---", "unknown", "*", "inf", "-inf", "+inf"}
 TRUE = frozenset({"true", "t", "yes", "y", "1", "1.0"})
 FALSE = frozenset({"false", "f", "no", "n", "0", "0.0"})
 
@@ -33,7 +35,6 @@ class Column:
         form: `number`, `truth` (0 and 1), `time` (seconds since 1970-01-01) or `text`.
         values: (n,) float64 with NaN where missing; of text int32 codes, -1 where missing.
         levels: the different texts that the codes stand for; empty for the other forms.
-        whole: numbers were written without a fraction.
     """
 
     name: str
@@ -61,7 +62,7 @@ class Column:
         """
         if self.form != "text":
             return np.where(np.isfinite(self.values), self.values, np.nan)
-        return self.by_level([(parse or number_of)(text) for text in self.levels], np.nan)
+        return self.by_level([(parse or amount_of)(text) for text in self.levels], np.nan)
 
     def by_level(self, values: Sequence[float], missing: float) -> Floats:
         """(n,) float64 with the value of each cell's level, and `missing` for missing cells (text only)."""
@@ -92,6 +93,43 @@ def number_of(text: str) -> float:
     except ValueError:
         return math.nan
     return value if math.isfinite(value) else math.nan
+
+
+def amount_of(text: str) -> float:
+    """A text as a finite number, also with thousands apart, a sign of currency or per cent, or NaN.
+
+    >>> amount_of("$1,234.50"), amount_of("45%"), amount_of("1,2")
+    (1234.5, 45.0, nan)
+    """
+    value = number_of(text)
+    if value == value:
+        return value
+    bare = text.strip().lstrip("$€£¥").rstrip("%€£ ")
+    if _THOUSANDS.fullmatch(bare):
+        bare = bare.replace(",", "").replace(" ", "")
+    return number_of(bare) if bare != text and bare[:1].isdigit() | (bare[:1] in "+-.") else math.nan
+
+
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}([, ]\d{3})+(\.\d+)?")
+
+
+def narrowed(column: Column) -> Column:
+    """Text that is made of numbers as numbers: as they are written, or with thousands, currency and per cent.
+
+    Codes with leading zeros, such as 01234, stay text, and so does what has fewer numbers than other words.
+    """
+    if column.form != "text" or not column.levels:
+        return column
+    values = [math.nan if level.lower() in MISSING_NUMBERS else amount_of(level) for level in column.levels]
+    words = [level for level, value in zip(column.levels, values, strict=True) if value != value]
+    if len(words) == len(values) or any(word.lower() not in MISSING_NUMBERS for word in words):
+        return column
+    if any(_LEADING_ZERO.match(level) for level in column.levels):
+        return column
+    return Column(column.name, "number", column.by_level(values, math.nan))
+
+
+_LEADING_ZERO = re.compile(r"[+-]?0\d+$")
 
 
 def truth_of(text: str) -> float:
@@ -190,24 +228,29 @@ class Frame:
     Attributes:
         columns: by name, in the order of the source.
         origin: what messages call the source, such as a file name.
-        lines: (n,) line in the file of each row, counted from 1, where it is known.
+        rows: (n,) position of each row in the source, counted from 0; None: they are all there in their order.
+        first_line: line of the file in which the first row stands, counted from 1, where every row is one line.
     """
 
     columns: Mapping[str, Column]
     origin: str
-    lines: npt.NDArray[Any] | None = None
+    rows: npt.NDArray[Any] | None = None
+    first_line: int | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()))) if self.columns else 0
 
-    def take(self, rows: npt.NDArray[Any]) -> Frame:
-        """The same columns with these rows only."""
+    def __getitem__(self, rows: Any) -> Frame:
+        """The same columns with these rows only: positions or a mask, as an array or a tensor."""
+        rows = np.asarray(rows)
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows
         columns = {name: column.take(rows) for name, column in self.columns.items()}
-        return dataclasses.replace(self, columns=columns, lines=None if self.lines is None else self.lines[rows])
+        return dataclasses.replace(self, columns=columns, rows=rows if self.rows is None else self.rows[rows])
 
-    def line(self, row: int) -> str:
-        """How a message names a row: its line in the file where that is known."""
-        return f"row {row} (counted from 0)" if self.lines is None else f"line {int(self.lines[row])}"
+    def place(self, row: int) -> str:
+        """How a message names a row: by its line in the file, or by its number among all rows, counted from 1."""
+        position = int(row if self.rows is None else self.rows[row])
+        return f"row {1 + position}" if self.first_line is None else f"line {self.first_line + position}"
 
 
 def as_frame(columns: Any, origin: str = "the table") -> Frame:

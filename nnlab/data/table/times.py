@@ -46,16 +46,21 @@ def parse_times(column: Column, pattern: str | None) -> Floats:
 
 
 def time_patterns(levels: Sequence[str]) -> list[str | None]:
-    """All patterns that read every one of the texts, the preferred first; empty where they are no times.
+    """The patterns that read every one of the texts, the preferred first; empty where they are no times.
 
-    Two patterns remain where day and month cannot be told apart. None stands for ISO 8601.
+    Several remain where day and month cannot be told apart: of patterns that read all texts alike, only the first is
+    given. None stands for ISO 8601.
     """
     if not levels or not all(_LOOKS.match(level) for level in levels[:_PROBE]):
         return []
     candidates: list[str | None] = [None] if all(len(level) >= 10 for level in levels[:_PROBE]) else []
     candidates += [day + clock for day in PATTERNS for clock in CLOCKS]
     found = [each for each in candidates if _reads(levels[:_PROBE], each)]
-    return [each for each in found if _reads(levels, each)] if len(levels) > _PROBE else found
+    alike: dict[tuple[float, ...], str | None] = {}
+    for pattern in found:
+        alike.setdefault(tuple(parse_time(level, pattern) for level in levels[:_PROBE]), pattern)
+    first = list(alike.values())
+    return [each for each in first if _reads(levels, each)] if len(levels) > _PROBE else first
 
 
 def _reads(levels: Sequence[str], pattern: str | None) -> bool:

@@ -1,0 +1,106 @@
+"""`nnlab train FILE target=NAME`: the short form for data of one's own, and the loss that its target needs.
+
+A first argument that is no override is a file or a folder of data. What is not said about the loss follows from the
+target: numbers are a regression, for which `squared_error` is chosen, and said.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from nnlab.config.build import data_root
+from nnlab.config.construct import construct
+from nnlab.errors import UserError
+from nnlab.types import Task
+
+log = logging.getLogger(__name__)
+
+DEFAULT_LOSS = "nnlab.loss.SoftmaxCrossEntropy"
+OWN = ("nnlab.data.Table", "nnlab.data.Arrays")  # data sets whose task follows the loss
+REGRESSION_LOSS = "squared_error"
+
+
+def expanded(words: Sequence[str]) -> list[str]:
+    """Arguments with a file in front as overrides; any others as they are.
+
+    >>> expanded(["sales.csv", "target=price", "seed=1"])
+    ['data=table', "data.path='sales.csv'", 'data.target=price', 'seed=1']
+    """
+    places = [position for position, word in enumerate(words) if _is_file(word)]
+    if not places:
+        return [_target(word) for word in words] if any(word.startswith("data=") for word in words) else list(words)
+    if len(places) > 1:
+        raise UserError(
+            f"`{words[places[0]]}` and `{words[places[1]]}` are two files of data; name one "
+            "(`data.test=FILE` is another for testing)"
+        )
+    file = words[places[0]]
+    rest = [_target(word) for position, word in enumerate(words) if position != places[0]]
+    option = "image_folder" if Path(file).expanduser().is_dir() else _option(file)
+    given = any(word.startswith("data=") for word in rest)
+    return [*([] if given else [f"data={option}"]), f"data.path={_quoted(file)}", *rest]
+
+
+def _is_file(word: str) -> bool:
+    """Whether an argument names data: there is such a file or folder, or it looks like one and is no override."""
+    if word.startswith(("-", "~", "+")):
+        return False
+    path = Path(word).expanduser()
+    return ("=" not in word and bool(path.suffix or "/" in word)) or os.path.exists(path)
+
+
+def _option(file: str) -> str:
+    """The option of the group `data` that reads a file."""
+    return "arrays" if file.lower().endswith((".npz", ".npy")) else "table"
+
+
+def _target(word: str) -> str:
+    """`target=` as the key that it stands for; a name that Hydra's grammar would not take gets quotes."""
+    key, _, value = word.partition("=")
+    if key != "target":
+        return word
+    plain_value = re.fullmatch(r"-?\d+|[A-Za-z_]\w*|['\"\[].*", value)
+    return f"data.target={value}" if plain_value else f"data.target={_quoted(value)}"
+
+
+def _quoted(text: str) -> str:
+    """A text between quotes, as Hydra's grammar has it."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def with_loss(hydra: Any, name: str, overrides: Sequence[str]) -> list[str]:
+    """The overrides, and the loss that the target of one's own data needs where none was chosen.
+
+    Args:
+        hydra: what composes.
+        name: the primary config.
+        overrides: what was typed, without the short form.
+    """
+    typed = [word.lstrip("+~").partition("=")[0] for word in overrides]
+    own = any(word in ("data=table", "data=arrays") for word in overrides)
+    if not own or any(key == "experiment" or key.split(".")[0].split("@")[0] == "loss" for key in typed):
+        return list(overrides)
+    try:
+        composed = hydra.compose_config(name, list(overrides), RunMode.RUN)
+        kept = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
+        config = OmegaConf.to_container(kept, resolve=True, throw_on_missing=True)
+        section = {key: value for key, value in config["data"].items() if key not in ("augmentation", "preprocessing")}
+        if config["loss"]["_target_"] != DEFAULT_LOSS or section["_target_"] not in OWN:
+            return list(overrides)
+        task = construct(section, "data").guess(data_root(config))
+    except (UserError, OmegaConfBaseException):
+        return list(overrides)  # whoever reads the data says what is wrong
+    if task is not Task.REGRESSION:
+        return list(overrides)
+    log.info("the target is a regression: the loss is %s (loss=...)", REGRESSION_LOSS)
+    return [*overrides, f"loss={REGRESSION_LOSS}"]

@@ -1,0 +1,177 @@
+"""How a text file writes its table: separator, quotes, decimal sign, comments, header; found from its first lines."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from nnlab.data.table.column import is_missing, number_of
+from nnlab.data.table.header import Header, find_header
+
+SAMPLE_LINES = 1000
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", " ": "blanks"}
+_COMMENT = re.compile(r"\s*(#|%|//)")
+_DECIMAL_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+([eE][+-]?\d+)?")
+_DECIMAL_POINT = re.compile(r"[+-]?\d*\.\d+([eE][+-]?\d+)?")
+_WORD = re.compile(r"""'[^']*'|"[^"]*"|\S+""")
+
+
+@dataclasses.dataclass(frozen=True)
+class Dialect:
+    """How to read a text table.
+
+    Attributes:
+        separator: one character; a blank stands for runs of blanks and tabs.
+        quote: the character around cells that hold the separator.
+        decimal: `.` or `,`.
+        comment: how lines start that are no rows; empty: none.
+        skip: lines of the file before the first row, the header among them.
+        names: of the columns.
+        said: what was guessed, each with the key that overrules it.
+    """
+
+    separator: str
+    quote: str
+    decimal: str
+    comment: str
+    skip: int
+    names: tuple[str, ...]
+    said: tuple[str, ...] = ()
+
+
+def find_dialect(
+    text: str,
+    *,
+    whole: bool,
+    separator: str | None = None,
+    decimal: str | None = None,
+    header: bool | None = None,
+    target: str | int | None = None,
+) -> Dialect:
+    """The dialect of a table from the text at its start.
+
+    Args:
+        text: its first lines, the last one complete.
+        whole: whether that is all of it.
+        separator: where it is known, as in `Dialect`.
+        decimal: where it is known.
+        header: whether there is one, where it is known.
+        target: the target column, whose name tells a header.
+    """
+    lines = text.splitlines()[: SAMPLE_LINES + 1] if whole else text.splitlines()[:SAMPLE_LINES]
+    comment = _comment_of(lines)
+    numbered = [(n, line) for n, line in enumerate(lines) if line.strip() and not _is_comment(line, comment)]
+    quote = _quote_of([line for _, line in numbered])
+    body = [line for _, line in numbered]
+    chosen = separator or _separator_of(body, quote)
+    rows = [(numbered[at][0], row) for at, row in _rows(body, chosen, quote)]
+    whole = whole and len(lines) <= SAMPLE_LINES
+    found = find_header(rows, whole=whole, header=header, target=target)
+    found = _commented_header(lines, comment, chosen, quote, found) if header is None else found
+    cells = [cell.strip() for _, row in rows[found.rows :] for cell in row]
+    sign = decimal or _decimal_of(cells, chosen)
+    said = [*found.said]
+    if separator is None and chosen not in ",\t":
+        said.insert(0, f"cells are separated by {SEPARATORS[chosen]} (data.separator)")
+    if decimal is None and sign == ",":
+        said.append("decimal comma (data.decimal)")
+    return Dialect(chosen, quote, sign, comment, found.skip, found.names, tuple(said))
+
+
+def split_line(line: str, separator: str, quote: str) -> list[str]:
+    """The cells of one line."""
+    if separator == " ":
+        return [word[1:-1] if len(word) > 1 and word[0] == word[-1] == quote else word for word in _WORD.findall(line)]
+    return next(csv.reader([line], delimiter=separator, quotechar=quote, skipinitialspace=True), [])
+
+
+def _rows(lines: Sequence[str], separator: str, quote: str) -> list[tuple[int, list[str]]]:
+    """The cells of each row, and the position in `lines` of the line on which it starts."""
+    if separator == " ":
+        return [(at, split_line(line, separator, quote)) for at, line in enumerate(lines)]
+    rows: list[tuple[int, list[str]]] = []
+    reader = csv.reader(lines, delimiter=separator, quotechar=quote, skipinitialspace=True)
+    start = 0
+    try:
+        for row in reader:
+            rows.append((start, row))
+            start = reader.line_num
+    except csv.Error:  # a cell beyond the limit of the csv module: the quotes are not quotes
+        return [(at, line.split(separator)) for at, line in enumerate(lines)]
+    return rows
+
+
+def _comment_of(lines: Sequence[str]) -> str:
+    """How lines of comment start: a sign that some lines start with, at the top or now and then, but few of them."""
+    marks = Counter(match[1] for line in lines if (match := _COMMENT.match(line)))
+    filled = sum(1 for line in lines if line.strip())
+    for mark, count in marks.most_common():
+        leading = next((line for line in lines if line.strip()), "").lstrip().startswith(mark)
+        if count < filled and ((leading and count <= filled / 2) or count <= filled / 10):
+            return mark
+    return ""
+
+
+def _is_comment(line: str, comment: str) -> bool:
+    """Whether a line is no row."""
+    return bool(comment) and line.lstrip().startswith(comment)
+
+
+def _commented_header(lines: Sequence[str], comment: str, separator: str, quote: str, found: Header) -> Header:
+    """The header that the last comment above the table holds, where the table has none, as numpy writes it."""
+    above = [line for line in lines[: found.skip] if _is_comment(line, comment)]
+    if found.named or not above:
+        return found
+    names = [name.strip() for name in split_line(above[-1].lstrip().removeprefix(comment), separator, quote)]
+    if len(names) != len(found.names) or any(number_of(name) == number_of(name) or not name for name in names):
+        return found
+    said = (f"the comment `{above[-1].strip()}` names the columns (data.header)",)
+    return dataclasses.replace(found, names=tuple(names), named=True, said=said)
+
+
+def _quote_of(lines: Sequence[str]) -> str:
+    """Single quotes where cells stand in them and none in double quotes."""
+    text = "\n".join(lines)
+    single = len(re.findall(r"(?:^|[,;\t| ])'[^'\n]*'(?=$|[,;\t| ])", text, re.MULTILINE))
+    double = len(re.findall(r'(?:^|[,;\t| ])"[^"]*"(?=$|[,;\t| ])', text, re.MULTILINE))
+    return "'" if single > 1 and not double else '"'
+
+
+def _separator_of(lines: Sequence[str], quote: str) -> str:
+    """The separator that gives rows of equal length with clean cells; a comma where nothing does."""
+    scores = {separator: _score([row for _, row in _rows(lines, separator, quote)]) for separator in SEPARATORS}
+    scores[" "] *= 0.9  # blanks separate words in the cells of anything else
+    best = max(scores, key=lambda separator: scores[separator])
+    return best if scores[best] > 0 else ","
+
+
+def _score(rows: Sequence[list[str]]) -> float:
+    """How much a sample looks like a table, [0, 1]: share of rows of the commonest length, times clean cells."""
+    widths = Counter(len(row) for row in rows)
+    if not widths:
+        return 0.0
+    width, common = widths.most_common(1)[0]
+    if width < 2:
+        return 0.0
+    cells = [cell for row in rows[:200] if len(row) == width for cell in row]
+    return common / len(rows) * sum(map(_clean, cells)) / len(cells)
+
+
+def _clean(cell: str) -> float:
+    """Whether a cell is what stands between separators: a number, missing, or words without another separator."""
+    text = cell.strip()
+    if is_missing(text) or number_of(text) == number_of(text) or _DECIMAL_COMMA.fullmatch(text):
+        return 1.0
+    return 0.3 if any(sign in text for sign in ";\t|") or re.search(r"\d,\d|\S,\S", text) else 0.95
+
+
+def _decimal_of(cells: Sequence[str], separator: str) -> str:
+    """A comma where numbers are written with it and none with a point."""
+    if separator == ",":
+        return "."
+    with_comma = sum(1 for cell in cells if _DECIMAL_COMMA.fullmatch(cell))
+    with_point = sum(1 for cell in cells if _DECIMAL_POINT.fullmatch(cell))
+    return "," if with_comma and not with_point else "."

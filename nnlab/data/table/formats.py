@@ -1,0 +1,194 @@
+"""Tables that are no plain text: parquet, Arrow, Excel, JSON, ARFF, and the sparse rows of svmlight."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from nnlab.data.table.column import Column, Frame, as_column, narrowed
+from nnlab.data.table.delimited import TextOptions, join_frames, series_column, stream_frames
+from nnlab.data.table.header import unique_names
+from nnlab.data.table.opening import opened
+from nnlab.errors import UserError
+
+MOST_CELLS = 250_000_000  # of a sparse table that are held as float64, 2 GB
+
+
+def read_parquet(path: Path) -> Frame:
+    """A .parquet file."""
+    import polars
+
+    return _from_polars(path, lambda stream: polars.read_parquet(stream))
+
+
+def read_arrow(path: Path) -> Frame:
+    """A .feather or .arrow file, or a stream of Arrow's."""
+    import polars
+
+    def read(stream: IO[bytes]) -> Any:
+        content = stream.read()
+        reader = polars.read_ipc if content.startswith(b"ARROW1") else polars.read_ipc_stream
+        return reader(io.BytesIO(content))
+
+    return _from_polars(path, read)
+
+
+def read_excel(path: Path, header: bool | None) -> Frame:
+    """The first sheet of an .xlsx file that has rows."""
+    import polars
+
+    def read(stream: IO[bytes]) -> Any:
+        sheets = polars.read_excel(
+            io.BytesIO(stream.read()), sheet_id=0, has_header=header is not False, infer_schema_length=None
+        )
+        filled = [sheet for sheet in sheets.values() if sheet.height]
+        if not filled:
+            raise UserError(f"{path} has no sheet with rows")
+        return filled[0]
+
+    return _from_polars(path, read)
+
+
+def _from_polars(path: Path, read: Callable[[IO[bytes]], Any]) -> Frame:
+    """A table that polars reads, its columns as ours."""
+    import polars
+
+    with opened(path) as stream:
+        try:
+            table = read(stream)
+        except (polars.exceptions.PolarsError, ValueError, RuntimeError) as error:
+            if isinstance(error, UserError):
+                raise
+            raise UserError(f"cannot read {path} ({str(error).splitlines()[0]})") from error
+        except Exception as error:  # fastexcel's own errors have no common class
+            if type(error).__module__.split(".")[0] not in ("fastexcel", "_fastexcel"):
+                raise
+            raise UserError(f"cannot read {path} ({str(error).splitlines()[0]})") from error
+    columns = {name: narrowed(series_column(table[name])) for name in table.columns}
+    return Frame(columns, str(path))
+
+
+def read_json(path: Path) -> Frame:
+    """Records or columns in JSON; records also one a line. Fields of a nested record are called `outer.inner`.
+
+    Raises:
+        UserError: it is no table.
+    """
+    with opened(path) as stream:
+        text = stream.read().decode("utf-8-sig", errors="replace")
+    try:
+        content = json.loads(text)
+    except ValueError:
+        try:
+            content = [json.loads(line) for line in text.splitlines() if line.strip()]
+        except ValueError as error:
+            raise UserError(f"{path} is no JSON ({error})") from error
+    records = _records(content)
+    if records is None:
+        raise UserError(
+            f"{path} holds no table: it needs a list of records, {{name: value}}, or one list of cells for each name"
+        )
+    return Frame({name: narrowed(as_column(name, cells)) for name, cells in records.items()}, str(path))
+
+
+def _records(content: Any) -> dict[str, Any] | None:
+    """Cells by column from records, rows or columns; None where there is no table."""
+    if isinstance(content, Mapping):
+        lists = {key: value for key, value in content.items() if isinstance(value, list | dict)}
+        if lists and len(lists) == len(content) and len({len(value) for value in lists.values()}) == 1:
+            values = [list(v.values()) if isinstance(v, dict) else v for v in lists.values()]
+            if all(not isinstance(cell, dict | list) for value in values for cell in value):
+                return {key: _cells(value) for key, value in zip(lists, values, strict=True)}
+        tables = [value for value in content.values() if isinstance(value, list)]
+        return _records(tables[0]) if len(tables) == 1 else None
+    if not isinstance(content, list) or not content:
+        return None
+    if all(isinstance(row, list) for row in content):
+        header = all(isinstance(cell, str) for cell in content[0])
+        names = unique_names(content[0]) if header else [str(i) for i in range(len(content[0]))]
+        content = [dict(zip(names, row, strict=False)) for row in content[header:]]
+    if not all(isinstance(row, Mapping) for row in content):
+        return None
+    flat = [_flattened(row) for row in content]
+    names = list(dict.fromkeys(name for row in flat for name in row))
+    return {name: _cells([row.get(name) for row in flat]) for name in names}
+
+
+def _flattened(row: Mapping[str, Any], outer: str = "") -> dict[str, Any]:
+    """A record whose nested records have become fields of their own."""
+    fields: dict[str, Any] = {}
+    for key, value in row.items():
+        inner = _flattened(value, f"{outer}{key}.") if isinstance(value, Mapping) else {f"{outer}{key}": value}
+        fields.update(inner)
+    return fields
+
+
+def _cells(values: Sequence[Any]) -> Any:
+    """The cells of a column as Python objects; lists become their text."""
+    cells = np.empty(len(values), dtype=object)
+    cells[:] = [json.dumps(value) if isinstance(value, list | dict) else value for value in values]
+    return cells
+
+
+def read_arff(path: Path) -> tuple[Frame, tuple[str, ...]]:
+    """An .arff file of Weka with dense rows.
+
+    Raises:
+        UserError: there is no data section, or its rows are sparse.
+    """
+    with opened(path) as stream:
+        content = stream.read()
+    head, mark, body = _data_section(content)
+    names = [
+        match[1].strip("'\"")
+        for match in re.finditer(r"(?im)^\s*@attribute\s+('[^']*'|\"[^\"]*\"|\S+)\s", head.decode(errors="replace"))
+    ]
+    if not mark or not names:
+        raise UserError(f"{path} is no ARFF file: it needs @attribute lines and @data")
+    if body.lstrip().startswith(b"{"):
+        raise UserError(f"{path} has sparse rows, which are not read; save it with dense rows")
+    line = (",".join(f'"{name}"' for name in unique_names(names)) + "\n").encode()
+    rows = b"\n".join(each for each in body.split(b"\n") if each.strip() and not each.lstrip().startswith(b"%"))
+    quote_mended = re.sub(rb"'((?:[^'\n\\]|\\.)*)'", _double_quoted, rows)
+    options = TextOptions(separator=",", header=True)
+    frames = list(stream_frames(io.BytesIO(line + quote_mended), str(path), options))
+    said = frames[0][1]
+    frame = join_frames([part for part, _ in frames])
+    return Frame({name: narrowed(column) for name, column in frame.columns.items()}, str(path)), said
+
+
+def _data_section(content: bytes) -> tuple[bytes, bytes, bytes]:
+    """What stands before `@data`, the mark, and the rows."""
+    match = re.search(rb"(?im)^\s*@data\s*$", content)
+    return (content[: match.start()], match[0], content[match.end() :]) if match else (content, b"", b"")
+
+
+def _double_quoted(match: re.Match[bytes]) -> bytes:
+    """A cell in single quotes as one in double quotes."""
+    return b'"' + match[1].replace(b"\\'", b"'").replace(b'"', b'""') + b'"'
+
+
+def read_svmlight(path: Path) -> Frame:
+    """Sparse rows `target index:value ...`, as svmlight and libsvm have them; the target column is called `target`.
+
+    Raises:
+        UserError: a row is damaged, or the table is too large when it is no longer sparse.
+    """
+    from sklearn.datasets import load_svmlight_file
+
+    with opened(path) as stream:
+        try:
+            matrix, targets = load_svmlight_file(io.BytesIO(stream.read()))
+        except ValueError as error:
+            raise UserError(f"cannot read {path} ({error})") from error
+    if matrix.shape[0] * matrix.shape[1] > MOST_CELLS:
+        raise UserError(f"{path} has {matrix.shape[0]} rows of {matrix.shape[1]} columns, too many to be held in full")
+    dense = matrix.toarray()
+    columns = {str(i): Column(str(i), "number", dense[:, i]) for i in range(dense.shape[1])}
+    return Frame({**columns, "target": as_column("target", targets)}, str(path))

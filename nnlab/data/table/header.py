@@ -1,0 +1,149 @@
+"""Whether a table has a header, where its rows begin, and what its columns are called."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from nnlab.data.table.column import is_missing, number_of
+
+Row = tuple[int, list[str]]  # the line of the file, counted from 0, and its cells
+
+YEARS = range(1500, 2200)
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """Where a table begins.
+
+    Attributes:
+        rows: rows of the sample before the first row of data.
+        skip: lines of the file before it.
+        names: of the columns.
+        named: whether the file names them.
+        said: what was guessed, each with the key that overrules it.
+    """
+
+    rows: int
+    skip: int
+    names: tuple[str, ...]
+    named: bool
+    said: tuple[str, ...] = ()
+
+
+def find_header(sample: Sequence[Row], *, whole: bool, header: bool | None, target: str | int | None) -> Header:
+    """The header of a sample of rows; see `find_dialect` for the arguments."""
+    if not sample:
+        return Header(0, 0, (), False)
+    width = Counter(len(row) for _, row in sample).most_common(1)[0][0]
+    first, said = _title_lines(sample, width, whole)
+    rows = [row for _, row in sample[first:]]
+    top, body = rows[0], rows[1:]
+    is_header, why = (header, "") if header is not None else _is_header(top, body, target)
+    if why:
+        said.append(f"{why} (data.header)")
+    if not is_header:
+        names = tuple(str(position) for position in range(width))
+        return Header(first, sample[first][0], names, False, tuple(said))
+    if len(top) < width and not _always_empty(body, len(top)):
+        top = ["", *top]  # R writes no name above the names of the rows
+    top = [*top, *[""] * (width - len(top))]
+    skip = sample[first + 1][0] if len(rows) > 1 else sample[first][0] + 1
+    return Header(first + 1, skip, unique_names(top), True, tuple(said))
+
+
+def unique_names(cells: Sequence[str]) -> tuple[str, ...]:
+    """Names of all columns: those without one are called by their position, a name that occurs again is numbered.
+
+    >>> unique_names(["", "a", "a"])
+    ('column 1', 'a', 'a (2)')
+    """
+    seen: Counter[str] = Counter()
+    names = []
+    for position, cell in enumerate(cells):
+        name = cell.strip() or f"column {position + 1}"
+        seen[name] += 1
+        names.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return tuple(names)
+
+
+def _title_lines(sample: Sequence[Row], width: int, whole: bool) -> tuple[int, list[str]]:
+    """How many rows stand above the table, titles and counts of rows and columns, and what to say about them."""
+    first = 0
+    said = []
+    while first < len(sample) - 1:
+        line, row = sample[first]
+        counts = _counts_rows(row, len(sample) - first - 1 if whole else None, width)
+        other = len(row) != width and not (len(row) == width - 1 and first + 1 < len(sample))
+        if not counts and not (other and first < 20):
+            break
+        what = "counts rows and columns" if counts else "has another number of cells than the table"
+        said.append(f"line {line + 1} ({','.join(row)[:60]}) is no row: it {what} (data.header)")
+        first += 1
+    return first, said
+
+
+def _counts_rows(row: Sequence[str], rows: int | None, width: int) -> bool:
+    """Whether a line says how many rows and inputs follow, and the names of classes, as scikit-learn's files do."""
+    numbers = [number_of(cell) for cell in row]
+    if len(row) < 3 or numbers[1] != width - 1 or (rows is not None and numbers[0] != rows):
+        return False
+    return numbers[0] == numbers[0] and all(number != number for number in numbers[2:])
+
+
+def _is_header(top: Sequence[str], body: Sequence[Sequence[str]], target: str | int | None) -> tuple[bool, str]:
+    """Whether the first row names the columns, and a sentence where that was a guess."""
+    cells = [cell.strip() for cell in top]
+    if isinstance(target, str) and target in cells:
+        return True, ""
+    columns = [[row[i].strip() for row in body if i < len(row)] for i in range(len(cells))]
+    numeric = [i for i, cell in enumerate(cells) if number_of(cell) == number_of(cell)]
+    if numeric:
+        if _are_labels([cells[i] for i in numeric], [columns[i] for i in numeric]):
+            return True, f"the first line is a header, for {cells[numeric[0]]}, ... are names"
+        return False, "there is no header, columns are called 0, 1, ..."
+    named = [(cell, column) for cell, column in zip(cells, columns, strict=True) if cell]
+    if any(_numbers(column) or (_of_digits(column) and not _DIGIT.search(cell)) for cell, column in named):
+        return True, ""
+    recurs = any(cell and cell in column for cell, column in zip(cells, columns, strict=True))
+    if recurs or len(set(filter(None, cells))) < len(list(filter(None, cells))):
+        return False, "there is no header, for the first line looks like the others; columns are called 0, 1, ..."
+    return True, "the first line is a header, though it looks like the rows" if body else ""
+
+
+def _are_labels(cells: Sequence[str], columns: Sequence[Sequence[str]]) -> bool:
+    """Whether numbers in the first row are names: they count up in equal steps, and the cells below are others."""
+    if not all(re.fullmatch(r"\d+", cell) for cell in cells) or len(cells) < 2:
+        return False
+    values = [int(cell) for cell in cells]
+    steps = {later - earlier for earlier, later in itertools.pairwise(values)}
+    if len(steps) != 1 or not steps <= {1, 2, 5, 10}:
+        return False
+    if not (values[0] in (0, 1) or all(value in YEARS for value in values)):
+        return False
+    below = [number_of(cell) for column in columns for cell in column if not is_missing(cell)]
+    alike = sum(1 for value in below if value in range(values[0] - 20, values[-1] + 21))
+    return bool(below) and alike < len(below) / 2
+
+
+def _numbers(column: Sequence[str]) -> bool:
+    """Whether a column of the sample is made of numbers (a decimal comma counts), missing cells aside."""
+    known = [cell.replace(",", ".") for cell in column if not is_missing(cell)]
+    return bool(known) and sum(number_of(cell) == number_of(cell) for cell in known) > len(known) / 2
+
+
+_DIGIT = re.compile(r"\d")
+
+
+def _of_digits(column: Sequence[str]) -> bool:
+    """Whether every cell of a column that is not missing holds a digit, as dates and codes do."""
+    known = [cell for cell in column if not is_missing(cell)]
+    return bool(known) and all(_DIGIT.search(cell) for cell in known)
+
+
+def _always_empty(rows: Sequence[Sequence[str]], position: int) -> bool:
+    """Whether the cells from `position` on are empty: a separator that ends every line."""
+    return all(not cell.strip() for row in rows for cell in row[position:])

@@ -1,0 +1,132 @@
+"""What each column is, from all of its cells: number, truth value, category, time, text, identifier or constant.
+
+constant     one value at most
+truth        two different words such as yes and no, true and false
+number       numbers; also a few that code categories, for a table does not say which ones do
+time         every cell is written as a date or a time
+category     texts that recur
+text         texts of which most occur once and that are sentences
+identifier   what names or counts rows: all values different, and texts, or whole numbers in a row or so called
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import re
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nnlab.data.table.column import Column, truth_of
+from nnlab.data.table.times import time_patterns
+
+
+class Kind(enum.StrEnum):
+    """What a column is, and so what is done with it."""
+
+    NUMBER = "number"
+    TRUTH = "truth"
+    CATEGORY = "category"
+    TIME = "time"
+    TEXT = "text"
+    IDENTIFIER = "identifier"
+    CONSTANT = "constant"
+    DROP = "drop"  # by the user
+
+
+USED = (Kind.NUMBER, Kind.TRUTH, Kind.CATEGORY, Kind.TIME)
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """The kind of a column.
+
+    Attributes:
+        kind: what it is.
+        why: for what is left out or was a guess, the reason in words; else empty.
+        pattern: of times, how they are written.
+        by_user: the user said so.
+    """
+
+    kind: Kind
+    why: str = ""
+    pattern: str | None = None
+    by_user: bool = False
+
+
+# Names of columns that number or name rows, where all values are different.
+_ROW_NAME = re.compile(
+    r"(column 1|unnamed: ?\d+|\.\.\.1|_?(row|obs|case|record|sample|serial|item|subject|patient|index|rownames?)"
+    r"[ _.-]?(id|no|nr|num|number|names?|index)?|(id|idx|key|uuid|guid|no|nr|number|num|#)|.*[ _.-](id|uuid|key))",
+    re.IGNORECASE,
+)
+_ID_ENDING = re.compile(r".*[a-z](ID|Id)$|[a-z]?id$")
+LEAST_ROWS = 20  # below, all values are different by chance
+
+
+def find_kind(column: Column) -> Finding:
+    """The kind of a column from all of its cells."""
+    known = column.values[~column.missing]
+    if not len(known) or known.min() == known.max():
+        return Finding(Kind.CONSTANT, "holds one value only" if len(known) else "is empty")
+    if column.form == "truth":
+        return Finding(Kind.TRUTH)
+    if column.form == "time":
+        return Finding(Kind.TIME)
+    return _text_kind(column, known) if column.form == "text" else _number_kind(column, known)
+
+
+def names_rows(name: str) -> bool:
+    """Whether a name says that a column numbers or names the rows.
+
+    >>> [names_rows(name) for name in ("id", "customer_id", "userId", "column 1", "age", "grid")]
+    [True, True, True, True, False, False]
+    """
+    return bool(_ROW_NAME.fullmatch(name.strip()) or _ID_ENDING.fullmatch(name.strip()))
+
+
+def _number_kind(column: Column, known: npt.NDArray[Any]) -> Finding:
+    """A number, or the number of the row."""
+    named = names_rows(column.name)
+    if not bool((known == np.floor(known)).all()) or len(known) < (5 if named else LEAST_ROWS):
+        return Finding(Kind.NUMBER)
+    if known[0] in (0, 1) and known[-1] == known[0] + len(known) - 1 and bool((np.diff(known) == 1).all()):
+        return Finding(Kind.IDENTIFIER, "counts the rows")
+    distinct = np.unique(known) if named else known[:0]
+    if named and len(distinct) == len(known):
+        return Finding(Kind.IDENTIFIER, "numbers the rows")
+    if len(distinct) > 50:
+        recurring = len(known) / len(distinct)
+        return Finding(
+            Kind.IDENTIFIER,
+            f"numbers groups of {recurring:.1f} rows on average (`data.groups={column.name}` keeps each in one split)",
+        )
+    return Finding(Kind.NUMBER)
+
+
+def _text_kind(column: Column, known: npt.NDArray[Any]) -> Finding:
+    """A truth value, a time, a category, text or an identifier."""
+    count = len(known)
+    levels = [column.levels[code] for code in np.flatnonzero(np.bincount(known)).tolist()]
+    if len(levels) == 2 and sorted(truth_of(level) for level in levels) == [0.0, 1.0]:
+        return Finding(Kind.TRUTH)
+    patterns = time_patterns(levels)
+    if patterns:
+        why = f"day and month could be the other way round; read as {patterns[0]}" if len(patterns) > 1 else ""
+        return Finding(Kind.TIME, why, patterns[0])
+    share = len(levels) / count
+    words = float(np.mean([len(level.split()) for level in levels[:1000]]))
+    letters = float(np.mean([len(level) for level in levels[:1000]]))
+    if len(levels) >= LEAST_ROWS and share > 0.5 and (words >= 4 or letters > 40):
+        return Finding(Kind.TEXT, "is free text")
+    if len(levels) >= LEAST_ROWS and share > 0.9:
+        return Finding(Kind.IDENTIFIER, "names the rows: nearly all values are different")
+    if len(levels) > LEAST_ROWS and share > 0.5 and names_rows(column.name):
+        return Finding(Kind.IDENTIFIER, "names the rows")
+    if len(levels) > 1000 and share > 0.5:
+        return Finding(Kind.IDENTIFIER, "has hardly any value twice")
+    if len(levels) < LEAST_ROWS and share == 1 and count > 2:
+        return Finding(Kind.IDENTIFIER, "names the rows: all values are different")
+    return Finding(Kind.CATEGORY)

@@ -1,0 +1,80 @@
+"""Any table that people have, by its suffix, as columns."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from nnlab.data.table.column import Frame, narrowed
+from nnlab.data.table.delimited import TextOptions, read_text, stream_frames, text_frames
+from nnlab.data.table.formats import read_arff, read_arrow, read_excel, read_json, read_parquet, read_svmlight
+from nnlab.data.table.opening import COMPRESSIONS, format_of
+from nnlab.errors import UserError
+
+TEXT = (".csv", ".tsv", ".txt", ".tab", ".data", ".dat")
+OTHERS = (".parquet", ".feather", ".arrow", ".xlsx", ".json", ".jsonl", ".ndjson", ".arff", ".svm", ".libsvm")
+SUFFIXES = (*TEXT, *OTHERS)
+
+
+def read_table(path: Path, options: TextOptions) -> tuple[Frame, tuple[str, ...]]:
+    """All columns of a file, and what was guessed, each with the key that overrules it.
+
+    Raises:
+        UserError: the file is missing, damaged, empty or no table; or its suffix says nothing.
+    """
+    if not path.is_file():
+        what = "is a folder; `data=image_folder` reads folders of images" if path.is_dir() else "does not exist"
+        raise UserError(f"{path} {what}")
+    suffix = format_of(path)
+    if suffix not in SUFFIXES:
+        raise UserError(
+            f"{path} must end in {', '.join(SUFFIXES)}, each also with {', '.join(COMPRESSIONS)}; arrays in .npz and "
+            ".npy files are read with `data=arrays`"
+        )
+    said: tuple[str, ...] = ()
+    if suffix in TEXT:
+        frame, said = read_text(path, options)
+    elif suffix == ".arff":
+        frame, said = read_arff(path)
+    elif suffix == ".xlsx":
+        frame = read_excel(path, options.header)
+    elif suffix in (".json", ".jsonl", ".ndjson"):
+        frame = read_json(path)
+    else:
+        readers = {".parquet": read_parquet, ".svm": read_svmlight, ".libsvm": read_svmlight}
+        frame = readers.get(suffix, read_arrow)(path)
+    if not len(frame):
+        raise UserError(f"{path} has no rows of data")
+    return frame, said
+
+
+def read_start(path: Path, options: TextOptions) -> Frame:
+    """The first rows of a text table; other files whole."""
+    if path.is_file() and format_of(path) in TEXT:
+        frame = next(text_frames(path, options))[0]
+        return dataclasses.replace(frame, columns={name: narrowed(column) for name, column in frame.columns.items()})
+    return read_table(path, options)[0]
+
+
+def frames(source: Path | IO[bytes], options: TextOptions, rows: int = 65536) -> Iterator[Frame]:
+    """A table in pieces: text and lines of JSON are read piece by piece, other files whole; a stream is text.
+
+    Args:
+        source: a file, or a stream of bytes such as standard input.
+        options: what is known about a text table.
+        rows: at most so many in a piece.
+    """
+    pieces: Iterator[Frame]
+    if not isinstance(source, Path):
+        pieces = (frame for frame, _ in stream_frames(source, "standard input", options))
+    elif source.is_file() and format_of(source) in TEXT:
+        pieces = (frame for frame, _ in text_frames(source, options))
+    else:
+        pieces = iter([read_table(source, options)[0]])
+    for frame in pieces:
+        for start in range(0, len(frame), rows):
+            yield frame[np.arange(start, min(start + rows, len(frame)))]

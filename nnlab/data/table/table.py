@@ -1,0 +1,248 @@
+"""Your own table, as it is: a file of mixed columns and the name of its target."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nnlab import console
+from nnlab.data.base import Raw, Source, existing
+from nnlab.data.pipeline import ColumnRule, InputRule
+from nnlab.data.table import plan, roles
+from nnlab.data.table.column import Column, Frame
+from nnlab.data.table.delimited import SEPARATOR_NAMES, TextOptions
+from nnlab.data.table.kinds import Finding
+from nnlab.data.table.reading import read_start, read_table
+from nnlab.data.table.target import TASKS, Targets, one_hot_classes, targets_of
+from nnlab.errors import UserError, did_you_mean
+from nnlab.types import Task
+from nnlab.validation import check, check_choice
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(kw_only=True)
+class Table(Source):
+    """A table: numbers, categories, truth values and times become inputs; text and row numbers are left out, said.
+
+    Args:
+        path: the file, .csv .tsv .txt .parquet .feather .xlsx .json .jsonl .arff .svm, each also compressed; relative
+            to the working directory, or else to `data_root`.
+        target: the target column, by name or index (negative: from the end), or several: numbers, or a one among zeros.
+            None: the last.
+        task: what the target is; `auto`: as the loss has it, else classes if it is text, truth values, or whole numbers
+            with at most 20 different values, each of them twice or more on average.
+        columns: kinds of columns that overrule those found: number, truth, category, time, or drop.
+        drop: columns that are no inputs.
+        use: the only columns that are inputs; None: all.
+        groups: column whose rows of one value are never split.
+        time: column by which the rows are ordered: the last part is the test split, the part before for validation.
+        split: column of the file's own split, with words such as train, validation and test.
+        test: fraction of the examples in the test split, (0, 1), or a file that is the test split.
+        separator: of a text file: one character, or comma, semicolon, tab, pipe, blanks. None: found.
+        header: whether the first row of a text file names the columns. None: found.
+        decimal: sign in the numbers of a text file, `.` or `,`. None: found.
+        encoding: of a text file, such as `latin-1`. None: found.
+    """
+
+    path: str
+    target: str | int | list[str | int] | None = None
+    task: Literal["auto", "regression", "binary", "multiclass"] = "auto"
+    columns: dict[str, str] | None = None
+    drop: list[str] | None = None
+    use: list[str] | None = None
+    groups: str | None = None
+    time: str | None = None
+    split: str | None = None
+    test: float | str | None = 0.2  # type: ignore[assignment]
+    separator: str | None = None
+    header: bool | None = None
+    decimal: str | None = None
+    encoding: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("task", self.task, TASKS)
+        if self.decimal is not None:
+            check_choice("decimal", self.decimal, (".", ","))
+        if self.separator is not None and len(self.separator) != 1:
+            check_choice("separator", self.separator, tuple(SEPARATOR_NAMES))
+        given = [key for key in ("groups", "time", "split") if getattr(self, key) is not None]
+        if len(given) > 1:
+            raise UserError(f"`data.{given[0]}` and `data.{given[1]}` both say how to split; choose one of them")
+
+    def check_fraction(self) -> None:
+        if isinstance(self.test, float | int):
+            check("test", self.test, "(0, 1)")
+
+    @property
+    def text_options(self) -> TextOptions:
+        """What is known about the text."""
+        name = self.target[0] if isinstance(self.target, list) and self.target else self.target
+        target = name if not isinstance(name, list) else None
+        return TextOptions(self.separator, self.header, self.decimal, self.encoding, target)
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """Columns that say how to split, and why they are no inputs."""
+        named = ((self.groups, "data.groups"), (self.time, "data.time"), (self.split, "data.split"))
+        return {name: f"it says how to split ({key})" for name, key in named if name is not None}
+
+    def read(self, seed: int, root: Path) -> Raw:
+        """All examples, the task as it is guessed."""
+        return self.read_for(None, seed, root)
+
+    def read_for(self, tasks: Collection[Task] | None, seed: int, root: Path) -> Raw:
+        """All rows that have a target.
+
+        Raises:
+            UserError: the file is missing or no table, a name is unknown, or the target does not fit the task.
+        """
+        path = existing(self.path, root)
+        frame, said = read_table(path, self.text_options)
+        if said:
+            log.info("%s is read so: %s", path.name, "; ".join(said))
+        names = self.target_names(frame)
+        frame = self._with_target(frame, names)
+        plan.check_names(list(self.roles), frame, "data.groups, data.time or data.split")
+        targets = self._targets(frame, names, tasks)
+        if targets.said:
+            log.info("%s: %s", path.name, targets.said)
+        others = dataclasses.replace(frame, columns={k: v for k, v in frame.columns.items() if k not in names})
+        found = plan.plan(others, self.columns or {}, self.drop or (), self.use, self.roles)
+        for line in plan.sentences(found, self.roles):
+            log.info("%s: %s", path.name, line)
+        raw = Raw(
+            plan.converted(others, found),
+            targets.values,
+            targets.task,
+            targets.names,
+            str(path),
+            kinds=found,
+            target_column=names[0] if len(names) == 1 else "",
+        )
+        return self._with_roles(raw, frame, root)
+
+    def guess(self, root: Path) -> Task:
+        """The task where no loss says it, from the start of the file: what the command line chooses the loss by."""
+        frame = read_start(existing(self.path, root), self.text_options)
+        with console.silenced():
+            names = self.target_names(frame)
+            return self._targets(self._with_target(frame, names), names, None).task
+
+    def target_names(self, frame: Frame) -> list[str]:
+        """Names of the target columns.
+
+        Raises:
+            UserError: there is no such column, or no other.
+        """
+        available = list(frame.columns)
+        if len(available) < 2:
+            raise UserError(
+                f"{frame.origin} has a single column, `{available[0]}`; it needs one for the inputs and one for the "
+                "target (is `data.separator` right?)"
+            )
+        wanted = self.target if isinstance(self.target, list) else [self.target]
+        names = []
+        for each in wanted:
+            if str(each) in available:
+                names.append(str(each))
+                continue
+            if isinstance(each, str):
+                raise UserError(
+                    f"{frame.origin} has no column `{each}` (`data.target`); {did_you_mean(each, available)}"
+                )
+            index = -1 if each is None else each
+            if not -len(available) <= index < len(available):
+                raise UserError(
+                    f"`data.target` must be in [{-len(available)}, {len(available) - 1}] for {frame.origin}, got {each}"
+                )
+            names.append(available[index])
+        if self.target is None:
+            log.info("%s: the target is the last column, `%s` (data.target)", Path(frame.origin).name, names[0])
+        return names
+
+    def _with_target(self, frame: Frame, names: Sequence[str]) -> Frame:
+        """The rows that have a target; the others are counted."""
+        missing = functools.reduce(np.logical_or, [frame.columns[name].missing for name in names])
+        if missing.any():
+            if missing.all():
+                raise UserError(f"{frame.origin}: the target `{names[0]}` is missing in every row")
+            log.info(
+                "%s: %d of %d rows have no target `%s` and are left out",
+                *(Path(frame.origin).name, missing.sum(), len(frame), names[0]),
+            )
+            frame = frame[~missing]
+        return frame
+
+    def _targets(self, frame: Frame, names: Sequence[str], tasks: Collection[Task] | None) -> Targets:
+        """The targets of all rows."""
+        columns = [frame.columns[name] for name in names]
+        if len(columns) == 1:
+            return targets_of(columns[0], self.task, tasks, frame.origin, frame.place)
+        values = np.column_stack([column.numbers() for column in columns])
+        if np.isnan(values).any():
+            raise UserError(f"{frame.origin}: several target columns must hold numbers: {', '.join(names)}")
+        classes = one_hot_classes(values) if self.task != "regression" and tasks != {Task.REGRESSION} else None
+        if classes is None:
+            return Targets(torch.from_numpy(values), Task.REGRESSION, tuple(names))
+        task = Task.BINARY if len(names) == 2 else Task.MULTICLASS
+        return Targets(torch.from_numpy(classes), task, tuple(names))
+
+    def _with_roles(self, raw: Raw, frame: Frame, root: Path) -> Raw:
+        """The raw data with what the columns or the file of a split say."""
+        if self.groups is not None:
+            return dataclasses.replace(raw, groups=roles.group_numbers(frame.columns[self.groups]))
+        if self.time is not None:
+            return dataclasses.replace(raw, times=roles.times(frame, self.time))
+        if self.split is not None:
+            return roles.own_split(raw, frame.columns[self.split])
+        return self._with_test_file(raw, root) if isinstance(self.test, str) else raw
+
+    def _with_test_file(self, raw: Raw, root: Path) -> Raw:
+        """The rows of the file `test` as the data set's own test split.
+
+        Raises:
+            UserError: the file lacks a column, or has a class that the training file does not have.
+        """
+        path = existing(str(self.test), root)
+        other, _ = read_table(path, self.text_options)
+        names = list(self.target) if isinstance(self.target, list) else [raw.target_column]
+        plan.check_names([*raw.inputs.columns, *map(str, names)], other, "a column of the training file")
+        other = self._with_target(other, [str(name) for name in names])
+        columns = {name: other.columns[name] for name in raw.inputs.columns}
+        used = {name: raw.kinds[name] for name in columns}
+        inputs = plan.converted(dataclasses.replace(other, columns=columns), used)
+        return dataclasses.replace(raw, test=(inputs, _targets_like(raw, other, [str(name) for name in names])))
+
+    def input_rule(self, raw: Raw, train: Any) -> InputRule:
+        """One encoding for each column that is used, fitted on the training rows."""
+        kinds: Mapping[str, Finding] = raw.kinds
+        encodings = tuple(plan.fit(column, kinds[name]) for name, column in train.columns.items())
+        return ColumnRule(encodings, {name: finding.kind.value for name, finding in kinds.items()})
+
+
+def _targets_like(raw: Raw, frame: Frame, names: Sequence[str]) -> Tensor:
+    """The targets of another file, in the classes of the first."""
+    columns: list[Column] = [frame.columns[name] for name in names]
+    if raw.task is Task.REGRESSION or len(columns) > 1:
+        values = np.column_stack([column.numbers() for column in columns])
+        if np.isnan(values).any():
+            raise UserError(f"{frame.origin}: the target {', '.join(names)} holds cells that are no numbers")
+        return torch.from_numpy(values if raw.task is Task.REGRESSION else values.argmax(1))
+    text = columns[0].as_text()
+    known = {name: position for position, name in enumerate(raw.target_names)}
+    for code in sorted(set(text.values.tolist())):
+        if text.levels[code] not in known:
+            raise UserError(
+                f"{frame.origin} has the class `{text.levels[code]}` in `{names[0]}`, which {raw.origin} does not have"
+            )
+    return torch.tensor([known.get(level, 0) for level in text.levels])[torch.from_numpy(text.values).long()]

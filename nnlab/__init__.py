@@ -217,3 +217,12 @@ def _callable_module(function: Callable[..., Any]) -> type[ModuleType]:
 
 
 sys.modules[__name__].__class__ = _Package
+
+
+def __getattr__(name: str) -> Any:
+    """`nnlab.Classifier` and `nnlab.Regressor`, which scikit-learn is loaded for when they are first used."""
+    if name in ("Classifier", "Regressor"):
+        from nnlab import estimators
+
+        return getattr(estimators, name)
+    raise AttributeError(f"module `nnlab` has no attribute `{name}`")

@@ -28,7 +28,7 @@ FLOORS = {
     **dict.fromkeys(["runs", "study"], 6),
     "sweep": 7,
     **dict.fromkeys(["cli", "recipe", "play"], 8),
-    "commands": 9,
+    **dict.fromkeys(["commands", "estimators"], 9),
 }
 FREE = {"__init__", "__main__"}
 

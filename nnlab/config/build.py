@@ -120,9 +120,11 @@ def build_loss(config: Config, dataset: Dataset) -> Loss:
     return loss
 
 
-def build_members(config: Config, overrides: Sequence[str] | None = None) -> list[Member]:
-    """The members that one config describes: one, or those of an ensemble; see `build_trainer` for `overrides`."""
-    dataset = load_dataset(config)
+def build_members(
+    config: Config, overrides: Sequence[str] | None = None, dataset: Dataset | None = None
+) -> list[Member]:
+    """The members that one config describes: one, or those of an ensemble; see `build_trainer` for the arguments."""
+    dataset = load_dataset(config) if dataset is None else dataset
     check_batch_size(config, dataset, overrides)
     loss = build_loss(config, dataset)
     ensembles = [r for r in construct(config["regularizer"], "regularizer").values() if isinstance(r, Ensemble)]
@@ -188,7 +190,10 @@ def build_callbacks(config: Config) -> list[Callback]:
 
 
 def build_trainer(
-    configs: Sequence[Config], runs: Sequence[Run] = (), overrides: Sequence[str] | None = None
+    configs: Sequence[Config],
+    runs: Sequence[Run] = (),
+    overrides: Sequence[str] | None = None,
+    dataset: Dataset | None = None,
 ) -> Trainer:
     """One trainer for runs whose configs differ only in what the members of a population may differ in.
 
@@ -196,11 +201,12 @@ def build_trainer(
         configs: one for each run.
         runs: the run directories, which know the overrides that led to each config.
         overrides: those of all configs, where there are no runs; None: they are unknown.
+        dataset: examples that are in memory already; None: those that the configs name.
     """
     settings: TrainerSettings = construct(configs[0]["trainer"], "trainer")
     resolve_dtype(settings.precision)
     given: list[Sequence[str] | None] = [run.overrides for run in runs] or [overrides] * len(configs)
-    groups = [build_members(config, own) for config, own in zip(configs, given, strict=True)]
+    groups = [build_members(config, own, dataset) for config, own in zip(configs, given, strict=True)]
     members = [member for group in groups for member in group]
     start = 0
     for run, group in zip(runs, groups, strict=True) if runs else ():

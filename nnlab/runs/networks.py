@@ -16,8 +16,7 @@ from nnlab.config.construct import construct
 from nnlab.device import resolve_device, resolve_dtype
 from nnlab.errors import UserError
 from nnlab.loss.base import Loss
-from nnlab.runs import fitted
-from nnlab.runs.fitted import Fitted
+from nnlab.runs.fitted import Fitted, read
 from nnlab.storage.checkpoint import load_best, load_newest
 from nnlab.storage.folder import CHECKPOINTS, read_config, run_at
 from nnlab.training.chain import make_stack
@@ -47,6 +46,10 @@ class Networks:
     def __len__(self) -> int:
         return len(self.stack)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        buffers = {name: value.cpu() for name, value in self.stack.buffers.items()}
+        return assemble, (self.directory, self.config, self.fitted, self.stack.theta.cpu(), buffers)
+
 
 def load_networks(directory: str | Path, device: str | None = None) -> Networks:
     """The networks of a finished run, on `device`; None takes the run's own device where this machine has it.
@@ -57,14 +60,29 @@ def load_networks(directory: str | Path, device: str | None = None) -> Networks:
     directory = run_at(directory)
     config = read_config(directory)
     members = member_folders(directory)
-    stored = fitted.read(members[0] if members else directory, config)
-    blank = stored.blank_dataset()
+    stored = read(members[0] if members else directory, config)
+    return assemble(directory, config, stored, *_weights(directory, members, config), device)
+
+
+def assemble(
+    directory: Path,
+    config: Config,
+    fitted: Fitted,
+    theta: Tensor,
+    buffers: Mapping[str, Tensor],
+    device: str | None = None,
+) -> Networks:
+    """Networks from their weights (M, P) and buffers (M, ...).
+
+    Raises:
+        UserError: the weights are those of other networks.
+    """
+    blank = fitted.blank_dataset()
     loss = build_loss(config, blank)
     precision = config["trainer"]["precision"]
     place, dtype = _device(config, device), resolve_dtype(precision)
     network = build_network(config, blank, loss, config["seed"])
     stack = make_stack([network], loss, place, dtype, precision == "bf16")
-    theta, buffers = _weights(directory, members, config)
     try:
         if theta.shape[1:] != stack.theta.shape[1:] or buffers.keys() != stack.buffers.keys():
             raise ValueError("their shapes are those of another network")
@@ -72,7 +90,7 @@ def load_networks(directory: str | Path, device: str | None = None) -> Networks:
         stack.replace(theta.to(place, dtype), rows)
     except (ValueError, RuntimeError) as error:
         raise UserError(f"the weights of `{directory}` do not fit its config: {error}") from error
-    return Networks(directory, config, stored, loss, stack)
+    return Networks(directory, config, fitted, loss, stack)
 
 
 def member_folders(directory: Path) -> list[Path]:

@@ -92,7 +92,7 @@ class Predictor:
             raise UserError(f"loss `{self.loss.option()}` predicts no standard deviations; `gaussian_nll` does")
         if self.classes_ is not None:
             return self.classes_[found.values.argmax(1)]
-        values, std = (None if each is None else _flat(each) for each in (found.values, found.std))
+        values, std = (None if each is None else flat(each) for each in (found.values, found.std))
         return (values, std) if return_std else values
 
     def predict_proba(self, inputs: Any) -> npt.NDArray[Any]:
@@ -201,6 +201,6 @@ def _plain(inputs: Any) -> Any:
     return inputs.detach().cpu() if isinstance(inputs, Tensor) else inputs
 
 
-def _flat(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def flat(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """(n,) of (n, 1)."""
     return values[:, 0] if values.shape[1] == 1 else values

@@ -11,6 +11,7 @@ import torch
 
 import nnlab
 from nnlab.errors import UserError
+from nnlab.runs.export import example_inputs
 from nnlab.runs.prediction import Predictor, load
 from nnlab.runs.result import Result
 from nnlab.types import Dataset
@@ -81,7 +82,7 @@ def test_a_moved_run_folder_is_used_without_its_data(
 
 def test_predict_gives_names_and_numbers_in_the_units_of_the_data(run: tuple[Result, Predictor, Dataset]) -> None:
     _, predictor, dataset = run
-    raw = torch.zeros(6, *predictor.pipeline.rule.shape)  # type: ignore[attr-defined]
+    raw = example_inputs(predictor.networks)[0][:6]
     if predictor.classes_ is None:
         numbers = predictor.predict(raw)
         assert numbers.shape == (6,)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import torch
 
 from nnlab.errors import UserError
@@ -41,3 +44,35 @@ def resolve_dtype(precision: str) -> torch.dtype:
     """
     check_choice("trainer.precision", precision, PRECISIONS)
     return torch.float64 if precision == "float64" else torch.float32
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free where `device` keeps its tensors, also under a container's limit."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    pages = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    available = _number(Path("/proc/meminfo"), "MemAvailable:", 1024) or pages
+    limit, used = _number(Path("/sys/fs/cgroup/memory.max")), _number(Path("/sys/fs/cgroup/memory.current"))
+    return available if limit is None or used is None else min(available, max(limit - used, 0))
+
+
+def _number(path: Path, label: str = "", unit: int = 1) -> int | None:
+    """The number behind `label` in a file of the system, if there is one."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        words = line.removeprefix(label).split()
+        if line.startswith(label) and words and words[0].isdecimal():
+            return int(words[0]) * unit
+    return None
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory ran out."""
+    text = str(error)
+    signs = ("not enough memory", "out of memory", "can't allocate memory", "Storage size calculation overflowed")
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and any(sign in text for sign in signs)
+    )

@@ -160,6 +160,21 @@ def test_a_bug_of_ours_keeps_its_traceback(jobs: list[Any]) -> None:
         (["-m", "seed=interval(0,1)"], "does not support sweep type"),
         (["regularizer.dropout.p=0.5"], "`dropout`, which is not chosen; add `regularizer=[weight_decay,dropout]`"),
         (["resume=nowhere"], "`resume=nowhere` is not the folder of a run"),
+        (["optimizer=[sgd,adam]"], "`optimizer` takes one option; `-m optimizer=sgd,adam` trains one after another"),
+        (["-m", "optimizer=[sgd],[adam]"], "`optimizer` takes one option"),
+        (["sweep.retries=2"], "`sweep.retries=2` is about a sweep, and without `-m` there is none; add `-m`"),
+        (["hydra/launcher=joblib"], "is about a sweep, and without `-m` there is none"),
+        (["-m", "seed=range(1,2,0)"], "the step of a range must not be 0"),
+        (["-m", "seed=range(3),9"], "mixes a range with values; write all values"),
+        (["-m", "hydra.sweeper=null", "seed=1,2"], "`hydra.sweeper` must be a section with `_target_`"),
+        (["name=../../x"], "`name` must be the name of a folder in `output_dir`"),
+        (["name="], "`name` must be the name of a folder"),
+        ([f"output_dir={'a' * 256}"], "a folder's name has 255 bytes at most, got 256"),
+        (["hydra.run.dir=/nope"], "`hydra.run.dir` is not used: runs are in `output_dir`/`name`"),
+        ([f"optimizer.learning_rate={10**60}"], "`optimizer.learning_rate` has 61 digits"),
+        (["regularizer.weight_decay.strength=1e308"], "must be at most 1e+18 in size, got 1e+308"),
+        (["~trainer", "trainer.epochs=2"], "`~trainer` deletes the section of `trainer.epochs=2`"),
+        (["resume="], "`resume=` names no run"),
         (["resume=nowhere", "-m"], "`resume=` continues one run; leave out `-m`"),
     ],
 )
@@ -171,6 +186,21 @@ def test_mistakes_are_refused_before_the_first_job(
     assert sentence in error
     assert "Traceback" not in error
     assert jobs == []
+
+
+def test_options_may_be_chosen_by_a_pattern(jobs: list[Any]) -> None:
+    assert main(["train", "-m", "optimizer=glob(ad*)", "hydra/launcher=basic"]) == 0
+    assert [overrides for _, overrides in jobs] == [["optimizer=adam"]]
+
+
+def test_letters_beyond_ascii_need_no_quotes(jobs: list[Any]) -> None:
+    assert main(["train", "output_dir=größe/ö 1"]) == 0
+    assert jobs[0][0]["output_dir"] == "größe/ö 1"
+
+
+def test_keys_whose_value_is_null_can_be_deleted(jobs: list[Any]) -> None:
+    assert main(["train", "~trainer.time_limit", "~regularizer"]) == 0
+    assert (jobs[0][0]["trainer"]["time_limit"], jobs[0][0]["regularizer"]) == (None, {})
 
 
 def test_flags_may_stand_among_the_overrides(jobs: list[Any]) -> None:

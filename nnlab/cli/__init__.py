@@ -40,12 +40,15 @@ def configure(
     Raises:
         UserError: an override, an option or a file is wrong, or there is no run to continue.
     """
+    from nnlab.cli.admission import check_single
     from nnlab.cli.composition import continued, take_resume
+    from nnlab.cli.grammar import parsed
     from nnlab.config import trust
 
     rest, names = trust.taken(overrides)
     trust.grant(names)
     rest, run = take_resume(rest)
+    check_single(parsed(rest))
     if run is None:
         return compose(*rest, config_name=command, config_dir=config_dir), rest
     trust.grant_typed(rest)

@@ -23,8 +23,10 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from nnlab import console
+from nnlab.cli.admission import check_single
 from nnlab.cli.arguments import JSON, print_json
 from nnlab.cli.composition import checked, continued, hydra_for, resumed, take_resume, task_overrides
+from nnlab.cli.grammar import parsed, quoted
 from nnlab.cli.messages import first_line
 from nnlab.cli.short_form import expanded, with_loss
 from nnlab.errors import UserError
@@ -90,6 +92,7 @@ def run(command: str, task: Task, arguments: Sequence[str]) -> int:
     rest, resume = take_resume([each for each in arguments if each != JSON])
     flags = parser(command).parse_intermixed_args(rest)
     flags.overrides = flags.overrides if resume else expanded(flags.overrides)
+    flags.overrides = [quoted(line) for line in flags.overrides]
     job = ComposedJob(command, task, answers)
     if resume is not None:
         return _continue(job, resume, flags)
@@ -103,6 +106,7 @@ def run(command: str, task: Task, arguments: Sequence[str]) -> int:
         config = None if flags.multirun else hydra.compose_config(name, flags.overrides, RunMode.RUN)
         if config is None or config.hydra.mode == RunMode.MULTIRUN:
             return _ended(job, _sweep(hydra, name, job, flags.overrides))
+        check_single(parsed(flags.overrides))
         return _single(hydra, name, config, job)
 
 
@@ -202,6 +206,7 @@ def _continue(job: ComposedJob, run: str, flags: argparse.Namespace) -> int:
     """Continue a run from its own config, with further overrides."""
     if flags.multirun:
         raise UserError("`resume=` continues one run; leave out `-m` (a sweep continues when its command is repeated)")
+    check_single(parsed(flags.overrides))
     if flags.cfg:
         print(OmegaConf.to_yaml(resumed(run, flags.overrides, job.command)), end="")
         return 0

@@ -27,13 +27,16 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from yaml import YAMLError
 
 from nnlab.cli import messages
+from nnlab.cli.admission import check_choices, check_place
+from nnlab.cli.grammar import parsed, quoted, values_of
 from nnlab.cli.own_section import check_section
 from nnlab.cli.short_form import expanded, with_loss
 from nnlab.config import folder
 from nnlab.config.checking import check
 from nnlab.config.dotted import exists
-from nnlab.config.folder import primary
+from nnlab.config.folder import Primary, primary
 from nnlab.config.overrides import drop_replaced_arguments
+from nnlab.config.schema import with_defaults
 from nnlab.errors import UserError
 from nnlab.storage.folder import CONFIG, read_config, run_at
 
@@ -78,8 +81,9 @@ class Loader(ConfigLoaderImpl):  # type: ignore[misc]
         except UserError:
             raise
         except HYDRA_ERRORS as error:
-            first = self._first_options(overrides) if run_mode == RunMode.MULTIRUN else overrides
-            if first == overrides:
+            first = self._first_options(overrides) if run_mode == RunMode.MULTIRUN else list(overrides)
+            first = self._deleting(first)
+            if first == list(overrides):
                 raise UserError(messages.explain(error, overrides, self.options, self.skeleton, run_mode)) from error
         config = self.load_configuration(config_name, first, *further)
         config.hydra.overrides.task = _tasks(overrides)
@@ -87,12 +91,24 @@ class Loader(ConfigLoaderImpl):  # type: ignore[misc]
 
     def _first_options(self, overrides: Sequence[str]) -> list[str]:
         """Overrides with the first option in place of several: keys may exist in the swept options only."""
-        entries = messages.parsed(overrides)
+        entries = parsed(overrides)
         swept = [entry.is_discrete_sweep() and bool(self.options(entry.key_or_group)) for entry in entries]
         return [
-            f"{entry.get_key_element()}={next(entry.sweep_string_iterator())}" if several else line
+            f"{entry.get_key_element()}={values_of(entry)[0]}" if several else line
             for entry, several, line in zip(entries, swept, overrides, strict=True)
         ]
+
+    def _deleting(self, overrides: Sequence[str]) -> list[str]:
+        """Overrides that delete keys whose value is null, which Hydra takes for missing, with a value set before."""
+        present, lines = None, []
+        for entry in parsed(overrides):
+            key = entry.key_or_group
+            if entry.is_delete() and not self.options(key):
+                present = present or self.skeleton([])[0]
+                if exists(present, key) and OmegaConf.select(OmegaConf.create(present), key) is None:
+                    lines.append(f"{key}=0")
+            lines.append(entry.input_line)
+        return lines
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         """Compose and check one job of a sweep; jobs with the same options share the composition, the costly part.
@@ -100,8 +116,9 @@ class Loader(ConfigLoaderImpl):  # type: ignore[misc]
         Raises:
             UserError: an override, an option or a file is wrong.
         """
-        entries = messages.parsed(sweep_overrides)
+        entries = parsed(sweep_overrides)
         values = [each for each in entries if not self.repository.group_exists(each.key_or_group)]
+        check_choices(entries, self._known, self.options)
         options = [each.input_line for each in entries if each not in values]
         key = (master_config.hydra.job.config_name, *master_config.hydra.overrides.hydra, *options)
         if key not in self._compositions:
@@ -128,17 +145,33 @@ class Loader(ConfigLoaderImpl):  # type: ignore[misc]
             UserError: the group combines several components, which have names.
         """
         lines = []
-        for entry in messages.parsed(overrides):
+        entries = parsed(overrides)
+        check_choices(entries, self._known, self.options)
+        for entry in entries:
             key, line = entry.key_or_group, entry.input_line
             changes = not (entry.is_delete() or entry.is_add() or entry.is_force_add())
             value = entry.value() if changes and not entry.is_sweep_override() else None
-            if not (isinstance(value, dict) and "_target_" in value and self.options(key.replace(".", "/"))):
+            if entry.is_delete() and "=" not in line and isinstance(self._known.choices.get(key), list):
+                lines.append(f"{key}=[]")
+            elif not (isinstance(value, dict) and "_target_" in value and self._is_component(key)):
                 lines.append(line)
-            elif isinstance(primary(self.schema, folder.config_folder()).choices.get(key.replace(".", "/")), list):
+            elif isinstance(self._known.choices.get(key.replace(".", "/")), list):
                 raise UserError(f"`{key}` combines several components; name this one: `+{key}.NAME={{_target_: ...}}`")
             else:
-                lines += [f"{key}=null" if "." in key else f"~{key}", f"++{line}"]
+                lines += [f"~{key}" if self.options(key) else f"{key}=null", f"++{line}"]
         return lines
+
+    @property
+    def _known(self) -> Primary:
+        """What the primary config states."""
+        return primary(self.schema, folder.config_folder())
+
+    def _is_component(self, key: str) -> bool:
+        """Whether a whole component stands at a key: an option of a group, one of several, or a section of its own."""
+        parent = key.rpartition(".")[0].replace(".", "/")
+        values = self._known.values.get(key)
+        own = isinstance(values, dict) and "_target_" in values
+        return own or bool(self.options(key.replace(".", "/"))) or isinstance(self._known.choices.get(parent), list)
 
     def __getstate__(self) -> dict[str, Any]:
         """What other processes need; they compose for themselves."""
@@ -166,7 +199,7 @@ class Loader(ConfigLoaderImpl):  # type: ignore[misc]
 
 def _tasks(overrides: Sequence[str]) -> list[str]:
     """The overrides that are not about Hydra itself."""
-    return [entry.input_line for entry in messages.parsed(overrides) if not entry.is_hydra_override()]
+    return [entry.input_line for entry in parsed(overrides) if not entry.is_hydra_override()]
 
 
 @contextlib.contextmanager
@@ -218,7 +251,10 @@ def checked(config: DictConfig, hydra: Any, schema: str) -> dict[str, Any]:
     folders = [Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"]
     choices = OmegaConf.to_container(hydra.runtime.choices)
     overrides = task_overrides(hydra)
+    check_place(content.get("name"), content.get("output_dir"))
     drop_replaced_arguments(content, overrides)
+    if isinstance(content.get("trainer"), dict):
+        content["trainer"] = with_defaults(content["trainer"])
     check(content, overrides, config_name=schema, choices=choices, folders=folders)
     return content
 
@@ -253,7 +289,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
 def compose(overrides: Sequence[str], config_name: str, config_dir: str | Path | None) -> dict[str, Any]:
     """The plain, resolved and checked config of a command; see `nnlab.cli.compose`."""
     with hydra_for(config_name, config_dir) as hydra:
-        lines = with_loss(hydra, config_name, expanded(overrides))
+        lines = with_loss(hydra, config_name, [quoted(line) for line in expanded(overrides)])
         config = hydra.compose_config(config_name, lines, RunMode.RUN, from_shell=False)
         return checked_job(config, config_name)
 
@@ -270,7 +306,7 @@ def resumed(run: str, overrides: Sequence[str], schema: str) -> DictConfig:
         raise UserError(str(error).replace(f"`{run}`", f"`resume={run}`", 1)) from error
     config = OmegaConf.create(read_config(directory))
     with hydra_for(schema) as hydra:
-        for override in messages.parsed(overrides):
+        for override in parsed(overrides):
             key, line = override.key_or_group, override.input_line
             if override.is_sweep_override() or override.is_delete():
                 raise UserError(f"`{line}` cannot go with `resume=`, which continues one run as it is")
@@ -297,9 +333,14 @@ def continued(run: str, overrides: Sequence[str], schema: str) -> dict[str, Any]
 def take_resume(arguments: Sequence[str]) -> tuple[list[str], str | None]:
     """Split `resume=RUN` off the arguments, for the name of a run holds `=` and `,`, which Hydra would interpret.
 
+    Raises:
+        UserError: it is empty.
+
     >>> take_resume(["trainer.epochs=50", "resume=outputs/train/optimizer=adam,seed=1"])
     (['trainer.epochs=50'], 'outputs/train/optimizer=adam,seed=1')
     """
     values = [each.removeprefix("resume=") for each in arguments if each.startswith("resume=")]
     rest = [each for each in arguments if not each.startswith("resume=")]
-    return rest, next((value for value in reversed(values) if value not in ("", "null")), None)
+    if values and not values[-1].strip("'\" "):
+        raise UserError("`resume=` names no run; write `resume=outputs/train/RUN`, or leave it out for a new run")
+    return rest, next((value for value in reversed(values) if value != "null"), None)

@@ -6,13 +6,10 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from nnlab import __version__, console
 from nnlab.errors import UserError, did_you_mean
-
-LONGEST = 4096  # characters of an argument that may be a path
 
 
 class Command(NamedTuple):
@@ -91,6 +88,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(getattr(error, "exit_code", 2))
     except KeyboardInterrupt:
         return 130
+    except (MemoryError, RuntimeError) as error:
+        from nnlab.device import out_of_memory
+
+        if not out_of_memory(error):
+            raise
+        reason = (str(error).splitlines() or [""])[0].rpartition("DefaultCPUAllocator: ")[2]
+        print(f"nnlab {words[0]}: there is not enough memory for this{reason and ': '}{reason}", file=sys.stderr)
+        return 1
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
@@ -127,9 +132,9 @@ def _trusting(arguments: Sequence[str]) -> list[str]:
     trust.grant(names)
     trust.grant_typed(rest)
     for word in rest:
-        folder = Path(word.partition("=")[2] or word)
-        if len(word) < LONGEST and folder.is_dir():
-            trust.reading(folder)
+        path = word.partition("=")[2] or word
+        if os.path.isdir(path):  # pathlib raises for names that no system takes
+            trust.reading(path)
     return rest
 
 

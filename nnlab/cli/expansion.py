@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from nnlab.cli.messages import parsed
+from nnlab.cli.grammar import parsed, values_of
 from nnlab.errors import UserError, did_you_mean
 
 
@@ -30,7 +30,7 @@ def expand(overrides: Sequence[str], zipped: Sequence[Any] = ()) -> list[list[st
         if not entry.is_sweep_override():
             values[key] = [entry.input_line if entry.is_delete() else f"{key}={entry.get_value_element_as_str()}"]
         elif entry.is_discrete_sweep():
-            values[key] = [f"{key}={each}" for each in entry.sweep_string_iterator()]
+            values[key] = [f"{key}={each}" for each in values_of(entry)]
         else:
             raise UserError(
                 f"`{entry.input_line}` is a range to search in, not a list of values; list the values, or search "

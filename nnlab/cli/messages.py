@@ -7,15 +7,14 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError
 
+from nnlab.cli.grammar import parsed, unreadable, values_of
 from nnlab.config.dotted import exists
 from nnlab.config.schema import suggestion
-from nnlab.errors import UserError
 
 # Options of Hydra's groups that come with an extra of nnlab.
 EXTRAS = {
@@ -34,26 +33,10 @@ def first_line(error: BaseException) -> str:
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 
-def parsed(overrides: Sequence[str]) -> list[Any]:
-    """Hydra's parsed overrides.
-
-    Raises:
-        UserError: one of them cannot be read.
-    """
-    try:
-        entries = list(OverridesParser.create().parse_overrides(list(overrides)))
-    except OverrideParseException as error:
-        raise UserError(_unreadable(error.override)) from error
-    for entry in entries:
-        if not entry.key_or_group:
-            raise UserError(_unreadable(entry.input_line))
-    return entries
-
-
 def explain(error: Exception, overrides: Sequence[str], options: Options, skeleton: Skeleton, run_mode: RunMode) -> str:
     """The sentence for an exception that Hydra raised while composing `overrides`."""
     if isinstance(error, OverrideParseException):
-        return _unreadable(error.override)
+        return unreadable(error.override)
     if isinstance(error, MarkedYAMLError) and error.problem_mark:
         mark = error.problem_mark
         return f"{mark.name}, line {mark.line + 1}: {error.problem}"
@@ -73,6 +56,11 @@ def explain(error: Exception, overrides: Sequence[str], options: Options, skelet
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.rpartition("/")
         return no_option(group, option, error.options or (), _where(error, entries))
+    deleted = [entry for entry in entries if entry.is_delete()]
+    for entry in entries:
+        for other in deleted:
+            if entry.key_or_group.startswith(f"{other.key_or_group}."):
+                return f"`{other.input_line}` deletes the section of `{entry.input_line}`"
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else None
     return first_line(error) + (f": {first_line(cause)}" if cause else "")
 
@@ -83,15 +71,6 @@ def _where(error: Exception, entries: Sequence[Any]) -> str:
     parent = re.match(r"In '(.+/.+?)':", str(error))
     name = f"experiment/{experiments[-1]}" if experiments else parent.group(1) if parent else None
     return f" (in configs/{name}.yaml)" if name else ""
-
-
-def _unreadable(override: str) -> str:
-    """The sentence for an override that is not `key=value`, or whose value does not follow Hydra's grammar."""
-    if not override.lstrip("+~").partition("=")[0].strip() or "=" not in override:
-        return f"`{override}` is not an override; write `key=value`, such as `trainer.epochs=10`"
-    key = override.partition("=")[0]
-    quotes = f"put text with special characters in quotes, twice for the shell: '{key}=\"...\"'"
-    return f"cannot read the override `{override}`; close its brackets, and {quotes}"
 
 
 def no_option(group: str, option: str, valid: Sequence[str], where: str = "") -> str:
@@ -109,7 +88,7 @@ def _group_mistake(override: Any, options: Options) -> str | None:
     if not valid or override.is_delete():
         return None
     if override.is_sweep_override():
-        values = list(override.sweep_string_iterator()) if override.is_discrete_sweep() else []
+        values = values_of(override) if override.is_discrete_sweep() else []
         values = [] if any(value.startswith(("[", "{")) for value in values) else values
     else:
         value = override.value()

@@ -13,6 +13,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from nnlab.config import trust
+from nnlab.config.dotted import get
 from nnlab.config.lookup import locate
 from nnlab.config.overrides import key_of
 from nnlab.errors import UserError
@@ -50,7 +51,7 @@ def check_section(config: DictConfig, overrides: Sequence[str]) -> None:
     typed = keys | {f"hydra.{name}" for name in LOGS if f"hydra/{name}" in keys}
     _check_plugins(section)
     for key, (value, instead) in FIXED.items():
-        if _at(section, key) != value and f"hydra.{key}" in typed:
+        if get(section, key) != value and f"hydra.{key}" in typed:
             raise UserError(f"`hydra.{key}` is not used: {instead}")
     for path in _commands(section):
         if not any(path == key or path.startswith(f"{key}.") or key.startswith(f"{path}.") for key in typed):
@@ -105,9 +106,3 @@ def _targets(section: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield path, str(value)
         elif logs and isinstance(value, str) and value.startswith("ext://") and not value.startswith("ext://sys.std"):
             yield path, value.removeprefix("ext://")
-
-
-def _at(section: Any, path: str) -> Any:
-    for part in path.split("."):
-        section = section.get(part) if isinstance(section, Mapping) else None
-    return section

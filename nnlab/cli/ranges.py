@@ -16,7 +16,7 @@ from typing import Any
 
 from hydra.core.override_parser.types import IntervalSweep, RangeSweep
 
-from nnlab.cli.messages import parsed
+from nnlab.cli.grammar import parsed, values_of
 from nnlab.errors import UserError
 from nnlab.study.model import REPLICATES
 from nnlab.sweep.search_space import WIDE, Choice, Dimension, Interval, SearchPlan
@@ -35,7 +35,7 @@ def search_plan(overrides: Sequence[str]) -> SearchPlan:
         if not entry.is_sweep_override():
             fixed.append(entry.input_line if entry.is_delete() else f"{key}={entry.get_value_element_as_str()}")
         elif key in REPLICATES and entry.is_discrete_sweep():
-            repeated.append([f"{key}={each}" for each in entry.sweep_string_iterator()])
+            repeated.append([f"{key}={each}" for each in values_of(entry)])
         else:
             space.append(_dimension(key, entry))
     return SearchPlan(space, fixed, [list(each) for each in itertools.product(*repeated)])
@@ -47,7 +47,7 @@ def _dimension(key: str, entry: Any) -> Dimension:
         return _interval(key, value)
     if isinstance(value, RangeSweep) and not value.shuffle:
         return _range(key, value)
-    values = tuple(dict.fromkeys(entry.sweep_string_iterator()))
+    values = tuple(dict.fromkeys(values_of(entry)))
     if not values:
         raise UserError(f"`{entry.input_line}` has no values to choose from")
     return Choice(key, values)

@@ -16,8 +16,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from nnlab.cli import messages
 from nnlab.cli.composition import checked_job
+from nnlab.cli.grammar import parsed
 from nnlab.config.checking import check
 from nnlab.config.dotted import get, put
 from nnlab.errors import UserError
@@ -96,7 +96,7 @@ class Jobs:
 
     def _entry(self, line: str) -> Any:
         if line not in self._parsed:
-            [self._parsed[line]] = messages.parsed([line])
+            [self._parsed[line]] = parsed([line])
         return self._parsed[line]
 
     def _is_plain(self, entry: Any) -> bool:

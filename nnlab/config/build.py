@@ -11,7 +11,7 @@ import inspect
 import json
 import os
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from nnlab.config.kinds import check_kind
 from nnlab.config.lookup import locate
 from nnlab.config.overrides import key_of
 from nnlab.config.schema import DIRECTIVES, placed
-from nnlab.device import resolve_dtype
+from nnlab.device import free_memory, resolve_dtype
 from nnlab.errors import UserError
 from nnlab.initialization.base import Initialization
 from nnlab.loss.base import Loss
@@ -38,6 +38,9 @@ from nnlab.training.stack import check_outputs
 from nnlab.types import Dataset, Task
 
 Config = Mapping[str, Any]
+
+LARGE = 10_000  # a number of units or channels beyond which memory is counted first
+COPIES = 3  # of the parameters at least: themselves, the gradient, and the best so far
 
 
 def data_root(config: Config) -> Path:
@@ -76,10 +79,10 @@ def build_network(config: Config, dataset: Dataset, loss: Loss, seed: int) -> nn
     with torch.random.fork_rng(devices=[]):
         # Foreign networks draw from torch's global generator in their constructors.
         torch.manual_seed(derive_seed(seed, "constructor"))
+        own = {name: value for name, value in supplied.items() if name in parameters}
+        check_size(config["architecture"], own)
         try:
-            network = construct(
-                config["architecture"], "architecture", **{k: v for k, v in supplied.items() if k in parameters}
-            )
+            network = construct(config["architecture"], "architecture", **own)
         except UserError as error:
             mistake = placed(str(error), config["architecture"], "architecture")
             raise UserError(mistake.sentence if "." in mistake.path else str(error)) from error
@@ -91,6 +94,39 @@ def build_network(config: Config, dataset: Dataset, loss: Loss, seed: int) -> nn
             network = regularizer.apply(network)
     network.train()
     return network  # type: ignore[no-any-return]
+
+
+def check_size(section: Config, supplied: Mapping[str, Any]) -> None:
+    """Refuse a network that does not fit into memory, before the system ends the process for it.
+
+    Networks whose section holds a large number are first made without memory, to count their parameters.
+
+    Raises:
+        UserError: says how much it takes, and how much there is.
+    """
+    if max(_whole_numbers(section), default=0) < LARGE:
+        return
+    try:
+        with torch.device("meta"):
+            network = construct(section, "architecture", **supplied)
+        count = sum(parameter.numel() for parameter in network.parameters())
+    except Exception:  # foreign code may want real memory; a mistake in the section is found when it is built
+        return
+    needed, free = count * COPIES * 4, free_memory(torch.device("cpu"))
+    if needed > free:
+        raise UserError(
+            f"`architecture` has {count:,} parameters, which take {needed / 1e9:,.0f} GB in training; "
+            f"{free / 1e9:,.0f} GB are free: choose smaller layers"
+        )
+
+
+def _whole_numbers(value: Any) -> Iterator[int]:
+    """All whole numbers inside a section."""
+    if isinstance(value, Mapping | list):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _whole_numbers(each)
+    elif isinstance(value, int):
+        yield value
 
 
 def build_optimizer(section: Config) -> Optimizer:

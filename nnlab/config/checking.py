@@ -26,6 +26,8 @@ SUPPLIED: Mapping[str, frozenset[str]] = {
 # What nnlab takes itself of the section of an optimizer that is not its own: who moves which parameters.
 FOREIGN = frozenset({"others", "only"})
 
+LARGEST = 1e18  # the product of two such numbers is still a number in single precision
+
 # Groups whose constructors are cheap and need nothing but their section, so that they check their ranges at once.
 LIGHT = frozenset({"trainer", "data", "activation", "initialization", "loss", "optimizer", "scheduler", "regularizer"})
 
@@ -54,7 +56,7 @@ def check(
     """
     ours = folder.config_folder()
     known = primary(config_name, ours)
-    mistakes = [*_top_level(config, known), *_ranges(config)]
+    mistakes = list(_numbers(config, "")) or [*_top_level(config, known), *_ranges(config)]
     if mistakes:
         origin = Origin(overrides, {**known.choices, **(choices or {})}, [*folders, ours], config_name, file)
         lines = dict.fromkeys(f"{sentence}{origin.of(path)}" for path, sentence in mistakes)
@@ -77,6 +79,18 @@ def _top_level(config: Mapping[str, Any], known: Primary) -> Iterator[Mistake]:
     for key in known.required():
         if config.get(key) is None:
             yield Mistake(key, f"no `{key}` is chosen; `nnlab list {key}` shows the options")
+
+
+def _numbers(value: Any, path: str) -> Iterator[Mistake]:
+    """Numbers that nothing computes with: whole ones of more than 64 bits, others whose product may overflow."""
+    if isinstance(value, Mapping | list):
+        entries = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for key, each in entries:
+            yield from _numbers(each, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, int) and abs(value) >= 2**63:
+        yield Mistake(path, f"`{path}` has {len(str(abs(value)))} digits; whole numbers go up to {2**63 - 1}")
+    elif isinstance(value, float) and LARGEST < abs(value) < float("inf"):
+        yield Mistake(path, f"`{path}` must be at most {LARGEST:g} in size, got {value}")
 
 
 def _plain(value: Any, default: Any, path: str) -> Iterator[Mistake]:
@@ -148,6 +162,10 @@ def _shared(section: Mapping[str, Any], path: str) -> Iterator[Mistake]:
 
 def _ranges(config: Mapping[str, Any]) -> Iterator[Mistake]:
     """Values that a constructor refuses, in the groups where calling it costs nothing."""
+    sweep = config.get("sweep")
+    prune = sweep.get("prune") if isinstance(sweep, Mapping) else None
+    if isinstance(prune, int | float) and not 0 < prune < 1:
+        yield Mistake("sweep.prune", f"`sweep.prune` must be in (0, 1), got {prune}")
     for group, section in config.items():
         if group not in LIGHT or not isinstance(section, Mapping):
             continue

@@ -29,13 +29,31 @@ def construct(section: Any, group: str | None, **supplied: Any) -> Any:
         arguments = {key: construct(value, None) for key, value in section.items() if key not in DIRECTIVES}
         if section.get("_partial_") and group is None:
             return functools.partial(found, *positional, **arguments, **supplied)
-        try:
-            return found(*positional, **arguments, **supplied)
-        except TypeError as error:
-            raise UserError(f"`{section['_target_']}` does not take these values: {error}") from error
+        return _called(found, str(section["_target_"]), positional, {**arguments, **supplied})
     if isinstance(section, Mapping):
         return {key: construct(value, group) for key, value in section.items()}
     return [construct(value, group) for value in section] if isinstance(section, list) else section
+
+
+def _called(found: Any, target: str, positional: list[Any], arguments: Mapping[str, Any]) -> Any:
+    """What a constructor gives.
+
+    Raises:
+        UserError: it does not take the values, or they need more memory than there is.
+    """
+    try:
+        return found(*positional, **arguments)
+    except UserError:
+        raise
+    except Exception as error:
+        from nnlab.device import out_of_memory  # torch takes long to import, and is there when something is built
+
+        if out_of_memory(error):
+            raise UserError(f"`{target}` of this size needs more memory than there is") from error
+        if isinstance(error, TypeError) or not target.startswith("nnlab."):
+            reason = str(error).strip().splitlines() or [type(error).__name__]
+            raise UserError(f"`{target}` does not take these values: {reason[0]}") from error
+        raise
 
 
 def range_mistakes(component: Mapping[str, Any], path: str, group: str) -> Iterator[Mistake]:

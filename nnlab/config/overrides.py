@@ -63,7 +63,7 @@ def amended(overrides: Sequence[str], changes: Sequence[str]) -> list[str]:
     """Every change takes the place of what was said before about the same key.
 
     Where it chooses another option of a group, what was set for the option before it is left out, too; where it
-    chooses a list of options, what was set for those that are not in the list.
+    chooses a list of options, what was set for those that are not in the list. What only a sweep looks at is left out.
 
     >>> amended(["seed=1", "initialization=gaussian", "initialization.std=0.001"], ["initialization=he"])
     ['seed=1', 'initialization=he']
@@ -74,6 +74,8 @@ def amended(overrides: Sequence[str], changes: Sequence[str]) -> list[str]:
     for line in (*overrides, *changes):
         key, _, value = line.partition("=")
         name = key.lstrip("+")
+        if name.replace("/", ".").startswith(("sweep.", "hydra.")):
+            continue
         section = name.replace("/", ".") + "."
         if line in changes and "." not in name:
             kept = re.findall(r"\w+", value) if value.startswith("[") else []

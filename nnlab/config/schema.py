@@ -99,6 +99,20 @@ def _signature(found: Any) -> Signature:
     return Signature(named, open=any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters))
 
 
+def with_defaults(component: Mapping[str, Any]) -> dict[str, Any]:
+    """A component's section with the constructor's defaults for keys that it leaves out, after those that it has."""
+    try:
+        parameters = inspect.signature(locate(str(component["_target_"]))).parameters.values()
+    except (UserError, KeyError, ValueError):  # the check says what is wrong with it
+        return dict(component)
+    missing = {
+        each.name: each.default
+        for each in parameters
+        if each.name not in component and each.default is not each.empty and each.kind is not each.VAR_KEYWORD
+    }
+    return {**component, **missing}
+
+
 def component_mistakes(
     component: Mapping[str, Any],
     path: str,
@@ -177,8 +191,8 @@ def _wrong_kind(value: Mapping[str, Any], hint: Any, path: str) -> Iterator[Mist
 
 def placed(sentence: str, component: Mapping[str, Any], path: str) -> Mistake:
     """A constructor's sentence with the argument that it names first as a key of the section at `path`."""
-    quoted = re.search(r"`([\w.]+)`", sentence)
+    quoted = re.search(r"`([\w.]+)((?:\[\d+\])?)`", sentence)
     name = quoted.group(1).removeprefix(f"{path}.") if quoted else ""
     if quoted is None or name not in component:
         return Mistake(path, f"`{path}`: {sentence}")
-    return Mistake(f"{path}.{name}", sentence.replace(quoted.group(), f"`{path}.{name}`", 1))
+    return Mistake(f"{path}.{name}", sentence.replace(quoted.group(), f"`{path}.{name}{quoted.group(2)}`", 1))

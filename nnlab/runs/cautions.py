@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 
+from nnlab.errors import UserError
 from nnlab.optimizer.base import SecondOrder
 from nnlab.storage.run import Run
 from nnlab.training import Trainer
+
+HOPELESS = 100  # times the run that a warm-up takes
 
 log = logging.getLogger(__name__)
 _said: set[str] = set()
@@ -52,9 +55,18 @@ def of_optimizer(trainer: Trainer) -> Iterator[str]:
 
 
 def of_schedule(trainer: Trainer) -> Iterator[str]:
-    """A warm-up that is longer than the run."""
+    """A warm-up that is longer than the run.
+
+    Raises:
+        UserError: so much longer that nothing would be learned.
+    """
     for member in trainer.members:
         warm = member.scheduler.warmup_steps(trainer.engine.batches.steps_per_epoch)
+        if warm > HOPELESS * trainer.total_steps:
+            raise UserError(
+                f"`scheduler.warmup` takes {warm} steps, and the run only {trainer.total_steps}: the learning "
+                "rate would stay near 0; shorten it or train longer"
+            )
         if warm >= trainer.total_steps:
             yield (
                 f"the warm-up takes {warm} steps and the run {trainer.total_steps}: the learning rate never reaches "

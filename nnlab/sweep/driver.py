@@ -18,11 +18,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nnlab.device import out_of_memory
 from nnlab.errors import UserError
 from nnlab.storage.claim import try_claim
 from nnlab.storage.files import make_folder
 from nnlab.storage.folder import remove_result, write_result
-from nnlab.sweep.grouping import out_of_memory
 from nnlab.sweep.job import PENDING, Job, Outcome, finished
 from nnlab.validation import check, check_choice
 

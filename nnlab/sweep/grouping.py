@@ -9,13 +9,12 @@ members stacked against alone (one thread of a 2-core machine, parameters P, bat
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
+from nnlab.device import free_memory
 from nnlab.sweep.job import Job
 
 LARGEST_STACKED = 5e6  # parameters times examples in a minibatch, on a CPU
@@ -97,35 +96,3 @@ def plan(jobs: list[Job], cost: Cost, stack: str = "auto", memory: float | None 
 def stacking_gains(cost: Cost) -> bool:
     """Whether a population is faster than its members one after another: not where one alone fills a CPU's caches."""
     return cost.device.type != "cpu" or cost.parameters * cost.batch_size <= LARGEST_STACKED
-
-
-def free_memory(device: torch.device) -> int:
-    """Bytes that are free where `device` keeps its tensors, also under a container's limit."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    pages = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    available = _number(Path("/proc/meminfo"), "MemAvailable:", 1024) or pages
-    limit, used = _number(Path("/sys/fs/cgroup/memory.max")), _number(Path("/sys/fs/cgroup/memory.current"))
-    return available if limit is None or used is None else min(available, max(limit - used, 0))
-
-
-def _number(path: Path, label: str = "", unit: int = 1) -> int | None:
-    """The number behind `label` in a file of the system, if there is one."""
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        words = line.removeprefix(label).split()
-        if line.startswith(label) and words and words[0].isdecimal():
-            return int(words[0]) * unit
-    return None
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory ran out."""
-    text = str(error)
-    signs = ("not enough memory", "out of memory", "can't allocate memory")
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and any(sign in text for sign in signs)
-    )

@@ -10,6 +10,8 @@ from nnlab.errors import UserError
 from nnlab.metric_names import METRICS
 from nnlab.validation import check, check_choice
 
+MOST_THREADS = 1024  # torch ends the process where the system gives it no more
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerSettings:
@@ -70,7 +72,7 @@ class TrainerSettings:
         for name in ("accumulate", "validate_every", "best_window"):
             check(f"trainer.{name}", getattr(self, name), "[1, inf)")
         if self.threads is not None:
-            check("trainer.threads", self.threads, "[1, inf)")
+            check("trainer.threads", self.threads, f"[1, {MOST_THREADS}]")
         if self.steps is not None:
             check("trainer.steps", self.steps, "[1, inf)")
         check_choice("trainer.precision", self.precision, PRECISIONS)

@@ -11,11 +11,12 @@ import pytest
 import torch
 import yaml
 
+from nnlab.device import out_of_memory
 from nnlab.errors import UserError
 from nnlab.storage.claim import claimed, try_claim
 from nnlab.storage.files import make_folder
 from nnlab.sweep.driver import Driver, Policy
-from nnlab.sweep.grouping import Cost, by_key, out_of_memory, plan
+from nnlab.sweep.grouping import Cost, by_key, plan
 from nnlab.sweep.job import PENDING, Job, Outcome, condition
 from nnlab.sweep.summary import Summary
 

@@ -245,7 +245,7 @@ def test_the_command_searches_continues_and_leaves_the_runs_of_a_grid(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["optimizer.betas=[0.9,0.99],[0.9,1.2]"], "`betas[1]` must be in [0, 1), got 1.2"),
+        (["optimizer.betas=[0.9,0.99],[0.9,1.2]"], "`optimizer.betas[1]` must be in [0, 1), got 1.2"),
         (["optimizer.learning_rate=interval(-1,1)"], "`optimizer.learning_rate` must be in (0, inf)"),
         (["optimizer.learning_rte=interval(0.1,1)"], "did you mean `optimizer.learning_rate`?"),
         ([], "there is nothing to search"),

@@ -1,0 +1,65 @@
+"""What overrides may not ask for, whatever the options hold: said before anything is composed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from nnlab.cli.grammar import values_of
+from nnlab.config.folder import Primary
+from nnlab.errors import UserError
+
+LONGEST = 255  # bytes that a folder's name may have
+
+
+def check_choices(entries: Sequence[Any], known: Primary, options: Callable[[str], Sequence[str]]) -> None:
+    """Refuse a list of options for a group that takes one, of which Hydra would silently take the last.
+
+    Raises:
+        UserError: says how to run each of them.
+    """
+    for entry in entries:
+        group = entry.key_or_group
+        if entry.is_delete() or not isinstance(known.choices.get(group), str):
+            continue
+        values = values_of(entry) if entry.is_discrete_sweep() else [entry.get_value_element_as_str()]
+        if options(group) and any(value.startswith("[") for value in values):
+            inside = ",".join(value.strip("[]") for value in values)
+            raise UserError(
+                f"`{entry.input_line}` is a list, but `{group}` takes one option; "
+                f"`-m {group}={inside or 'OPTION'}` trains one after another"
+            )
+
+
+def check_single(entries: Sequence[Any]) -> None:
+    """Refuse, without `-m`, what only a sweep looks at: a forgotten `-m` would train one network and drop the rest.
+
+    Raises:
+        UserError: says to add it.
+    """
+    for entry in entries:
+        key = entry.key_or_group
+        if key.replace("/", ".").startswith(("sweep.", "hydra.launcher", "hydra.sweeper")) or key == "sweep":
+            raise UserError(f"`{entry.input_line}` is about a sweep, and without `-m` there is none; add `-m`")
+
+
+def check_place(name: Any, output_dir: Any) -> None:
+    """Refuse a study's name that leads out of `output_dir`, and folders that no system can make.
+
+    Raises:
+        UserError: says what a name may be.
+    """
+    for key, value in (("name", name), ("output_dir", output_dir)):
+        if not isinstance(value, str):
+            continue  # the check of types says it
+        if "\0" in value or not value.strip():
+            raise UserError(f"`{key}` must be the name of a folder, got {value!r}")
+        for part in Path(value).parts:
+            if len(os.fsencode(part)) > LONGEST:
+                raise UserError(f"`{key}`: a folder's name has {LONGEST} bytes at most, got {len(os.fsencode(part))}")
+    if isinstance(name, str):
+        path = Path(name)
+        if path.is_absolute() or ".." in path.parts or not path.parts or name.startswith(("-", "~")):
+            raise UserError(f"`name` must be the name of a folder in `output_dir`, got `{name}`")

@@ -1,0 +1,111 @@
+"""Hydra's grammar of overrides, read once for all: parsed, with the values that a sweep gives, or one sentence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, RangeSweep, Sweep
+from hydra.errors import HydraException, OverrideParseException
+
+from nnlab.errors import UserError
+
+_BRACKETS = {"(": ")", "[": "]", "{": "}"}
+_SIMPLE = re.compile(r"[^\s()\[\]{}'\",$=][^()\[\]{}'\",$=]*")
+
+
+def parsed(overrides: Sequence[str]) -> list[Any]:
+    """Hydra's parsed overrides.
+
+    Raises:
+        UserError: one of them cannot be read.
+    """
+    hydra = GlobalHydra.instance()  # whose options `glob` chooses from
+    parser = OverridesParser.create(hydra.config_loader() if hydra.is_initialized() else None)
+    entries = []
+    for line in overrides:
+        try:
+            entries += parser.parse_overrides([line])
+        except (OverrideParseException, ValueError, RecursionError) as error:
+            raise UserError(unreadable(line)) from error
+        if not entries[-1].key_or_group:
+            raise UserError(unreadable(line))
+        check_sweep(entries[-1])
+    return entries
+
+
+def check_sweep(entry: Any) -> None:
+    """Refuse ranges that give nothing, and those that stand among values.
+
+    Raises:
+        UserError: says what to write.
+    """
+    value, line = entry.value(), entry.input_line
+    if isinstance(value, RangeSweep):
+        if value.step == 0:
+            raise UserError(f"`{line}`: the step of a range must not be 0")
+        if value.start is None or value.stop is None:
+            raise UserError(f"`{line}`: write a range as `range(START,STOP)` or `range(START,STOP,STEP)`")
+    if isinstance(value, ChoiceSweep) and any(isinstance(each, Sweep) for each in value.list):
+        raise UserError(f"`{line}` mixes a range with values; write all values, such as `{entry.key_or_group}=0,1,2,9`")
+
+
+def values_of(entry: Any) -> list[str]:
+    """The values of a discrete sweep as text, in order.
+
+    Raises:
+        UserError: they cannot be listed.
+    """
+    try:
+        return list(entry.sweep_string_iterator())
+    except (HydraException, ValueError, TypeError, OverflowError, MemoryError) as error:
+        raise UserError(f"`{entry.input_line}` does not give values that can be listed: {error}") from error
+
+
+def quoted(override: str) -> str:
+    """An override whose plain text has letters beyond ASCII, with the quotes that Hydra's grammar wants.
+
+    >>> quoted("output_dir=größe"), quoted("seed=1,2")
+    ('output_dir="größe"', 'seed=1,2')
+    """
+    key, equals, value = override.partition("=")
+    if override.isascii() or not equals:
+        return override
+    pieces = value.split(",")
+    if not all(_SIMPLE.fullmatch(piece) for piece in pieces):
+        return override
+    return f"{key}=" + ",".join(piece if piece.isascii() else f'"{piece}"' for piece in pieces)
+
+
+def unreadable(override: str) -> str:
+    """The sentence for an override that is not `key=value`, or whose value does not follow Hydra's grammar."""
+    key, equals, value = override.partition("=")
+    if not key.lstrip("+~").strip() or not equals:
+        return f"`{override}` is not an override; write `key=value`, such as `trainer.epochs=10`"
+    if not re.fullmatch(r"[+~]{0,2}[\w./@:\-$]+", key):
+        return f"`{override}` is not an override: `{key}` is no key; write `key=value`, such as `trainer.epochs=10`"
+    if _is_open(value):
+        return f"cannot read the override `{override}`; close its brackets and quotes"
+    return (
+        f"cannot read the override `{override}`; put text with special characters in quotes, twice for the shell: "
+        f"""'{key}="..."'"""
+    )
+
+
+def _is_open(value: str) -> bool:
+    """Whether brackets or quotes in a value are not closed, or close what is not open."""
+    stack: list[str] = []
+    quote = ""
+    for letter in value:
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "'\"":
+            quote = letter
+        elif letter in _BRACKETS:
+            stack.append(_BRACKETS[letter])
+        elif letter in _BRACKETS.values() and (not stack or stack.pop() != letter):
+            return True
+    return bool(stack or quote)

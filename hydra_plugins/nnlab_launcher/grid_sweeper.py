@@ -17,7 +17,7 @@ from nnlab.cli.expansion import concatenated
 from nnlab.cli.messages import EXTRAS
 from nnlab.errors import UserError
 
-log = logging.getLogger(__name__)
+log = logging.getLogger(f"nnlab.{__name__}")  # where the console listens
 
 
 class GridSweeper(Sweeper):  # type: ignore[misc]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nnlab.sweep.grid import Grid
 
 
-log = logging.getLogger(__name__)
+log = logging.getLogger(f"nnlab.{__name__}")  # where the console listens
 
 
 class NnlabLauncher(Launcher):  # type: ignore[misc]

@@ -14,6 +14,16 @@ class UserError(ValueError):
         return [f"{type(self).__name__}: {self}"]
 
 
+def described(error: BaseException) -> str:
+    """An unexpected error in half a line: its class and the first line of what it says.
+
+    >>> described(KeyError("x"))
+    "KeyError: 'x'"
+    """
+    said = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {said[0]}" if said else type(error).__name__
+
+
 def did_you_mean(wrong: str, valid: Iterable[str]) -> str:
     """The clause that ends an error about an unknown name.
 

@@ -12,7 +12,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 FLOORS = {
-    **dict.fromkeys(["errors", "metric_names", "validation", "types", "randomness", "members", "device"], 0),
+    **dict.fromkeys(
+        ["errors", "interruption", "metric_names", "validation", "types", "randomness", "members", "device"], 0
+    ),
     **dict.fromkeys(["console", "storage"], 0),
     **dict.fromkeys(
         [

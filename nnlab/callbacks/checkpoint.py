@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import ClassVar
 
 from nnlab.storage.checkpoint import LAST, PREVIOUS, rotate_and_save, save_best
 from nnlab.training import Callback, Run, Trainer
@@ -21,6 +22,8 @@ class Checkpoint(Callback):
         keep: whether a finished run keeps the state that extending it would need (`last.ckpt`).
     """
 
+    essential: ClassVar[bool] = True
+
     def __init__(self, seconds: float = 5.0, keep: bool = True) -> None:
         self.seconds = check("seconds", seconds, "[0, inf)")
         self.keep = keep
@@ -37,9 +40,11 @@ class Checkpoint(Callback):
         # All that belongs to the step before, validation and the end of an epoch included, has happened here.
         self._save(trainer)
 
-    def fit_end(self, trainer: Trainer) -> None:
+    def trained(self, trainer: Trainer) -> None:
         self._save(trainer)
-        if trainer.stop_requested != "interrupted" and not self.keep:
+
+    def fit_end(self, trainer: Trainer) -> None:
+        if not trainer.interrupted and not self.keep:
             for run in trainer.runs:
                 run.disposable += [run.checkpoints / name for name in (LAST, PREVIOUS)]
 

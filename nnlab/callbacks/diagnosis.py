@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from nnlab.callbacks.budget import Budget
+from nnlab.callbacks.schedule import doubling
 from nnlab.diagnosis import DataFacts, Finding, diagnose
 from nnlab.diagnosis.measure import facts_of, records
 from nnlab.training import Callback, Trainer
@@ -19,39 +19,31 @@ class Diagnosis(Callback):
     the end.
 
     Args:
-        share: of the training time that looking may take while training goes on. [0, 1]
         most: members of a population that are looked at while training; all are at the end. [0, inf)
 
     Attributes:
         findings: of each member, once training has ended.
     """
 
-    def __init__(self, share: float = 0.005, most: int = 16) -> None:
+    def __init__(self, most: int = 16) -> None:
         self.most = check("most", most, "[0, inf)")
         self.findings: dict[int, list[Finding]] = {}
-        self._budget = Budget(share)
         self._said: dict[int, list[str]] = {}
 
     def fit_start(self, trainer: Trainer) -> None:
         self._facts: dict[int, DataFacts] | None = None
-        self._validations = 0
-        self._budget.start()
 
     def evaluated(self, trainer: Trainer) -> None:
-        self._validations += 1
-        if self._validations & (self._validations - 1) or trainer.step >= trainer.total_steps:
+        if trainer.step >= trainer.total_steps or not doubling(trainer.validations):
             return
-        if not self._budget.allows():
-            return
-        with self._budget.spending():
-            chosen = [member for member in trainer.active if member < self.most]
-            for member, record in zip(chosen, records(trainer, self._known(trainer), False, chosen), strict=True):
-                for finding in diagnose(record):
-                    if finding.certain:
-                        self._say(trainer, member, finding, printed=True)
+        chosen = [member for member in trainer.active if member < self.most]
+        for member, record in zip(chosen, records(trainer, self._known(trainer), False, chosen), strict=True):
+            for finding in diagnose(record):
+                if finding.certain:
+                    self._say(trainer, member, finding, printed=True)
 
     def fit_end(self, trainer: Trainer) -> None:
-        if trainer.stop_requested == "interrupted":
+        if trainer.interrupted:
             return
         for member, record in enumerate(records(trainer, self._known(trainer))):
             self.findings[member] = diagnose(record)

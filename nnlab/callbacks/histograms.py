@@ -1,8 +1,8 @@
-"""Histograms of weights, gradients and activations of every layer, before the first step and then once per epoch.
+"""Histograms of weights, gradients and activations of every layer: in the first step, at the ends of epochs 1, 2, 4, 8,
+..., and in the last step.
 
 All three belong to the same pass: the weights before an update, the activations of its minibatch, and the gradient
-that follows from them. An epoch is left out where looking would take more than its share of the time; the beginning
-and the end never are.
+that follows from them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from nnlab.activation.layers import activation_layers
-from nnlab.callbacks.budget import Budget
+from nnlab.callbacks.schedule import doubling
 from nnlab.callbacks.tensorboard import EventFile
 from nnlab.training import Callback, Trainer
 from nnlab.validation import check
@@ -24,37 +24,31 @@ class Histograms(Callback):
     """Writes the histograms, for an ensemble those of its first member.
 
     Args:
-        share: of the time that may be spent. [0, 1]
         bins: number of bins. [2, inf)
+        most: runs of a population whose histograms are written, the first ones. [1, inf)
     """
 
-    def __init__(self, share: float = 0.005, bins: int = 40) -> None:
-        self.budget = Budget(share, first=0.0)  # the look before the first step costs as much as any
+    def __init__(self, bins: int = 40, most: int = 4) -> None:
+        self.most = check("most", most, "[1, inf)")
         self.bins = check("bins", bins, "[2, inf)")
 
     def fit_start(self, trainer: Trainer) -> None:
-        self.budget.start()
         self._layers = list(activation_layers(trainer.stack.network))
         self._last, self._every = trainer.total_steps - 1, trainer.steps_per_epoch
 
     def wants(self, step: int) -> bool:
-        return step in (0, self._last) or (step + 1) % self._every == 0
+        epoch, rest = divmod(step + 1, self._every)
+        return step in (0, self._last) or (rest == 0 and doubling(epoch))
 
     def after_backward(self, trainer: Trainer) -> None:
-        if trainer.step in (0, self._last) or self.budget.allows():
-            with self.budget.spending():
-                self._write(trainer)
-
-    def _write(self, trainer: Trainer) -> None:
-        """Append the histograms of every run, as far as the time goes."""
         stack = trainer.stack
         values = {f"weights/{name}": value for name, value in stack.layout.weights(stack.theta).items()}
         values |= {f"gradients/{name}": value for name, value in stack.layout.weights(stack.gradient).items()}
         if self._layers:
             captured = stack.remembered(trainer.inputs, self._layers)
             values |= {f"activations/{name}": value for name, value in captured.items()}
-        for position, run in enumerate(trainer.runs):
-            if run.members[0] in trainer.active and (position == 0 or self.budget.allows()):
+        for run in trainer.runs[: self.most]:
+            if run.members[0] in trainer.active:
                 row = trainer.active.index(run.members[0])
                 tables = {tag: table(value[row], self.bins) for tag, value in values.items()}
                 EventFile(run).histograms(trainer.step, tables)

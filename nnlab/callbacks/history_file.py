@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from typing import ClassVar
+
 import numpy as np
 
 from nnlab.storage.history import HistoryWriter, read_curves
@@ -9,15 +12,19 @@ from nnlab.storage.run import Run
 from nnlab.training import Callback, Record, Trainer
 
 FLUSH_STEPS = 1000
+FLUSH_SECONDS = 1.0  # at validations
 
 
 class HistoryFile(Callback):
     """Writes `history.csv` and `statistics.csv` of every run, at validations and every thousand steps."""
 
+    essential: ClassVar[bool] = True
+
     def fit_start(self, trainer: Trainer) -> None:
         self._writers = [HistoryWriter(run, trainer.metric_names()) for run in trainer.runs]
         for run in trainer.runs if trainer.step else ():
             read_back(trainer, run, trainer.step)
+        self._written = time.monotonic()
         self._steps = trainer.step
         self._records = len(trainer.history.records)
 
@@ -29,7 +36,8 @@ class HistoryFile(Callback):
         self._write(trainer)
 
     def evaluated(self, trainer: Trainer) -> None:
-        self._write(trainer)
+        if time.monotonic() - self._written >= FLUSH_SECONDS:
+            self._write(trainer)
 
     def fit_end(self, trainer: Trainer) -> None:
         self._write(trainer)
@@ -39,6 +47,7 @@ class HistoryFile(Callback):
 
     def _write(self, trainer: Trainer) -> None:
         """Append what is new to the files of every run."""
+        self._written = time.monotonic()
         history = trainer.history
         history.flush()
         start, self._steps = self._steps, len(history.losses)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from nnlab.callbacks import pictures
 from nnlab.callbacks.drawing import png
+from nnlab.callbacks.schedule import doubling
 from nnlab.callbacks.tensorboard import EventFile
 from nnlab.callbacks.views import View, Views
 from nnlab.statistics.calibration import confusion_matrix
@@ -30,33 +31,26 @@ class Images(Views):
     """Writes the pictures; see `Views` for when.
 
     Args:
-        share: of the time that may be spent. [0, 1]
         examples: how many examples of a batch, and how many predictions. [1, 256]
+        most: runs of a population that are shown, the first ones. [1, inf)
     """
 
-    def __init__(self, share: float = 0.005, examples: int = 24) -> None:
-        super().__init__(share)
+    def __init__(self, examples: int = 24, most: int = 4) -> None:
+        super().__init__(most)
         self.examples = check("examples", examples, "[1, 256]")
 
     def _due(self, trainer: Trainer) -> bool:
-        """Decision surfaces are for watching how they bend: at validations 1, 2, 4, 8, ... whatever it takes."""
-        self._validations += 1
-        watched = trainer.members[0].dataset.input_shape == (2,) and len(trainer.runs) == 1
-        return (watched and self._validations & (self._validations - 1) == 0) or self.budget.allows()
-
-    def fit_start(self, trainer: Trainer) -> None:
-        super().fit_start(trainer)
-        self._validations = 0
+        """Decision surfaces are for watching how they bend: they are drawn more often."""
+        watched = trainer.members[0].dataset.input_shape == (2,)
+        return doubling(trainer.validations) if watched else super()._due(trainer)
 
     def wants(self, step: int) -> bool:
         return step == 0
 
     def step_start(self, trainer: Trainer) -> None:
-        if not pictures.is_picture(trainer.members[0].dataset.input_shape):
-            return
-        for position, run in enumerate(trainer.runs):
-            if position == 0 or self.budget.allows():
-                with self.budget.spending():
+        if pictures.is_picture(trainer.members[0].dataset.input_shape):
+            for run in trainer.runs[: self.most]:
+                with self._drawing(trainer):
                     self._batch(trainer, EventFile(run), trainer.active.index(run.members[0]))
 
     def _batch(self, trainer: Trainer, file: EventFile, row: int) -> None:
@@ -65,7 +59,7 @@ class Images(Views):
         text = "The first minibatch exactly as the network sees it: preprocessed and augmented."
         self._append(file, 0, "batch", pictures.batch(_array(inputs), _names(targets, data.target_names)), text)
 
-    def show(self, view: View) -> None:
+    def _show(self, view: View) -> None:
         file, data = EventFile(view.run), view.data
         weights = view.trainer.stack.layout.weights(view.theta)
         if weights:

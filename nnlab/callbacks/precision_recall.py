@@ -20,18 +20,18 @@ class PrecisionRecall(Views):
     """Writes the curve on the validation split; see `Views` for when. Other tasks are left alone.
 
     Args:
-        share: of the time that may be spent. [0, 1]
         thresholds: their number, evenly spaced from 0 to 1. [2, 1000]
+        most: runs of a population that are shown, the first ones. [1, inf)
     """
 
-    def __init__(self, share: float = 0.005, thresholds: int = 101) -> None:
-        super().__init__(share)
+    def __init__(self, thresholds: int = 101, most: int = 4) -> None:
+        super().__init__(most)
         self.thresholds = check("thresholds", thresholds, "[2, 1000]")
 
     def _wanted(self, trainer: Trainer) -> bool:
         return trainer.members[0].dataset.task is Task.BINARY
 
-    def show(self, view: View) -> None:
+    def _show(self, view: View) -> None:
         prediction = view.prediction if view.trainer.loss.probabilistic else view.prediction.softmax(1)
         table = precision_recall(prediction[:, 1], view.data.validation.targets, self.thresholds)
         text = f"Validation, positive: {view.data.target_names[1]}"

@@ -26,16 +26,17 @@ class Projector(Views):
 
     Args:
         examples: how many. [2, 10000]
+        most: runs of a population that are shown, the first ones. [1, inf)
     """
 
-    def __init__(self, examples: int = 300) -> None:
-        super().__init__(share=0.01)
+    def __init__(self, examples: int = 300, most: int = 4) -> None:
+        super().__init__(most)
         self.examples = check("examples", examples, "[2, 10000]")
 
-    def evaluated(self, trainer: Trainer) -> None:
-        """Nothing during training."""
+    def _due(self, trainer: Trainer) -> bool:
+        return False  # nothing during training
 
-    def show(self, view: View) -> None:
+    def _show(self, view: View) -> None:
         validation = view.data.validation
         inputs, targets = validation.inputs[: self.examples], validation.targets[: self.examples]
         with view.networks() as networks:

@@ -6,7 +6,7 @@ another one. Source: Huang et al. 2017, arXiv:1704.00109, section 3.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -23,6 +23,8 @@ class SnapshotEnsemble(Callback):
     Args:
         last: snapshots m that are averaged; null takes all. [1, inf)
     """
+
+    essential: ClassVar[bool] = True  # the result is that of the ensemble
 
     def __init__(self, last: int | None = None) -> None:
         self.last = None if last is None else check("last", last, "[1, inf)")
@@ -60,7 +62,7 @@ class SnapshotEnsemble(Callback):
                 )
 
     def fit_end(self, trainer: Trainer) -> None:
-        if trainer.stop_requested == "interrupted":
+        if trainer.interrupted:
             return
         for member in range(len(trainer.members)):
             found = self.snapshots(trainer.device, member)

@@ -110,7 +110,7 @@ class TensorBoard(Callback):
 
     def fit_end(self, trainer: Trainer) -> None:
         self._write(trainer)
-        if trainer.stop_requested != "interrupted":
+        if not trainer.interrupted:
             for run, file in zip(trainer.runs, self._files, strict=True):
                 self._finish(trainer, run, file)
 

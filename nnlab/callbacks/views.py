@@ -1,13 +1,13 @@
 """Callbacks that look at a network's predictions on the validation split: now and then, and at the best weights.
 
-After a validation they look at the present weights, as often as a share of the training time allows; at the end they
-look at the best weights, whose evaluation every run needs anyway. In a population the first run always has its last
-look, and the others as far as the time goes.
+After validations 1, 4, 16, 64, ... they look at the present weights, and at the end at the best weights, whose
+evaluation every run needs anyway. In a population they look at the first runs.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,9 +15,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nnlab.callbacks.budget import Budget
+from nnlab.callbacks.schedule import quadrupling
+from nnlab.errors import described
+from nnlab.storage.files import WriteError
 from nnlab.training import Callback, Run, Trainer
 from nnlab.types import Dataset
+from nnlab.validation import check
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -66,11 +71,12 @@ class Views(Callback):
     """Decides when to look.
 
     Args:
-        share: of the time that may be spent. [0, 1]
+        most: runs of a population that are looked at, the first ones. [1, inf)
     """
 
-    def __init__(self, share: float = 0.01) -> None:
-        self.budget = Budget(share)
+    def __init__(self, most: int = 4) -> None:
+        self.most = check("most", most, "[1, inf)")
+        self._failed = False
 
     def _wanted(self, trainer: Trainer) -> bool:
         """Whether there is anything to see in this task."""
@@ -78,25 +84,24 @@ class Views(Callback):
 
     def _due(self, trainer: Trainer) -> bool:
         """Whether to look after this validation."""
-        return self.budget.allows()
+        return quadrupling(trainer.validations)
 
     @abstractmethod
-    def show(self, view: View) -> None:
+    def _show(self, view: View) -> None:
         """Write what there is to see."""
 
     def fit_start(self, trainer: Trainer) -> None:
-        self.budget.start()
-        self._shown = bool(trainer.runs) and self._wanted(trainer)
+        self._seen = bool(trainer.runs) and self._wanted(trainer)
 
     def evaluated(self, trainer: Trainer) -> None:
-        if not self._shown or trainer.step >= trainer.total_steps or not self._due(trainer):
+        if not self._seen or trainer.step >= trainer.total_steps or not self._due(trainer):
             return
         rows = {member: row for row, member in enumerate(trainer.active)}
         prediction = trainer.validation().prediction
         self._show_all(trainer, trainer.stack.theta, rows, prediction, final=False)
 
     def fit_end(self, trainer: Trainer) -> None:
-        if not self._shown or trainer.stop_requested == "interrupted":
+        if not self._seen or trainer.interrupted:
             return
         prediction = trainer.final_evaluations()["validation"].prediction
         rows = {member: member for member in range(len(trainer.members))}
@@ -106,12 +111,26 @@ class Views(Callback):
         self, trainer: Trainer, theta: Tensor, rows: Mapping[int, int], prediction: Tensor, *, final: bool
     ) -> None:
         """Look at every run whose members are all there."""
-        for position, run in enumerate(trainer.runs):
+        for run in trainer.runs[: self.most]:
             own = [rows[member] for member in run.members if member in rows]
-            if len(own) < len(run.members) or not (position == 0 or self.budget.allows()):
+            if len(own) < len(run.members):
                 continue
-            with self.budget.spending():
+            with self._drawing(trainer):
                 step = max(trainer.outcomes[member].ended_at for member in run.members) if final else trainer.step
                 combined = trainer.loss.combine(prediction[own]) if len(own) > 1 else prediction[own[0]]
                 data = trainer.members[run.members[0]].dataset
-                self.show(View(trainer, run, step, theta[own], data, combined, final))
+                self._show(View(trainer, run, step, theta[own], data, combined, final))
+
+    @contextlib.contextmanager
+    def _drawing(self, trainer: Trainer) -> Iterator[None]:
+        """Leave out a picture that cannot be drawn, and say so once: no picture is worth a run."""
+        try:
+            yield
+        except (WriteError, torch.OutOfMemoryError):  # the disk's, or the sweep's to answer
+            raise
+        except Exception as error:
+            log.debug("a picture that could not be drawn", exc_info=True)
+            if not self._failed:
+                self._failed = True
+                what = self.name or type(self).__name__
+                log.warning(f"`{what}` cannot show this network, and leaves that out: {described(error)}")

@@ -30,6 +30,7 @@ from nnlab.cli.grammar import parsed, quoted
 from nnlab.cli.messages import first_line
 from nnlab.cli.short_form import expanded, with_loss
 from nnlab.errors import UserError
+from nnlab.interruption import EXIT_CODES
 
 
 class Ended(Protocol):
@@ -177,9 +178,16 @@ def _ended(job: ComposedJob, results: Sequence[Any]) -> int:
     """The exit code of a sweep; divergence is a result."""
     if job.answers:
         print_json([_content(each) for each in results])
-    stopped = [each.exit_code for each in results if getattr(each, "status", None) == "interrupted"]
+    stopped = [code for each in results if (code := _signal_code(each))]
     failed = any(getattr(each, "status", None) == "failed" for each in results)
     return int(stopped[0]) if stopped else int(failed)
+
+
+def _signal_code(result: Any) -> int:
+    """The exit code for a signal that a job received, with its last step or before; 0 for none."""
+    if getattr(result, "status", None) == "interrupted":
+        return int(result.exit_code)
+    return next((EXIT_CODES[number] for number in getattr(result, "signals", ())), 0)
 
 
 def _job_returns(returned: Any) -> list[JobReturn]:

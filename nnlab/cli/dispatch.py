@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from nnlab import __version__, console
 from nnlab.errors import UserError, did_you_mean
+from nnlab.interruption import leaving_at_once
 
 
 class Command(NamedTuple):
@@ -81,7 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     console.show(always=True)
     try:
-        return _dispatch(words)
+        with leaving_at_once():
+            return _dispatch(words)
     except UserError as error:
         name = words[0] if words and words[0] in COMMANDS else ""
         print("\n".join(f"nnlab {name}".rstrip() + f": {line}" for line in str(error).splitlines()), file=sys.stderr)

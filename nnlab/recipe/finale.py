@@ -16,6 +16,7 @@ from nnlab.config.folder import primary
 from nnlab.diagnosis.catalogue import Severity
 from nnlab.diagnosis.facts.simple import SimpleModel, advantage, simple_models
 from nnlab.diagnosis.finding import Finding
+from nnlab.interruption import EXIT_CODES
 from nnlab.metric_names import HIGHER_IS_BETTER
 from nnlab.recipe.best import write_experiment
 from nnlab.recipe.candidate import deviation, mean
@@ -29,7 +30,6 @@ from nnlab.runs.evaluation import evaluate
 from nnlab.runs.launch import train_runs
 from nnlab.storage.files import make_folder
 from nnlab.storage.folder import read_result
-from nnlab.training.signals import EXIT_CODES
 
 MEMBERS = "regularizer.ensemble.members"
 TITLE = "Train the chosen configuration"

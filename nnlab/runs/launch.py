@@ -30,6 +30,7 @@ from nnlab.storage.files import WriteError, explained, make_folder
 from nnlab.storage.folder import is_unused, read_config, read_environment, read_overrides, remove_events, remove_unused
 from nnlab.storage.run import Run
 from nnlab.training import Trainer, checkpoint
+from nnlab.training.evaluation import Interrupted
 from nnlab.training.final import final_metrics
 from nnlab.training.signals import Signals, graceful
 
@@ -102,14 +103,18 @@ def _train_together(runs: Sequence[Run], states: Sequence[continuation.State | N
     signals.trainer = trainer
     try:
         trainer.fit()
-        results = [finish(trainer, run, signals.received) for run in runs]
-    except BaseException:
+        return [finish(trainer, run, signals.received) for run in runs]
+    except (SystemExit, Interrupted) as stop:
+        if isinstance(stop, SystemExit) and not (trainer.saved and signals.received):
+            raise
+        # A signal came in the middle of an evaluation, which the same command repeats from the last checkpoint.
+        how: dict[str, Any] = {"steps": trainer.step, "signals": tuple(signals.received), "trainer": trainer}
+        return [Result(run.directory, "interrupted", {}, **how) for run in runs]
+    finally:
+        signals.trainer = None
         for run in runs:
             with contextlib.suppress(WriteError):  # the first error is the one to tell
                 run.close()
-        raise
-    signals.trainer = None
-    return results
 
 
 def prepare(configs: Sequence[Mapping[str, Any]], runs: Sequence[Run]) -> Trainer:

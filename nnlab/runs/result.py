@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nnlab.interruption import EXIT_CODES
 from nnlab.metric_names import SHOWN
 from nnlab.training import Trainer
-from nnlab.training.signals import EXIT_CODES
 
 DIVERGED = 3  # exit code of a single run that diverged
 

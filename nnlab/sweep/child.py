@@ -44,7 +44,7 @@ def main() -> int:
     except UserError as error:
         log.error(str(error))
         return 2
-    from nnlab.training.signals import EXIT_CODES
+    from nnlab.interruption import EXIT_CODES
 
     return EXIT_CODES[outcome.signals[0]] if outcome.signals else 0  # type: ignore[index]
 

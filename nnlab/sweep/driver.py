@@ -182,7 +182,7 @@ class Driver:
     def _settle(self, job: Job, outcome: Outcome) -> None:
         """Keep what became of a job; a signal ends the study."""
         self.outcomes[job] = outcome
-        if outcome.status == "interrupted":
+        if outcome.status == "interrupted" or outcome.signals:
             self.stopped = True
         self.record(job, outcome)
 

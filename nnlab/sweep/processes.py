@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 
 from nnlab.errors import UserError
+from nnlab.interruption import EXIT_CODES
 from nnlab.storage.folder import OUTPUT, read_result
 from nnlab.sweep.driver import Driver, JobFailed
 from nnlab.sweep.job import PENDING, Job, Outcome, finished
-from nnlab.training.signals import EXIT_CODES
 
 TAIL = 20  # lines of it that a failure keeps
 

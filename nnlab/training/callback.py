@@ -7,7 +7,8 @@
         step_end                   the parameters have moved
     evaluated                      after a validation: its metrics; losses up to this step have been fetched
     epoch_end
-    fit_end
+    trained                        all steps are done: how every member ended is known, nothing is evaluated yet
+    fit_end                        the best weights may be evaluated and shown; not after an interruption
 
 What callbacks read has a leading axis of rows, one for each of the m members still in training, in the order of
 `trainer.active`, for every optimizer. Callbacks observe. The few that change the state of training (early stopping,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from nnlab.training.trainer import Trainer
 
 STEP_EVENTS = ("step_start", "after_backward", "step_end")
-EVENTS = ("fit_start", *STEP_EVENTS, "evaluated", "epoch_end", "fit_end")
+EVENTS = ("fit_start", *STEP_EVENTS, "evaluated", "epoch_end", "trained", "fit_end")
 
 
 class Callback:
@@ -39,10 +40,12 @@ class Callback:
 
     Attributes:
         changes_state: whether the callback changes the state of training.
+        essential: whether a run is worth nothing where the callback fails at its end.
         name: under which a checkpoint keeps its state, such as `callbacks.statistics`; empty: that of its class.
     """
 
     changes_state: ClassVar[bool] = False
+    essential: ClassVar[bool] = False
     name: str = ""
 
     def __init_subclass__(cls, **arguments: Any) -> None:
@@ -88,8 +91,12 @@ class Callback:
     def epoch_end(self, trainer: Trainer) -> None:
         """The last step of an epoch is done."""
 
+    def trained(self, trainer: Trainer) -> None:
+        """All members have ended or training is interrupted: see `trainer.outcomes`; what follows may be repeated."""
+
     def fit_end(self, trainer: Trainer) -> None:
-        """All members have ended; results are there."""
+        """All is done; results are in `trainer.final_evaluations()` unless `trainer.interrupted`. An error here is said
+        and costs no run, but for callbacks that are `essential`."""
 
     def flush(self, trainer: Trainer) -> None:
         """Write what waits: a checkpoint is about to be saved, and a run that continues from it begins after it."""

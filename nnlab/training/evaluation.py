@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +20,10 @@ CHUNK_OF_IMAGES = 1 << 18  # the same for convolutions on a CPU, whose many chan
 
 
 SPLITS = ("train", "validation", "test")
+
+
+class Interrupted(Exception):
+    """Somebody wants the program to stop, sooner than an evaluation would end."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,11 @@ def examples_at_once(stack: Stack, members: int, example: Tensor) -> int:
 
 
 def evaluate(
-    stack: Stack, splits: Sequence[Split], scale: Tensor | None = None, thorough: Collection[str] = THOROUGH
+    stack: Stack,
+    splits: Sequence[Split],
+    scale: Tensor | None = None,
+    thorough: Collection[str] = THOROUGH,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Evaluation:
     """Evaluate every member on its own split; those that share one should receive the same object.
 
@@ -57,6 +65,10 @@ def evaluate(
         splits: M splits of equally many examples N.
         scale: what regression errors are multiplied by, (C,) or (M, 1, C).
         thorough: metrics to measure of those that take longer.
+        stopped: asked between two parts, whether to give up.
+
+    Raises:
+        Interrupted: it is `stopped`.
     """
     members, groups = len(splits), groups_of(splits)
     count = len(groups[0])
@@ -72,6 +84,8 @@ def evaluate(
             stack.set_keys(fold(keys, sample).unsqueeze(1).expand(-1, members))
         pieces, losses = [], []
         for start in range(0, count, size):
+            if stopped():
+                raise Interrupted
             inputs = stacked([split.inputs[start : start + size] for split in groups])
             outputs = stack.outputs(inputs)
             losses.append(stack.loss.losses(outputs, targets[:, start : start + size]))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from nnlab.metric_names import THOROUGH
 from nnlab.training.batches import stacked_scale
@@ -11,6 +12,8 @@ from nnlab.training.best import Best
 from nnlab.training.engine import Engine
 from nnlab.training.evaluation import SPLITS, Evaluation, evaluate
 from nnlab.training.stack import Stack
+
+PATIENCE = 0.5  # seconds that whoever stops the training waits for a validation
 
 
 class Evaluator:
@@ -32,10 +35,20 @@ class Evaluator:
         with self.engine.as_evaluated():
             return self._evaluate(self.engine.stack, split, self.engine.active, self.thorough)
 
-    def validate(self, step: int) -> Evaluation:
-        """The active members on the validation split after `step` updates, and remember it."""
-        self._validated = step, list(self.engine.active), self.present("validation")
-        return self._validated[2]
+    def validate(self, step: int, stopped: Callable[[], bool]) -> Evaluation:
+        """The active members on the validation split after `step` updates, and remember it.
+
+        Raises:
+            Interrupted: training is `stopped`, and the evaluation takes long.
+        """
+        started = time.monotonic()
+        with self.engine.as_evaluated():
+            found = self._evaluate(
+                *(self.engine.stack, "validation", self.engine.active, self.thorough),
+                lambda: stopped() and time.monotonic() - started > PATIENCE,
+            )
+        self._validated = step, list(self.engine.active), found
+        return found
 
     def validation(self, step: int) -> Evaluation:
         """The active members on the validation split after `step` updates; after a validation, that one."""
@@ -63,7 +76,13 @@ class Evaluator:
             stack.replace(*present)
 
     def _evaluate(
-        self, stack: Stack, split: str, members: Sequence[int], thorough: Collection[str] = THOROUGH
+        self,
+        stack: Stack,
+        split: str,
+        members: Sequence[int],
+        thorough: Collection[str] = THOROUGH,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> Evaluation:
         datasets = [self.engine.members[member].dataset for member in members]
-        return evaluate(stack, [getattr(dataset, split) for dataset in datasets], stacked_scale(datasets), thorough)
+        splits = [getattr(dataset, split) for dataset in datasets]
+        return evaluate(stack, splits, stacked_scale(datasets), thorough, stopped)

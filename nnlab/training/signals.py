@@ -10,16 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import FrameType
 
+from nnlab.interruption import EXIT_CODES, REQUEUE, leave
 from nnlab.training.trainer import Trainer
-
-REQUEUE = 75  # EX_TEMPFAIL: a batch system that sees it starts the job again
-
-EXIT_CODES = {
-    signal.SIGINT: 130,
-    signal.SIGTERM: 143,
-    signal.SIGUSR1: REQUEUE,
-    signal.SIGUSR2: REQUEUE,
-}
 
 
 @dataclass
@@ -27,7 +19,8 @@ class Signals:
     """Signals that came, and whom they stop.
 
     Attributes:
-        trainer: stops after its present step; while there is none, the program leaves at once.
+        trainer: stops after its present step; while there is none, and when all its steps are done and saved, the
+            program leaves at once.
         received: in their order.
     """
 
@@ -39,7 +32,7 @@ class Signals:
         if number == signal.SIGINT and signal.SIGINT in self.received:
             os._exit(130)
         self.received.append(number)
-        if self.trainer is None:
+        if self.trainer is None or self.trainer.saved:
             raise SystemExit(EXIT_CODES[signal.Signals(number)])
         self.trainer.stop_requested = "interrupted"
 
@@ -68,5 +61,5 @@ def graceful() -> Iterator[Signals]:
 
 
 def _ours(handler: object) -> bool:
-    """Whether a handler is that of a surrounding `graceful`, which learns of the signal by the result."""
-    return getattr(handler, "__func__", None) is Signals.handle
+    """Whether a handler is that of the command or of a surrounding `graceful`, which learn of it by the result."""
+    return handler is leave or getattr(handler, "__func__", None) is Signals.handle

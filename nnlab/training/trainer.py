@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 
 from nnlab.device import resolve_device, resolve_dtype
-from nnlab.errors import UserError
+from nnlab.errors import UserError, described
 from nnlab.loss.base import Loss
 from nnlab.metric_names import THOROUGH
 from nnlab.storage.run import Run
@@ -31,6 +32,8 @@ from nnlab.training.outcome import Outcome, Status
 from nnlab.training.pace import Pace
 from nnlab.training.settings import TrainerSettings
 from nnlab.training.stack import Stack
+
+log = logging.getLogger(__name__)
 
 
 class Trainer:
@@ -52,6 +55,7 @@ class Trainer:
         best: the members' best weights so far.
         seconds: time spent on training.
         stop_requested: why training is to stop after the present step; None: it is not.
+        saved: whether all steps are done and in a checkpoint, if there is one: what follows may be left and repeated.
     """
 
     def __init__(
@@ -82,6 +86,7 @@ class Trainer:
         self.best = Best(self.stack, settings.best_window)
         self.seconds = 0.0
         self.stop_requested: str | None = None
+        self.saved = False
         self.evaluator = Evaluator(self.engine, self.best, self._thorough)
         check_metric(self.primary_metric, self.metric_names(), [member.dataset for member in self.members])
         for callback in self.callbacks:
@@ -135,6 +140,16 @@ class Trainer:
         return "running" not in self.statuses
 
     @property
+    def interrupted(self) -> bool:
+        """Whether training was stopped from outside before its end."""
+        return "interrupted" in self.statuses
+
+    @property
+    def validations(self) -> int:
+        """How many validations are due until the present step."""
+        return self.step // self._validation_interval()
+
+    @property
     def primary_metric(self) -> str:
         """The metric that decides which weights are best: `trainer.metric`, else accuracy or rmse."""
         return self.settings.metric or self.loss.primary_metric(self.members[0].dataset.task)
@@ -174,8 +189,24 @@ class Trainer:
             callback.flush(self)
         for run in self.runs:
             run.mark_trained()
-        self._notify("fit_end")
+        self._notify("trained")
+        self.saved = True
+        self._finish()
         return self
+
+    def _finish(self) -> None:
+        """Let callbacks evaluate and show what training came to; one that cannot costs no run."""
+        for callback in self.callbacks:
+            try:
+                self._notify("fit_end", [callback])
+            except (UserError, MemoryError, torch.OutOfMemoryError):
+                raise
+            except Exception as error:
+                if callback.essential:
+                    raise
+                log.debug("an error after training", exc_info=True)
+                name = callback.name or type(callback).__name__
+                log.warning(f"`{name}` failed after training had ended, and is left out: {described(error)}")
 
     def advance(self, count: int) -> Tensor:
         """Take up to `count` steps without events, inside `fit` or in its place; the losses (done, m) of each."""
@@ -239,12 +270,17 @@ class Trainer:
             self._notify("epoch_end")
 
     def validate(self) -> None:
-        """Evaluate the active members on the validation split and keep the best weights."""
+        """Evaluate the active members on the validation split and keep the best weights.
+
+        Raises:
+            Interrupted: training is to stop, and this takes long; the run continues from its last checkpoint.
+        """
         self.history.flush()
         self._settle_faults()
         if not self.active:
             return
-        metrics = {name: value.tolist() for name, value in self.evaluator.validate(self.step).metrics.items()}
+        evaluation = self.evaluator.validate(self.step, lambda: self.stop_requested == "interrupted")
+        metrics = {name: value.tolist() for name, value in evaluation.metrics.items()}
         with self.engine.as_evaluated():
             for row, member in enumerate(self.active):
                 values = {name: column[row] for name, column in metrics.items()}

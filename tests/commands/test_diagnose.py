@@ -20,7 +20,6 @@ COMMON = (
     "architecture.widths=[8,8]",
     "trainer.epochs=6",
     "callbacks=[statistics,diagnosis,checkpoint]",
-    "callbacks.diagnosis.share=1",  # looks whatever it costs
 )
 
 

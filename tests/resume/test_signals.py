@@ -72,6 +72,107 @@ def test_a_signal_with_the_last_step_does_not_ask_for_another_run(
     assert (run / "result.json").exists()
 
 
+class SendAtTheEnd(Callback):
+    """Sends a signal while training's end is evaluated, before all other callbacks have done so or after them."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def fit_end(self, trainer: Trainer) -> None:
+        os.kill(os.getpid(), self.number)
+
+
+SNAPSHOTS = [*QUIET, "scheduler=cyclic", "scheduler.cycles=3", "regularizer=[snapshot_ensemble]"]
+
+
+@pytest.mark.parametrize("place", [0, 3, -1], ids=["first", "in the middle", "last"])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGUSR1, 75)])
+def test_a_signal_after_the_last_step_ends_the_run_as_interrupted_and_its_end_is_repeated(
+    place: int, number: int, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(*arguments: Any) -> Trainer:
+        trainer = build_trainer(*arguments)
+        trainer.callbacks.insert(place % (len(trainer.callbacks) + 1), SendAtTheEnd(number))
+        return trainer
+
+    command = ["train", *SNAPSHOTS, f"output_dir={tmp_path}/disturbed"]
+    with monkeypatch.context() as patched:
+        patched.setattr(launch, "build_trainer", build)
+        assert main(command) == code
+    assert not list(tmp_path.rglob("result.json"))
+    assert main(command) == 0
+    assert main(["train", *SNAPSHOTS, f"output_dir={tmp_path}/twin"]) == 0
+    [disturbed], [twin] = ((tmp_path / kind / "train").iterdir() for kind in ("disturbed", "twin"))
+    assert compare(disturbed, twin) == []
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["with the last step", "after it"])
+def test_a_signal_at_the_end_of_a_job_ends_the_sweep_with_its_code(
+    late: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(*arguments: Any) -> Trainer:
+        trainer = build_trainer(*arguments)
+        trainer.callbacks.insert(0, SendAtTheEnd(signal.SIGTERM) if late else Send(signal.SIGTERM, trainer.total_steps))
+        return trainer
+
+    command = ["train", "-m", *QUIET, "architecture.widths=[4],[5],[6]", f"output_dir={tmp_path}"]
+    with monkeypatch.context() as patched:
+        patched.setattr(launch, "build_trainer", build)
+        assert main(command) == 143
+    assert len(list(tmp_path.rglob("result.json"))) == (0 if late else 1)
+    assert len(list(tmp_path.rglob("history.csv"))) == 1
+    assert main(command) == 0
+    assert len(list(tmp_path.rglob("result.json"))) == 3
+
+
+class Slow(Callback):
+    """Makes an evaluation of the validation split take long, in which a signal arrives."""
+
+    def fit_start(self, trainer: Trainer) -> None:
+        outputs, calls = trainer.stack.outputs, iter(range(10**6))
+
+        def slow(inputs: Any) -> Any:
+            if trainer.step == 16:
+                if next(calls) == 1:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(0.3)
+            return outputs(inputs)
+
+        trainer.stack.outputs = slow  # type: ignore[method-assign]
+
+
+def test_a_signal_is_heard_within_a_second_in_a_long_validation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(*arguments: Any) -> Trainer:
+        trainer = build_trainer(*arguments)
+        trainer.callbacks.insert(0, Slow())
+        return trainer
+
+    command = ["train", *QUIET, "callbacks.checkpoint.seconds=0", f"output_dir={tmp_path}/disturbed"]
+    with monkeypatch.context() as patched:
+        patched.setattr(launch, "build_trainer", build)
+        patched.setattr("nnlab.training.evaluation.CHUNK", 64)
+        assert main(command) == 143
+    [run] = (tmp_path / "disturbed" / "train").iterdir()
+    assert main(command) == 0
+    assert main(["train", *QUIET, f"output_dir={tmp_path}/twin"]) == 0
+    [twin] = (tmp_path / "twin" / "train").iterdir()
+    assert compare(run, twin) == []
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGUSR1, 75), (signal.SIGUSR2, 75), (signal.SIGTERM, 143)])
+def test_a_signal_while_packages_are_imported_and_configs_composed_leaves_with_its_code(number: int, code: int) -> None:
+    send = f"import os; os.kill(os.getpid(), {int(number)})"
+    program = (
+        "import sys, nnlab.cli.dispatch as dispatch\n"
+        f"def composing(*_):\n    {send}\n    raise AssertionError('the program went on')\n"
+        "dispatch._dispatch = composing\nsys.exit(dispatch.main(['train']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (code, "")
+
+
 def test_a_batch_system_that_wants_to_requeue_gets_its_signal_when_the_run_has_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -151,8 +152,10 @@ def scalars_of(run: Path) -> list[tuple[str, int, str]]:
 
 
 def _scalar(value: Any) -> str:
-    """Pictures and histograms have none; how many of them are written depends on the time that they took."""
-    return repr(value.simple_value) if value.HasField("simple_value") else ""
+    """A number, or a hash of a picture, histogram, curve; sessions hold times."""
+    if value.HasField("simple_value"):
+        return repr(value.simple_value)
+    return "" if value.tag.startswith("_hparams_") else hashlib.sha256(value.SerializeToString()).hexdigest()
 
 
 def differences(first: Any, second: Any, path: str = "") -> list[str]:

@@ -29,6 +29,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "resume")]
 from disk import Disk  # noqa: E402
 from twins import base, compare, differences, result_of, state_of  # noqa: E402
 
+from nnlab import console  # noqa: E402
 from nnlab.cli import compose  # noqa: E402
 from nnlab.errors import UserError  # noqa: E402
 from nnlab.runs import launch as launch  # noqa: E402
@@ -68,6 +69,7 @@ class Subject:
     def train(self, name: str) -> launch.Result:
         """The same command in `folder/name`; what it says goes to `said`."""
         self.said = io.StringIO()
+        console.show(always=True)
         with contextlib.redirect_stdout(self.said), contextlib.redirect_stderr(self.said):
             return launch.train({**self.config, "output_dir": str(self.folder / name)})
 
@@ -139,6 +141,7 @@ def damaged(subject: Subject, name: str, directory: Path, file: str) -> list[str
     config = {**subject.config, "output_dir": str(subject.folder / name)}
     for way in ({}, {"resume": str(directory)}):
         said = io.StringIO()
+        console.show(always=True)
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             try:
                 result = launch.train({**config, **way})

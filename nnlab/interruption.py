@@ -12,9 +12,7 @@ REQUEUE = 75  # EX_TEMPFAIL: a batch system that sees it starts the job again
 _CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGUSR1": REQUEUE, "SIGUSR2": REQUEUE}
 
 # Of the signals that this system has.
-EXIT_CODES: dict[signal.Signals, int] = {
-    getattr(signal, name): code for name, code in _CODES.items() if hasattr(signal, name)
-}
+EXIT_CODES: dict[int, int] = {getattr(signal, name): code for name, code in _CODES.items() if hasattr(signal, name)}
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import pytest
 
 from nnlab.cli import compose
 from nnlab.cli.expansion import expand
-from nnlab.config.overrides import LONGEST, UNSAFE, amended, run_name
+from nnlab.config.overrides import LONGEST, RESERVED, UNSAFE, amended, run_name
 from nnlab.errors import UserError
 from nnlab.runs.advice import command
 
@@ -27,13 +27,22 @@ def test_a_run_is_named_by_its_own_overrides_sorted(overrides: list[str], name: 
     assert run_name(list(reversed(overrides))) == name
 
 
-@pytest.mark.parametrize("value", ["a/b", "a b", "a:b", 'a"b', "ä", "x" * 300, "../..", "a\\b", "a\nb", "*"])
+@pytest.mark.parametrize(
+    "value", ["a/b", "a b", "a:b", 'a"b', "ä", "x" * 300, "../..", "a\\b", "a\nb", "*", "x.", "a<b", "a|b"]
+)
 def test_names_suit_every_file_system_and_differ_where_overrides_differ(value: str) -> None:
     name, other = run_name([f"data.path={value}"]), run_name([f"data.path={value}_"])
     assert not UNSAFE.search(name)
     assert len(name) <= LONGEST
     assert name != other
-    assert not name.startswith(".")
+    assert name.strip(".") == name
+
+
+@pytest.mark.parametrize("word", ["con", "AUX", "nul", "com1", "LPT9"])
+def test_no_run_has_the_name_of_a_device(word: str) -> None:
+    name = run_name([f"{word}.x=1"])
+    assert name.partition(".")[0].lower() not in RESERVED
+    assert name != run_name([f"{word}.x=2"])
 
 
 def test_a_value_with_replaced_characters_is_not_taken_for_another() -> None:

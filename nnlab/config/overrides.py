@@ -14,6 +14,8 @@ from nnlab.storage.keys import meaning
 
 _EXCHANGE = re.compile(r"\+{0,2}([\w.]+)\._target_=")
 LONGEST = 100  # characters; longer names keep their beginning and end in a hash
+# Names that Windows keeps for devices, whatever follows a dot.
+RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10))}
 UNSAFE = re.compile(r"[^A-Za-z0-9_.=,+\-\[\]]")
 
 
@@ -47,10 +49,12 @@ def run_name(overrides: Iterable[str]) -> str:
     exact = ",".join(own)
     readable = ",".join(_with_dots(each) for each in own) or "defaults"
     safe = UNSAFE.sub("_", readable)
-    if safe == readable and len(safe) <= LONGEST and not safe.startswith("."):
+    reserved = safe.partition(".")[0].lower() in RESERVED
+    if safe == readable and len(safe) <= LONGEST and safe.strip(".") == safe and not reserved:
         return safe
     digest = hashlib.sha256(exact.encode()).hexdigest()[:10]
-    return f"{safe.lstrip('.')[: LONGEST - len(digest) - 1]}-{digest}"
+    start = f"_{safe}" if reserved else safe.lstrip(".")
+    return f"{start[: LONGEST - len(digest) - 1]}-{digest}"
 
 
 def _with_dots(override: str) -> str:

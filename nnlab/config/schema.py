@@ -88,7 +88,7 @@ def _signature(found: Any) -> Signature:
     except ValueError:  # built-in classes without a signature
         return Signature({}, open=True)
     try:
-        hints = typing.get_type_hints(found.__init__ if inspect.isclass(found) else found, localns=_Names(found))  # type: ignore
+        hints = typing.get_type_hints(found.__init__ if inspect.isclass(found) else found, localns=_Names(found))
     except (NameError, TypeError, AttributeError):
         hints = {}
     named = {

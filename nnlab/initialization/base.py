@@ -54,7 +54,7 @@ class Initialization(ABC):
                 self.fill(weight, 1.0 if last else gain, generator)
                 layer.weight.copy_(weight.mul_(self.scale))  # type: ignore[operator]
                 if layer.bias is not None:
-                    layer.bias.fill_(self.bias)  # type: ignore[operator, union-attr]
+                    layer.bias.fill_(self.bias)  # type: ignore[operator]
 
     @abstractmethod
     def fill(self, weight: Tensor, gain: float, generator: torch.Generator) -> None:

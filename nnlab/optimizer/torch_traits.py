@@ -39,7 +39,7 @@ class Traits(NamedTuple):
 def make(kind: type[Torch], options: Mapping[str, Any], named: Sequence[tuple[str, nn.Parameter]]) -> Torch:
     """An optimizer of these parameters, which also knows their names where the class can take them."""
     try:
-        optimizer = kind(list(named), **options)  # type: ignore[arg-type]
+        optimizer = kind(list(named), **options)
         if all(isinstance(each, nn.Parameter) for group in optimizer.param_groups for each in group["params"]):
             return optimizer
     except Exception:  # classes that override torch's own reading of parameters know tensors only

@@ -92,7 +92,7 @@ class FinalTraining:
             results = train_runs([configs[i] for i in group], [folders[i] for i in group], words)
             stopped = [result for result in results if result.status == "interrupted"]
             if stopped:
-                raise SystemExit(EXIT_CODES[stopped[0].signals[0]])  # type: ignore[index]
+                raise SystemExit(EXIT_CODES[stopped[0].signals[0]])
         found = [read_result(folder) or {} for folder in folders]
         return [
             FinalRun(str(folder), each["seed"], result["status"], self.trials.command(each), result["metrics"])

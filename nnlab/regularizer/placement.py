@@ -61,4 +61,4 @@ def insert_link(chain: nn.Module, before: str, name: str, module: nn.Module) -> 
     for other, child in children:
         if other == before:
             chain.add_module(name, module)
-        chain.add_module(other, child)  # type: ignore[arg-type]
+        chain.add_module(other, child)

@@ -72,7 +72,7 @@ class Result:
     def exit_code(self) -> int:
         """0 done, 3 diverged, 75, 130 or 143 after a signal."""
         if self.signals and self.status == "interrupted":
-            return EXIT_CODES[self.signals[0]]  # type: ignore[index]
+            return EXIT_CODES[self.signals[0]]
         return {"completed": 0, "diverged": DIVERGED}.get(self.status, 1)
 
 

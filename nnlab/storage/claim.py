@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from types import TracebackType
+
+from filelock import BaseFileLock, FileLock, Timeout
 
 from nnlab.errors import UserError
 from nnlab.storage.files import explained
@@ -15,27 +16,54 @@ from nnlab.storage.files import explained
 CLAIM = ".claim"  # the file whose lock is the claim
 
 
-def try_claim(directory: Path) -> IO[bytes] | None:
-    """Claim an existing run directory; None where another process holds it.
+class Claim:
+    """A lock that this process holds until it is closed, or the process ends."""
 
-    The claim lasts until the file that is returned is closed, by this process and by those that inherited it.
+    def __init__(self, lock: BaseFileLock) -> None:
+        self._lock = lock
+
+    def __enter__(self) -> Claim:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, place: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the claim up."""
+        self._lock.release()
+
+    def descriptors(self) -> list[int]:
+        """Open files that a child process must inherit to hold the claim, too, should this process die before it.
+
+        None on systems whose children inherit no files by number.
+        """
+        descriptor = getattr(getattr(self._lock, "_context", None), "lock_file_fd", None)
+        return [descriptor] if os.name == "posix" and isinstance(descriptor, int) else []
+
+
+def _lock(path: Path) -> BaseFileLock:
+    return FileLock(path, mode=0o666, thread_local=False)
+
+
+def try_claim(directory: Path) -> Claim | None:
+    """Claim an existing run directory; None where another process holds it.
 
     Raises:
         WriteError: the directory is not there or cannot be written into.
     """
+    lock = _lock(directory / CLAIM)
     with explained(directory):
-        file = open(directory / CLAIM, "ab")  # noqa: SIM115 (the lock lives as long as the file is open)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    except OSError as error:  # some network file systems know no locks
-        file.close()
-        raise UserError(
-            f"`{directory}` cannot be locked ({os.strerror(error.errno or 0)}); choose another `output_dir`"
-        ) from error
-    return file
+        if not directory.is_dir():
+            raise NotADirectoryError(2, "there is no such folder")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            return None
+        except NotImplementedError as error:  # some network file systems know no locks
+            raise UserError(f"`{directory}` cannot be locked ({error}); choose another `output_dir`") from error
+    return Claim(lock)
 
 
 @contextlib.contextmanager
@@ -45,10 +73,10 @@ def claimed(directory: Path) -> Iterator[Path]:
     Raises:
         UserError: another process is writing into it.
     """
-    file = try_claim(directory)
-    if file is None:
+    claim = try_claim(directory)
+    if claim is None:
         raise UserError(f"`{directory}` is in use: another process is training this run")
-    with file:
+    with claim:
         yield directory
 
 
@@ -59,9 +87,10 @@ def locked(path: Path) -> Iterator[None]:
     Raises:
         WriteError: the file of the lock cannot be made.
     """
+    lock = _lock(path)
     with explained(path):
-        file = open(path, "ab")  # noqa: SIM115 (closed below, outside the explanation)
-    with file:
-        with contextlib.suppress(OSError):  # without locks, two tables written at once may each miss a row
-            fcntl.flock(file, fcntl.LOCK_EX)
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()

@@ -108,6 +108,8 @@ def remove_parts(folder: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":  # folders cannot be opened there
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -137,7 +139,7 @@ class GrowingFile:
         self._waiting = bytearray()
         self._broken = False
         with explained(path):
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
             present = os.fstat(self._descriptor).st_size
             self._flushed = min(length or 0, present)
             self.missing = (length or 0) - self._flushed
@@ -178,8 +180,9 @@ class GrowingFile:
         try:
             with explained(self.path):
                 written = 0
+                os.lseek(self._descriptor, self._flushed, os.SEEK_SET)
                 while written < len(self._waiting):
-                    written += os.pwrite(self._descriptor, self._waiting[written:], self._flushed + written)
+                    written += os.write(self._descriptor, self._waiting[written:])
         except WriteError:
             self._broken = True
             self._waiting.clear()

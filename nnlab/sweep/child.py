@@ -46,7 +46,7 @@ def main() -> int:
         return 2
     from nnlab.interruption import EXIT_CODES
 
-    return EXIT_CODES[outcome.signals[0]] if outcome.signals else 0  # type: ignore[index]
+    return EXIT_CODES[outcome.signals[0]] if outcome.signals else 0
 
 
 if __name__ == "__main__":

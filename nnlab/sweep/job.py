@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from nnlab.errors import UserError
+from nnlab.storage.claim import Claim
 from nnlab.storage.folder import foreign_file, is_run, read_result
 
 FINISHED = ("completed", "diverged")  # divergence is a result
@@ -33,7 +34,7 @@ class Job:
     identity: str
     key: str | None = None
     why_alone: str = ""
-    claim: IO[bytes] | None = field(default=None, repr=False)
+    claim: Claim | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:

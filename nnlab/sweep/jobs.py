@@ -144,6 +144,5 @@ def run_job(config: Config, overrides: Sequence[str]) -> Result:
 
 def message(job: Job) -> str:
     """What a child process needs to know of its job, in one line."""
-    claim = job.claim.fileno() if job.claim is not None else None
-    content = {"config": job.config, "overrides": list(job.overrides), "directory": str(job.directory), "claim": claim}
+    content = {"config": job.config, "overrides": list(job.overrides), "directory": str(job.directory)}
     return json.dumps(content)

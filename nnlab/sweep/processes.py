@@ -114,7 +114,7 @@ class Processes:
         return variables if gpu is None else {**variables, "CUDA_VISIBLE_DEVICES": gpu}
 
     def _run_child(self, job: Job, gpu: str | None) -> int:
-        claim = [job.claim.fileno()] if job.claim is not None else []
+        claim = job.claim.descriptors() if job.claim is not None else []
         with open(job.directory / OUTPUT, "ab") as output:
             child = subprocess.Popen(
                 self.command, stdin=subprocess.PIPE, stdout=output, stderr=output, env=self.environment(gpu),

@@ -14,7 +14,7 @@ from typing import Any
 import nnlab.storage.claim
 import nnlab.storage.files
 
-WRITING = ("pwrite", "fsync", "replace", "mkdir", "open", "write")  # a full disk refuses these
+WRITING = ("write", "fsync", "replace", "mkdir", "open")  # a full disk refuses these
 OPERATIONS = (*WRITING, "ftruncate", "unlink")
 
 
@@ -68,11 +68,11 @@ class Disk:
             reading = name == "open" and not arguments[1] & (os.O_CREAT | os.O_WRONLY | os.O_RDWR)
             if self._counts(arguments[0]) and not reading:
                 half = None
-                if name == "pwrite":
-                    descriptor, data, offset = arguments
+                if name == "write":
+                    descriptor, data = arguments
 
                     def half() -> Any:
-                        return original(descriptor, data[: len(data) // 2], offset)
+                        return original(descriptor, data[: len(data) // 2])
 
                 self.operate(name, half)
             return original(*arguments, **options)
@@ -94,7 +94,7 @@ class Disk:
     @contextmanager
     def installed(self) -> Iterator[Disk]:
         """Inside the block, the disk is in the way."""
-        originals = {name: getattr(os, name) for name in OPERATIONS if name != "write"}
+        originals = {name: getattr(os, name) for name in OPERATIONS}
         modules = (nnlab.storage.files, nnlab.storage.claim)
         for name, original in originals.items():
             setattr(os, name, self._system_call(name, original))

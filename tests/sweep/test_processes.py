@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -104,21 +105,22 @@ def test_the_gpus_to_lease_are_those_that_are_visible(listed: str, gpus: list[st
     assert visible_gpus({"CUDA_VISIBLE_DEVICES": listed}) == gpus
 
 
+DRIVER = """
+import os, subprocess, sys
+from pathlib import Path
+from nnlab.storage.claim import try_claim
+claim = try_claim(Path(sys.argv[1]))
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1)"], pass_fds=claim.descriptors(), stdout=sys.stderr)
+os._exit(0)  # as if it were killed
+"""
+
+
 def test_a_child_keeps_the_claim_when_its_driver_has_gone(tmp_path: Path) -> None:
-    [job] = jobs_in(tmp_path, "work", sleep=0.5)
-    pool = processes(1)
-    job.directory.mkdir()
-    job.claim = try_claim(job.directory)
-    thread = threading.Thread(target=pool.train, args=([job],))
-    thread.start()
-    while not pool._children:
-        time.sleep(0.01)
-    time.sleep(0.1)
-    assert job.claim is not None
-    job.claim.close()  # as the end of the driver would
-    assert try_claim(job.directory) is None
-    thread.join()
-    again = try_claim(job.directory)
+    subprocess.run([sys.executable, "-c", DRIVER, str(tmp_path)], check=True)
+    assert try_claim(tmp_path) is None
+    deadline = time.monotonic() + 30
+    while (again := try_claim(tmp_path)) is None and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert again is not None
     again.close()
 

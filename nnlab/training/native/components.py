@@ -102,7 +102,7 @@ def _kind_of(rule: Penalty | Constraint) -> str:
     """The column of `HYPERS` that a penalty or constraint fills; empty for one that is not known."""
     if type(rule) is WeightDecay:
         return "decoupled" if rule.decoupled else "l2"
-    return {L1: "l1", MaxNorm: "max_norm"}.get(type(rule), "")  # type: ignore[call-overload, no-any-return]
+    return {L1: "l1", MaxNorm: "max_norm"}.get(type(rule), "")
 
 
 def loss_kind(loss: Loss) -> LossKind:

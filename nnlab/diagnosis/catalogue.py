@@ -88,6 +88,13 @@ CATALOGUE: tuple[Kind, ...] = (
         explains=("overfitting", "underfitting", "class_collapse", "plateau", "still_improving", "imbalance_ignored"),
     ),
     Kind(
+        "target_outliers",
+        "A few examples decide the squared error, and so the loss, the metric and the gradient. Check them; a "
+        "logarithm of the target may be the better scale.",
+        severity="note",
+        explains=OUTCOME,
+    ),
+    Kind(
         "leakage_between_splits",
         "Such a split measures memory, not generalization. Remove duplicates before splitting, and keep what belongs "
         "together (one patient) in one split.",
@@ -278,12 +285,6 @@ CATALOGUE: tuple[Kind, ...] = (
         "The data can be learned better. A larger rate, momentum or another initialization may leave the plateau.",
         explains=LATE,
         symptom=True,
-    ),
-    Kind(
-        "target_outliers",
-        "A few examples decide the squared error, and so the loss, the metric and the gradient. Check them; a "
-        "logarithm of the target may be the better scale.",
-        severity="note",
     ),
     Kind("noisy_validation", "Choices made by it are partly chance.", severity="note"),
     Kind("underfitting", variant="note", severity="note", explains=LATE),

@@ -48,7 +48,7 @@ def diagnose(record: RunRecord) -> list[Finding]:
 
 
 def arranged(findings: Iterable[Finding]) -> list[Finding]:
-    """Findings in the order of the catalogue; what one explains becomes its symptom."""
+    """Findings in the order of the catalogue; what one explains becomes its symptom, but no note explains a fault."""
     order = sorted({finding.name: finding for finding in findings}.values(), key=lambda finding: finding.place)
     result: list[Finding] = []
     taken: set[str] = set()
@@ -59,7 +59,10 @@ def arranged(findings: Iterable[Finding]) -> list[Finding]:
         below = [
             other
             for other in order
-            if other.name in explained and other.name != finding.name and other.name not in taken
+            if other.name in explained
+            and other.name != finding.name
+            and other.name not in taken
+            and (finding.fault or not other.fault)
         ]
         taken.update(finding.name for finding in (finding, *below))
         result.append(dataclasses.replace(finding, symptoms=tuple(below)))

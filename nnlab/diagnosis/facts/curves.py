@@ -138,7 +138,8 @@ class View:
         """Whether the network has clearly not learned what there is to learn."""
         data = self.record.data
         few = data is not None and data.examples.get("validation", 0) > 0 and self.deciding < FEW
-        limit = max(SHORT, min(1.5 * self.margin, 2 * CHANCE if few else CHANCE))
+        most = 2 * CHANCE * math.sqrt(FEW / max(self.deciding, 1)) if few else CHANCE
+        limit = max(SHORT, min(1.5 * self.margin, most))
         if self.record.status != "diverged" and self.skill("validation") >= 1 - limit:
             return False  # whatever simple methods reach, which is then not computed
         return self.shortfall > limit

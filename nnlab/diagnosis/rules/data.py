@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator
 
@@ -140,6 +141,8 @@ def data_rule(view: View) -> Iterator[Finding]:
     """What training cannot change about the data: everything but notes that only the recipe has room for."""
     if view.record.data is not None:
         for finding in data_findings(view.record.data):
+            if finding.name == "target_outliers" and view.weak:
+                finding = dataclasses.replace(finding, level="fault")
             if finding.name not in ("constant_features", "classes_imbalanced"):
                 yield finding
 

@@ -143,14 +143,16 @@ def still_improving(view: View) -> Iterator[Finding]:
     record = view.record
     rates = record.rates[np.isfinite(record.rates)]
     ended = record.status == "completed" and record.steps >= record.total_steps
-    if not ended or not len(rates) or rates[-1] < 0.02 * rates.max() or view.learned > 0.98:
+    if not ended or not len(rates) or view.learned > 0.98:
         return
     behind = view.weak and view.shortfall > CLEARLY_SHORT
     fall, travelled = trend(view), view.travelled
+    begun = behind and travelled < FAR
+    if rates[-1] < 0.02 * rates.max() and not begun:
+        return  # the schedule has come to its end
     curve = record.curves.get("loss")
     newest = not curve or min(curve.values) >= 0.98 * curve.values[-1] - 1e-12 or curve.values[-1] < 0
     few = _hardly_begun(record)
-    begun = behind and travelled < FAR
     if not ((fall > 0.03 and newest) or few or begun) or (view.tiny and not few):
         return
     if not (behind or view.shortfall > ROOM or (few and view.learned < 0.8)):

@@ -11,7 +11,7 @@ from nnlab.diagnosis.finding import Finding
 COLLAPSED = 0.97
 IMBALANCED = 5.0
 MISSED, FOUND = 0.35, 0.9
-ORDERED = 0.5  # ranking from which the classes are told apart
+ORDERED, WELL = 0.5, 0.75  # ranking from which the classes are told apart, and from which only the border is off
 ORDERED_WELL = (
     "The examples are in a good order, so that a lower threshold finds more of them; class weights do so at the price "
     "of accuracy on the other classes."
@@ -65,7 +65,7 @@ def imbalance(view: View) -> Iterator[Finding]:
     recall, rare = min(missed)
     # Where simple methods find no more of it, accuracy has no use for it, and nothing is wrong with the training.
     able = data.references.recall[rare] if data.references.recall else math.nan
-    usual = able < MISSED
+    usual = able < MISSED or facts.ranking > WELL
     why = "" if not usual else ORDERED_WELL if facts.ranking > ORDERED else HARD_TO_TELL
     found = f", by simple methods {able:.0%}" if math.isfinite(able) else ""
     counts = f"{data.class_counts[rare]} examples against {max(data.class_counts)} of class {data.targets.name(large)}"

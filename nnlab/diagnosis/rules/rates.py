@@ -30,6 +30,7 @@ PLAIN = 0.05  # and those whose steps do not add up
 HIGH_EARLY = 0.25  # a ratio in the first steps from which weights are overwritten rather than adjusted
 HIGH_LATE = 0.05
 LOW = 2e-4
+STUCK = 0.3  # training skill, below which a loss that jumps is no noise of the targets
 GREW = 3.0
 
 
@@ -102,7 +103,7 @@ def too_high(view: View) -> Iterator[Finding]:
     noisy = _oscillation(view)
     jumps = early > HIGH_EARLY or late > HIGH_LATE
     # Where simple methods fail, too, updates that large and a loss that high say it by themselves.
-    wild = late > HIGH_LATE and noisy > 0.15 and view.learned < 0.6
+    wild = late > HIGH_LATE and noisy > max(0.15, 1.5 * _sampling_noise(view)) and view.learned < 0.6 and _stuck(view)
     bad = view.weak or (wild if record.splits else view.learned < 0.3)
     windows = view.windows
     falls = len(windows) > 1 and bool((np.diff(windows) < 0).mean() > 0.7) and view.learned > 0.3 and first < 1
@@ -120,6 +121,25 @@ def too_high(view: View) -> Iterator[Finding]:
         step=ratios.steps[0] if ratios else None,
         certain=diverged,
     )
+
+
+def _sampling_noise(view: View) -> float:
+    """Jumps from one minibatch loss to the next that come from the examples alone, per what there is to learn.
+
+    A squared error, and roughly any loss far from its floor, has a standard deviation of sqrt(2) times its mean; the
+    mean of B has sqrt(B) times less, and two of them differ by 2 / sqrt(pi) of it.
+    """
+    data, batch = view.record.data, view.record.batch_size
+    if data is None or batch < 1:
+        return 0.0
+    above = max(view.tail_loss - (data.levels.floor or 0.0), 0.0) / data.levels.span
+    return 2 * math.sqrt(2 / (math.pi * batch)) * above
+
+
+def _stuck(view: View) -> bool:
+    """Whether the network has learned little of its own training examples; noisy targets make any loss jump."""
+    train = view.skill("train")
+    return math.isnan(train) or train < max(STUCK, view.reference - 0.05)
 
 
 def falling(record: RunRecord) -> tuple[str, ...]:

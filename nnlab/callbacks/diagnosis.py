@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from nnlab.callbacks.schedule import doubling
@@ -10,6 +13,8 @@ from nnlab.diagnosis import DataFacts, Finding, diagnose
 from nnlab.diagnosis.measure import facts_of, records
 from nnlab.training import Callback, Trainer
 from nnlab.validation import check
+
+log = logging.getLogger(__name__)
 
 
 class Diagnosis(Callback):
@@ -37,18 +42,28 @@ class Diagnosis(Callback):
         if trainer.step >= trainer.total_steps or not doubling(trainer.validations):
             return
         chosen = [member for member in trainer.active if member < self.most]
-        for member, record in zip(chosen, records(trainer, self._known(trainer), False, chosen), strict=True):
-            for finding in diagnose(record):
-                if finding.certain:
-                    self._say(trainer, member, finding, printed=True)
+        with self._harmless():
+            for member, record in zip(chosen, records(trainer, self._known(trainer), False, chosen), strict=True):
+                for finding in diagnose(record):
+                    if finding.certain:
+                        self._say(trainer, member, finding, printed=True)
 
     def fit_end(self, trainer: Trainer) -> None:
         if trainer.interrupted:
             return
-        for member, record in enumerate(records(trainer, self._known(trainer))):
-            self.findings[member] = diagnose(record)
-            for finding in self.findings[member]:
-                self._say(trainer, member, finding)
+        with self._harmless():
+            for member, record in enumerate(records(trainer, self._known(trainer))):
+                self.findings[member] = diagnose(record)
+                for finding in self.findings[member]:
+                    self._say(trainer, member, finding)
+
+    @contextlib.contextmanager
+    def _harmless(self) -> Iterator[None]:
+        """A diagnosis that fails costs the run nothing but its words."""
+        try:
+            yield
+        except Exception as error:
+            log.warning("the run could not be diagnosed (%s: %s); its results stand", type(error).__name__, error)
 
     def _known(self, trainer: Trainer) -> dict[int, DataFacts]:
         """Facts about the data, computed when they are first needed."""
@@ -67,7 +82,7 @@ class Diagnosis(Callback):
                 run.say(f"diagnosis at step {trainer.step}: {who}{finding.line()}")
         # A live progress bar would be torn by a line in the middle of it.
         if printed and len(trainer.members) == 1 and trainer.runs and not sys.stdout.isatty():
-            print(f"diagnosis at step {trainer.step}: {finding.where()}", flush=True)
+            log.info("diagnosis at step %d: %s", trainer.step, finding.where())
 
     def state(self, member: int) -> dict[str, Any]:
         return {"said": list(self._said.get(member, []))}

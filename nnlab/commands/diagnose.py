@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from nnlab.cli.arguments import Grammar, print_json
+from nnlab.cli.arguments import Grammar, Key, print_json, truth
+from nnlab.config.chosen import says
 from nnlab.diagnosis import Finding
+from nnlab.errors import UserError
 from nnlab.runs.advice import command
 from nnlab.runs.diagnosing import diagnose_run
-from nnlab.storage.folder import read_overrides
+from nnlab.storage.folder import read_config, read_overrides
+from nnlab.validation import check
 
-GRAMMAR = Grammar("diagnose", "Say in words what is wrong with runs, and what to try.", "RUN ...", reports=True)
+SHOWN = 3  # findings; further ones are only counted
+
+GRAMMAR = Grammar(
+    "diagnose",
+    "Say in words what is wrong with runs, and what to try.",
+    "RUN ...",
+    [
+        Key(
+            "probe", "look for the cause by experiment, as long as the run took (10 to 60 s)", truth, "true", (), False
+        ),
+        Key("budget", "seconds that the experiments may take", float, shown="SECONDS"),
+    ],
+    reports=True,
+    footer="A probe takes back the settings that differ from the defaults, one by one, in short trials, and tries\n"
+    "remedies before it shows them.\n",
+)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -23,28 +42,49 @@ def main(arguments: Sequence[str]) -> int:
     given = GRAMMAR.read(arguments)
     if given is None:
         return 0
+    if given.budget is not None and not given.probe:
+        raise UserError("`budget=SECONDS` belongs to `--probe`")
+    found = {run: _found(run, given.probe, given.budget) for run in given.words} if given.json else {}
     if given.json:
-        print_json({run: [[each.to_dict() for each in member] for member in diagnose_run(run)] for run in given.words})
+        print_json({run: [[each.to_dict() for each in member] for member in every] for run, every in found.items()})
         return 0
     for number, directory in enumerate(given.words):
         if len(given.words) > 1:
             print(f"{'' if number == 0 else chr(10)}{directory}")
-        for member, findings in enumerate(found := diagnose_run(directory)):
-            if len(found) > 1:
+        every = _found(directory, given.probe, given.budget)
+        for member, findings in enumerate(every):
+            if len(every) > 1:
                 print(f"member {member}")
             _show(findings)
             _suggest(directory, findings)
     return 0
 
 
+def _found(directory: str, probe: bool, budget: float | None) -> list[list[Finding]]:
+    """The findings about every member of a run, without overrides that its config already has."""
+    if probe:
+        from nnlab.recipe.probe import probe_run
+
+        every = [probe_run(directory, None if budget is None else float(check("budget", budget, "(0, inf)")))]
+    else:
+        every = diagnose_run(directory)
+    config = read_config(Path(directory))
+    return [
+        [replace(f, overrides=tuple(word for word in f.overrides if not says(config, word))) for f in findings]
+        for findings in every
+    ]
+
+
 def _show(findings: Sequence[Finding]) -> None:
     if not findings:
         print("nothing looks wrong")
-    for finding in findings:
+    for finding in findings[:SHOWN]:
         print(f"{'note: ' if finding.severity == 'note' else ''}{finding.line()}")
         print("    " + "  ".join(f"{name} {_number(value)}" for name, value in finding.evidence.items()))
         for symptom in finding.symptoms:
             print(f"    explains: {symptom.title}" + (f" ({symptom.layer})" if symptom.layer else ""))
+    if len(findings) > SHOWN:
+        print(f"and {len(findings) - SHOWN} more: " + ", ".join(finding.title for finding in findings[SHOWN:]))
 
 
 def _suggest(directory: str | Path, findings: Sequence[Finding]) -> None:

@@ -58,6 +58,14 @@ OUTCOME = (
 LATE = ("loss_exploded", "plateau", "underfitting", "still_improving", "class_collapse", "update_ratio_out_of_range")
 
 CATALOGUE: tuple[Kind, ...] = (
+    # By experiment: `nnlab diagnose RUN --probe`.
+    Kind("component_at_fault"),
+    Kind("setting_at_fault"),
+    Kind(
+        "cause_not_found",
+        "The configuration is not the cause. What the rules say below are symptoms; look at the data.",
+        severity="note",
+    ),
     # The data.
     Kind(
         "inputs_not_finite",

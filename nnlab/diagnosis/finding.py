@@ -94,6 +94,11 @@ class Finding:
         """The name in words: `learning_rate_too_high` is "learning rate too high"."""
         return self.name.replace("_", " ")
 
+    @property
+    def headed(self) -> str:
+        """Title, layer and step, and that it is a symptom where it says what happened rather than why."""
+        return f"{self.where()} (a symptom; its cause is not known)" if self.kind.symptom else self.where()
+
     def where(self) -> str:
         """The title with layer and step.
 
@@ -107,7 +112,7 @@ class Finding:
     def line(self) -> str:
         """One line for a log: name, layer, step, explanation, override."""
         remedy = f" Try: {self.override}" if self.overrides else ""
-        return f"{self.where()}: {self.explanation}{remedy}"
+        return f"{self.headed}: {self.explanation}{remedy}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; numbers that JSON does not have become text."""
@@ -121,6 +126,8 @@ class Finding:
             "where": self.where(),
             "layer": self.layer,
             "step": self.step,
+            "symptom": self.kind.symptom,
+            "certain": self.certain,
             "symptoms": [symptom.to_dict() for symptom in self.symptoms],
         }
 
@@ -148,6 +155,7 @@ class Finding:
             layer=content.get("layer"),
             step=content.get("step"),
             level="fault" if fault else "note",
+            certain=bool(content.get("certain", False)),
             symptoms=tuple(cls.from_dict(each) for each in content.get("symptoms", ())),
         )
 

@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from nnlab.config import config_folder
+from nnlab.config.chosen import option_of, read_option
 from nnlab.config.folder import primary
-from nnlab.recipe.changes import option_of, read_option
 from nnlab.storage.files import make_folder, write_whole
 
 Config = Mapping[str, Any]

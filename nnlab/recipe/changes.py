@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import copy
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
-
 from nnlab.config import config_folder
+from nnlab.config.chosen import read_option
 from nnlab.config.dotted import put
-from nnlab.config.folder import options
 
 Config = dict[str, Any]
 
@@ -57,25 +54,6 @@ def text(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ",".join(map(text, value)) + "]"
     return {"None": "null", "True": "true", "False": "false"}.get(str(value), str(value))
-
-
-def option_of(group: str, section: Mapping[str, Any]) -> str | None:
-    """The option of a group whose file names the same `_target_` as a section, or None."""
-    for file in options(config_folder(), group):
-        if read_option(group, file.stem).get("_target_") == section.get("_target_"):
-            return file.stem
-    return None
-
-
-@functools.cache
-def _text_of(group: str, option: str) -> str:
-    return (config_folder() / group / f"{option}.yaml").read_text(encoding="utf-8")
-
-
-def read_option(group: str, option: str) -> Config:
-    """The section that an option stands for."""
-    content: Config = yaml.safe_load(_text_of(group, option)) or {}
-    return content
 
 
 def _exchange(config: Config, group: str, chosen: str | list[str]) -> None:

@@ -16,10 +16,11 @@ import torch
 
 from nnlab.callbacks import HistoryFile
 from nnlab.config.build import build_loss, build_trainer, load_dataset
+from nnlab.config.chosen import option_of
 from nnlab.config.dotted import get
 from nnlab.config.lookup import locate
 from nnlab.loss.base import Loss
-from nnlab.recipe.changes import Changes, Config, changed, option_of, words
+from nnlab.recipe.changes import Changes, Config, changed, words
 from nnlab.recipe.report import TrialRecord
 from nnlab.recipe.trial import POINTS, Trial, held_out_losses, record, trained
 from nnlab.regularizer import Ensemble

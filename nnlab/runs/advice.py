@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nnlab.config.chosen import says
 from nnlab.config.overrides import amended
 
 SHOWN = 2  # findings with their sentences; the others only counted
@@ -30,8 +31,29 @@ def advice(findings: Sequence[Mapping[str, Any]], overrides: Sequence[str], dire
         directory: of the run.
     """
     faults = [finding for finding in findings if finding["severity"] == "fault"]
-    lines = [f"diagnosis: {finding['where']}: {finding['explanation']}" for finding in faults[:SHOWN]]
+    lines = [
+        f"diagnosis: {_symptom(finding)}{finding['where']}: {finding['explanation']}" for finding in faults[:SHOWN]
+    ]
     if len(faults) > SHOWN:
         lines.append(f"           and {len(faults) - SHOWN} more: nnlab diagnose {shlex.quote(str(directory))}")
     remedies = [finding["override"] for finding in faults if finding["override"]]
-    return lines + ([f"try:  {command(overrides, remedies[0])}"] if remedies else [])
+    if remedies:
+        lines.append(f"try:  {command(overrides, remedies[0])}")
+    if faults and not faults[0].get("certain", False):
+        lines.append(
+            f"or:   nnlab diagnose {shlex.quote(str(directory))} --probe   (looks for the cause by experiment)"
+        )
+    return lines
+
+
+def _symptom(finding: Mapping[str, Any]) -> str:
+    """What happened is not why: said of a finding that names no cause."""
+    return "a symptom, its cause is not known: " if finding.get("symptom") else ""
+
+
+def effective(findings: Sequence[Mapping[str, Any]], config: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Findings without the overrides that a run's config already has."""
+    return [
+        {**finding, "override": shlex.join(w for w in shlex.split(finding["override"]) if not says(config, w))}
+        for finding in findings
+    ]

@@ -21,6 +21,7 @@ from nnlab.config import identity
 from nnlab.config.build import build_trainer
 from nnlab.errors import UserError
 from nnlab.runs import continuation, one_by_one
+from nnlab.runs.advice import effective
 from nnlab.runs.cautions import caution
 from nnlab.runs.fitted import Fitted
 from nnlab.runs.own_data import check_unchanged
@@ -148,7 +149,9 @@ def finish(trainer: Trainer, run: Run, signals: Sequence[int]) -> Result:
         reason=reasons,
         identity=run.identity,
         ensemble=ensemble,
-        diagnosis=() if status == "interrupted" else findings_of(trainer.callbacks, list(run.members)),
+        diagnosis=()
+        if status == "interrupted"
+        else effective(findings_of(trainer.callbacks, list(run.members)), run.config),
         signals=tuple(signals),
         trainer=trainer,
     )

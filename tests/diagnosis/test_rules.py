@@ -251,6 +251,7 @@ def test_a_bottleneck_is_named_before_the_rate() -> None:
 
 # What is seen in fresh networks and in the trials of a recipe alone; see tests/recipe.
 OF_THE_RECIPE = {
+    *("component_at_fault", "setting_at_fault", "cause_not_found"),
     *("all_diverged", "bad_initialization", "classes_imbalanced", "classes_mixed_up", "constant_features"),
     *("doubled_output_layer", "edge_of_grid", "examples_mixed", "fits_smaller_sample_only", "generalization_gap"),
     *("gradient_off", "gradients_not_cleared", "hidden_by_optimizer", "learns_too_slowly", "loss_does_not_fall"),

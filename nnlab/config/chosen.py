@@ -1,0 +1,49 @@
+"""Which option a section of a config came from, what an option says, and whether a config already says something."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from nnlab.config.dotted import MISSING, get
+from nnlab.config.folder import config_folder, options
+
+Config = dict[str, Any]
+
+
+def option_of(group: str, section: Mapping[str, Any]) -> str | None:
+    """The option of a group whose file names the same `_target_` as a section, or None."""
+    for file in options(config_folder(), group):
+        if read_option(group, file.stem).get("_target_") == section.get("_target_"):
+            return file.stem
+    return None
+
+
+@functools.cache
+def _text_of(group: str, option: str) -> str:
+    return (config_folder() / group / f"{option}.yaml").read_text(encoding="utf-8")
+
+
+def read_option(group: str, option: str) -> Config:
+    """The section that an option stands for."""
+    content: Config = yaml.safe_load(_text_of(group, option)) or {}
+    return content
+
+
+def says(config: Mapping[str, Any], override: str) -> bool:
+    """Whether a config already has what an override such as `optimizer=adam` or `seed=1` would set.
+
+    >>> says({"seed": 1, "trainer": {"clip_norm": None}}, "trainer.clip_norm=null")
+    True
+    """
+    key, _, value = override.partition("=")
+    present, wanted = get(config, key.replace("/", ".")), yaml.safe_load(value)
+    if (config_folder() / key).is_dir() and isinstance(wanted, list):
+        return isinstance(present, Mapping) and list(present) == wanted
+    if (config_folder() / key).is_dir():
+        return isinstance(present, Mapping) and option_of(key, present) == wanted
+    found = get(config, key, MISSING)
+    return found is not MISSING and bool(found == wanted)

@@ -1,0 +1,113 @@
+"""Diagnosis by experiment names the setting, or the component, that keeps a run from learning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import faults
+import pytest
+
+from nnlab.cli import compose, main
+from nnlab.diagnosis import Finding, diagnose, records
+from nnlab.recipe.probe import probe
+from nnlab.recipe.suspects import Suspect, all_back, suspects
+from nnlab.recipe.trials import Trials
+from nnlab.runs.advice import advice, effective
+
+Probed = Callable[..., list[Finding]]
+QUICK = ["data=digits", "trainer.epochs=6"]
+
+
+@pytest.fixture
+def probed() -> Probed:
+    """The findings about a short run of the digits after experiments."""
+
+    def run(*overrides: str) -> list[Finding]:
+        trials = Trials(compose(*QUICK, *overrides), [*QUICK, *overrides])
+        trainer = trials.make([{}]).fit()
+        [record] = records(trainer)
+        return probe(trials, record, diagnose(record), trainer.seconds)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("overrides", "remedy"),
+    [
+        (["optimizer=sgd", "trainer.clip_norm=1e-6"], "trainer.clip_norm=null"),
+        pytest.param(["optimizer.eps=1"], "optimizer.eps=1e-08", marks=pytest.mark.slow),
+        (["scheduler.warmup=1000"], "scheduler.warmup=0"),
+        pytest.param(
+            ["initialization.scale=0.0001", "optimizer=sgd"], "initialization.scale=1.0", marks=pytest.mark.slow
+        ),
+        (["regularizer=[weight_decay,dropout]", "regularizer.dropout.p=0.95"], "'regularizer=[weight_decay]'"),
+    ],
+    ids=str,
+)
+def test_the_setting_at_fault_is_found_by_taking_it_back(probed: Probed, overrides: list[str], remedy: str) -> None:
+    first = probed(*overrides)[0]
+    assert first.name == "setting_at_fault"
+    assert first.override == remedy
+    assert float(first.evidence["skill after"]) > float(first.evidence["skill before"]) + 0.2
+
+
+def test_a_component_from_outside_is_put_in_question_as_a_whole(probed: Probed) -> None:
+    first = probed(f"loss._target_={faults.__name__}.NegatedGradient")[0]
+    assert (first.name, first.override) == ("component_at_fault", "loss=softmax_cross_entropy")
+    assert "faults.NegatedGradient" in first.explanation
+
+
+def test_unusual_settings_that_cost_nothing_are_left_alone(probed: Probed) -> None:
+    assert [finding for finding in probed("activation=tanh") if finding.fault] == []
+
+
+def test_a_remedy_that_gives_nothing_is_taken_back() -> None:
+    trials = Trials(compose(*QUICK, "optimizer=sgd", "trainer.clip_norm=1e-6"))
+    [record] = records(trials.make([{}]).fit())
+    rule = Finding("learning_rate_too_low", "they hardly move", overrides=("optimizer.learning_rate=1",))
+    [rate] = probe(trials, record, [rule], 1.0)[0].symptoms
+    assert rate.overrides == ()
+    assert rate.tried.startswith("Tried: `optimizer.learning_rate=")
+
+
+def test_what_is_exchanged_takes_its_values_along() -> None:
+    config = compose("optimizer=heavy_ball", "optimizer.momentum=0.999", "regularizer=[weight_decay,dropout]")
+    found = suspects(config, regression=False)
+    assert {"optimizer.momentum=0.9", "optimizer=adam", "regularizer=[weight_decay]"} <= {s.label for s in found}
+    assert all_back(found) == {"optimizer": "adam", "regularizer": ["weight_decay"]}
+    assert suspects(compose(), regression=False) == []
+
+
+def test_the_task_is_never_a_suspect() -> None:
+    assert suspects(compose("data=breast_cancer", "loss=hinge"), regression=False) == []
+    assert suspects(compose("data=diabetes", "loss=squared_error"), regression=True) == []
+    foreign = suspects(compose("architecture=perceptron"), regression=False)
+    assert foreign == [Suspect("architecture", {"architecture": "mlp"}, "architecture=perceptron")]
+
+
+def test_advice_that_the_config_follows_already_is_not_given() -> None:
+    finding = Finding("dead_units", "all are dead", overrides=("initialization=he", "trainer.clip_norm=1")).to_dict()
+    [left] = effective([finding], compose("initialization=he"))
+    assert left["override"] == "trainer.clip_norm=1"
+    [left] = effective([finding], compose("initialization=he", "trainer.clip_norm=1"))
+    assert left["override"] == ""
+
+
+def test_a_symptom_is_called_one_and_the_probe_is_offered(tmp_path: Path) -> None:
+    lines = advice([Finding("plateau", "the loss stays").to_dict()], [], tmp_path)
+    assert lines[0].startswith("diagnosis: a symptom, its cause is not known: plateau")
+    assert f"nnlab diagnose {tmp_path} --probe" in lines[-1]
+
+
+def test_the_command_probes_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*QUICK, "optimizer.eps=1", "callbacks=[statistics,diagnosis,checkpoint]", f"output_dir={tmp_path}"]
+    assert main(["train", *words]) == 0
+    [run] = (tmp_path / "train").iterdir()
+    assert main(["diagnose", str(run), "--probe", "budget=5"]) == 0
+    shown = capsys.readouterr().out
+    assert "setting at fault: `optimizer.eps=1e-08` instead of `optimizer.eps=1`" in shown
+    assert "next: nnlab train data=digits" in shown
+    for wrong in (["--prob"], ["budget=5"], ["--probe", "budget=x"], ["--probe", "budget=-1"]):
+        assert main(["diagnose", str(run), *wrong]) == 2
+    assert main(["diagnose", "--probe"]) == 2

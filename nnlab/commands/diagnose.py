@@ -23,7 +23,7 @@ GRAMMAR = Grammar(
     "RUN ...",
     [
         Key(
-            "probe", "look for the cause by experiment, as long as the run took (10 to 60 s)", truth, "true", (), False
+            "probe", "find the cause by experiment, as long as the run took (10 to 60 s)", truth, "true", (), False
         ),
         Key("budget", "seconds that the experiments may take", float, shown="SECONDS"),
     ],

@@ -127,7 +127,7 @@ class Finding:
             "layer": self.layer,
             "step": self.step,
             "symptom": self.kind.symptom,
-            "certain": self.certain,
+            "certain": bool(self.certain),
             "symptoms": [symptom.to_dict() for symptom in self.symptoms],
         }
 

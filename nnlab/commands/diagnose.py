@@ -22,9 +22,7 @@ GRAMMAR = Grammar(
     "Say in words what is wrong with runs, and what to try.",
     "RUN ...",
     [
-        Key(
-            "probe", "find the cause by experiment, as long as the run took (10 to 60 s)", truth, "true", (), False
-        ),
+        Key("probe", "find the cause by experiment, for the time of the run (10 to 60 s)", truth, "true", (), False),
         Key("budget", "seconds that the experiments may take", float, shown="SECONDS"),
     ],
     reports=True,

@@ -8,6 +8,7 @@ checked.
 
 from __future__ import annotations
 
+import functools
 import pickle
 import re
 from collections.abc import Sequence
@@ -42,6 +43,7 @@ class Template:
         self.choices = OmegaConf.to_container(config.hydra.runtime.choices)
         sources = config.hydra.runtime.config_sources
         self.folders = [Path(source.path) for source in sources if source.schema == "file"]
+        self._known_good: set[str] = set()
 
     def fill(self, values: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any] | None:
         """The checked config with other values; None where they do not simply take the place of those before.
@@ -54,7 +56,14 @@ class Template:
             if isinstance(get(content, path, {}), dict):  # missing, or a section
                 return None
             put(content, path, value)
-        check(content, overrides, config_name=self.schema, choices=self.choices, folders=self.folders)
+        check(
+            content,
+            overrides,
+            config_name=self.schema,
+            choices=self.choices,
+            folders=self.folders,
+            known_good=self._known_good,
+        )
         return content
 
 
@@ -71,6 +80,7 @@ class Jobs:
         self._templates: dict[tuple[str, ...], Template] = {}
         self._parsed: dict[str, Any] = {}
         self._groups: dict[str, bool] = {}
+        self._applied = set(OmegaConf.to_container(master.hydra.overrides.task))  # to the sweep's own config
 
     def compose(self, overrides: Sequence[str]) -> dict[str, Any]:
         """The plain, resolved and checked config of a job.
@@ -83,16 +93,26 @@ class Jobs:
         values = {each.key_or_group: each.value() for each in plain}
         kind = tuple(each.key_or_group if each.key_or_group in values else each.input_line for each in entries)
         known = self._templates.get(kind)
+        if known is None and all(each in plain or each.input_line in self._applied for each in entries):
+            known = self._master
         if known is not None and known.constant and len(values) == len(plain):
             content = known.fill(values, overrides)
             if content is not None:
                 return content
         composed = self.loader.load_sweep_config(self.master, list(overrides))
-        if known is None:
+        if kind not in self._templates:
             known = self._templates[kind] = Template(composed, self.loader.schema)
             content = pickle.loads(known.content)
             return content  # type: ignore[no-any-return]
         return checked_job(composed, self.loader.schema)
+
+    @functools.cached_property
+    def _master(self) -> Template | None:
+        """The sweep's own config as the template of jobs that set plain values only; None where it is none by itself."""
+        try:
+            return Template(self.master, self.loader.schema)
+        except UserError:  # a value is missing, say, that every job has
+            return None
 
     def _entry(self, line: str) -> Any:
         if line not in self._parsed:
@@ -107,7 +127,7 @@ class Jobs:
             raise UserError(f"`{entry.input_line}` is not a value but a range; a sweeper that can search must choose")
         key = entry.key_or_group
         if key not in self._groups:
-            self._groups[key] = "/" in key or bool(self.loader.options(key))
+            self._groups[key] = "/" in key or ("." not in key and bool(self.loader.options(key)))
         return not self._groups[key] and not _refers(entry.value()) and not _holds_mapping(entry.value())
 
 

@@ -40,6 +40,7 @@ def check(
     choices: Mapping[str, Any] | None = None,
     folders: Sequence[Path] = (),
     file: Path | None = None,
+    known_good: set[str] | None = None,
 ) -> None:
     """Compare a resolved config with the constructors that it names and with its primary config.
 
@@ -50,13 +51,19 @@ def check(
         choices: the option chosen in each group, where it is known; else the primary config's defaults.
         folders: folders with options of the user's own, searched before nnlab's.
         file: the file that the whole config was read from, if it was not composed from options.
+        known_good: sections, as text, in which nothing was found before; those of this config are added. The jobs of a
+            sweep share most of theirs.
 
     Raises:
         UserError: one sentence for each mistake, with the override or the file that it comes from.
     """
     ours = folder.config_folder()
     known = primary(config_name, ours)
-    mistakes = list(_numbers(config, "")) or [*_top_level(config, known), *_ranges(config)]
+    texts = {key: repr((key, config[key])) for key in config} if known_good is not None else {}
+    new = {key: value for key, value in config.items() if texts.get(key) not in (known_good or ())}
+    mistakes = list(_numbers(new, "")) or [*_top_level(new, known), *_absent(config, known), *_ranges(new)]
+    if known_good is not None and not mistakes:
+        known_good.update(texts.values())
     if mistakes:
         origin = Origin(overrides, {**known.choices, **(choices or {})}, [*folders, ours], config_name, file)
         lines = dict.fromkeys(f"{sentence}{origin.of(path)}" for path, sentence in mistakes)
@@ -73,6 +80,10 @@ def _top_level(config: Mapping[str, Any], known: Primary) -> Iterator[Mistake]:
             yield from _plain(value, known.values[key], key)
         else:
             yield Mistake(key, f"unknown key `{key}`; {suggestion(key, {*sections, *known.values})}")
+
+
+def _absent(config: Mapping[str, Any], known: Primary) -> Iterator[Mistake]:
+    """Keys and sections that every config has."""
     for key in known.values:
         if key not in config:
             yield Mistake(key, f"`{key}` is missing")

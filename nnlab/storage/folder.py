@@ -135,12 +135,19 @@ def remove_events(directory: Path, but: Sequence[str] = ()) -> None:
 
 def write_config(directory: Path, config: Mapping[str, Any]) -> None:
     """Write the resolved config."""
-    write_whole(directory / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))
+    write_whole(directory / CONFIG, _dumped(dict(config)))
+
+
+def _dumped(content: Any) -> str:
+    """YAML with the keys in their order; by libyaml where PyYAML has it, which takes a tenth of the time."""
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    text: str = yaml.dump(content, Dumper=dumper, sort_keys=False)
+    return text
 
 
 def write_overrides(directory: Path, overrides: Sequence[str]) -> None:
     """Write what the command line gave."""
-    write_whole(directory / OVERRIDES, yaml.safe_dump(list(overrides)))
+    write_whole(directory / OVERRIDES, _dumped(list(overrides)))
 
 
 def write_environment(directory: Path, environment: Mapping[str, Any]) -> None:

@@ -108,7 +108,7 @@ class Jobs:
 
     @functools.cached_property
     def _master(self) -> Template | None:
-        """The sweep's own config as the template of jobs that set plain values only; None where it is none by itself."""
+        """The sweep's own config, which jobs that set plain values fill; None where it is no config by itself."""
         try:
             return Template(self.master, self.loader.schema)
         except UserError:  # a value is missing, say, that every job has

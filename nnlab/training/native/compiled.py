@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 
 from nnlab.loss.base import Loss
-from nnlab.members import Hyper
-from nnlab.optimizer.base import Optimizer, State
-from nnlab.regularizer import Constraint, Penalty
+from nnlab.optimizer.base import State
 from nnlab.training.batches import Batches
+from nnlab.training.member import Member
 from nnlab.training.native import components
 from nnlab.training.native.plan import Link, Phase, Plan
 from nnlab.training.stack import Stack
@@ -75,23 +74,12 @@ class Compiled:
         self.plan.chain, self.plan.links = self.chain, len(chain)
         self._features = features
 
-    def set_rules(
-        self,
-        optimizer: Optimizer,
-        state: State,
-        penalties: Sequence[Penalty] = (),
-        constraints: Sequence[Constraint] = (),
-        clip_norm: Hyper | None = None,
-        clip_value: Hyper | None = None,
-    ) -> None:
-        """Say how gradients become steps; `state` changes with them."""
+    def set_rules(self, members: Sequence[Member], state: State) -> None:
+        """Say how the members' gradients become steps; `state` (M, P) by name changes with them."""
         plan = self.plan
-        rule, names = components.rule_of(optimizer)
-        plan.rule = rule
+        plan.rule, names = components.rule_of(members[0].optimizer)
         plan.state1, plan.state2 = ([state[name].data_ptr() for name in names] + [None, None])[:2]
-        plan.hypers = self._keep(
-            components.hypers(plan.members, self.loss, optimizer, penalties, constraints, clip_norm, clip_value)
-        )
+        plan.hypers = self._keep(components.hypers(self.loss, members))
 
     def set_data(self, batches: Batches, noise_keys: Tensor, steps_per_epoch: int, accumulate: int) -> None:
         """Say what the minibatches are, and from which keys (M,) their masks are drawn."""

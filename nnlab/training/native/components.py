@@ -5,10 +5,10 @@ Components are found by their exact class: a subclass may do something else. Wha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from nnlab import activation as activations
@@ -16,10 +16,10 @@ from nnlab import loss as losses
 from nnlab import optimizer as optimizers
 from nnlab.activation import PReLU
 from nnlab.loss.base import Loss
-from nnlab.members import Hyper
 from nnlab.optimizer.base import Optimizer
 from nnlab.regularizer import L1, Constraint, DropConnectLinear, DropoutLayer, MaxNorm, Penalty, WeightDecay
 from nnlab.training.layout import Layout
+from nnlab.training.member import Member
 from nnlab.training.native.plan import HYPERS, Function, Kind, Link, LossKind, Rule
 
 # By class: the function, and the attribute that is its number.
@@ -80,15 +80,15 @@ def _known(module: nn.Module) -> bool:
     return type(module) in (nn.Linear, PReLU, DropoutLayer) or type(module) in FUNCTIONS
 
 
-def missing_rule(
-    loss: Loss, optimizer: Optimizer, penalties: Sequence[Penalty], constraints: Sequence[Constraint]
-) -> str | None:
-    """The first loss or rule that there are no equations for, in words."""
+def missing_rule(loss: Loss, member: Member) -> str | None:
+    """The first loss or rule of a member that there are no equations for, in words."""
     if type(loss) not in LOSSES or getattr(loss, "variance", "") == "covariance":
         return f"loss `{type(loss).__name__}`"
-    if type(optimizer) not in OPTIMIZERS:
-        return f"optimizer `{getattr(optimizer, 'kind', type(optimizer)).__name__}`"
-    rules: list[Penalty | Constraint] = [*penalties, *constraints]
+    if type(member.optimizer) not in OPTIMIZERS:
+        return f"optimizer `{getattr(member.optimizer, 'kind', type(member.optimizer)).__name__}`"
+    if member.augmentations:
+        return f"augmentation `{type(member.augmentations[0]).__name__}`"
+    rules: list[Penalty | Constraint] = [*member.penalties, *member.constraints]
     kinds = [_kind_of(rule) for rule in rules]
     for kind, rule in zip(kinds, rules, strict=True):
         if not kind:
@@ -121,30 +121,32 @@ def rule_of(optimizer: Optimizer) -> tuple[Rule, tuple[str, ...]]:
     return rule, state
 
 
-def hypers(
-    members: int,
-    loss: Loss,
-    optimizer: Optimizer,
-    penalties: Sequence[Penalty],
-    constraints: Sequence[Constraint],
-    clip_norm: Hyper | None,
-    clip_value: Hyper | None,
-) -> np.ndarray:
-    """The members' numbers (M, HYPERS) float64, from components whose numbers are shared or columns (M, 1)."""
-    values: dict[str, Hyper | None] = {"clip_norm": clip_norm, "clip_value": clip_value}
-    names = OPTIMIZERS[type(optimizer)][1]
-    values |= {place: getattr(optimizer, name) for place, name in zip(("first", "second"), names, strict=False)}
-    values |= {"eps": getattr(optimizer, "eps", 0.0), "optimizer_decay": getattr(optimizer, "weight_decay", 0.0)}
-    values |= {_kind_of(rule): rule.strength for rule in penalties}
-    values |= {_kind_of(rule): rule.max_norm for rule in constraints if isinstance(rule, MaxNorm)}
-    values["smoothing"] = getattr(loss, "label_smoothing", 0.0)
-    table = np.zeros((members, len(HYPERS)))
-    for position, name in enumerate(HYPERS):
-        value = values.get(name)
-        if value is None:
-            value = np.inf if name in ("max_norm", "clip_norm", "clip_value") else 0.0
-        table[:, position] = value.detach().double().cpu().numpy().reshape(-1) if isinstance(value, Tensor) else value
+def hypers(loss: Loss, members: Sequence[Member]) -> np.ndarray:
+    """The members' numbers (M, HYPERS) float64, each from its own rules: exactly those of the member alone."""
+    smoothing = getattr(loss, "label_smoothing", 0.0)
+    shared = np.asarray(smoothing.cpu() if isinstance(smoothing, Tensor) else smoothing, dtype=np.float64).reshape(-1)
+    table = np.zeros((len(members), len(HYPERS)))
+    table[:, HYPERS.index("smoothing")] = shared
+    for row, member in zip(table, members, strict=True):
+        for name, value in _numbers(member).items():
+            row[HYPERS.index(name)] = value
     return table
+
+
+def _numbers(member: Member) -> dict[str, float]:
+    optimizer = member.optimizer
+    numbers = {
+        place: getattr(optimizer, name)
+        for place, name in zip(("first", "second"), OPTIMIZERS[type(optimizer)][1], strict=False)
+    }
+    numbers |= {"eps": getattr(optimizer, "eps", 0.0), "optimizer_decay": getattr(optimizer, "weight_decay", 0.0)}
+    numbers |= {_kind_of(rule): float(rule.strength) for rule in member.penalties}
+    numbers["max_norm"] = math.inf
+    numbers |= {_kind_of(rule): float(rule.max_norm) for rule in member.constraints if isinstance(rule, MaxNorm)}
+    for name in ("clip_norm", "clip_value"):
+        bound = getattr(member, name)
+        numbers[name] = math.inf if bound is None else float(bound)
+    return numbers
 
 
 def links(network: nn.Module, layout: Layout, buffers: Mapping[str, Tensor], features: int) -> list[Link]:
@@ -184,8 +186,3 @@ def links(network: nn.Module, layout: Layout, buffers: Mapping[str, Tensor], fea
 def pointers(tensors: Sequence[Tensor]) -> np.ndarray:
     """Addresses of tensors, as the compiled code reads them."""
     return np.array([tensor.data_ptr() for tensor in tensors], dtype=np.uint64)
-
-
-def is_contiguous(tensors: Sequence[Tensor]) -> bool:
-    """Whether all lie in memory as they read."""
-    return all(tensor.is_contiguous() and tensor.device == torch.device("cpu") for tensor in tensors)

@@ -242,13 +242,12 @@ template <class T> void Network<T>::train(int64_t member) {
     plan.ended[member] = -1;
     for (int64_t step = plan.first_step; step < plan.first_step + plan.steps; step++) {
         double& value = plan.losses[(step - plan.first_step) * plan.members + member];
-        if (plan.phases & GRADIENT) {
-            value = T(average(member, step));
-            if (h[L2] != 0 || h[L1] != 0)
-                for (const Segment* s = segments; s < segments + segment_count; s++)
-                    if (s->is_weight) add_penalties(gradient + s->place, theta + s->place, s->template size<T>(), T(h[L2]), T(h[L1]));
-        }
+        if (plan.phases & GRADIENT) value = T(average(member, step));
         if (!moves) continue;
+        if (h[L2] != 0 || h[L1] != 0)
+            for (const Segment* s = segments; s < segments + segment_count; s++)
+                if (s->is_weight)
+                    add_penalties(gradient + s->place, theta + s->place, s->template size<T>(), T(h[L2]), T(h[L1]));
         if (__builtin_isfinite(value) && is_finite(gradient, size)) {
             update(member, step);
         } else if (plan.skip) {
@@ -275,7 +274,8 @@ template <class T> void Network<T>::outputs(int64_t member, int64_t first, int64
         for (int64_t i = 0; i < n; i++) memcpy(x.data + i * x.stride, inputs + i * x.size, x.size * sizeof(T));
         for (int i = 0; i < plan.links; i++) {
             const int noise = plan.pass_keys ? layers[i].link->noise : -1;
-            layers[i].forward(n, false, noise >= 0, noise >= 0 ? plan.pass_keys[noise * plan.members + member] : 0, start);
+            const int64_t key = noise >= 0 ? plan.pass_keys[noise * plan.members + member] : -1;
+            layers[i].forward(n, false, key >= 0, key, start);
         }
         for (int64_t i = 0; i < n; i++) memcpy(to + (start + i) * f.size, f.data + i * f.stride, f.size * sizeof(T));
     }

@@ -54,6 +54,6 @@ struct Plan {
 
     // Forward passes alone.
     int64_t count;                // examples, whose inputs are (count, D) T
-    const int64_t* pass_keys;     // (noise modules, M): masks are drawn from these; null: evaluation without noise
+    const int64_t* pass_keys;     // (noise modules, M): masks are drawn from these, where not negative; null: none are
     void* outputs;                // (M, count, O) T
 };

@@ -21,7 +21,7 @@ template <class X> void swap(X& a, X& b) { const X c = a; a = b; b = c; }
 class Arena {
 public:
     template <class X> X* take(int64_t count) {
-        const size_t bytes = (GAP + (count + VECTOR_BYTES) * sizeof(X) + 511) / 512 * 512;
+        const size_t bytes = GAP + count * sizeof(X);
         void* part;
         if (posix_memalign(&part, 512, bytes)) abort();  // as `new` does where nobody catches
         memset(part, 0, bytes);

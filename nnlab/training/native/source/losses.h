@@ -1,4 +1,5 @@
-// The losses of nnlab/loss with their gradients by the outputs f, one example (one row of O outputs) at a time.
+// The losses of nnlab/loss with their gradients d by the outputs f, one example (one row of O outputs) at a time; each
+// is multiplied by the weight of the example's class, where classes have weights.
 #pragma once
 #include "plan.h"
 #include "vectors.h"
@@ -15,7 +16,16 @@ public:
 
     // The loss; d (O,) padded becomes its gradient times `share`, with zeros as padding. The padding of f is scratch.
     double operator()(T* f, Target<T> target, T share, T* d) const {
+        const T weight = plan.class_weights ? T(plan.class_weights[target.label]) : T(1);
         for (int64_t c = size; c < padded<T>(size); c++) d[c] = 0;
+        return weight * unweighted(f, target, weight * share, d);
+    }
+
+private:
+    const Plan& plan;
+    const int64_t size;
+
+    double unweighted(T* f, Target<T> target, T share, T* d) const {
         switch (plan.loss) {
             case SOFTMAX: return softmax(f, target.label, share, d);
             case BINARY: return binary(f[0], target.label, share, d);
@@ -26,12 +36,9 @@ public:
         }
     }
 
-private:
-    const Plan& plan;
-    const int64_t size;
     const T shift = T(log(expm1(1 - 1e-6)));  // of the variance v(s) = softplus(s + shift) + 1e-6, v(0) = 1
 
-    // -sum q log p, d = p - q, with p = softmax(f) and q = (1 - s) onehot(t) + s / C, times the class's weight
+    // -sum q log p, d = p - q, with p = softmax(f) and q = (1 - s) onehot(t) + s / C
     double softmax(T* f, int64_t t, T share, T* d) const {
         const int64_t stride = padded<T>(size);
         for (int64_t c = size; c < stride; c++) f[c] = T(-INFINITY);
@@ -46,7 +53,6 @@ private:
             total += power;
         }
         const T mass = sum<T>(total), log_mass = log_of(mass);
-        const T weight = plan.class_weights ? T(plan.class_weights[t]) : T(1);
         double loss = log_mass - (f[t] - peak);
         if (smoothing > 0) {
             double mean = 0;
@@ -54,10 +60,10 @@ private:
             loss -= smoothing * (loss + mean / size);
             for (int64_t c = 0; c < size; c++) d[c] -= smoothing / size * mass;
         }
-        const T scale = share * weight / mass;
+        const T scale = share / mass;
         for (int64_t c = 0; c < stride; c += W<T>) store(d + c, load(d + c) * scale);
-        d[t] += (smoothing - 1) * share * weight;
-        return loss * weight;
+        d[t] += (smoothing - 1) * share;
+        return loss;
     }
 
     // log(1 + e^(-y f)) with y = +-1, d = sigmoid(f) - c

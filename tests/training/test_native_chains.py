@@ -1,0 +1,126 @@
+"""Compiled steps of any chain equal those of torch, and a member those of itself alone, to the last bit."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from native_cases import Case, Population, cases
+
+from nnlab.training.native import build
+
+pytestmark = pytest.mark.skipif(not build.compilers(), reason="no C++ compiler here")
+EXAMPLES = 60
+NARROWER = {"x86_64": ["-march=x86-64", "-march=haswell"], "aarch64": ["-march=armv8-a"]}
+
+
+def assert_same_training(case: Case, library: ctypes.CDLL) -> None:
+    one, other = Population(case), Population(case)
+    expected, got = one.by_torch(), other.by_compiled(library)
+    torch.testing.assert_close(got, expected, rtol=1e-9, atol=1e-11)
+    torch.testing.assert_close(other.stack.theta, one.stack.theta, rtol=1e-7, atol=1e-9)
+    for name, value in one.stack.buffers.items():
+        if name.rpartition(".")[2] != "key":
+            torch.testing.assert_close(other.stack.buffers[name], value, rtol=1e-7, atol=1e-9)
+    inputs = torch.randn(len(one.members), 5, case.features, dtype=torch.float64)
+    one.stack.theta.copy_(other.stack.theta)
+    for name, value in other.stack.buffers.items():
+        one.stack.buffers[name].copy_(value)
+    torch.testing.assert_close(other.compiled(library).outputs(inputs), one.stack.outputs(inputs))
+
+
+@settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
+@given(cases())
+def test_any_chain_trains_as_by_torch(case: Case) -> None:
+    assert_same_training(case, build.library())
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(cases(), st.integers(1, 4), st.integers(1, 7))
+def test_threads_blocks_and_company_change_no_bit(case: Case, threads: int, block: int) -> None:
+    library = build.library()
+    together, cut = Population(case, torch.float32), Population(case, torch.float32)
+    losses = together.by_compiled(library)
+    assert torch.equal(cut.by_compiled(library, threads, block), losses)
+    assert torch.equal(cut.stack.theta, together.stack.theta)
+    for member in range(case.members):
+        alone = Population(case, torch.float32)
+        alone.stack.select(torch.tensor([member]))
+        alone.members = alone.members[member : member + 1]
+        alone.batches.select([member])
+        alone.keys, alone.rates = alone.keys[member : member + 1], alone.rates[member : member + 1]
+        alone.state = {name: value[member : member + 1].clone() for name, value in alone.state.items()}
+        assert torch.equal(alone.by_compiled(library)[:, 0], losses[:, member])
+        assert torch.equal(alone.stack.theta[0], together.stack.theta[member])
+
+
+def built(folder: Path, *flags: str) -> Path:
+    """A library with other flags than this machine's own."""
+    compiler = build.compilers()[0]
+    path = folder / "chain.so"
+    command = [*compiler, *build.FLAGS, *flags, str(build.SOURCE / "chain.cpp"), "-o", str(path), "-lm"]
+    subprocess.run(command, check=True, capture_output=True)
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flag", NARROWER.get(os.uname().machine, []))
+def test_narrower_vectors_train_the_same(flag: str, tmp_path: Path) -> None:
+    library = build._load(built(tmp_path, flag))
+
+    @settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
+    @given(cases())
+    def check(case: Case) -> None:
+        assert_same_training(case, library)
+
+    check()
+
+
+@pytest.mark.slow
+def test_sanitizers_find_nothing(tmp_path: Path) -> None:
+    compiler = build.compilers()[0][0]
+    runtime = subprocess.run([compiler, "-print-file-name=libasan.so"], capture_output=True, text=True).stdout.strip()
+    if not shutil.which(compiler) or not Path(runtime).exists():
+        pytest.skip("the compiler has no address sanitizer")
+    flags = ["-march=native", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    path = built(tmp_path, *flags)
+    environment = {
+        **os.environ, "LD_PRELOAD": runtime, "ASAN_OPTIONS": "detect_leaks=0", "LIBRARY": str(path),
+        "PYTHONPATH": os.pathsep.join([str(Path.cwd()), str(Path(__file__).parent)]),
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", SANITIZED], env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.strip() == "done"
+
+
+SANITIZED = """
+import os
+from pathlib import Path
+import torch
+from hypothesis import given, settings
+from nnlab.training.native import build
+from native_cases import Case, Population, cases
+
+library = build._load(Path(os.environ["LIBRARY"]))
+
+@settings(max_examples=40, deadline=None, derandomize=True, database=None)
+@given(cases())
+def check(case):
+    for dtype in (torch.float32, torch.float64):
+        population = Population(case, dtype)
+        population.by_compiled(library, threads=2, block=3)
+        population.compiled(library).outputs(torch.randn(1, 70, case.features, dtype=dtype))
+
+check()
+print("done")
+"""

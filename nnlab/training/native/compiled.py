@@ -93,12 +93,16 @@ class Compiled:
         )  # fmt: skip
         plan.steps_per_epoch, plan.accumulate = steps_per_epoch, accumulate
         plan.noise_keys = self._keep(noise_keys.numpy().copy())
+        self._epochs = (-1, -1)
 
     def _set_order(self, first: int, last: int) -> None:
         """Hand over the examples' order in the epochs of minibatches `first` to `last`."""
         plan, batches = self.plan, self.batches
         per = batches.steps_per_epoch
         epochs = (first // per, last // per) if per > 1 else (0, 0)
+        if epochs == self._epochs:
+            return
+        self._epochs = epochs
         orders, data = batches.orders(*epochs)  # (epochs, G, n)
         each = plan.members // orders.shape[1]
         size = orders.element_size() * orders.shape[2]

@@ -207,6 +207,7 @@ template <class T> void Layer<T>::backward(int64_t n, T* e, T* before, bool is_f
         case LEARNED_SLOPE: {  // slope-bar = sum of e min(x, 0)
             Vec<T> total{};
             for (int64_t i = 0; i < count; i += W<T>) total += load(e + i) * smaller(load(x.data + i), all<T>(T(0)));
+            store(weight_bar, Vec<T>{});
             weight_bar[0] = sum<T>(total);
             return error_all<T, LEAKY_RELU>(x.data, y.data, e, count, weight[0]);
         }

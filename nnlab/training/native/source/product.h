@@ -66,43 +66,69 @@ static void transposed_times(int64_t m, int64_t n, int64_t k, const T* X, int64_
     }
 }
 
-// The matrix (n, m) in panels from (m, n) in panels, both with zeros as padding.
+// Four by four numbers, transposed.
+template <class T> static inline void transpose_four(const T* from, int64_t stride, T* to, int64_t to_stride) {
+#if defined(__clang__) || __GNUC__ >= 12
+    typedef T Four VECTOR(4 * sizeof(T));
+    Four r[4], s[4];
+    for (int i = 0; i < 4; i++) memcpy(&r[i], from + i * stride, sizeof(Four));
+    s[0] = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5), s[1] = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7);
+    s[2] = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5), s[3] = __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
+    r[0] = __builtin_shufflevector(s[0], s[2], 0, 1, 4, 5), r[1] = __builtin_shufflevector(s[0], s[2], 2, 3, 6, 7);
+    r[2] = __builtin_shufflevector(s[1], s[3], 0, 1, 4, 5), r[3] = __builtin_shufflevector(s[1], s[3], 2, 3, 6, 7);
+    for (int i = 0; i < 4; i++) memcpy(to + i * to_stride, &r[i], sizeof(Four));
+#else
+    for (int i = 0; i < 4; i++)
+        for (int j = 0; j < 4; j++) to[j * to_stride + i] = from[i * stride + j];
+#endif
+}
+
+// The matrix (n, m) from (m, n), both with rows at some distance; pieces of W columns, whose lines stay in the cache.
+template <class T>
+static void transpose(int64_t m, int64_t n, const T* from, int64_t stride, T* to, int64_t to_stride) {
+    for (int64_t first = 0; first < n; first += W<T>) {
+        const int64_t last = least(first + W<T>, n), fours = first + (last - first) / 4 * 4;
+        int64_t i = 0;
+        for (; i + 4 <= m; i += 4)
+            for (int64_t j = first; j < fours; j += 4)
+                transpose_four(from + i * stride + j, stride, to + j * to_stride + i, to_stride);
+        for (int64_t k = 0; k < m; k++)
+            for (int64_t j = k < i ? fours : first; j < last; j++) to[j * to_stride + k] = from[k * stride + j];
+    }
+}
+
+// Zeros in the columns from n on of a matrix (m, n) in panels.
+template <class T> static void clear_padding(int64_t m, int64_t n, T* panels) {
+    const int64_t end = padded<T>(n), width = end % PANEL<T> ? W<T> : PANEL<T>;  // of the last panel
+    T* panel = panels + (end - width) * m;
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t c = n - (end - width); c < width; c++) panel[i * width + c] = 0;
+}
+
+// The matrix (n, m) in panels from (m, n) in panels; padding becomes zero.
 template <class T> static void transpose_panels(int64_t m, int64_t n, const T* B, T* transposed) {
-    for (int64_t j = 0; j < padded<T>(m); j += PANEL<T>) {  // a panel of the result: rows of B become its columns
+    for (int64_t j = 0; j < m; j += PANEL<T>) {  // a panel of the result: rows of B become its columns
         const int64_t width = least(padded<T>(m) - j, PANEL<T>), rows = least(m - j, width);
-        T* to = transposed + j * n;
         for (int64_t l = 0; l < n; l += PANEL<T>) {
-            const int64_t from_width = least(padded<T>(n) - l, PANEL<T>);
-            const int64_t columns = least(n - l, from_width);
-            const T* from = B + l * m + j * from_width;
-            for (int64_t c = 0; c < columns; c++) {
-                for (int64_t r = 0; r < rows; r++) to[(l + c) * width + r] = from[r * from_width + c];
-                for (int64_t r = rows; r < width; r++) to[(l + c) * width + r] = 0;
-            }
+            const int64_t from_width = least(padded<T>(n) - l, PANEL<T>), columns = least(n - l, from_width);
+            transpose(rows, columns, B + l * m + j * from_width, from_width, transposed + j * n + l * width, width);
         }
     }
+    clear_padding(n, m, transposed);
 }
 
-// Between the matrix (out, in) as torch keeps it and its transpose (in, out) in panels; padding becomes zero. Pieces of
-// W rows are copied at a time, whose lines stay in the cache.
-template <class T, class Move> static void by_pieces(int64_t in, int64_t out, Move move) {
-    for (int64_t j = 0; j < out; j += PANEL<T>) {
-        const int64_t width = least(padded<T>(out) - j, PANEL<T>), columns = least(out - j, width);
-        for (int64_t first = 0; first < in; first += W<T>) {
-            const int64_t last = least(first + W<T>, in);
-            for (int64_t c = 0; c < columns; c++)
-                for (int64_t d = first; d < last; d++) move(j * in + d * width + c, (j + c) * in + d);
-        }
-    }
-}
-
+// Between the matrix (out, in) as torch keeps it and its transpose (in, out) in panels; padding becomes zero.
 template <class T> static void to_panels(int64_t in, int64_t out, const T* rows, T* panels) {
-    const int64_t width = padded<T>(out) % PANEL<T> ? W<T> : PANEL<T>;  // of the last panel
-    if (out % W<T>)
-        for (int64_t d = 0; d < in; d++) store(panels + (padded<T>(out) - width) * in + d * width + width - W<T>, Vec<T>{});
-    by_pieces<T>(in, out, [=](int64_t place, int64_t from) { panels[place] = rows[from]; });
+    for (int64_t j = 0; j < out; j += PANEL<T>) {
+        const int64_t width = least(padded<T>(out) - j, PANEL<T>);
+        transpose(least(out - j, width), in, rows + j * in, in, panels + j * in, width);
+    }
+    clear_padding(in, out, panels);
 }
 
 template <class T> static void from_panels(int64_t in, int64_t out, const T* panels, T* rows) {
-    by_pieces<T>(in, out, [=](int64_t place, int64_t to) { rows[to] = panels[place]; });
+    for (int64_t j = 0; j < out; j += PANEL<T>) {
+        const int64_t width = least(padded<T>(out) - j, PANEL<T>);
+        transpose(in, least(out - j, width), panels + j * in, width, rows + j * in, in);
+    }
 }

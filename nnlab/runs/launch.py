@@ -194,6 +194,7 @@ def environment(config: Mapping[str, Any], trainer: Trainer, key: str) -> dict[s
         "device_name": torch.cuda.get_device_name(trainer.device)
         if trainer.device.type == "cuda"
         else platform.machine(),
+        "engine": trainer.engine.name,
         "threads": torch.get_num_threads(),
         "population": len(trainer.members),
         "seed": config["seed"],

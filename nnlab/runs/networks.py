@@ -19,8 +19,8 @@ from nnlab.loss.base import Loss
 from nnlab.runs.fitted import Fitted, read
 from nnlab.storage.checkpoint import load_best, load_newest
 from nnlab.storage.folder import CHECKPOINTS, read_config, run_at
-from nnlab.training.chain import make_stack
 from nnlab.training.stack import Stack
+from nnlab.training.stacks import make_stack
 
 Config = Mapping[str, Any]
 

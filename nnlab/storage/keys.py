@@ -37,6 +37,7 @@ KEYS = {
     "callbacks": Key(decides=False, shown=False),
     "experiment": Key(shown=False),
     "trainer.device": Key(decides=False, shown=False),
+    "trainer.engine": Key(decides=False, shown=False),
     "trainer.threads": Key(decides=False, shown=False),
     "trainer.cuda_graphs": Key(decides=False, shown=False),
     "trainer.time_limit": Key(decides=False, shown=False),

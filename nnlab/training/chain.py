@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from nnlab.activation import PReLU
 from nnlab.activation.base import Activation
-from nnlab.loss.base import Loss
 from nnlab.regularizer.dropconnect import DropConnectLinear
 from nnlab.regularizer.dropout import DropoutLayer
 from nnlab.training.batches import distinct_rows, spread
@@ -28,7 +27,7 @@ def is_chain(network: nn.Module) -> bool:
 
 def _supported(module: nn.Module) -> bool:
     if isinstance(module, DropConnectLinear):
-        return module.per == "batch" and module.inference == "mean" and module.bias is not None
+        return module.per == "batch" and module.inference == "mean"
     if isinstance(module, nn.BatchNorm1d):
         return module.affine and module.track_running_stats and module.momentum is not None
     frozen = any(not parameter.requires_grad for parameter in module.parameters())
@@ -112,11 +111,3 @@ class Chain(Stack):
         for layer in self.layers:
             outputs = self._forward_layer(layer, outputs, training=False)
         return outputs
-
-
-def make_stack(
-    networks: Sequence[nn.Module], loss: Loss, device: torch.device, dtype: torch.dtype, autocast: bool = False
-) -> Stack:
-    """The fastest stack that can run these networks."""
-    kind = Chain if is_chain(networks[0]) and not autocast else Stack
-    return kind(networks, loss, device, dtype, autocast)

@@ -5,14 +5,15 @@ files and callbacks. Steps are taken in blocks, or one in three parts between wh
 the minibatch, `backward` computes losses and gradients, `update` moves the parameters. Both give the same bits.
 
 This class trains any network by a rule that needs the gradient only, on any device. Subclasses are faster at some
-(`nnlab.training.recorded`), or serve rules that evaluate the loss themselves (`nnlab.training.second_order`);
-`nnlab.training.engines` chooses.
+(`nnlab.training.native.engine`, `nnlab.training.recorded`), or serve rules that evaluate the loss themselves
+(`nnlab.training.second_order`); `nnlab.training.engines` chooses.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -22,13 +23,13 @@ from nnlab.members import Hyper
 from nnlab.optimizer.base import State
 from nnlab.randomness import fold
 from nnlab.training.batches import Batches, spread
-from nnlab.training.chain import make_stack
 from nnlab.training.guard import Guard
 from nnlab.training.member import Member
 from nnlab.training.rates import Rates
 from nnlab.training.rules import Rules
 from nnlab.training.settings import TrainerSettings
 from nnlab.training.stack import Stack
+from nnlab.training.stacks import make_stack
 
 
 class Engine:
@@ -53,7 +54,10 @@ class Engine:
         steps_per_epoch, total_steps: updates of an epoch and of the whole run.
         step: the present one, 0, 1, ..., while it is taken.
         losses: (M,), mean loss of the present step's examples.
+        name: of the engine that does the steps, as `environment.json` tells it.
     """
+
+    name: ClassVar[str] = "torch"
 
     def __init__(
         self,
@@ -67,7 +71,8 @@ class Engine:
         self.settings, self.device, self.dtype = settings, device, dtype
         self.active = list(range(len(members)))
         autocast = settings.precision == "bf16"
-        self.stack: Stack = make_stack([member.network for member in members], loss, device, dtype, autocast)
+        networks = [member.network for member in members]
+        self.stack: Stack = make_stack(networks, loss, device, dtype, autocast, settings.engine)
         size = None if settings.batch_size == "full" else settings.batch_size
         orders = [m.seed if m.order_seed is None else m.order_seed for m in members]
         self.batches = Batches([m.dataset for m in members], orders, size)

@@ -10,6 +10,7 @@ from nnlab.loss.base import Loss
 from nnlab.optimizer.base import SecondOrder
 from nnlab.training.engine import Engine
 from nnlab.training.member import Member
+from nnlab.training.native.engine import NativeEngine, is_native
 from nnlab.training.recorded import RecordedEngine, is_recordable
 from nnlab.training.second_order import SecondOrderEngine
 from nnlab.training.settings import TrainerSettings
@@ -24,4 +25,6 @@ def make_engine(
         kind = SecondOrderEngine
     elif settings.cuda_graphs and device.type == "cuda" and is_recordable(members, settings):
         kind = RecordedEngine
+    elif is_native(members, loss, settings, device):
+        kind = NativeEngine
     return kind(members, loss, settings, device, dtype)

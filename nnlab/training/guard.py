@@ -99,6 +99,14 @@ class Guard:
         self.failed.copy_(torch.where((self.failed < 0) & ~finite, now, self.failed))
         return (self.failed < 0).unsqueeze(1)
 
+    def note(self, row: int, step: int, losses: Tensor, gradient: Tensor) -> None:
+        """Note that somebody has seen `row` fail at step 0, 1, ..., with these losses (M,) and gradients (M, P)."""
+        self.alarm = True
+        self.failed[row] = step
+        if self.policy != "stop":
+            self.left_out[row] += 1
+        self._seen.setdefault(row, self.why(losses, gradient, row, step))
+
     def _look(self, losses: Tensor, gradient: Tensor, finite: Tensor, step: int) -> None:
         """Note why rows are not finite, while their gradients are there."""
         if self.policy == "skip":

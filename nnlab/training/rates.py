@@ -38,6 +38,7 @@ class Rates:
         self._start = -1
         self._numbers: list[float] = []
         self._table = torch.empty(0)
+        self._exact = torch.empty(0)
 
     def at(self, step: int) -> Hyper:
         """The rate of one step, a number or (M, 1)."""
@@ -56,6 +57,15 @@ class Rates:
             return [rate for part in parts for rate in part]
         return torch.cat(parts)  # type: ignore[arg-type]
 
+    def exact(self, first: int, count: int) -> Tensor:
+        """The rates of `count` steps from `first`, float64 (count, 1), or (count, M) where members differ; those of a
+        member are the same to the last bit whoever is beside it."""
+        parts = []
+        for start in range(first - first % BLOCK, first + count, BLOCK):
+            self._load(start)
+            parts.append(self._exact[max(first - start, 0) : min(first + count - start, BLOCK)])
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
     def _load(self, step: int) -> None:
         """Compute the block that `step` is in; steps after the last have its rate."""
         start = step - step % BLOCK
@@ -66,9 +76,9 @@ class Rates:
             key: scheduler.table(self.steps, self.steps_per_epoch, start, start + BLOCK)
             for key, scheduler in self._schedulers.items()
         }
+        columns = self._columns[:1] if self.shared else self._columns
+        self._exact = torch.stack([factors[key] * rate for key, rate in columns], 1)
         if self.shared:
-            key, rate = self._columns[0]
-            self._numbers = (factors[key] * rate).tolist()
+            self._numbers = self._exact[:, 0].tolist()
         else:
-            table = torch.stack([factors[key] * rate for key, rate in self._columns], 1)
-            self._table = table.to(self.device, self.dtype).unsqueeze(2)
+            self._table = self._exact.to(self.device, self.dtype).unsqueeze(2)

@@ -23,6 +23,8 @@ class TrainerSettings:
         batch_size: examples in a minibatch: 1 is stochastic gradient descent, `full` the whole training split. The
             default also takes all where there are fewer examples.
         device: `auto` (cuda, then mps, then cpu) or a name such as `cuda:1`.
+        engine: `native` trains chains of layers by compiled code (see `nnlab.training.native`), `torch` never does;
+            `auto` takes whichever is faster for the network's size. What compiled code cannot do runs on torch.
         threads: processor threads; null takes one where a step is too small to be worth sharing, else torch's own
             number.
         precision: `float32`, `tf32` (CUDA matrix products), `bf16` (autocast) or `float64`.
@@ -47,6 +49,7 @@ class TrainerSettings:
     steps: int | None = None
     batch_size: int | Literal["full"] = 32
     device: str = "auto"
+    engine: Literal["auto", "native", "torch"] = "auto"
     threads: int | None = None
     precision: Literal["float32", "tf32", "bf16", "float64"] = "float32"
     deterministic: bool = False
@@ -75,6 +78,7 @@ class TrainerSettings:
             check("trainer.threads", self.threads, f"[1, {MOST_THREADS}]")
         if self.steps is not None:
             check("trainer.steps", self.steps, "[1, inf)")
+        check_choice("trainer.engine", self.engine, ("auto", "native", "torch"))
         check_choice("trainer.precision", self.precision, PRECISIONS)
         if self.metric is not None:
             check_choice("trainer.metric", self.metric, METRICS)

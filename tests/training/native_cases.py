@@ -151,8 +151,10 @@ class Population:
         return torch.stack(losses)
 
     def compiled(self, library: ctypes.CDLL, threads: int = 1) -> Compiled:
-        made = Compiled(library, self.stack, self.loss, threads)
-        made.set_rules(self.members, self.state)
+        made = Compiled(library, self.stack, self.loss)
+        made.threads = threads
+        made.set_rules(self.members)
+        made.set_state(self.state)
         made.set_data(self.batches, self.keys, self.batches.steps_per_epoch, 1)
         return made
 

@@ -18,6 +18,8 @@ from nnlab.training.native import components
 from nnlab.training.native.plan import Link, Phase, Plan
 from nnlab.training.stack import Stack
 
+WORTH_A_THREAD = 1 << 22  # multiply-adds, which take a tenth of a millisecond
+
 
 @dataclass(frozen=True)
 class Block:
@@ -43,27 +45,24 @@ class Compiled:
         library: the compiled code.
         stack: M chains whose layers are known.
         loss: a loss that is known.
+
+    Attributes:
         threads: over which the members go.
     """
 
-    def __init__(self, library: ctypes.CDLL, stack: Stack, loss: Loss, threads: int = 1) -> None:
+    def __init__(self, library: ctypes.CDLL, stack: Stack, loss: Loss) -> None:
         self.library, self.stack, self.loss = library, stack, loss
-        self.theta = stack.theta
-        self.kept: list[object] = []  # memory that the plan points to
-        self.plan = plan = Plan(threads=threads)
+        self.threads = 1
+        self.plan = plan = Plan()
         plan.is_double = stack.theta.dtype == torch.float64
         plan.members, plan.parameters = stack.theta.shape
         plan.theta, plan.gradient = stack.theta.data_ptr(), stack.gradient.data_ptr()
         plan.loss = components.loss_kind(loss)
         plan.fixed_variance = getattr(loss, "fixed_variance", 1.0)
         if weights := getattr(loss, "class_weights", None):
-            plan.class_weights = self._keep(np.array(weights))
+            self.class_weights = np.array(weights)
+            plan.class_weights = self.class_weights.ctypes.data
         self._features = 0
-
-    def _keep(self, array: np.ndarray) -> int:
-        """The address of an array that now stays."""
-        self.kept.append(array)
-        return array.ctypes.data
 
     def _link(self, features: int) -> None:
         """Describe the layers for inputs of `features` numbers."""
@@ -74,12 +73,15 @@ class Compiled:
         self.plan.chain, self.plan.links = self.chain, len(chain)
         self._features = features
 
-    def set_rules(self, members: Sequence[Member], state: State) -> None:
-        """Say how the members' gradients become steps; `state` (M, P) by name changes with them."""
-        plan = self.plan
-        plan.rule, names = components.rule_of(members[0].optimizer)
-        plan.state1, plan.state2 = ([state[name].data_ptr() for name in names] + [None, None])[:2]
-        plan.hypers = self._keep(components.hypers(self.loss, members))
+    def set_rules(self, members: Sequence[Member]) -> None:
+        """Say how the members' gradients become steps."""
+        self.plan.rule, self.names = components.rule_of(members[0].optimizer)
+        self.hypers = components.hypers(self.loss, members)
+        self.plan.hypers = self.hypers.ctypes.data
+
+    def set_state(self, state: State) -> None:
+        """Say where the optimizer's memory (M, P) by name is, which changes with the steps."""
+        self.plan.state1, self.plan.state2 = ([state[name].data_ptr() for name in self.names] + [None, None])[:2]
 
     def set_data(self, batches: Batches, noise_keys: Tensor, steps_per_epoch: int, accumulate: int) -> None:
         """Say what the minibatches are, and from which keys (M,) their masks are drawn."""
@@ -92,7 +94,8 @@ class Compiled:
             batches.examples, batches.batch_size, batches.steps_per_epoch
         )  # fmt: skip
         plan.steps_per_epoch, plan.accumulate = steps_per_epoch, accumulate
-        plan.noise_keys = self._keep(noise_keys.numpy().copy())
+        self.noise_keys = noise_keys.contiguous()
+        plan.noise_keys = self.noise_keys.data_ptr()
         self._epochs = (-1, -1)
 
     def _set_order(self, first: int, last: int) -> None:
@@ -139,6 +142,7 @@ class Compiled:
         plan.rates, plan.rate_of_step = rates.data_ptr(), rates.shape[1]
         plan.rate_of_member = int(rates.shape[1] > 1)
         plan.losses, plan.ended, plan.skipped = losses.ctypes.data, ended.ctypes.data, skipped.ctypes.data
+        plan.threads = self._threads(count * per_update * plan.batch_size)
         self.library.nnlab_train(ctypes.byref(plan))
         return Block(losses, ended, skipped)
 
@@ -148,15 +152,21 @@ class Compiled:
         Args:
             keys: (noise modules, M), from which masks are drawn.
         """
-        plan = self.plan
         inputs = inputs.flatten(2) if inputs.dim() > 2 else inputs.unsqueeze(2)
         rows = [row.contiguous() for row in inputs]
         self._link(inputs.shape[2])
+        plan = Plan.from_buffer_copy(self.plan)  # the inputs of training stay where they are
         each = plan.members // len(rows)
         sources = np.repeat(components.pointers(rows), each)
         outputs = inputs.new_empty(plan.members, inputs.shape[1], self.chain[-1].outputs)
         plan.inputs, plan.count, plan.outputs = sources.ctypes.data, inputs.shape[1], outputs.data_ptr()
         keys = None if keys is None else keys.contiguous()
         plan.pass_keys = None if keys is None else keys.data_ptr()
+        plan.threads = self._threads(plan.count)
         self.library.nnlab_outputs(ctypes.byref(plan))
         return outputs
+
+    def _threads(self, examples: int) -> int:
+        """How many threads are worth starting for this many examples of each member."""
+        work: int = self.plan.members * self.plan.parameters * examples
+        return max(1, min(self.threads, work // WORTH_A_THREAD))

@@ -80,10 +80,14 @@ def _known(module: nn.Module) -> bool:
     return type(module) in (nn.Linear, PReLU, DropoutLayer) or type(module) in FUNCTIONS
 
 
-def missing_rule(loss: Loss, member: Member) -> str | None:
-    """The first loss or rule of a member that there are no equations for, in words."""
-    if type(loss) not in LOSSES or getattr(loss, "variance", "") == "covariance":
-        return f"loss `{type(loss).__name__}`"
+def missing_loss(loss: Loss) -> str | None:
+    """A loss that there are no equations for, in words."""
+    known = type(loss) in LOSSES and getattr(loss, "variance", "") != "covariance"
+    return None if known else f"loss `{type(loss).__name__}`"
+
+
+def missing_rule(member: Member) -> str | None:
+    """The first rule of a member that there are no equations for, in words."""
     if type(member.optimizer) not in OPTIMIZERS:
         return f"optimizer `{getattr(member.optimizer, 'kind', type(member.optimizer)).__name__}`"
     if member.augmentations:

@@ -1,0 +1,90 @@
+"""A stack of chains whose forward passes run in compiled code."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from nnlab.loss.base import Loss
+from nnlab.training.chain import Chain
+from nnlab.training.native import build, components
+from nnlab.training.native.compiled import Compiled
+
+# Beyond it the products are large enough for torch's own to be as fast, and a member's numbers leave the caches.
+LARGEST = 1 << 21  # parameters of one network
+
+
+class Lack(NamedTuple):
+    """Why compiled code does not run some networks.
+
+    Attributes:
+        reason: as the rest of a sentence.
+        expected: whether nobody would expect it to.
+    """
+
+    reason: str
+    expected: bool = False
+
+
+def lack_of(network: nn.Module, loss: Loss, device: torch.device, engine: str) -> Lack | None:
+    """What is in the way of running `network` in compiled code; None if nothing is.
+
+    Args:
+        engine: that of the settings; `auto` also minds what is faster.
+    """
+    if engine == "torch":
+        return Lack("`trainer.engine=torch`", expected=True)
+    if device.type != "cpu":
+        return Lack(f"it runs on the processor, not on {device.type}", expected=True)
+    if (name := components.missing_layer(network)) is not None:
+        return Lack(f"it does not know {name}", expected=not isinstance(network, nn.Sequential))
+    if (name := components.missing_loss(loss)) is not None:
+        return Lack(f"it does not know {name}")
+    if engine == "auto" and sum(parameter.numel() for parameter in network.parameters()) > LARGEST:
+        return Lack("torch is as fast for networks of this size", expected=True)
+    try:
+        build.library()
+    except build.BuildError as error:
+        return Lack(f'there is no compiler that works ({error}); `pip install "nnlab[native]"` brings one')
+    return None
+
+
+class NativeChain(Chain):
+    """A `Chain` with compiled forward passes; `compiled` gives its steps as well.
+
+    Attributes:
+        threads: over which members go; results do not depend on it.
+    """
+
+    threads = 1
+    remembers = False  # compiled steps leave no signals behind
+
+    def bind(self) -> None:
+        super().bind()
+        self._compiled: Compiled | None = None
+
+    @property
+    def compiled(self) -> Compiled:
+        """The compiled code on the present rows."""
+        if self._compiled is None:
+            self._compiled = Compiled(build.library(), self, self.loss)
+        self._compiled.threads = self.threads
+        return self._compiled
+
+    @torch.no_grad()
+    def outputs(self, inputs: Tensor) -> Tensor:
+        if inputs.dtype != self.theta.dtype:
+            return super().outputs(inputs)
+        return self.compiled.outputs(inputs, self._keys_of_masks())
+
+    def _keys_of_masks(self) -> Tensor | None:
+        """Keys (noise modules, M) of those modules that draw masks in evaluation, -1 for others; None: none does."""
+        drawn = [
+            self.buffers[f"{name}.key"] if self.network.get_submodule(name).sampling else None for name in self.noise
+        ]
+        if all(key is None for key in drawn):
+            return None
+        silent = torch.full((len(self),), -1)
+        return torch.stack([silent if key is None else key for key in drawn])

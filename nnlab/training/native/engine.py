@@ -1,0 +1,128 @@
+"""The engine of chains: blocks of steps in compiled code, which give the same bits as steps one by one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nnlab.loss.base import Loss
+from nnlab.training.batches import spread
+from nnlab.training.engine import Engine
+from nnlab.training.member import Member
+from nnlab.training.native import components
+from nnlab.training.native.chain import Lack, NativeChain, lack_of
+from nnlab.training.native.compiled import Block, Compiled
+from nnlab.training.native.plan import Phase
+from nnlab.training.settings import TrainerSettings
+
+log = logging.getLogger(__name__)
+
+THREADS = torch.get_num_threads()  # that torch was started with
+_announced: set[str] = set()
+
+
+def is_native(members: Sequence[Member], loss: Loss, settings: TrainerSettings, device: torch.device) -> bool:
+    """Whether compiled code trains these members; says once where one would expect it to, and it does not."""
+    lack = lack_of(members[0].network, loss, device, settings.engine)
+    if lack is None and settings.precision == "bf16":
+        lack = Lack("it does not know bf16")
+    if lack is None and (name := components.missing_rule(members[0])):
+        lack = Lack(f"it does not know {name}")
+    if lack is None:
+        return True
+    asked = settings.engine == "native"
+    if (asked or not lack.expected) and lack.reason not in _announced:
+        _announced.add(lack.reason)
+        log.log(logging.WARNING if asked else logging.INFO, "the torch engine runs, not compiled code: %s", lack.reason)
+    return False
+
+
+class NativeEngine(Engine):
+    """An `Engine` whose stack is a `NativeChain`, for rules that compiled code knows; see `is_native`."""
+
+    name: ClassVar[str] = "native"
+    stack: NativeChain
+
+    def __init__(
+        self, members: Sequence[Member], loss: Loss, settings: TrainerSettings, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        self._version = (-1, -1)
+        super().__init__(members, loss, settings, device, dtype)
+        self.stack.threads = settings.threads or THREADS
+
+    def advance(self, first: int, count: int) -> Tensor:
+        restores = self.guard.policy == "restore"
+        before = self._copy() if restores else []
+        block = self._train(first, count)
+        failed = block.ended[block.ended >= 0]
+        if restores and len(failed):  # the others must not be ahead of those that are taken back
+            for value, old in zip(self._changing(), before, strict=True):
+                value.copy_(old)
+            block = self._train(first, int(failed.min()) - first + 1)
+        self._position = -1  # no minibatch has been loaded
+        return self._noted(block, first)
+
+    def backward(self) -> None:
+        block = self._train(self.step, 1, Phase.GRADIENT)
+        self.losses = torch.from_numpy(block.losses[0]).to(self.dtype)
+
+    def update(self) -> Tensor:
+        losses = self.losses.double().numpy()[None].copy()
+        return self._noted(self._train(self.step, 1, Phase.UPDATE, losses), self.step)[0]
+
+    @property
+    def inputs(self) -> Tensor:
+        return spread(self._loaded()[0], len(self.active))
+
+    @property
+    def targets(self) -> Tensor:
+        return spread(self._loaded()[1], len(self.active))
+
+    def _loaded(self) -> tuple[Tensor, Tensor]:
+        """The present minibatch; after a block, the last of its last step."""
+        if self._position < 0:
+            self._load(self._positions()[-1])
+        return self._batch
+
+    def _train(
+        self, first: int, count: int, phases: Phase = Phase.GRADIENT | Phase.UPDATE, losses: np.ndarray | None = None
+    ) -> Block:
+        compiled = self._compiled()
+        return compiled.train(first, count, self.rates.exact(first, count), phases, self.guard.policy == "skip", losses)
+
+    def _compiled(self) -> Compiled:
+        """The compiled code, told anew of rules and data where they have changed."""
+        compiled, version = self.stack.compiled, (self.stack.bound, self.merged)
+        if version != self._version:
+            members = [self.members[position] for position in self.active]
+            compiled.set_rules(members)
+            keys = torch.tensor([member.noise_key for member in members])
+            compiled.set_data(self.batches, keys, self.steps_per_epoch, self.settings.accumulate)
+            self._version = version
+        compiled.set_state(self.state)
+        return compiled
+
+    def _noted(self, block: Block, first: int) -> Tensor:
+        """The block's losses (done, M), after the guard has been told what was not finite."""
+        losses = torch.from_numpy(block.losses).to(self.dtype)
+        if self.guard.policy == "skip":
+            self.guard.left_out += torch.from_numpy(block.skipped)
+        for row in np.flatnonzero(block.ended >= 0).tolist():
+            step = int(block.ended[row])
+            self.guard.note(row, step, losses[step - first], self.stack.gradient)
+            losses[step - first + 1 :, row] = torch.nan
+        self.step = first + len(losses) - 1
+        self.losses = losses[-1]
+        return losses
+
+    def _changing(self) -> list[Tensor]:
+        """Everything that steps change."""
+        return [self.stack.theta, *self.state.values(), *self.stack.buffers.values()]
+
+    def _copy(self) -> list[Tensor]:
+        return [value.clone() for value in self._changing()]

@@ -21,16 +21,8 @@ from nnlab.runs.result import Result
 from nnlab.storage.folder import HISTORY, STATISTICS, read_config, read_environment, read_result
 from nnlab.storage.history import DENSE, MEMBER, Curves, Series, read_curves
 
-CONDITIONS = (
-    "nnlab",
-    "commit",
-    "python",
-    "torch",
-    "device",
-    "device_name",
-    "engine",
-    "threads",
-)  # that numbers depend on
+# That numbers depend on.
+CONDITIONS = ("nnlab", "commit", "python", "torch", "device", "device_name", "engine", "threads")
 
 
 @dataclass

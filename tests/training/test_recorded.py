@@ -44,7 +44,8 @@ def recording(trainer: Trainer) -> bool:
 
 def short(shared: list[str], differing: dict[str, list[Any]], seeds: list[int], *more: str) -> list[dict[str, Any]]:
     steps = 12 if "architecture=convnet" in shared or "architecture=resnet" in shared else STEPS
-    chosen = configs(shared, differing, seeds, "trainer.precision=float64", "data.limit=200", *more)
+    exact = ["trainer.precision=float64", "trainer.engine=torch"]
+    chosen = configs(shared, differing, seeds, *exact, "data.limit=200", *more)
     for config in chosen:
         config["trainer"]["steps"] = steps
     return chosen
@@ -167,7 +168,7 @@ def test_a_network_that_cannot_be_recorded_goes_on_without(
     kind: type[nn.Linear], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = short(["architecture=perceptron"], {}, [0])
-    monkeypatch.setattr("nnlab.training.chain.is_chain", lambda network: False)
+    monkeypatch.setattr("nnlab.training.stacks.is_chain", lambda network: False)
     trainer, _ = recorded(chosen)
     layer = next(module for module in trainer.stack.network.modules() if isinstance(module, nn.Linear))
     monkeypatch.setattr(layer, "__class__", kind)

@@ -92,7 +92,7 @@ def test_a_strangers_run_executes_nothing(
         if "trust=[stranger]" in error:
             assert (code, len(error.splitlines())) == (2, 1)
             refused += 1
-    assert refused >= 3
+    assert refused >= 1
     assert "stranger" not in sys.modules
 
 

@@ -32,7 +32,7 @@ from nnlab.initialization.base import Initialization
 from nnlab.loss.base import Loss
 from nnlab.optimizer.base import Optimizer
 from nnlab.randomness import derive_seed, generator
-from nnlab.regularizer import Constraint, Ensemble, Noise, Penalty
+from nnlab.regularizer import Constraint, Ensemble, Noise, Penalty, SharpnessAware, WeightAverage
 from nnlab.training import Callback, Member, Run, Trainer, TrainerSettings
 from nnlab.training.stack import check_outputs
 from nnlab.types import Dataset, Task
@@ -189,6 +189,8 @@ def build_member(config: Config, dataset: Dataset, loss: Loss, seed: int) -> Mem
         scheduler=construct(config["scheduler"], "scheduler"),
         penalties=[r for r in regularizers if isinstance(r, Penalty)],
         constraints=[r for r in regularizers if isinstance(r, Constraint)],
+        averages=[r for r in regularizers if isinstance(r, WeightAverage)],
+        sharpness=[r for r in regularizers if isinstance(r, SharpnessAware)],
         augmentations=list(augmentation.values()),
         clip_norm=settings["clip_norm"],
         clip_value=settings["clip_value"],

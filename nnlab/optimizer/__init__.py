@@ -1,6 +1,7 @@
 """Optimizers: rules that move the stacked parameters of M networks."""
 
 from nnlab.optimizer.adadelta import Adadelta
+from nnlab.optimizer.adafactor import Adafactor
 from nnlab.optimizer.adagrad import Adagrad
 from nnlab.optimizer.adam import Adam
 from nnlab.optimizer.adamw import AdamW
@@ -8,7 +9,9 @@ from nnlab.optimizer.base import Closure, FirstOrder, HessianClosure, Optimizer,
 from nnlab.optimizer.bfgs import BFGS
 from nnlab.optimizer.heavy_ball import HeavyBall
 from nnlab.optimizer.lbfgs import LBFGS
+from nnlab.optimizer.lion import Lion
 from nnlab.optimizer.momentum import Momentum
+from nnlab.optimizer.muon import Muon
 from nnlab.optimizer.nesterov import Nesterov
 from nnlab.optimizer.newton import Newton
 from nnlab.optimizer.rmsprop import RMSProp
@@ -20,6 +23,7 @@ __all__ = [
     "LBFGS",
     "SGD",
     "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
@@ -27,7 +31,9 @@ __all__ = [
     "FirstOrder",
     "HeavyBall",
     "HessianClosure",
+    "Lion",
     "Momentum",
+    "Muon",
     "Nesterov",
     "Newton",
     "Optimizer",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,3 +29,10 @@ def hidden_matrices(places: Sequence[Place]) -> list[Place]:
     """Weights of two axes or more, without the last, which is the output layer's; a network of one layer has none."""
     weights = [place for place in places if len(place.shape) >= 2]
     return weights[:-1]
+
+
+def gaps(places: Sequence[Place], size: int) -> list[slice]:
+    """What of a row of `size` numbers lies outside of some places, in order."""
+    ends = [0, *(place.start + math.prod(place.shape) for place in places)]
+    starts = [*(place.start for place in places), size]
+    return [slice(end, start) for end, start in zip(ends, starts, strict=True) if start > end]

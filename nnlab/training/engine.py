@@ -22,11 +22,12 @@ from nnlab.loss.base import Loss
 from nnlab.members import Hyper
 from nnlab.optimizer.base import State
 from nnlab.randomness import fold
+from nnlab.regularizer.sam import SharpnessAware
 from nnlab.training.batches import Batches, spread
 from nnlab.training.guard import Guard
 from nnlab.training.member import Member
 from nnlab.training.rates import Rates
-from nnlab.training.rules import Rules
+from nnlab.training.rules import AVERAGE, Rules
 from nnlab.training.settings import TrainerSettings
 from nnlab.training.stack import Stack
 from nnlab.training.stacks import make_stack
@@ -89,6 +90,10 @@ class Engine:
         self.losses = torch.zeros(len(members), device=device, dtype=dtype)
         self.merged = 0
         self.merge()
+        if self.rules.averages:
+            self.state[AVERAGE] = self.stack.theta.clone()
+        if self.rules.sharpness:
+            self.stack.remembers = False  # the last pass is not that of the present weights
 
     def merge(self) -> None:
         """Merge the rules of the active members anew, after one of their numbers has changed."""
@@ -119,6 +124,23 @@ class Engine:
 
     def backward(self) -> None:
         """Compute `losses` and the gradients, without penalties: those of the minibatch, or the mean of several."""
+        self._gradients()
+        for rule in self.rules.sharpness:
+            self._climb(rule)
+
+    def _climb(self, rule: SharpnessAware) -> None:
+        """Take the gradients from where the loss nearby is worst; losses, weights and buffers stay."""
+        stack, losses = self.stack, self.losses
+        present = stack.theta.clone()
+        buffers = {name: value.clone() for name, value in stack.buffers.items()}
+        rule.climb(stack.theta, stack.gradient)
+        self._gradients()
+        stack.theta.copy_(present)
+        for name, value in buffers.items():
+            stack.buffers[name].copy_(value)
+        self.losses = losses
+
+    def _gradients(self) -> None:
         if self.settings.accumulate == 1:
             self.losses = self.loss_and_gradient()
             return

@@ -12,6 +12,8 @@ from nnlab.members import Hyper
 from nnlab.optimizer.base import Optimizer
 from nnlab.randomness import derive_seed
 from nnlab.regularizer.base import Constraint, Penalty
+from nnlab.regularizer.ema import WeightAverage
+from nnlab.regularizer.sam import SharpnessAware
 from nnlab.scheduler.base import Scheduler
 from nnlab.types import Dataset
 
@@ -40,6 +42,8 @@ class Member:
     scheduler: Scheduler
     penalties: Sequence[Penalty] = ()
     constraints: Sequence[Constraint] = ()
+    averages: Sequence[WeightAverage] = ()
+    sharpness: Sequence[SharpnessAware] = ()
     augmentations: Sequence[Augmentation] = field(default_factory=tuple)
     clip_norm: Hyper | None = None
     clip_value: Hyper | None = None

@@ -70,6 +70,7 @@ def is_recordable(members: Sequence[Member], settings: TrainerSettings) -> bool:
         isinstance(optimizer, FirstOrder)
         and optimizer.recordable
         and settings.accumulate == 1
+        and not (members[0].averages or members[0].sharpness)
         and settings.on_nonfinite != "restore"  # looks at the numbers in every step
         and size * len(members) <= LARGEST
         and all(package in KNOWN for package in modules)

@@ -15,10 +15,13 @@ from nnlab.members import Hyper, merge
 from nnlab.optimizer.base import FirstOrder, Optimizer, State
 from nnlab.randomness import fold
 from nnlab.regularizer.base import Constraint, Penalty
+from nnlab.regularizer.ema import WeightAverage
+from nnlab.regularizer.sam import SharpnessAware
 from nnlab.training.clipping import clip_norm, clip_value
 from nnlab.training.member import Augmentation, Member
 from nnlab.training.stack import Stack
 
+AVERAGE = "average of weights"  # its name in the state, beside the optimizer's
 KEY_BLOCK = 64  # steps whose noise keys are derived together
 Component = TypeVar("Component")
 
@@ -46,6 +49,8 @@ class Rules:
         self.penalties: list[Penalty] = [p for p in self._merged([m.penalties for m in members]) if not p.is_off]
         self.constraints: list[Constraint] = self._merged([m.constraints for m in members])
         self.augmentations: list[Augmentation] = self._merged([m.augmentations for m in members])
+        self.averages: list[WeightAverage] = self._merged([m.averages for m in members])
+        self.sharpness: list[SharpnessAware] = self._merged([m.sharpness for m in members])
         self.clip_norm = self._hyper([m.clip_norm for m in members])
         self.clip_value = self._hyper([m.clip_value for m in members])
         decay = self.optimizer.weight_decay if isinstance(self.optimizer, FirstOrder) else 0.0
@@ -103,9 +108,17 @@ class Rules:
         if isinstance(self.optimizer, FirstOrder):
             self.optimizer.update(theta, stack.gradient, state, rate, k)
         self.project(stack)
+        self.average(stack, state, k)
+
+    def average(self, stack: Stack, state: State, k: int | Tensor) -> None:
+        """Take the weights after step k into their averages."""
+        for each in self.averages:
+            each.update(state[AVERAGE], stack.theta, k)
 
     def averaged(self, theta: Tensor, state: State) -> Tensor | None:
         """The weights (M, P) to evaluate with, where they are others than theta."""
+        if self.averages:
+            return state[AVERAGE]
         return self.optimizer.averaged(theta, state)
 
     def project(self, stack: Stack) -> None:

@@ -46,6 +46,7 @@ class SecondOrderEngine(Engine):
             stack.theta[0].copy_(row)
             self.state = {name: value.unsqueeze(0) for name, value in state.items()}
             self.rules.project(stack)
+            self.rules.average(stack, self.state, self.step + 1)
         return objective
 
 

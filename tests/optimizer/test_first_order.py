@@ -21,12 +21,15 @@ from nnlab.members import merge
 from nnlab.optimizer import (
     SGD,
     Adadelta,
+    Adafactor,
     Adagrad,
     Adam,
     AdamW,
     FirstOrder,
     HeavyBall,
+    Lion,
     Momentum,
+    Muon,
     Nesterov,
     RMSProp,
 )
@@ -104,6 +107,13 @@ CASES = {
         Adadelta, 1.0, "Adadelta", {"rho": 0.95}, members={"rho": [0.5, 0.9, 0.95], "eps": [1e-6, 1e-3, 1]}
     ),
     "adam": Case(Adam, 0.02, "Adam", members={"betas": [(0.9, 0.999), (0.0, 0.9), (0.5, 0.0)], "eps": [1e-8, 1e-3, 1]}),
+    "lion": Case(
+        Lion, 0.002, members={"betas": [(0.9, 0.99), (0.0, 0.5), (0.5, 0.0)], "weight_decay": [0.0, 0.01, 0.3]}
+    ),
+    "muon": Case(Muon, 0.02, "Adam", {}, {"adam_rate": 0.02}, {"momentum": [0.0, 0.5, 0.9]}),  # vectors move by Adam
+    "adafactor": Case(
+        Adafactor, 0.05, members={"decay": [-0.8, -0.5, 0.0], "eps": [1e-3, 0.1, 0.0], "clip": [1.0, 2.0, 9.0]}
+    ),
     "adamw": Case(AdamW, 0.02, "AdamW", members={"weight_decay": [0.0, 0.01, 0.3]}),
 }
 NAMES = list(CASES)
@@ -134,8 +144,21 @@ def transcription(name: str, theta: list[float], loss: Loss, rate: float, steps:
     m, v, u = [0.0] * n, [0.0] * n, [0.0] * n
     for k in range(1, steps + 1):
         g = gradient_of(loss, torch.tensor([theta], dtype=torch.float64))[0].tolist()
+        if name == "adafactor":
+            share = k**-0.8
+            v = [v[i] + share * (g[i] ** 2 - v[i]) for i in range(n)]
+            steps_ = [g[i] / math.sqrt(v[i]) for i in range(n)]
+            clip = max(1.0, math.sqrt(sum(each**2 for each in steps_) / n))
+            size = max(1e-3, math.sqrt(sum(each**2 for each in theta) / n)) * min(rate, k**-0.5)
+            theta = [theta[i] - size / clip * steps_[i] for i in range(n)]
         for i in range(n):
-            if name == "sgd":
+            if name == "adafactor":
+                break
+            if name == "lion":
+                c = 0.9 * m[i] + 0.1 * g[i]
+                theta[i] -= rate * math.copysign(1, c)
+                m[i] = 0.99 * m[i] + 0.01 * g[i]
+            elif name == "sgd":
                 theta[i] -= rate * g[i]
             elif name.startswith("momentum"):
                 gamma = (k - 1) / k if name == "momentum_arithmetic" else 0.9
@@ -187,7 +210,8 @@ def test_arithmetic_momentum_is_the_mean_of_all_gradients() -> None:
 def test_rule_finds_the_bottom_of_a_parabola(name: str) -> None:
     theta = torch.zeros(1, 4, dtype=torch.float64)
     steps = 1500 if name == "adadelta" else 700
-    left = 0.05 if name == "momentum_arithmetic" else 1e-4  # an average of everything is slow to come to rest
+    # An average of everything is slow to come to rest, and a sign never does.
+    left = {"momentum_arithmetic": 0.05, "lion": 0.01}.get(name, 1e-4)
     options = {"weight_decay": 0.0} if name == "adamw" else {}
     last = run(make(name, learning_rate=CASES[name].rate, **options), theta, parabola, steps)[-1]
     assert parabola(last) < left * parabola(theta)

@@ -101,7 +101,8 @@ class Adafactor(FirstOrder):
 
 def _root_mean_square(rows: Tensor) -> Tensor:
     """Of each row (M, size), as a column (M, 1)."""
-    return torch.linalg.vector_norm(rows, dim=1, keepdim=True) / math.sqrt(rows.shape[1])
+    norms: Tensor = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    return norms / math.sqrt(rows.shape[1])
 
 
 def _bounded(rate: Hyper, most: float) -> Hyper:

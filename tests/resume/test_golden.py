@@ -64,8 +64,8 @@ def test_the_losses_of_fifty_steps_are_the_golden_ones(optimizer: str) -> None:
     assert len(found) == 50
     if golden["here"] == here():
         assert found == golden["losses"]
-    # Rounding grows from step to step; second-order rules multiply it most.
-    tolerance = 0.05 if optimizer in FULL_BATCH else 1e-3
+    # Rounding grows from step to step; second-order rules multiply it most, and Muon computes in bfloat16.
+    tolerance = 0.05 if optimizer in (*FULL_BATCH, "muon") else 1e-3
     assert found == pytest.approx(golden["losses"], rel=tolerance, abs=tolerance / 10)
 
 

@@ -61,7 +61,7 @@ def of_schedule(trainer: Trainer) -> Iterator[str]:
         UserError: so much longer that nothing would be learned.
     """
     for member in trainer.members:
-        warm = member.scheduler.warmup_steps(trainer.engine.batches.steps_per_epoch)
+        warm = member.scheduler.warmup_steps(trainer.steps_per_epoch)
         if warm > HOPELESS * trainer.total_steps:
             raise UserError(
                 f"`scheduler.warmup` takes {warm} steps, and the run only {trainer.total_steps}: the learning "

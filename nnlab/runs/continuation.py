@@ -74,11 +74,16 @@ def check_length(directory: Path, trainer: Trainer, state: State) -> None:
         raise UserError(f"`{directory}` has done {state['step']} steps already, more than {trainer.total_steps}")
 
 
+_begun: set[Path] = set()  # run folders of this process, which says by itself why it begins one again
+
+
 def announce(directory: Path, state: State | None, total: int) -> None:
     """Say where a run continues, or that it begins again."""
+    again = directory.resolve() in _begun
+    _begun.add(directory.resolve())
     if state is not None and state["step"] < total:
         log.info(f"from step {state['step']} of {total}")
-    elif state is None and (directory / HISTORY).exists():
+    elif state is None and not again and (directory / HISTORY).exists():
         log.warning(f"`{directory}` has no checkpoint that can be read; training starts again from step 0")
 
 

@@ -30,7 +30,7 @@ def member_state(trainer: Trainer, member: int) -> dict[str, Any]:
         "status": outcome.status,
         "reason": outcome.reason,
         "ended_at": outcome.ended_at,
-        "learning_rate": trainer.members[member].optimizer.learning_rate,
+        "learning_rate": trainer.engine.learning_rate(member),
         "repairs": outcome.repairs,
         "best": {
             "theta": _own(best.theta[member]),
@@ -64,7 +64,7 @@ def load_member_state(trainer: Trainer, member: int, state: dict[str, Any]) -> b
     """Take up a member's state; returns whether it is still in training. Call before any member has left."""
     outcome = trainer.outcomes[member]
     outcome.status, outcome.reason, outcome.ended_at = state["status"], state["reason"], state["ended_at"]
-    trainer.members[member].optimizer.learning_rate = state["learning_rate"]
+    trainer.engine.set_learning_rate(member, state["learning_rate"])
     outcome.repairs = state.get("repairs", 0)  # older checkpoints of this format do not count them
     _load_best_state(trainer, member, state["best"])
     kept = state["callbacks"]

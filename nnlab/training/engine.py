@@ -12,6 +12,8 @@ This class trains any network by a rule that needs the gradient only, on any dev
 from __future__ import annotations
 
 import contextlib
+import copy
+import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
@@ -68,7 +70,8 @@ class Engine:
         device: torch.device,
         dtype: torch.dtype,
     ) -> None:
-        self.members = list(members)
+        # Rates are halved here, not in the caller's optimizers.
+        self.members = [dataclasses.replace(member, optimizer=copy.copy(member.optimizer)) for member in members]
         self.settings, self.device, self.dtype = settings, device, dtype
         self.active = list(range(len(members)))
         autocast = settings.precision == "bf16"
@@ -80,11 +83,11 @@ class Engine:
         self.steps_per_epoch = -(-self.batches.steps_per_epoch // settings.accumulate)
         self.total_steps = settings.steps or max(1, round((settings.epochs or 0) * self.steps_per_epoch))
         self.guard = Guard(settings.on_nonfinite, self.stack.layout, len(members), device)
-        for member in members:
+        for member in self.members:
             member.optimizer.place(self.stack.layout.slots)
-        if not members[0].optimizer.stackable:
+        if not self.members[0].optimizer.stackable:
             self.guard.deferred = False  # a foreign optimizer's memory cannot be taken back after its step
-        self.state: State = members[0].optimizer.initial_state(self.stack.theta)
+        self.state: State = self.members[0].optimizer.initial_state(self.stack.theta)
         self.step = 0
         self._is_evaluated = False
         self.losses = torch.zeros(len(members), device=device, dtype=dtype)
@@ -100,7 +103,7 @@ class Engine:
         members = [self.members[position] for position in self.active]
         self.merged += 1
         self.rules = Rules(members, self.stack)
-        self.rates = Rates(members, self.total_steps, self.batches.steps_per_epoch, self.device, self.dtype)
+        self.rates = Rates(members, self.total_steps, self.steps_per_epoch, self.device, self.dtype)
 
     def advance(self, first: int, count: int) -> Tensor:
         """Take up to `count` steps from step `first` = 0, 1, ...; fewer where the guard needs a verdict.
@@ -257,6 +260,14 @@ class Engine:
         finally:
             theta.copy_(present)
             self._is_evaluated = False
+
+    def learning_rate(self, member: int) -> float:
+        """The rate that a member's schedule multiplies: the configured one, halved where the guard had it restored."""
+        return float(self.members[member].optimizer.learning_rate)
+
+    def set_learning_rate(self, member: int, rate: float) -> None:
+        """Give a member another rate; `merge` makes it count."""
+        self.members[member].optimizer.learning_rate = rate
 
     def select(self, rows: Sequence[int]) -> None:
         """Keep only the stack's `rows`; those that left cost nothing more."""

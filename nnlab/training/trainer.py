@@ -72,10 +72,10 @@ class Trainer:
         self.callbacks, self.runs = list(callbacks), list(runs)
         device, dtype = resolve_device(settings.device), resolve_dtype(settings.precision)
         moved = {id(member.dataset): member.dataset.to(device, dtype) for member in members}
-        # Rates are halved and networks moved: the caller keeps what it gave.
+        # The first network becomes the template of all; the caller keeps what it gave.
         networks = [copy.deepcopy(members[0].network), *(member.network for member in members[1:])]
         self.members = [
-            dataclasses.replace(m, dataset=moved[id(m.dataset)], network=network, optimizer=copy.copy(m.optimizer))
+            dataclasses.replace(m, dataset=moved[id(m.dataset)], network=network)
             for m, network in zip(members, networks, strict=True)
         ]
         self.engine = make_engine(self.members, loss, settings, device, dtype)
@@ -298,7 +298,7 @@ class Trainer:
         for row in verdict.restored:
             member = self.active[row]
             self.best.restore(self.stack, row, member)
-            self.members[member].optimizer.learning_rate *= 0.5
+            self.engine.set_learning_rate(member, 0.5 * self.engine.learning_rate(member))
         if verdict.restored:
             self.engine.merge()
         if verdict.ended:
@@ -321,7 +321,7 @@ class Trainer:
         self.history.select(self.active)
 
     def _conclude(self, member: int, status: Status, reason: str, step: int) -> None:
-        outcome, rate = self.outcomes[member], self.members[member].optimizer.learning_rate
+        outcome, rate = self.outcomes[member], self.engine.learning_rate(member)
         repaired = repaired_sentence(self.settings.on_nonfinite, outcome.repairs, rate)
         outcome.end(status, reason, step, repaired)
 

@@ -133,7 +133,7 @@ def test_weights_whose_loss_is_not_finite_are_never_the_best() -> None:
 def test_restore_returns_to_the_best_weights_and_halves_the_rate_of_that_member() -> None:
     poison = Poison(13, members=(0,))
     trainer = poisoned("restore", poison, rates=(0.01, 0.02))
-    assert [member.optimizer.learning_rate for member in trainer.members] == [0.005, 0.02]
+    assert [trainer.engine.learning_rate(member) for member in (0, 1)] == [0.005, 0.02]
     assert trainer.history.rates[11].tolist() == pytest.approx([0.01, 0.02])
     assert trainer.history.rates[13].tolist() == pytest.approx([0.005, 0.02])
     steps, losses = trainer.history.series("accuracy/validation", 0)

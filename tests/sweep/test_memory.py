@@ -62,6 +62,7 @@ def test_a_memory_too_small_for_two_members_trains_them_one_by_one_and_says_so(
 
 
 def test_running_out_of_memory_in_the_middle_of_training_halves_the_group_and_loses_nothing(
+    caplog: pytest.LogCaptureFixture,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -80,6 +81,7 @@ def test_running_out_of_memory_in_the_middle_of_training_halves_the_group_and_lo
     monkeypatch.setattr(Chain, "backward", short_of_memory)
     assert main(["train", "-m", f"output_dir={tmp_path}", "name=study", *GRID]) == 0
     text = capsys.readouterr().out
+    assert "training starts again" not in text + caplog.text
     assert "out of memory with 6 jobs together; going on with 3 at a time" in text
     assert "out of memory with 3 jobs together; going on with 1 at a time" in text
     assert_same(tmp_path, reference)

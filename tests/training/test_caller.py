@@ -26,7 +26,7 @@ def test_the_callers_members_keep_their_weights_data_and_rates() -> None:
     settings = TrainerSettings(epochs=2, batch_size=8, precision="float64", device="cpu", on_nonfinite="restore")
     trainer = Trainer(members, build_loss(config, datasets[0]), settings, [Spoil()]).fit()
     assert [outcome.repairs for outcome in trainer.outcomes] == [2, 2]
-    assert [member.optimizer.learning_rate for member in trainer.members] == [rate / 4 for rate in rates]
+    assert [trainer.engine.learning_rate(member) for member in (0, 1)] == [rate / 4 for rate in rates]
     assert [member.optimizer.learning_rate for member in members] == rates
     assert [member.dataset for member in members] == datasets
     for member, before in zip(members, weights, strict=True):

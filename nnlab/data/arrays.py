@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import zipfile
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,6 +49,9 @@ class Arrays(Source):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("task", self.task, TASKS)
+
+    def files(self, root: Path) -> Sequence[Path]:
+        return [existing(self.path, root)]
 
     def read(self, seed: int, root: Path) -> Raw:
         """All examples of the file, the task as it is guessed."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from nnlab.data.augmentation.base import Augmentation
-from nnlab.data.fingerprint import fingerprint
+from nnlab.data.once import read_once
 from nnlab.data.pipeline import ArrayRule, InputRule, Pipeline, TargetRule
 from nnlab.data.preprocessing.base import Preprocessing
 from nnlab.data.preprocessing.none import NoPreprocessing
@@ -128,6 +128,10 @@ class Source(ABC):
         """All examples for a loss that fits `tasks`; where a data set leaves its task open, it follows the loss."""
         return self.read(seed, root)
 
+    def files(self, root: Path) -> Sequence[Path] | None:
+        """The files whose content, with the options, decides what is read; None where more does, as the seed."""
+        return None
+
     def input_rule(self, raw: Raw, train: Any) -> InputRule:
         """How raw inputs become numbers, fitted on those of training: as they are, images of bytes in [0, 1]."""
         shape = tuple(raw.inputs.shape[1:])
@@ -140,7 +144,7 @@ class Source(ABC):
         Raises:
             UserError: the data cannot be read, or do not fit the options.
         """
-        raw = self.read_for(tasks, seed, root)
+        raw, mark = read_once(self, tasks, seed, root)
         if isinstance(raw.inputs, Tensor):
             check_finite(raw.inputs, "inputs", raw.origin)
         check_finite(raw.targets, "targets", raw.origin)
@@ -173,7 +177,7 @@ class Source(ABC):
             std,
             self.label_noise,
             pipeline=pipeline,
-            fingerprint=fingerprint(raw),
+            fingerprint=mark,
         )
 
     def rows(self, raw: Raw, seed: int) -> Indices:

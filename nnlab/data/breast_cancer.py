@@ -7,18 +7,22 @@ bundled with scikit-learn.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from nnlab.data.base import Raw, Source
-from nnlab.data.bundled import read_bundled
+from nnlab.data.bundled import bundled_file, read_bundled
 from nnlab.types import Task
 
 
 @dataclasses.dataclass(kw_only=True)
 class BreastCancer(Source):
     """Vectors (30,) in their own units; class 0 is malignant, 1 benign."""
+
+    def files(self, root: Path) -> Sequence[Path]:
+        return [bundled_file("breast_cancer.csv")]
 
     def read(self, seed: int, root: Path) -> Raw:
         """The 569 examples."""

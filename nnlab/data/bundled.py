@@ -12,16 +12,25 @@ import numpy.typing as npt
 from nnlab.errors import UserError
 
 
+def bundled_file(name: str) -> Path:
+    """Where scikit-learn's bundled file `name` is.
+
+    Raises:
+        UserError: scikit-learn is not installed.
+    """
+    spec = importlib.util.find_spec("sklearn")
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError(f"the data are bundled with scikit-learn ({name}): pip install scikit-learn")
+    return Path(spec.submodule_search_locations[0]) / "datasets" / "data" / name
+
+
 def read_bundled(name: str, delimiter: str | None = ",", skip_rows: int = 0) -> npt.NDArray[np.float64]:
     """The numbers in scikit-learn's bundled file `name`, (rows, columns) float64.
 
     Raises:
         UserError: scikit-learn is not installed, or the file is missing or damaged.
     """
-    spec = importlib.util.find_spec("sklearn")
-    if spec is None or not spec.submodule_search_locations:
-        raise UserError(f"the data are bundled with scikit-learn ({name}): pip install scikit-learn")
-    path = Path(spec.submodule_search_locations[0]) / "datasets" / "data" / name
+    path = bundled_file(name)
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         lines = content.decode().splitlines()[skip_rows:]

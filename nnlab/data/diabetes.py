@@ -6,18 +6,22 @@ Source: Efron, Hastie, Johnstone and Tibshirani 2004, "Least angle regression", 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from nnlab.data.base import Raw, Source
-from nnlab.data.bundled import read_bundled
+from nnlab.data.bundled import bundled_file, read_bundled
 from nnlab.types import Task
 
 
 @dataclasses.dataclass(kw_only=True)
 class Diabetes(Source):
     """Vectors (10,) in raw units (years, kg/m^2, mm Hg, ...); one target, 25 ... 346."""
+
+    def files(self, root: Path) -> Sequence[Path]:
+        return [bundled_file("diabetes_data_raw.csv.gz"), bundled_file("diabetes_target.csv.gz")]
 
     def read(self, seed: int, root: Path) -> Raw:
         """The 442 examples."""

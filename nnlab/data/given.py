@@ -29,7 +29,7 @@ class Given(Source):
         """The examples; one of them stands for the test split, which cannot be empty and which nobody looks at."""
         return dataclasses.replace(self.raw, test=(self.raw.inputs[:1], self.raw.targets[:1]))
 
-    def split(self, raw: Raw, seed: int) -> Indices:
+    def rows(self, raw: Raw, seed: int) -> Indices:
         """Training and validation; every class is for training, and fewer than `FEW` examples are for both."""
         labels = None if raw.task is Task.REGRESSION else raw.targets
         draw = generator(seed, "split")

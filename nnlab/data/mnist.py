@@ -6,7 +6,7 @@ Source: LeCun, Bottou, Bengio and Haffner 1998, "Gradient-based learning applied
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -44,6 +44,10 @@ class MNIST(Source):
         "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
         "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
     }
+
+    def files(self, root: Path) -> Sequence[Path]:
+        raw = root / self.folder / "raw"
+        return [find_idx(raw, name) or raw / name for name in FILES]
 
     def read(self, seed: int, root: Path) -> Raw:
         """Both published splits, images as bytes; downloads them if they are not there.

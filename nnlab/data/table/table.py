@@ -96,6 +96,9 @@ class Table(Source):
         named = ((self.groups, "data.groups"), (self.time, "data.time"), (self.split, "data.split"))
         return {name: f"it says how to split ({key})" for name, key in named if name is not None}
 
+    def files(self, root: Path) -> Sequence[Path]:
+        return [existing(path, root) for path in (self.path, self.test) if isinstance(path, str)]
+
     def read(self, seed: int, root: Path) -> Raw:
         """All examples, the task as it is guessed."""
         return self.read_for(None, seed, root)

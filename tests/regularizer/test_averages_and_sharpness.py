@@ -17,7 +17,7 @@ from nnlab.training import Callback, Trainer
 
 SMALL = [
     *("data=moons", "architecture.widths=[5]", "trainer.epochs=2", "callbacks=[]", "scheduler=constant"),
-    *("trainer.precision=float64", "optimizer=sgd", "optimizer.learning_rate=0.1"),
+    *("trainer.engine=torch", "trainer.precision=float64", "optimizer=sgd", "optimizer.learning_rate=0.1"),
 ]
 
 

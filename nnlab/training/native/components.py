@@ -17,7 +17,7 @@ from nnlab import optimizer as optimizers
 from nnlab.activation import PReLU
 from nnlab.loss.base import Loss
 from nnlab.optimizer.base import Optimizer
-from nnlab.regularizer import L1, Constraint, DropConnectLinear, DropoutLayer, MaxNorm, Penalty, WeightDecay
+from nnlab.regularizer import L1, DropConnectLinear, DropoutLayer, MaxNorm, Regularizer, WeightDecay
 from nnlab.training.layout import Layout
 from nnlab.training.member import Member
 from nnlab.training.native.plan import HYPERS, Function, Kind, Link, LossKind, Rule
@@ -92,7 +92,7 @@ def missing_rule(member: Member) -> str | None:
         return f"optimizer `{getattr(member.optimizer, 'kind', type(member.optimizer)).__name__}`"
     if member.augmentations:
         return f"augmentation `{type(member.augmentations[0]).__name__}`"
-    rules: list[Penalty | Constraint] = [*member.penalties, *member.constraints]
+    rules: list[Regularizer] = [*member.penalties, *member.constraints, *member.averages, *member.sharpness]
     kinds = [_kind_of(rule) for rule in rules]
     for kind, rule in zip(kinds, rules, strict=True):
         if not kind:
@@ -102,7 +102,7 @@ def missing_rule(member: Member) -> str | None:
     return None
 
 
-def _kind_of(rule: Penalty | Constraint) -> str:
+def _kind_of(rule: Regularizer) -> str:
     """The column of `HYPERS` that a penalty or constraint fills; empty for one that is not known."""
     if type(rule) is WeightDecay:
         return "decoupled" if rule.decoupled else "l2"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from nnlab.study.output import Report
 
 __version__ = "0.1.0"
-__all__ = ["UserError", "evaluate", "load", "plot", "recipe", "study", "sweep", "train"]
+__all__ = ["UserError", "evaluate", "load", "plot", "predict", "recipe", "study", "sweep", "train"]
 
 
 def train(*overrides: str, config_dir: str | Path | None = None) -> Result:
@@ -120,13 +120,16 @@ def study(folder: str | Path, metric: str | None = None, *, curves: bool = True)
     return write(folder, metric, curves=curves)
 
 
-def evaluate(run: str | Path, split: str = "test", member: int | None = None) -> Measurement:
-    """Measure a finished run again, at its best weights, on a split of its own data.
+def evaluate(
+    run: str | Path, split: str | None = None, member: int | None = None, data: str | Path | None = None
+) -> Measurement:
+    """Measure a finished run again, at its best weights, on a split of its own data, or on other data.
 
     Args:
         run: its folder.
-        split: `train`, `validation` or `test`.
+        split: `train`, `validation` or `test`; None: `test`, and of other data all examples.
         member: one network of an ensemble, or one snapshot from the newest on, from 0; None: their average.
+        data: a file or folder with other data, or with the run's own at another place; None: its own where they were.
 
     Returns:
         Metrics, predictions and targets of all examples, and the names of the classes.
@@ -140,7 +143,7 @@ def evaluate(run: str | Path, split: str = "test", member: int | None = None) ->
 
     console.show()
     trust.reading(run)
-    return measure(run, split, member)
+    return measure(run, split, member, data)
 
 
 def load(run: str | Path, device: str | None = None) -> Predictor:
@@ -165,6 +168,29 @@ def load(run: str | Path, device: str | None = None) -> Predictor:
     console.show()
     trust.reading(run)
     return open_run(run, device)
+
+
+def predict(run: str | Path, data: Any, out: str | Path | None = None, *, id_column: str | None = None) -> Any:
+    """Predict examples with a finished run.
+
+    Args:
+        run: its folder.
+        data: a file or folder, as `nnlab predict` takes it; or a DataFrame, an array, or a tensor.
+        out: a .csv or .tsv file for the predictions of a file, which is read and written piece by piece.
+        id_column: column of the file that stands beside the predictions in `out`.
+
+    Returns:
+        Names of classes (n,), or numbers (n,) or (n, C); with `out` the number of examples.
+
+    Raises:
+        UserError: it is no finished run, or the data do not fit it.
+    """
+    from nnlab.runs.predicting import predict_file, predicted
+
+    predictor = load(run)
+    if out is not None:
+        return predict_file(predictor, data, out, id_column).rows
+    return predicted(predictor, data) if isinstance(data, str | Path) else predictor.predict(data)
 
 
 def plot(

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from nnlab.errors import UserError, did_you_mean
 
 HELP, JSON = ("-h", "--help"), "--json"
+STREAM = "-"  # a word that stands for standard input
 
 
 def truth(text: str) -> bool:
@@ -136,7 +137,7 @@ class Grammar:
             elif each.startswith("--"):
                 name, text = self._option(each, rest)
                 texts[name] = text
-            elif re.match(r"[A-Za-z_]\w*=", each) and not Path(each).exists():
+            elif re.match(r"[A-Za-z_][\w.]*=", each) and not Path(each).exists():
                 name, _, text = each.partition("=")
                 if name not in self.keys and self.overrides:
                     words.append(each)
@@ -144,7 +145,7 @@ class Grammar:
                 if name not in self.keys:
                     raise self._mistake(f"there is no key `{name}` in `{each}`", name)
                 texts[name] = text
-            elif each.startswith("-") and not Path(each).exists():
+            elif each.startswith("-") and each != STREAM and not Path(each).exists():
                 raise self._mistake(f"unrecognized arguments: {each}")
             else:
                 words.append(each)

@@ -43,6 +43,7 @@ COMMANDS = {
     "board": Command("open TensorBoard on the right page: nnlab board [RUN or STUDY]"),
     "plot": Command("draw the figures of runs as PNG and SVG: nnlab plot RUN..."),
     "evaluate": Command("measure a finished run again: nnlab evaluate RUN"),
+    "predict": Command("predict the rows of a file with a finished run: nnlab predict RUN FILE"),
     "export": Command("write a run for other programs: nnlab export RUN format=onnx"),
     "diagnose": Command("say in words what is wrong with a run: nnlab diagnose RUN"),
     "study": Command("compare the runs of a study: nnlab study FOLDER"),

@@ -16,7 +16,10 @@ GRAMMAR = Grammar(
     "Metrics, confusion matrix and calibration of a finished run at its best weights.",
     "RUN [SPLIT]",
     [
-        Key("split", "the examples to measure on, also as the second word", valid=SPLITS, default="test"),
+        Key(
+            "split", "the examples to measure on, also as the second word", valid=SPLITS, shown="train|validation|test"
+        ),
+        Key("data.path", "other data to measure on, all of them; or the run's own data at another place", shown="FILE"),
         Key("samples", "average networks with dropout or DropConnect over so many random masks", whole, shown="K"),
         Key("member", "one network of an ensemble, or one snapshot (0 is the newest)", whole, shown="I"),
     ],
@@ -37,6 +40,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     run, split = given.words[0], given.words[1] if len(given.words) > 1 else given.split
     if given.samples is not None:
+        split = split or "test"
         uncertainty = monte_carlo(run, split, given.samples, given.member)
         path = write_uncertainty(Path(run), split, uncertainty)
         if given.json:
@@ -44,11 +48,14 @@ def main(arguments: Sequence[str]) -> int:
         else:
             _print_uncertainty(path, split, uncertainty)
         return 0
-    found = evaluate(run, split, given.member)
+    found = evaluate(run, split, given.member, given.values["data.path"])
     if given.json:
         print_json(found.content())
         return 0
-    print(f"{split}: " + "  ".join(f"{name} {value:.4f}" for name, value in found.metrics.items()))
+    print(
+        f"{found.what} ({len(found.targets)} examples): "
+        + "  ".join(f"{name} {value:.4f}" for name, value in found.metrics.items())
+    )
     if not found.targets.is_floating_point():
         _print_confusion(found)
         if "ece" in found.metrics:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import logging
+import math
 import os
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,6 +41,10 @@ from nnlab.types import Dataset, Task
 
 Config = Mapping[str, Any]
 
+log = logging.getLogger(__name__)
+
+MANY = 200_000_000  # parameters that are warned about
+WIDE = 100_000  # inputs of a network beyond which memory is counted first
 LARGE = 10_000  # a number of units or channels beyond which memory is counted first
 COPIES = 3  # of the parameters at least: themselves, the gradient, and the best so far
 
@@ -97,14 +103,15 @@ def build_network(config: Config, dataset: Dataset, loss: Loss, seed: int) -> nn
 
 
 def check_size(section: Config, supplied: Mapping[str, Any]) -> None:
-    """Refuse a network that does not fit into memory, before the system ends the process for it.
+    """Refuse a network that does not fit into memory, before the system ends the process for it; warn of a large one.
 
-    Networks whose section holds a large number are first made without memory, to count their parameters.
+    Networks with many inputs, or a large number in their section, are first made without memory, to count parameters.
 
     Raises:
         UserError: says how much it takes, and how much there is.
     """
-    if max(_whole_numbers(section), default=0) < LARGE:
+    shape = tuple(supplied.get("input_shape", ()))
+    if max(_whole_numbers(section), default=0) < LARGE and math.prod(shape) < WIDE:
         return
     try:
         with torch.device("meta"):
@@ -112,11 +119,17 @@ def check_size(section: Config, supplied: Mapping[str, Any]) -> None:
         count = sum(parameter.numel() for parameter in network.parameters())
     except Exception:  # foreign code may want real memory; a mistake in the section is found when it is built
         return
+    images = len(shape) == 3
+    hint = "scale the images with `data.size=64`, or take `architecture=convnet`" if images else "choose smaller layers"
     needed, free = count * COPIES * 4, free_memory(torch.device("cpu"))
     if needed > free:
         raise UserError(
             f"`architecture` has {count:,} parameters, which take {needed / 1e9:,.0f} GB in training; "
-            f"{free / 1e9:,.0f} GB are free: choose smaller layers"
+            f"{free / 1e9:,.0f} GB are free: {hint}"
+        )
+    if count > MANY:
+        log.warning(
+            "the network has %s parameters on inputs of %s: %s", f"{count:,}", " x ".join(map(str, shape)), hint
         )
 
 

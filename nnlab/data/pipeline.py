@@ -126,12 +126,15 @@ class ArrayRule(InputRule):
         dtype: of the examples before preprocessing, `float32`, `float64` or, for images of bytes, `uint8`.
         columns: names of the D numbers of a vector.
         channels_last: images are given as (n, H, W, K).
+        low, high: floating-point numbers that become 0 and 1.
     """
 
     shape: tuple[int, ...]
     dtype: str
     columns: tuple[str, ...] = ()
     channels_last: bool = False
+    low: float = 0.0
+    high: float = 1.0
 
     kind: ClassVar[str] = "array"
 
@@ -159,7 +162,11 @@ class ArrayRule(InputRule):
         """Floating point of the precision that training had."""
         if self.dtype == "uint8":
             return inputs.float().div_(255) if inputs.dtype == torch.uint8 else inputs.float()
-        return inputs.to(torch.float64 if self.dtype == "float64" else torch.float32)
+        return self.scaled(inputs.to(torch.float64 if self.dtype == "float64" else torch.float32))
+
+    def scaled(self, inputs: Tensor) -> Tensor:
+        """Floating-point inputs with `low` at 0 and `high` at 1."""
+        return inputs if (self.low, self.high) == (0.0, 1.0) else (inputs - self.low) / (self.high - self.low)
 
     def _stacked(self, frame: Frame) -> Array:
         """The columns side by side, (n, D)."""

@@ -97,13 +97,13 @@ class ArrayInput(nn.Module):
 
     def __init__(self, rule: ArrayRule) -> None:
         super().__init__()
-        self.wide = rule.dtype == "float64"
+        self.rule, self.wide = rule, rule.dtype == "float64"
 
     def forward(self, raw: Tensor) -> Tensor:
         """Floating-point numbers of the same shape."""
         if raw.dtype == torch.uint8:
             return raw.float() / 255
-        return raw.double() if self.wide else raw.float()
+        return self.rule.scaled(raw.double() if self.wide else raw.float())
 
 
 class ColumnInput(nn.Module):
@@ -188,8 +188,8 @@ def graph_inputs(pipeline: Pipeline, raw: Any) -> Tensor:
     """Raw examples as the module takes them: a matrix (n, G) float64, or the array in its own dtype."""
     rule = pipeline.rule
     if not isinstance(rule, ColumnRule):
-        inputs = rule.encode(raw).inputs
-        return (inputs * 255).round().to(torch.uint8) if getattr(rule, "dtype", "") == "uint8" else inputs
+        named = hasattr(raw, "keys") or hasattr(raw, "columns")
+        return rule.encode(raw).inputs if named else torch.as_tensor(raw)
     frame = as_frame(raw)
     parts = [_graph_values(encoding, frame.columns[encoding.name]) for encoding in rule.encodings]
     return torch.from_numpy(np.concatenate(parts, axis=1))

@@ -13,6 +13,7 @@ from nnlab.regularizer.base import NoiseModule
 from nnlab.runs import one_by_one
 from nnlab.runs.loading import load_run
 from nnlab.runs.networks import Networks, load_networks
+from nnlab.runs.other_data import labelled_examples, moved_dataset
 from nnlab.runs.own_data import own_dataset
 from nnlab.runs.prediction import combined, evaluation
 from nnlab.runs.result import html_table
@@ -36,12 +37,14 @@ class Measurement:
         prediction: what the network, or the ensemble's average, predicts, (N, *).
         targets: (N,) labels or (N, C) values.
         names: of the classes or targets.
+        what: the examples in words, such as `test` or `all rows of FILE`.
     """
 
     metrics: dict[str, float]
     prediction: Tensor
     targets: Tensor
     names: tuple[str, ...]
+    what: str = ""
 
     def confusion(self) -> Tensor:
         """Counts (C, C) of the examples of class t, row, that are predicted as p, column."""
@@ -49,7 +52,12 @@ class Measurement:
 
     def content(self) -> dict[str, Any]:
         """The measurement as plain values."""
-        found: dict[str, Any] = {"metrics": self.metrics, "examples": len(self.targets), "names": list(self.names)}
+        found: dict[str, Any] = {
+            "what": self.what,
+            "metrics": self.metrics,
+            "examples": len(self.targets),
+            "names": list(self.names),
+        }
         return found if self.targets.is_floating_point() else {**found, "confusion": self.confusion().tolist()}
 
     def _repr_html_(self) -> str:
@@ -57,26 +65,40 @@ class Measurement:
         return html_table(("metric", "value"), [(name, f"{value:.4g}") for name, value in self.metrics.items()])
 
 
-def evaluate(directory: str | Path, split: str = "test", member: int | None = None) -> Measurement:
-    """Evaluate a run's best weights on a split of its own data.
+def evaluate(
+    directory: str | Path, split: str | None = None, member: int | None = None, data: str | Path | None = None
+) -> Measurement:
+    """Evaluate a run's best weights on a split of its own data, or on all examples of other data.
 
     Args:
         directory: the run.
-        split: `train`, `validation` or `test`.
+        split: `train`, `validation` or `test`; None: `test`, and of other data all.
         member: one network of an ensemble, or one snapshot from the newest on, from 0; `None` averages all.
+        data: a file or folder; None: the run's own data, where they were. The own data at another place have their
+            splits; what else is there has none.
 
     Raises:
-        UserError: `directory` is no run, or there is no such split or member.
+        UserError: `directory` is no run, there is no such split or member, or the data are not what the run needs.
     """
-    if split not in SPLITS:
+    if split is not None and split not in SPLITS:
         raise UserError(f"there is no split `{split}`; {did_you_mean(split, SPLITS)}")
     networks = load_networks(directory)
-    data = own_dataset(networks.directory, networks.config)
-    chosen: Split = getattr(data, split)
-    return measure(networks, chosen, data.target_std, member)
+    _check_member(networks.directory, member, len(networks))
+    scale = networks.fitted.blank_dataset().target_std
+    own = own_dataset(networks.directory, networks.config) if data is None else moved_dataset(networks, data)
+    if own is not None:
+        return measure(networks, getattr(own, split or "test"), scale, member, split or "test")
+    if split is not None:
+        raise UserError(
+            f"`{data}` is not what `{directory}` was trained on, so that it has no {split} split; leave out `{split}` "
+            "to measure on all of its examples"
+        )
+    return measure(networks, labelled_examples(networks, str(data)), scale, member, f"all of {data}")
 
 
-def measure(networks: Networks, split: Split, scale: Tensor | None, member: int | None = None) -> Measurement:
+def measure(
+    networks: Networks, split: Split, scale: Tensor | None, member: int | None = None, what: str = ""
+) -> Measurement:
     """Measure a run's networks on encoded examples.
 
     Args:
@@ -84,6 +106,7 @@ def measure(networks: Networks, split: Split, scale: Tensor | None, member: int 
         split: inputs and targets as training had them.
         scale: (C,) what was divided out of the targets of a regression, else None.
         member: one of the networks; None averages all.
+        what: the examples in words.
 
     Raises:
         UserError: there is no such member.
@@ -96,9 +119,9 @@ def measure(networks: Networks, split: Split, scale: Tensor | None, member: int 
         member = 0
     if member is not None:
         metrics = {name: float(value[member]) for name, value in found.metrics.items()}
-        return Measurement(metrics, found.prediction[member].cpu(), split.targets.cpu(), names)
+        return Measurement(metrics, found.prediction[member].cpu(), split.targets.cpu(), names, what)
     metrics = ensemble_report(networks.loss, found, targets, range(count), scale)["by_size"][-1]
-    return Measurement(metrics, combined(networks.loss, found.prediction).cpu(), split.targets.cpu(), names)
+    return Measurement(metrics, combined(networks.loss, found.prediction).cpu(), split.targets.cpu(), names, what)
 
 
 def _check_member(directory: str | Path, member: int | None, count: int) -> None:

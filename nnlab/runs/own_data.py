@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nnlab.config.build import load_dataset
+from nnlab.console import silenced
 from nnlab.errors import UserError
 from nnlab.storage.fitted import read_fitted
 from nnlab.types import Dataset
@@ -23,7 +24,12 @@ def own_dataset(directory: Path, config: Mapping[str, Any]) -> Dataset:
         UserError: the data are not there.
         ChangedData: no split is what it was.
     """
-    dataset = load_dataset(config)
+    try:
+        with silenced():
+            dataset = load_dataset(config)
+    except UserError as error:
+        hint = "; `data.path=FILE` says where the data are now" if config["data"].get("path") else ""
+        raise UserError(f"{error}{hint}") from error
     check_unchanged(directory, dataset)
     return dataset
 

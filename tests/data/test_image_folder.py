@@ -3,8 +3,12 @@
 from pathlib import Path
 
 import pytest
+import torch
 
+import nnlab
+from nnlab.config.build import check_size
 from nnlab.data import ImageFolder
+from nnlab.data.pipeline import Pipeline
 from nnlab.errors import UserError
 from nnlab.types import Task
 
@@ -118,3 +122,168 @@ def test_folders_without_classes_and_missing_folders_are_named(tmp_path):
         images(tmp_path / "nothing")
     with pytest.raises(UserError, match=r"`size` must be in \[1, inf\), got 0"):
         ImageFolder(path=".", size=0)
+
+
+def one_of_each(folder, image, name="odd.png", **options):
+    """The folder's pixels for one image among ordinary ones, (K, H, W)."""
+    write_images(folder)
+    image.save(folder / "ant" / name, **options)
+    raw = images(folder)
+    names = sorted(path.name for path in (folder / "ant").iterdir())
+    return raw.inputs[names.index(name)]
+
+
+def test_a_photograph_is_turned_as_the_camera_was_held(tmp_path):
+    from PIL import Image
+
+    upright = Image.new("RGB", (8, 8), (0, 0, 0))
+    upright.paste((255, 255, 255), (0, 0, 8, 4))  # white above
+    exif = upright.getexif()
+    exif[0x0112] = 3  # held upside down
+    pixels = one_of_each(tmp_path, upright, exif=exif)
+    assert (pixels[:, 4:] == 255).all()
+    assert (pixels[:, :4] == 0).all()
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_is_transparent_lies_before_white(tmp_path, mode):
+    from PIL import Image
+
+    clear = Image.new("RGB", (8, 8), (200, 0, 0)).quantize(4) if mode == "P" else Image.new(mode, (8, 8), 0)
+    options = {"transparency": 0} if mode == "P" else {}
+    assert (one_of_each(tmp_path, clear, **options) == 255).all()
+
+
+def ramp(depth):
+    """An image (64, 64) whose values go from the lowest to the highest of a depth."""
+    import numpy as np
+    from PIL import Image
+
+    values = {"16 bits": np.linspace(0, 65535, 4096).round().astype(np.uint16)}
+    values["floats"] = np.linspace(-3, 700, 4096, dtype=np.float32)
+    values["unit"] = np.linspace(0, 1, 4096, dtype=np.float32)
+    return Image.fromarray(values[depth].reshape(64, 64))
+
+
+@pytest.mark.parametrize("depth", ["16 bits", "floats", "unit"])
+@pytest.mark.parametrize("size", [None, 16])
+def test_deep_images_are_scaled_and_not_clipped(tmp_path, depth, size):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for i in range(10):
+            ramp(depth).save(tmp_path / name / f"{i}.tiff")
+    dataset = ImageFolder(path=str(tmp_path), size=size, preprocessing=None).load(0, Path("nowhere"))
+    pixels = dataset.train.inputs
+    assert -1e-6 <= float(pixels.min()) < 0.1
+    assert 0.9 < float(pixels.max()) <= 1 + 1e-6
+    assert len(pixels[0].unique()) > 200
+    stored = Pipeline.from_stored(dataset.pipeline.to_json(), dataset.pipeline.arrays())
+    raw = images(tmp_path, size=size).inputs
+    assert torch.equal(stored.encode(raw[:1]).inputs, dataset.pipeline.encode(raw[:1]).inputs)
+    assert ((stored.encode(raw).inputs >= -1e-6) & (stored.encode(raw).inputs <= 1 + 1e-6)).all()
+
+
+def test_images_of_different_depth_come_to_one_scale(tmp_path):
+    from PIL import Image
+
+    write_images(tmp_path, {"ant": (255, 255, 255), "bee": (0, 0, 0)}, size=(64, 64))
+    ramp("16 bits").save(tmp_path / "bee" / "deep.tiff")
+    Image.new("L", (64, 64), 255).save(tmp_path / "bee" / "white.png")
+    inputs = images(tmp_path).inputs
+    assert inputs.dtype == torch.float32
+    assert float(inputs.max()) == 1
+    assert 0.4 < float(inputs[-2].mean()) < 0.6
+
+
+@pytest.mark.parametrize("suffix", [".jfif", ".JPG", ".Jpeg"])
+def test_suffixes_in_any_spelling_are_images(tmp_path, suffix):
+    from PIL import Image
+
+    write_images(tmp_path)
+    Image.new("RGB", (8, 8)).save(tmp_path / "ant" / f"x{suffix}", format="JPEG")
+    assert len(images(tmp_path).inputs) == 19
+
+
+@pytest.mark.parametrize(
+    "names", [("Train", "Val", "TEST"), ("training", "valid", "testing"), ("TRAIN", "validation", "Test")]
+)
+def test_splits_in_any_spelling_are_all_used(tmp_path, names):
+    for name, count in zip(names, (6, 2, 3), strict=True):
+        write_images(tmp_path / name, count=count)
+    dataset = ImageFolder(path=str(tmp_path)).load(0, Path("nowhere"))
+    assert dataset.target_names == ("ant", "bee", "cow")
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (18, 6, 9)
+
+
+def test_without_a_test_folder_the_test_split_comes_from_training(tmp_path):
+    write_images(tmp_path / "train", count=10)
+    write_images(tmp_path / "val", count=2)
+    dataset = ImageFolder(path=str(tmp_path)).load(0, Path("nowhere"))
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (24, 6, 6)
+    assert dataset.test.targets.bincount().tolist() == [2, 2, 2]
+
+
+def test_hidden_files_are_skipped_and_others_counted(tmp_path, caplog):
+    write_images(tmp_path)
+    (tmp_path / "__MACOSX" / "ant").mkdir(parents=True)
+    for name in ("__MACOSX/ant/._0.png", "ant/._1.png", "ant/.DS_Store", "ant/Thumbs.db"):
+        (tmp_path / name).write_bytes(b"not an image")
+    (tmp_path / ".cache").mkdir()
+    for name in ("ant/readme.txt", "bee/labels.txt", "bee/data.xml"):
+        (tmp_path / name).write_text("text")
+    raw = images(tmp_path)
+    assert (raw.target_names, len(raw.inputs)) == (("ant", "bee", "cow"), 18)
+    assert "3 files are no images and left out: 2 .txt, 1 .xml" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("folders", "message"),
+    [
+        (("train/ant", "train/bee", "Train/ant"), "has two folders for one split, `Train` and `train`; join them"),
+        (("val/ant", "val/bee", "test/ant"), "but no folder `train`"),
+    ],
+)
+def test_folders_of_splits_that_say_nothing_clear_are_refused(tmp_path, folders, message):
+    for folder in folders:
+        (tmp_path / folder).mkdir(parents=True)
+    with pytest.raises(UserError, match=message):
+        images(tmp_path)
+
+
+def test_an_empty_class_folder_is_refused(tmp_path):
+    write_images(tmp_path)
+    (tmp_path / "dog").mkdir()
+    with pytest.raises(UserError, match="the class folder `dog` holds no images"):
+        images(tmp_path)
+
+
+def test_large_photographs_are_warned_about_and_too_many_refused(tmp_path, caplog, monkeypatch):
+    write_images(tmp_path, count=2, size=(3000, 2000))
+    monkeypatch.setattr("nnlab.data.image_folder.memory", lambda: 1e8)
+    with pytest.raises(
+        UserError, match=r"6 images such as .* take 0.4 GB, more than this machine has; set `data.size`"
+    ):
+        images(tmp_path)
+    monkeypatch.undo()
+    assert images(tmp_path, size=8).inputs.shape == (6, 3, 8, 8)
+    assert "data.size=128" not in caplog.text
+    images(tmp_path)
+    assert "have 3000 x 2000 pixels, 18.0 million numbers each; `data.size=128` scales them" in caplog.text
+
+
+def test_a_network_of_billions_of_weights_is_refused_before_they_are_made(tmp_path, monkeypatch, caplog):
+    write_images(tmp_path / "photos", {"no": (0, 0, 0), "yes": (9, 9, 9)}, 4, (3000, 2000), ".jpg")
+    overrides = (
+        "data=image_folder",
+        f"data.path={tmp_path}/photos",
+        "data.grayscale=true",
+        f"output_dir={tmp_path}/out",
+    )
+    with pytest.raises(UserError, match=r"1 x 2000 x 3000 this network would have \d,\d{3},\d{3},\d{3} weights"):
+        nnlab.train(*overrides, "architecture.widths=[500]")
+    assert not list((tmp_path / "out").glob("*/*"))
+    monkeypatch.setattr("nnlab.config.build.construct", lambda *_args, **_more: torch.nn.Linear(18_000_000, 20))
+    config = {"architecture": {}}
+    dataset = type("Dataset", (), {"input_shape": (3, 2000, 3000)})
+    check_size(config, dataset, {})
+    assert "this network has 360,000,020 weights; `data.size=64` scales images" in caplog.text

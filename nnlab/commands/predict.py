@@ -1,0 +1,43 @@
+"""`nnlab predict RUN FILE`: classes with probabilities, or numbers, for any table, array or folder of images."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import nnlab
+from nnlab.cli.arguments import Grammar, Key
+from nnlab.runs.predicting import predict_file
+
+GRAMMAR = Grammar(
+    "predict",
+    "Predict every row of FILE with the finished run in the folder RUN, as CSV: the class with its probabilities, or\n"
+    "the number, with its standard deviation where the loss predicts one. An ensemble's members are averaged.",
+    "RUN FILE",
+    [
+        Key("out", "a .csv or .tsv file; otherwise standard output", shown="FILE"),
+        Key("id", "a column to write beside the predictions; images have their file's name", shown="COLUMN"),
+        Key("device", "such as cpu or cuda:1; otherwise the run's own"),
+    ],
+    footer="FILE is a table with the columns that the run was trained on, in any order; a .npz or .npy file; a folder\n"
+    "of images; or - for a text table from standard input.",
+)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the predictions; what should be known about them goes to standard error.
+
+    Raises:
+        UserError: there is no such run or file, or the file does not fit the run.
+    """
+    given = GRAMMAR.read(arguments)
+    if given is None:
+        return 0
+    run, source = given.words
+    summary = predict_file(nnlab.load(run, given.device), source, given.out, given.id)
+    for line in summary.sentences():
+        print(f"note: {line}", file=sys.stderr)
+    if given.out is not None:
+        counts = ", ".join(f"{name} {count}" for name, count in summary.classes.most_common(8))
+        print(f"{summary.rows} rows: {given.out}" + (f" ({counts})" if counts else ""))
+    return 0

@@ -1,0 +1,80 @@
+"""One image file as numbers, as people have them: turned as the camera was held, without transparency, of any depth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nnlab.errors import UserError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+SUFFIXES = (
+    *(".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm"),
+    *(".tif", ".tiff", ".webp"),
+)
+HIDDEN = (".", "__MACOSX")  # how the names of files begin that nobody has put there
+NOT_OURS = ("thumbs.db", "desktop.ini")
+DEEP = {"I;16": 65535.0, "I;16B": 65535.0, "I;16L": 65535.0, "I;16N": 65535.0, "I": None, "F": None}
+
+
+def is_hidden(path: Path, folder: Path) -> bool:
+    """Whether a file below `folder` is one that an operating system or a program has left there."""
+    parts = path.relative_to(folder).parts
+    return any(part.startswith(HIDDEN) for part in parts) or path.name.lower() in NOT_OURS
+
+
+def files_below(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The images directly or deeper below `folder`, sorted by name, and other files, hidden ones left out."""
+    if not folder.is_dir():
+        return [], []
+    present = sorted(path for path in folder.rglob("*") if not is_hidden(path, folder) and path.is_file())
+    images = [path for path in present if path.suffix.lower() in SUFFIXES]
+    return images, [path for path in present if path.suffix.lower() not in SUFFIXES]
+
+
+def decode(path: Path, size: int | None, grayscale: bool) -> npt.NDArray[Any]:
+    """One image, (3, H, W) or (1, H, W), brought to `size` x `size` if it is given.
+
+    Bytes stay bytes. Images of 16 bits become float32 in [0, 1]; of 32 bits, or of floating point, float32 as they are.
+
+    Raises:
+        UserError: the file is no image, is cut off, or is too large.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as file:
+            turned = ImageOps.exif_transpose(file)
+            image = _deep(turned) if turned.mode in DEEP else _opaque(turned).convert("L" if grayscale else "RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UserError(f"cannot read the image {path} ({error}); repair or remove it") from error
+    if size is not None and image.size != (size, size):
+        image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
+    pixels = np.asarray(image)
+    if pixels.ndim == 3:
+        return pixels.transpose(2, 0, 1)
+    return pixels[None] if grayscale else np.repeat(pixels[None], 3, 0)
+
+
+def _deep(image: Image.Image) -> Image.Image:
+    """An image of more than 8 bits as one of floating point; 16 bits are scaled to [0, 1]."""
+    from PIL import Image
+
+    numbers = np.asarray(image).astype(np.float32)
+    largest = DEEP[image.mode]
+    return Image.fromarray(numbers if largest is None else numbers / np.float32(largest))
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """An image before white, where it is transparent."""
+    from PIL import Image
+
+    if "transparency" not in image.info and image.mode not in ("RGBA", "LA", "PA", "La", "RGBa"):
+        return image
+    layer = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layer.size, (255, 255, 255, 255)), layer)

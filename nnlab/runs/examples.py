@@ -1,0 +1,146 @@
+"""Raw examples from whatever a user has: a table, arrays, or a folder of images, piece by piece.
+
+What a file is follows from the run that is to predict it: columns by name where it was trained on columns, else arrays
+or images of the shape that it was trained on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from nnlab.data.arrays import as_inputs, load
+from nnlab.data.images import decode, files_below
+from nnlab.data.pipeline import Pipeline
+from nnlab.data.table.column import Column
+from nnlab.data.table.delimited import TextOptions
+from nnlab.data.table.reading import frames
+from nnlab.errors import UserError, did_you_mean
+
+ROWS = 1 << 16  # rows of a table, or vectors, in a piece
+IMAGES = 256  # images in a piece
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some examples, one after another.
+
+    Attributes:
+        inputs: a frame, or an array (n, ...), as the run's pipeline takes them.
+        columns: what may stand beside the predictions, by name: columns of the table, or the `file` of each image.
+        targets: values of the target column, or the array of targets, where it is there.
+    """
+
+    inputs: Any
+    columns: Mapping[str, Column]
+    targets: Any = None
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+
+def pieces(source: str | Path, pipeline: Pipeline, data: Mapping[str, Any]) -> Iterator[Piece]:
+    """The examples of a file or folder; `-` is standard input, a text table.
+
+    Args:
+        source: where they are.
+        pipeline: of the run that is to predict them.
+        data: the section `data` of its config, for how text and images are read.
+
+    Raises:
+        UserError: there is nothing at `source`, or it is not what the run needs.
+    """
+    if str(source) == "-":
+        yield from _table(sys.stdin.buffer, pipeline, data)
+        return
+    path = Path(source).expanduser()
+    if not path.exists():
+        others = [each.name for each in path.parent.glob("*")] if path.parent.is_dir() else []
+        raise UserError(f"there is no file `{source}`" + (f"; {did_you_mean(path.name, others)}" if others else ""))
+    if path.is_dir():
+        yield from _images(path, data)
+    elif path.suffix.lower() in (".npz", ".npy"):
+        yield from _arrays(path, pipeline, data)
+    else:
+        yield from _table(path, pipeline, data)
+
+
+def _table(source: Path | IO[bytes], pipeline: Pipeline, data: Mapping[str, Any]) -> Iterator[Piece]:
+    """Rows of a table with the columns by name."""
+    if not pipeline.columns:
+        shape = " x ".join(map(str, getattr(pipeline.rule, "shape", ())))
+        raise UserError(f"this run takes images ({shape}): give a folder of images, or an array in a .npz or .npy file")
+    names = {field.name for field in dataclasses.fields(TextOptions)} - {"target"}
+    options = TextOptions(**{name: data[name] for name in names if data.get(name) is not None})
+    target = pipeline.target.column
+    for frame in frames(source, options, ROWS):
+        yield Piece(frame, frame.columns, frame.columns.get(target) if target else None)
+
+
+def _arrays(path: Path, pipeline: Pipeline, data: Mapping[str, Any]) -> Iterator[Piece]:
+    """Examples of an array; in a .npz file of the array that has the shape of the run's inputs."""
+    content = load(path)
+    target = data.get("target")
+    if isinstance(content, dict):
+        key = _inputs_key(path, content, pipeline, target)
+        targets = content.get(str(target)) if target != key else None
+        array = content[key]
+    else:
+        array, targets = content, None
+        if array.ndim == 2 and array.shape[1] == len(pipeline.columns) + 1:
+            column = target if isinstance(target, int) else -1
+            array, targets = np.delete(array, column, 1), array[:, column]
+    if targets is not None and len(targets) != len(array):
+        raise UserError(f"{path} has {len(array)} inputs but {len(targets)} targets")
+    size = ROWS if array.ndim == 2 else IMAGES
+    for start in range(0, len(array), size):
+        part = as_inputs(path, array[start : start + size])[0] if array.ndim > 2 else array[start : start + size]
+        yield Piece(part, {}, None if targets is None else targets[start : start + size])
+
+
+def _inputs_key(path: Path, content: Mapping[str, Any], pipeline: Pipeline, target: Any) -> str:
+    """The name of the array of inputs: the only one besides the target, or the only one of the right shape."""
+    others = [key for key in content if key != target]
+    if len(others) == 1:
+        return others[0]
+    shape = getattr(pipeline.rule, "shape", (len(pipeline.columns),))
+    fitting = [key for key in others if content[key].shape[1:] == tuple(shape)]
+    if len(fitting) != 1:
+        raise UserError(
+            f"{path} holds the arrays {', '.join(content) or 'none'}, of which {len(fitting)} have the shape "
+            f"(n, {', '.join(map(str, shape))}) of this run's inputs; give a file with one such array"
+        )
+    return fitting[0]
+
+
+def _images(folder: Path, data: Mapping[str, Any]) -> Iterator[Piece]:
+    """The images below a folder, and below which class folder each lies."""
+    files, _ = files_below(folder)
+    if not files:
+        raise UserError(f"{folder} has no images")
+    size, gray = data.get("size"), bool(data.get("grayscale"))
+    for start in range(0, len(files), IMAGES):
+        some = files[start : start + IMAGES]
+        images = [decode(path, size, gray) for path in some]
+        _check_sizes(some, images)
+        names = [str(path.relative_to(folder)) for path in some]
+        column = Column("file", "text", np.arange(len(some), dtype=np.int32), tuple(names))
+        classes = np.array([path.relative_to(folder).parts[0] if path.parent != folder else "" for path in some])
+        yield Piece(torch.from_numpy(np.stack(images)), {"file": column}, classes)
+
+
+def _check_sizes(files: Sequence[Path], images: Sequence[npt.NDArray[Any]]) -> None:
+    """Refuse images of different sizes, which no array holds."""
+    for path, image in zip(files, images, strict=True):
+        if image.shape != images[0].shape:
+            raise UserError(
+                f"images must have equal sizes, but {files[0]} has another than {path}; train with `data.size`"
+            )

@@ -1,0 +1,81 @@
+"""Examples with known targets that a run was not trained on, encoded as its own data were."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nnlab.config.build import load_dataset
+from nnlab.console import silenced
+from nnlab.data.pipeline import TargetRule
+from nnlab.data.table.column import Frame
+from nnlab.errors import UserError
+from nnlab.runs.examples import Piece, pieces
+from nnlab.runs.networks import Networks
+from nnlab.types import Dataset, Split, Task
+
+log = logging.getLogger(__name__)
+
+
+def moved_dataset(networks: Networks, path: str | Path) -> Dataset | None:
+    """The run's own data, found at another path; None where other data are there."""
+    config = {**networks.config, "data": {**networks.config["data"], "path": str(path)}}
+    try:
+        with silenced():
+            dataset = load_dataset(config)
+    except UserError:
+        return None
+    return dataset if dataset.fingerprint == networks.fitted.fingerprint else None
+
+
+def labelled_examples(networks: Networks, path: str | Path) -> Split:
+    """All examples of a file or folder, with their targets, as the run's networks take them.
+
+    Raises:
+        UserError: there are no targets, a class is unknown, or the inputs are not those that the run needs.
+    """
+    pipeline = networks.fitted.pipeline
+    inputs: list[Tensor] = []
+    targets: list[Tensor] = []
+    missing = 0
+    for piece in pieces(path, pipeline, networks.config["data"]):
+        known, values = _known(piece, pipeline.target, path)
+        missing += len(piece) - len(known)
+        if len(known):
+            inputs.append(pipeline.encode(piece.inputs[known]).inputs)
+            targets.append(pipeline.target.encode(values))
+    if not inputs:
+        raise UserError(f"{path} has no row with a target")
+    if missing:
+        log.warning("%s: %d rows have no target and are left out", path, missing)
+    return Split(torch.cat(inputs), torch.cat(targets))
+
+
+def _known(piece: Piece, rule: TargetRule, path: str | Path) -> tuple[np.ndarray, Any]:
+    """Positions of the examples whose target is known, and their targets.
+
+    Raises:
+        UserError: there are no targets.
+    """
+    if not isinstance(piece.inputs, Frame):
+        if piece.targets is None:
+            raise UserError(f"{path} has no targets to measure with; `nnlab predict` needs none")
+        return np.arange(len(piece)), piece.targets
+    names = [rule.column] if rule.column else list(rule.names)
+    absent = [name for name in names if name not in piece.columns]
+    if absent:
+        raise UserError(f"{path} has no target `{absent[0]}` to measure with; `nnlab predict` needs none")
+    columns = [piece.columns[name] for name in names]
+    known = np.flatnonzero(~np.logical_or.reduce([column.missing for column in columns]))
+    taken = [column.take(known) for column in columns]
+    if rule.column and rule.task is not Task.REGRESSION:
+        return known, taken[0]
+    numbers = np.column_stack([column.numbers() for column in taken])
+    if rule.task is Task.REGRESSION:
+        return known, numbers
+    return known, np.array(rule.names, dtype=object)[numbers.argmax(1)]

@@ -1,0 +1,154 @@
+"""`nnlab predict`: predictions of a whole file as CSV, piece by piece, so that memory does not grow with the file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nnlab.data.table.column import Column
+from nnlab.errors import UserError, did_you_mean
+from nnlab.runs.examples import Piece, pieces
+from nnlab.runs.prediction import Prediction, Predictor
+from nnlab.storage.files import PART, explained
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets take for the start of a formula
+
+
+@dataclass
+class Summary:
+    """What was predicted: rows, decisions by class, and by column the cells that training had nothing like."""
+
+    rows: int = 0
+    classes: Counter[str] = field(default_factory=Counter)
+    unseen: Counter[str] = field(default_factory=Counter)
+
+    def sentences(self) -> Iterator[str]:
+        """Lines for the user about cells that were unknown."""
+        for name, count in self.unseen.items():
+            yield (
+                f"column `{name}`: {count} of {self.rows} cells hold what training never saw; they count as no level, "
+                "or as missing"
+            )
+
+
+def predict_file(
+    predictor: Predictor, source: str | Path, out: str | Path | None = None, id_column: str | None = None
+) -> Summary:
+    """Predict all examples of a file and write them as CSV.
+
+    Args:
+        predictor: the run.
+        source: a table, arrays, a folder of images, or `-` for a table from standard input.
+        out: a .csv or .tsv file; None: standard output.
+        id_column: column of the table that stands beside the predictions; images have their `file`.
+
+    Raises:
+        UserError: the source is missing or does not fit the run, or the output cannot be written.
+    """
+    config = predictor.networks.config
+    found = pieces(source, predictor.pipeline, config["data"])
+    if out is None:
+        return _write(predictor, found, sys.stdout.buffer, ",", id_column)
+    path = Path(out)
+    if path.suffix.lower() not in (".csv", ".tsv"):
+        raise UserError(f"`out` must end in .csv or .tsv, got {path}")
+    if str(source) != "-" and path.exists() and path.samefile(source):
+        raise UserError(f"`out` is the file that is read, {path}; give another one")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{PART}")
+    try:
+        with explained(path), open(temporary, "wb") as file:
+            summary = _write(predictor, found, file, "\t" if path.suffix.lower() == ".tsv" else ",", id_column)
+        with explained(path):
+            os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return summary
+
+
+def predicted(predictor: Predictor, source: str | Path) -> npt.NDArray[Any]:
+    """Names of classes (n,), or numbers (n,) or (n, C), of all examples of a file or folder."""
+    found = pieces(source, predictor.pipeline, predictor.networks.config["data"])
+    return np.concatenate([predictor.predict(piece.inputs) for piece in found])
+
+
+def _write(
+    predictor: Predictor, found: Iterator[Piece], file: IO[bytes], separator: str, id_column: str | None
+) -> Summary:
+    import polars
+
+    summary = Summary()
+    for piece in found:
+        prediction = predictor.of_raw(piece.inputs)
+        columns = {**_id(piece, id_column), **prediction_columns(predictor, prediction)}
+        table = polars.DataFrame(columns)
+        table.columns = [safe(name) for name in table.columns]
+        table.write_csv(file, include_header=not summary.rows, separator=separator)
+        summary.rows += len(piece)
+        summary.unseen.update(prediction.unseen)
+        if predictor.classes_ is not None:
+            decided = prediction.values.argmax(1)
+            summary.classes.update({predictor.targets[c]: n for c, n in enumerate(np.bincount(decided).tolist()) if n})
+    file.flush()
+    return summary
+
+
+def prediction_columns(predictor: Predictor, prediction: Prediction) -> dict[str, Any]:
+    """Columns by name: the class with probabilities or scores, or the numbers with their standard deviations."""
+    names, values = predictor.targets, prediction.values
+    if predictor.classes_ is not None:
+        safe_names = np.array([safe(name) for name in names], dtype=object)
+        word = "probability" if predictor.loss.probabilistic else "score"
+        scores = {f"{word} {name}": np.ascontiguousarray(values[:, c]) for c, name in enumerate(names)}
+        return {"prediction": safe_names[values.argmax(1)].tolist(), **scores}
+    single = len(names) == 1
+    columns = {"prediction" if single else f"prediction {name}": values[:, c] for c, name in enumerate(names)}
+    if prediction.std is not None:
+        std = prediction.std
+        columns |= {"std" if single else f"std {name}": std[:, c] for c, name in enumerate(names)}
+    return {name: np.ascontiguousarray(value) for name, value in columns.items()}
+
+
+def _id(piece: Piece, name: str | None) -> dict[str, Any]:
+    """The column that says which example a row is; empty where none was asked for and none is there."""
+    if name is None:
+        name = "file" if list(piece.columns) == ["file"] else None
+    if name is None:
+        return {}
+    if name not in piece.columns:
+        if not piece.columns:
+            raise UserError(f"`id={name}`: arrays have no columns by name")
+        raise UserError(f"there is no column `{name}` (`id`); {did_you_mean(name, piece.columns)}")
+    column = piece.columns[name]
+    return {name: _cells(column)}
+
+
+def _cells(column: Column) -> Sequence[str | None]:
+    """The cells of a column as text that no spreadsheet takes for a formula; numbers as they are."""
+    text = column.as_text()
+    levels: list[str | None] = [safe(level) if column.form == "text" else level for level in text.levels]
+    table = np.array([*levels, None], dtype=object)
+    cells: list[str | None] = table[text.values].tolist()
+    return cells
+
+
+def safe(text: str) -> str:
+    """Text from data, so that a spreadsheet does not take it for a formula: an apostrophe before what starts one.
+
+    >>> safe("=1+1"), safe("-5"), safe("setosa")
+    ("'=1+1", '-5', 'setosa')
+    """
+    if not text.startswith(FORMULA):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text

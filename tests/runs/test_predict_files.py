@@ -1,0 +1,183 @@
+"""`nnlab predict` and `nnlab evaluate` on files: the same bits, columns by name, hostile names, bounded pieces."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars
+import pytest
+import torch
+
+import nnlab
+from nnlab.cli.dispatch import main
+from nnlab.errors import UserError
+from nnlab.runs import examples
+from nnlab.runs.predicting import predict_file, safe
+from nnlab.runs.prediction import load
+
+ROWS = 300
+CITIES = ["Rome", "Oslo", "=cmd()", "<b>x</b>"]
+
+
+def table(folder: Path, target: str) -> Path:
+    random = np.random.default_rng(0)
+    age = random.normal(40, 12, ROWS).round(1)
+    city = random.choice(CITIES, ROWS)
+    day = random.integers(1, 28, ROWS)
+    member = random.random(ROWS) < 0.5
+    label = np.where((age > 40) ^ (city == "Oslo"), "yes", "+no")
+    wage = 1000 + 10 * age + 50 * member + random.normal(0, 5, ROWS)
+    lines = ["id,age,city,joined,member,buys,wage"]
+    for i in range(ROWS):
+        cells = [f"u{i:04d}", "" if i % 17 == 0 else age[i], "NA" if i % 31 == 0 else city[i]]
+        lines.append(",".join(map(str, [*cells, f"2024-03-{day[i]:02d}", member[i], label[i], f"{wage[i]:.3f}"])))
+    path = folder / f"{target}.csv"
+    keep = "wage" if target == "buys" else "buys"
+    frame = polars.read_csv(io.StringIO("\n".join(lines)), infer_schema=False).drop(keep)
+    frame.write_csv(path)
+    return path
+
+
+@pytest.fixture(scope="module", params=["buys", "wage"])
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("tables")
+    path = table(folder, request.param)
+    loss = "softmax_cross_entropy" if request.param == "buys" else "gaussian_nll"
+    overrides = ["data=table", f"data.path={path}", f"data.target={request.param}", f"loss={loss}"]
+    few = ["trainer.epochs=3", "callbacks=[checkpoint]", f"output_dir={folder}/out"]
+    return nnlab.train(*overrides, *few).directory, path
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_predictions_of_a_file_are_those_that_evaluate_measures(run: tuple[Path, Path], tmp_path: Path) -> None:
+    directory, path = run
+    predictor = load(directory)
+    measured = nnlab.evaluate(directory)
+    dataset = nnlab.config.build.load_dataset(dict(predictor.networks.config))
+    frame = polars.read_csv(path, infer_schema=False)
+    encoded = predictor.pipeline.encode(frame).inputs
+    where = [int((encoded == row).all(1).nonzero()[0]) for row in dataset.test.inputs]
+    out = tmp_path / "p.csv"
+    predict_file(predictor, path, out, "id")
+    written = rows(out)
+    chosen = [written[position] for position in where]
+    if predictor.classes_ is not None:
+        found = np.array([[np.float32(row[f"probability {name}"]) for name in predictor.targets] for row in chosen])
+        assert (found == measured.prediction.numpy()).all()
+        decided = [predictor.targets[position] for position in measured.prediction.argmax(1)]
+        assert [row["prediction"] for row in chosen] == [safe(name) for name in decided]
+    else:
+        values, std = predictor.in_units(measured.prediction)
+        assert (np.array([float(row["prediction"]) for row in chosen]) == values[:, 0]).all()
+        assert (np.array([float(row["std"]) for row in chosen]) == std[:, 0]).all()
+    frame[where].write_csv(tmp_path / "test.csv")
+    predict_file(predictor, tmp_path / "test.csv", out, "id")
+    assert rows(out) == chosen
+
+
+def test_columns_are_taken_by_name_in_any_order_and_missing_ones_named(run: tuple[Path, Path], tmp_path: Path) -> None:
+    directory, path = run
+    frame = polars.read_csv(path, infer_schema=False)
+    frame[frame.columns[::-1]].write_csv(tmp_path / "reversed.csv")
+    assert (nnlab.predict(directory, tmp_path / "reversed.csv") == nnlab.predict(directory, path)).all()
+    assert (nnlab.predict(directory, frame) == nnlab.predict(directory, path)).all()
+    frame.drop("city", "age").write_csv(tmp_path / "less.csv")
+    with pytest.raises(UserError, match=r"lacks 2 of the 4 columns .*: `age`, `city`"):
+        nnlab.predict(directory, tmp_path / "less.csv")
+
+
+def test_pieces_do_not_change_what_is_written(
+    run: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory, path = run
+    predictor = load(directory)
+    predict_file(predictor, path, tmp_path / "whole.csv", "id")
+    monkeypatch.setattr(examples, "ROWS", 37)
+    assert predict_file(predictor, path, tmp_path / "pieces.csv", "id").rows == ROWS
+    assert (tmp_path / "pieces.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
+def test_standard_input_and_output_and_what_was_never_seen(
+    run: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    directory, path = run
+    text = path.read_text().replace("Oslo", "Paris")
+    reading, writing = os.pipe()
+    os.write(writing, text.encode())
+    os.close(writing)
+    with os.fdopen(reading) as stream:
+        monkeypatch.setattr(sys, "stdin", stream)
+        assert main(["predict", str(directory), "-", "id=city"]) == 0
+    out, err = capfdbinary.readouterr()
+    assert out.decode().splitlines()[0].startswith("city,prediction,")
+    assert len(out.splitlines()) == ROWS + 1
+    assert f"note: column `city`: {text.count('Paris')} of {ROWS} cells hold what training never saw" in err.decode()
+    starts = [line[:1] for line in out.decode().splitlines()[1:]]
+    assert "=" not in starts  # a formula
+    assert "'" in starts
+
+
+def test_wrong_questions_are_answered_in_a_sentence(run: tuple[Path, Path], tmp_path: Path) -> None:
+    directory, path = run
+    predictor = load(directory)
+    with pytest.raises(UserError, match=r"there is no file `.*bus.csv`"):
+        predict_file(predictor, path.with_name("bus.csv"))
+    with pytest.raises(UserError, match=r"no column `idd` \(`id`\); did you mean `id`"):
+        predict_file(predictor, path, tmp_path / "p.csv", "idd")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(UserError, match=r"`out` must end in .csv or .tsv"):
+        predict_file(predictor, path, tmp_path / "p.xls")
+    with pytest.raises(UserError, match="`out` is the file that is read"):
+        predict_file(predictor, path, path)
+
+
+def test_other_data_are_measured_as_a_whole_and_own_data_elsewhere_keep_their_splits(
+    run: tuple[Path, Path], tmp_path: Path
+) -> None:
+    directory, path = run
+    elsewhere = tmp_path / "moved.csv"
+    elsewhere.write_bytes(path.read_bytes())
+    assert nnlab.evaluate(directory, data=elsewhere).metrics == nnlab.evaluate(directory).metrics
+    frame = polars.read_csv(path, infer_schema=False)
+    unknown = polars.when(polars.col("id") == "u0003").then(None).otherwise(polars.col(path.stem))
+    part = frame[:50].with_columns(unknown.alias(path.stem))
+    part.write_csv(tmp_path / "part.csv")
+    found = nnlab.evaluate(directory, data=tmp_path / "part.csv")
+    assert (len(found.targets), found.what) == (49, f"all of {tmp_path / 'part.csv'}")
+    assert torch.equal(found.prediction[:3], load(directory).combined(load(directory).pipeline.encode(part[:3]).inputs))
+    with pytest.raises(UserError, match="has no test split"):
+        nnlab.evaluate(directory, "test", data=tmp_path / "part.csv")
+    frame[:20].drop(path.stem).write_csv(tmp_path / "less.csv")
+    with pytest.raises(UserError, match=f"has no target `{path.stem}` to measure with"):
+        nnlab.evaluate(directory, data=tmp_path / "less.csv")
+
+
+def test_arrays_and_images_are_predicted_too(tmp_path: Path) -> None:
+    from PIL import Image
+
+    random = np.random.default_rng(0)
+    for name, color in (("dark", 40), ("light", 200)):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for i in range(12):
+            pixels = (color + random.integers(-30, 30, (8, 8, 3))).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "images" / name / f"{i}.png")
+    few = ("trainer.epochs=8", "callbacks=[checkpoint]", f"output_dir={tmp_path}/out")
+    directory = nnlab.train("data=image_folder", f"data.path={tmp_path}/images", *few).directory
+    summary = predict_file(load(directory), tmp_path / "images", tmp_path / "p.csv")
+    written = rows(tmp_path / "p.csv")
+    assert summary.rows == 24
+    assert [row["file"].split("/")[0] == row["prediction"] for row in written].count(True) >= 22
+    pixels = np.stack([np.asarray(Image.open(tmp_path / "images" / row["file"])) for row in written])
+    np.savez(tmp_path / "arrays.npz", pictures=pixels.transpose(0, 3, 1, 2))
+    assert nnlab.predict(directory, tmp_path / "arrays.npz").tolist() == [row["prediction"] for row in written]
+    with pytest.raises(UserError, match="this run takes images"):
+        nnlab.predict(directory, table(tmp_path, "buys"))

@@ -259,10 +259,8 @@ def test_an_empty_class_folder_is_refused(tmp_path):
 
 def test_large_photographs_are_warned_about_and_too_many_refused(tmp_path, caplog, monkeypatch):
     write_images(tmp_path, count=2, size=(3000, 2000))
-    monkeypatch.setattr("nnlab.data.image_folder.memory", lambda: 1e8)
-    with pytest.raises(
-        UserError, match=r"6 images such as .* take 0.4 GB, more than this machine has; set `data.size`"
-    ):
+    monkeypatch.setattr("nnlab.data.image_folder.free_memory", lambda _device: 1e8)
+    with pytest.raises(UserError, match=r"6 images such as .* take 0.4 GB, more than is free; set `data.size`"):
         images(tmp_path)
     monkeypatch.undo()
     assert images(tmp_path, size=8).inputs.shape == (6, 3, 8, 8)
@@ -273,17 +271,12 @@ def test_large_photographs_are_warned_about_and_too_many_refused(tmp_path, caplo
 
 def test_a_network_of_billions_of_weights_is_refused_before_they_are_made(tmp_path, monkeypatch, caplog):
     write_images(tmp_path / "photos", {"no": (0, 0, 0), "yes": (9, 9, 9)}, 4, (3000, 2000), ".jpg")
-    overrides = (
-        "data=image_folder",
-        f"data.path={tmp_path}/photos",
-        "data.grayscale=true",
-        f"output_dir={tmp_path}/out",
-    )
-    with pytest.raises(UserError, match=r"1 x 2000 x 3000 this network would have \d,\d{3},\d{3},\d{3} weights"):
-        nnlab.train(*overrides, "architecture.widths=[500]")
+    given = ("data=image_folder", f"data.path={tmp_path}/photos", "data.grayscale=true", f"output_dir={tmp_path}/out")
+    with pytest.raises(
+        UserError, match=r"has \d,\d{3},\d{3},\d{3} parameters, .*: scale the images with `data.size=64`"
+    ):
+        nnlab.train(*given, "architecture.widths=[500]")
     assert not list((tmp_path / "out").glob("*/*"))
-    monkeypatch.setattr("nnlab.config.build.construct", lambda *_args, **_more: torch.nn.Linear(18_000_000, 20))
-    config = {"architecture": {}}
-    dataset = type("Dataset", (), {"input_shape": (3, 2000, 3000)})
-    check_size(config, dataset, {})
-    assert "this network has 360,000,020 weights; `data.size=64` scales images" in caplog.text
+    monkeypatch.setattr("nnlab.config.build.construct", lambda *_args, **_more: torch.nn.Linear(6_000_000, 50))
+    check_size({}, {"input_shape": (1, 2000, 3000)})
+    assert "the network has 300,000,050 parameters on inputs of 1 x 2000 x 3000: scale the images" in caplog.text

@@ -9,7 +9,7 @@ from nnlab.diagnosis.catalogue import kind_of
 from nnlab.diagnosis.facts.curves import View
 from nnlab.diagnosis.finding import Finding
 from nnlab.diagnosis.record import RunRecord
-from nnlab.diagnosis.rules import data, fit, predictions, rates, signals
+from nnlab.diagnosis.rules import data, fit, mechanics, predictions, rates, signals
 
 Rule = Callable[[View], Iterator[Finding]]
 
@@ -17,8 +17,10 @@ RULES: tuple[Rule, ...] = (
     data.data_rule,
     data.too_good,
     data.noisy_validation,
+    mechanics.mechanics,
     signals.symmetric,
     signals.frozen,
+    signals.detached,
     signals.exploding,
     signals.saturated,
     signals.dead,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,16 +11,22 @@ import numpy as np
 
 from nnlab.activation.layers import activation_layers
 from nnlab.diagnosis.facts.data import DataFacts, data_facts
+from nnlab.diagnosis.facts.levels import sample
 from nnlab.diagnosis.facts.trained import (
     NetworkFacts,
+    last_weights,
     network_facts,
     noise_of,
     norm_momentum,
     option,
     weight_facts,
 )
+from nnlab.diagnosis.finding import Finding
 from nnlab.diagnosis.record import RunRecord, Series
+from nnlab.diagnosis.rules.mechanics import network_findings
 from nnlab.training import Trainer
+
+TESTED = 256  # training examples that the direct tests see
 
 
 def facts_of(trainer: Trainer) -> dict[int, DataFacts]:
@@ -48,7 +56,18 @@ def records(
     networks = network_facts(trainer) if probe else _weights_only(trainer)
     series = _series(trainer)
     chosen = range(len(trainer.members)) if members is None else members
-    return [_record(trainer, m, known[m], networks[m], series[m]) for m in chosen]
+    found = [_record(trainer, m, known[m], networks[m], series[m]) for m in chosen]
+    if not probe:
+        return found
+    tests = functools.cache(lambda: network_tests(trainer))  # once for all members, and only where one of them is weak
+    return [dataclasses.replace(record, tests=tests) for record in found]
+
+
+def network_tests(trainer: Trainer) -> list[Finding]:
+    """The direct tests of the networks at their last weights; nothing of the training state is changed."""
+    part = sample(trainer.members[0].dataset.train, TESTED)
+    with last_weights(trainer):
+        return network_findings(trainer, part.inputs, part.targets)
 
 
 def _weights_only(trainer: Trainer) -> list[NetworkFacts]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from nnlab.diagnosis.facts.data import DataFacts
+from nnlab.diagnosis.finding import Finding
 from nnlab.types import Task
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -113,6 +114,7 @@ class RunRecord:
         clipped: whether gradients are clipped.
         data, layers, weights: facts; see their classes.
         splits: `train` and `validation` at the last weights.
+        tests: runs the direct tests of the network; see `rules.mechanics`.
     """
 
     losses: Array
@@ -146,6 +148,7 @@ class RunRecord:
     layers: Sequence[LayerFacts] = ()
     weights: Sequence[WeightFacts] = ()
     splits: Mapping[str, SplitFacts] = dataclasses.field(default_factory=dict)
+    tests: Callable[[], Sequence[Finding]] | None = None
 
     @property
     def ended(self) -> bool:

@@ -77,7 +77,8 @@ def improve(
             options.insert(0, as_given(trials))
         wanted = len(options)
         while options and not go_on(cost(present, options) * seeds):
-            options.pop()
+            alone = go_on(cost(present, options[:1]) * seeds)  # the first is the dearest, where it is what was given
+            options.pop(-1 if alone else 0)
         if not options:
             stop = "no time left" if wanted else "nothing left to try"
             break

@@ -21,11 +21,17 @@ from nnlab.diagnosis.facts.levels import Levels
 from nnlab.diagnosis.facts.linear import linear_baseline, linear_metrics
 from nnlab.diagnosis.finding import Finding, shown
 from nnlab.diagnosis.rules.data import data_findings
-from nnlab.diagnosis.rules.fresh import output_findings, signal_findings
+from nnlab.diagnosis.rules.fresh import signal_findings
+from nnlab.diagnosis.rules.mechanics import (
+    check_evaluation,
+    check_independence,
+    check_optimizer,
+    check_outputs,
+    check_slope,
+)
 from nnlab.loss.base import Loss
 from nnlab.randomness import generator
 from nnlab.recipe.changes import UNREGULARIZED
-from nnlab.recipe.correctness import check_evaluation, check_independence, check_optimizer, check_slope
 from nnlab.recipe.numbers import InitialLossNumbers
 from nnlab.recipe.report import StepReport, Table
 from nnlab.recipe.trials import Trials
@@ -63,7 +69,7 @@ def check_initial_loss(trials: Trials, seeds: Sequence[int] = (0, 1, 2, 3, 4)) -
     at_scale = not any(name in UNSTABLE for name in report.names())
     report.findings += signal_findings(signal, at_scale, _remedy(trials))
     if not report.faults:
-        report.findings += output_findings(signal, trials.loss)
+        report.findings += check_outputs(trainer, inputs)
         report.findings += check_slope(trainer, inputs, targets)
     report.findings += [*check_independence(trainer, inputs), *check_optimizer(trainer)]
     report.findings += check_evaluation(trials.make([{"seed": seeds[0]}]), inputs)

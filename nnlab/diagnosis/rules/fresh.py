@@ -1,4 +1,4 @@
-"""Findings about fresh networks: the signal forward, the gradient back, outputs that no linear layer gives.
+"""Findings about fresh networks: the signal forward and the gradient back.
 
 The names and thresholds are those of the statistics of a run's first step; see `rules.signals`.
 """
@@ -11,7 +11,6 @@ import torch
 
 from nnlab.diagnosis.facts.fresh import Signal
 from nnlab.diagnosis.finding import Finding, shown
-from nnlab.loss.base import Loss
 
 DEAD = 0.5  # fraction of dead units in a layer
 SATURATED = 0.5  # fraction of outputs at the ends of an activation with two of them
@@ -102,30 +101,3 @@ def _no_gradient(signal: Signal) -> list[Finding]:
 
 def _frozen(names: str, how: str) -> Finding:
     return Finding("frozen_layers", f"{names} {how}", certain=True)
-
-
-def output_findings(signal: Signal, loss: Loss) -> list[Finding]:
-    """Outputs of fresh networks that cannot come from a linear layer."""
-    outputs = signal.outputs.float()
-    if not bool(torch.isfinite(outputs).all()):
-        return []
-    sums = outputs.sum(-1)
-    lowest, highest = float(outputs.min()), float(outputs.max())
-    if outputs.shape[-1] > 1 and lowest >= 0 and bool(torch.allclose(sums, torch.ones_like(sums), atol=1e-3)):
-        floor = math.log(1 + (outputs.shape[-1] - 1) / math.e)
-        return [
-            Finding(
-                "doubled_output_layer",
-                f"the outputs of the network already sum to 1 on every example; cross-entropy cannot fall below "
-                f"{floor:.2f} then",
-            )
-        ]
-    if lowest >= 0 and outputs.numel() >= 1000 and highest > 1e-6:
-        doubled = highest <= 1 and loss.probabilistic
-        return [
-            Finding(
-                "doubled_output_layer" if doubled else "output_layer_not_linear",
-                f"no output of any fresh network is negative (from {lowest:.3g} to {highest:.3g})",
-            )
-        ]
-    return []

@@ -176,6 +176,23 @@ def frozen(view: View) -> Iterator[Finding]:
         )
 
 
+def detached(view: View) -> Iterator[Finding]:
+    """Weights whose gradient was exactly zero whenever it was measured, though no unit is dead."""
+    series = {w.name: view.record.series("gradient_norm").get(w.name) for w in view.record.weights}
+    known = {name: values.values for name, values in series.items() if values}
+    stuck = [name for name, values in known.items() if not any(values)]
+    dead = any(value > 0.99 for value in view.early("activation_dead").values())
+    if stuck and len(stuck) < len(known) and not dead:
+        yield Finding(
+            "frozen_layers",
+            f"{', '.join(f'`{name}`' for name in stuck[:3])} get a gradient of exactly zero in every step",
+            {"weights without gradient": len(stuck)},
+            layer=stuck[0],
+            step=1,
+            certain=True,
+        )
+
+
 def hockey_stick(view: View) -> Iterator[Finding]:
     """A first loss far above what a fresh network should have."""
     data = view.record.data

@@ -1,25 +1,54 @@
-"""Step 1, the mechanics: examples stay apart, evaluation repeats itself, and the gradient points uphill.
+"""Direct tests of networks, fresh or trained: examples stay apart, evaluation repeats itself, the gradient is right.
 
 The gradient g of the loss L is right when a small step along it changes the loss as it promises:
 
     (L(theta + h g) - L(theta - h g)) / 2h = |g|^2
+
+Outputs must be able to take either sign and any size, whatever the loss makes of them: with weights drawn anew, and ten
+times as large, those of a linear layer do; behind a ReLU, sigmoid or softmax they cannot.
 """
 
 from __future__ import annotations
 
 import copy
+import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
+from nnlab.diagnosis.facts.curves import View
 from nnlab.diagnosis.finding import Finding, shown
+from nnlab.loss.base import Loss
 from nnlab.optimizer.base import FirstOrder
 from nnlab.training import Trainer
 
+SIZES = (0.3, 1.0, 3.0)  # standard deviations of the weights that are drawn
+BOUND = 1.0001  # within which squashed outputs stay
+DRAWS = 10  # of weights
+OUTPUTS = 100  # numbers that say something about the range
+LARGE_WEIGHTS = "however large the weights are"
 PROBED = 8  # examples among which independence is tested
 RIGHT_SLOPE = (0.5, 1.5)  # of the promised change
 SILENCE = 2000  # steps without a gradient after which an optimizer must have come to rest
 STEP = 1e-2  # change of the loss that the finite difference aims at, relative to the loss
+
+
+def network_findings(trainer: Trainer, inputs: Tensor, targets: Tensor) -> list[Finding]:
+    """What all tests say about the networks of a trainer as they are; inputs (N, ...), targets (N, ...)."""
+    return [
+        *check_outputs(trainer, inputs),
+        *check_slope(trainer, inputs, targets),
+        *check_independence(trainer, inputs),
+        *check_optimizer(trainer),
+        *check_evaluation(trainer, inputs),
+    ]
+
+
+def mechanics(view: View) -> Iterator[Finding]:
+    """What the direct tests say, where the network has not learned what there is to learn."""
+    if view.record.tests is not None and view.weak:
+        yield from view.record.tests()
 
 
 def check_independence(trainer: Trainer, inputs: Tensor) -> list[Finding]:
@@ -111,6 +140,42 @@ def check_slope(trainer: Trainer, inputs: Tensor, targets: Tensor) -> list[Findi
     return []
 
 
+def check_outputs(trainer: Trainer, inputs: Tensor) -> list[Finding]:
+    """Outputs of networks with random weights, some of them large, must be of either sign and of any size."""
+    stack = trainer.stack
+    kept, buffers = stack.theta.clone(), {name: value.clone() for name, value in stack.buffers.items()}
+    wide = inputs[:256].expand(len(stack), *inputs[:256].shape)
+    draw = torch.Generator().manual_seed(0)
+    seen = []
+    for number in range(DRAWS):
+        size = SIZES[number % len(SIZES)]
+        stack.theta.copy_(size * torch.randn(kept.shape, generator=draw).to(kept))
+        seen.append(stack.outputs(wide))
+    stack.theta.copy_(kept)
+    for name, value in buffers.items():
+        stack.buffers[name].copy_(value)
+    outputs = torch.stack(seen)
+    finite = outputs[torch.isfinite(outputs)]
+    if finite.numel() < OUTPUTS or bool((finite == finite[0]).all()):
+        return []
+    return _bounded(outputs, trainer.loss, float(finite.min()), float(finite.max()))
+
+
+def _bounded(outputs: Tensor, loss: Loss, lowest: float, highest: float) -> list[Finding]:
+    if -BOUND <= lowest < 0 and highest <= BOUND:
+        return [Finding("output_layer_not_linear", f"no output leaves [{lowest:.3g}, {highest:.3g}], {LARGE_WEIGHTS}")]
+    if lowest < 0:
+        return []
+    sums = outputs.sum(-1)
+    if outputs.shape[-1] > 1 and bool(torch.allclose(sums, torch.ones_like(sums), atol=1e-3)):
+        floor = math.log(1 + (outputs.shape[-1] - 1) / math.e)
+        observed = f"the outputs of the network sum to 1 on every example; cross-entropy cannot fall below {floor:.2f}"
+        return [Finding("doubled_output_layer", observed)]
+    doubled = highest <= BOUND and loss.probabilistic
+    name = "doubled_output_layer" if doubled else "output_layer_not_linear"
+    return [Finding(name, f"no output is negative (from {lowest:.3g} to {highest:.3g}), {LARGE_WEIGHTS}")]
+
+
 def check_optimizer(trainer: Trainer) -> list[Finding]:
     """One gradient of ones, then none: an optimizer must move against it, and come to rest.
 
@@ -118,8 +183,8 @@ def check_optimizer(trainer: Trainer) -> list[Finding]:
     clearing them never stops.
     """
     rule = trainer.engine.rules.optimizer
-    if not isinstance(rule, FirstOrder):
-        return []
+    if not isinstance(rule, FirstOrder) or type(rule).__module__.startswith("nnlab.optimizer."):
+        return []  # nnlab's own are tested elsewhere
     rule = copy.deepcopy(rule)
     rows = len(trainer.stack)
     theta = torch.zeros(rows, 4, device=trainer.device, dtype=trainer.stack.theta.dtype)

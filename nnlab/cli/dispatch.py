@@ -39,6 +39,7 @@ COMMANDS = {
         job="nnlab.sweep.jobs:run_job",
         quiet="nnlab.runs.launch:train",
     ),
+    "data": Command("show what a table holds and what is done with it: nnlab data FILE target=NAME"),
     "recipe": Command("walk the seven steps to a tuned network", hydra=True, quiet="nnlab.recipe.run:recipe"),
     "board": Command("open TensorBoard on the right page: nnlab board [RUN or STUDY]"),
     "plot": Command("draw the figures of runs as PNG and SVG: nnlab plot RUN..."),

@@ -91,7 +91,8 @@ def with_loss(hydra: Any, name: str, overrides: Sequence[str]) -> list[str]:
     if not own or any(key == "experiment" or key.split(".")[0].split("@")[0] == "loss" for key in typed):
         return list(overrides)
     try:
-        composed = hydra.compose_config(name, list(overrides), RunMode.RUN)
+        about_data = [word for word, key in zip(overrides, typed, strict=True) if key.startswith("data")]
+        composed = hydra.compose_config(name, about_data, RunMode.RUN)  # others may be sweeps
         kept = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
         config = OmegaConf.to_container(kept, resolve=True, throw_on_missing=True)
         section = {key: value for key, value in config["data"].items() if key not in ("augmentation", "preprocessing")}

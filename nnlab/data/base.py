@@ -45,6 +45,8 @@ class Raw:
         channels_last: the images were (n, H, W, K) in the source.
         kinds: of a table, what is done with each column.
         target_column: of a table, the column of the target.
+        frame: of a table, all of its columns, those that are no inputs too.
+        notes: what was guessed or left out, a sentence each.
         groups: (n,) int64; rows of one group are never split.
         times: (n,) float64 by which rows are ordered: the last are for testing, those before for validation.
         validated: (n,) bool, rows that are the data set's own validation split.
@@ -60,6 +62,8 @@ class Raw:
     channels_last: bool = False
     kinds: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     target_column: str = ""
+    frame: Any = None
+    notes: tuple[str, ...] = ()
     groups: Tensor | None = None
     times: Tensor | None = None
     validated: Tensor | None = None
@@ -145,6 +149,14 @@ class Source(ABC):
             UserError: the data cannot be read, or do not fit the options.
         """
         raw, mark = read_once(self, tasks, seed, root)
+        return self.prepare(raw, seed, mark)
+
+    def prepare(self, raw: Raw, seed: int, mark: str = "") -> Dataset:
+        """The data set from its raw examples, whose fingerprint is `mark`: split, limited, encoded, preprocessed.
+
+        Raises:
+            UserError: the data do not fit the options.
+        """
         if isinstance(raw.inputs, Tensor):
             check_finite(raw.inputs, "inputs", raw.origin)
         check_finite(raw.targets, "targets", raw.origin)

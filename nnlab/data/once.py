@@ -39,11 +39,18 @@ def read_once(source: Source, tasks: Collection[Task] | None, seed: int, root: P
         raw = source.read_for(tasks, seed, root)
         mark = fingerprint(raw)
         _last.clear()
-        if not isinstance(raw.inputs, Tensor) or raw.inputs.untyped_storage().nbytes() <= LARGEST:
+        if _size(raw) <= LARGEST:
             _last.append((key, raw, mark))
         return raw, mark
     _, raw, mark = _last[0]
     return raw, mark
+
+
+def _size(raw: Raw) -> int:
+    """Bytes of the inputs, all columns of a table included."""
+    if isinstance(raw.inputs, Tensor):
+        return raw.inputs.untyped_storage().nbytes()
+    return sum(int(column.values.nbytes) for column in (raw.frame or raw.inputs).columns.values())
 
 
 def _options(source: Source) -> str:

@@ -80,11 +80,11 @@ def render(page: Page) -> str:
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["inline"] = _inline
-    environment.filters["code"] = _code
+    environment.filters["code"] = code
     return environment.get_template("study_page.html.j2").render(page=page)
 
 
-def _code(text: str) -> str:
+def code(text: str) -> str:
     """What stands between backticks as code."""
     from markupsafe import Markup, escape
 

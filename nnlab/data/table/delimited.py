@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from nnlab.data.table.column import MISSING, Column, Frame, coded_column, narrowed, number_of
-from nnlab.data.table.dialect import Dialect, find_dialect, split_line
+from nnlab.data.table.dialect import BLANKS, Dialect, find_dialect, split_line
 from nnlab.data.table.joining import join_columns
 from nnlab.data.table.opening import BLOCK, blocks, encoding_of, opened
 from nnlab.errors import UserError
@@ -161,12 +161,19 @@ class Parser:
 
     def __init__(self, dialect: Dialect, sample: bytes, origin: str) -> None:
         self.dialect, self.origin = dialect, origin
+        sign, quote = re.escape(self._separator).encode(), dialect.quote.encode()
+        self._padding = re.compile(
+            rb"(?:(?<=" + sign + rb")[ \t]+(?=" + quote + rb"))|(?:(?<=" + quote + rb")[ \t]+(?=" + sign + rb"))"
+        )
+        self.padded = bool(self._padding.search(sample[:SAMPLE_BYTES])) and dialect.separator not in BLANKS
         self.numeric = self._look_numeric(_behind(sample, dialect.skip)[:SAMPLE_BYTES])
 
     def frame(self, block: bytes, line: int, row: int, lines: int) -> Frame:
         """The columns of a piece of so many lines, whose first line in the file is `line` and first row `row`."""
         exact = lines + (not block.endswith(b"\n"))
-        if self.dialect.separator == " " or self.dialect.comment:
+        if self.padded:
+            block = self._padding.sub(b"", block)
+        if self.dialect.separator in BLANKS or self.dialect.comment:
             block = self._tidied(block)
         parsed = self._parsed(block, line)
         if parsed.width and parsed.to_series(-1).null_count():  # short or blank lines, which polars fills up in silence
@@ -182,6 +189,7 @@ class Parser:
 
     def _look_numeric(self, sample: bytes) -> list[str]:
         """Names of the columns that hold numbers in the sample, without leading zeros, which codes have."""
+        sample = self._padding.sub(b"", sample) if self.padded else sample
         lines = self._tidied(sample).decode(errors="replace").splitlines()[:-1][:500]
         rows = [self._cells(line) for line in lines]
         names = []
@@ -194,7 +202,7 @@ class Parser:
 
     def _cells(self, line: str) -> list[str]:
         """The cells of a tidied line."""
-        separator = "\t" if self.dialect.separator == " " else self.dialect.separator
+        separator = self._separator
         cells = split_line(line, separator, self.dialect.quote)
         return [cell.replace(",", ".") for cell in cells] if self.dialect.decimal == "," else cells
 
@@ -202,15 +210,20 @@ class Parser:
         """A piece without blank lines and comments, runs of blanks as tabs, and line ends of one kind."""
         block = block.replace(b"\r\n", b"\n")
         comment = self.dialect.comment.encode()
-        if self.dialect.separator == " ":
+        if self.dialect.separator in BLANKS:
             return b"\n".join(self._tabbed(line) for line in block.split(b"\n") if _counts(line, comment))
         return b"\n".join(line for line in block.split(b"\n") if _counts(line, comment)) + b"\n"
 
     def _tabbed(self, line: bytes) -> bytes:
         """A line with one tab for each run of blanks outside of quotes."""
-        if self.dialect.quote.encode() not in line:
+        if self.dialect.separator == " " and self.dialect.quote.encode() not in line:
             return b"\t".join(line.split())
-        return "\t".join(split_line(line.decode(), " ", self.dialect.quote)).encode()
+        return "\t".join(split_line(line.decode(), self.dialect.separator, self.dialect.quote)).encode()
+
+    @property
+    def _separator(self) -> str:
+        """The separator of tidied lines."""
+        return "\t" if self.dialect.separator in BLANKS else self.dialect.separator
 
     def _parsed(self, block: bytes, line: int) -> polars.DataFrame:
         """A piece as polars reads it: numbers where the start looked so, unless a cell is none."""
@@ -235,7 +248,7 @@ class Parser:
             block,
             has_header=False,
             schema=schema,
-            separator="\t" if self.dialect.separator == " " else self.dialect.separator,
+            separator=self._separator,
             quote_char=self.dialect.quote,
             decimal_comma=self.dialect.decimal == ",",
             null_values=NULLS,
@@ -245,7 +258,7 @@ class Parser:
     def _check_lengths(self, block: bytes, line: int) -> None:
         """Refuse the first row of another length than the header; the number of its line is exact without comments."""
         width = len(self.dialect.names)
-        separator = "\t" if self.dialect.separator == " " else self.dialect.separator
+        separator = self._separator
         reader = csv.reader(io.StringIO(block.decode(), newline=""), delimiter=separator, quotechar=self.dialect.quote)
         before = 0
         for row in reader:

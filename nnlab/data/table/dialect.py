@@ -12,7 +12,8 @@ from nnlab.data.table.column import is_missing, number_of
 from nnlab.data.table.header import Header, find_header
 
 SAMPLE_LINES = 1000
-SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", " ": "blanks"}
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", " ": "blanks", "  ": "two blanks or more"}
+BLANKS = (" ", "  ")
 _COMMENT = re.compile(r"\s*(#|%|//)")
 _DECIMAL_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+([eE][+-]?\d+)?")
 _DECIMAL_POINT = re.compile(r"[+-]?\d*\.\d+([eE][+-]?\d+)?")
@@ -24,7 +25,7 @@ class Dialect:
     """How to read a text table.
 
     Attributes:
-        separator: one character; a blank stands for runs of blanks and tabs.
+        separator: one character; a blank stands for runs of blanks and tabs, two for runs of two or more.
         quote: the character around cells that hold the separator.
         decimal: `.` or `,`.
         comment: how lines start that are no rows; empty: none.
@@ -83,6 +84,8 @@ def find_dialect(
 
 def split_line(line: str, separator: str, quote: str) -> list[str]:
     """The cells of one line."""
+    if separator == "  ":
+        return [cell.strip(quote) for cell in re.split(r" {2,}|\t", line.strip())]
     if separator == " ":
         return [word[1:-1] if len(word) > 1 and word[0] == word[-1] == quote else word for word in _WORD.findall(line)]
     return next(csv.reader([line], delimiter=separator, quotechar=quote, skipinitialspace=True), [])
@@ -90,7 +93,7 @@ def split_line(line: str, separator: str, quote: str) -> list[str]:
 
 def _rows(lines: Sequence[str], separator: str, quote: str) -> list[tuple[int, list[str]]]:
     """The cells of each row, and the position in `lines` of the line on which it starts."""
-    if separator == " ":
+    if separator in BLANKS:
         return [(at, split_line(line, separator, quote)) for at, line in enumerate(lines)]
     rows: list[tuple[int, list[str]]] = []
     reader = csv.reader(lines, delimiter=separator, quotechar=quote, skipinitialspace=True)
@@ -143,7 +146,8 @@ def _quote_of(lines: Sequence[str]) -> str:
 def _separator_of(lines: Sequence[str], quote: str) -> str:
     """The separator that gives rows of equal length with clean cells; a comma where nothing does."""
     scores = {separator: _score([row for _, row in _rows(lines, separator, quote)]) for separator in SEPARATORS}
-    scores[" "] *= 0.9  # blanks separate words in the cells of anything else
+    for blanks in BLANKS:
+        scores[blanks] *= 0.9  # blanks separate words in the cells of anything else
     best = max(scores, key=lambda separator: scores[separator])
     return best if scores[best] > 0 else ","
 
@@ -165,7 +169,10 @@ def _clean(cell: str) -> float:
     text = cell.strip()
     if is_missing(text) or number_of(text) == number_of(text) or _DECIMAL_COMMA.fullmatch(text):
         return 1.0
-    return 0.3 if any(sign in text for sign in ";\t|") or re.search(r"\d,\d|\S,\S", text) else 0.95
+    return 0.3 if _OTHER_SEPARATOR.search(text) else 0.95
+
+
+_OTHER_SEPARATOR = re.compile(r"[;\t|]|\S,\S|\S {2,}\S")
 
 
 def _decimal_of(cells: Sequence[str], separator: str) -> str:

@@ -184,11 +184,11 @@ class CategoryEncoding(Encoding):
         return [f"{self.name}={level}" for level in self.levels] + others
 
     def rule(self) -> str:
-        words = f"{len(self.levels)} inputs, one for each level"
+        words = f"an input for each of {len(self.levels)} levels"
         if self.shared:
             words = (
-                f"{len(self.levels)} inputs for the most frequent levels, {SHARED} that the other {len(self.shared)} "
-                "share by a hash"
+                f"an input for each of the {len(self.levels)} most frequent levels, {SHARED} that the other "
+                f"{len(self.shared)} share by a hash"
             )
         return f"{words}; missing: a level of its own" if self.indicator else words
 

@@ -130,6 +130,6 @@ def sentences(found: Mapping[str, Finding], roles: Mapping[str, str]) -> list[st
     for why, names in reasons.items():
         shown = ", ".join(f"`{name}`" for name in names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
         what = "column" if len(names) == 1 else "columns"
-        lines.append(f"left out: {what} {shown}, which {why} (data.columns={{{names[0]}: KIND}} takes it)")
+        lines.append(f"left out: {what} {shown}: {why} (data.columns={{{names[0]}: KIND}} takes it)")
     lines += [f"no input: column `{name}`, for {why}" for name, why in roles.items() if found[name].kind is Kind.DROP]
     return lines

@@ -111,18 +111,24 @@ class Table(Source):
         """
         path = existing(self.path, root)
         frame, said = read_table(path, self.text_options)
-        if said:
-            log.info("%s is read so: %s", path.name, "; ".join(said))
+        notes = [f"{path.name} is read so: {'; '.join(said)}"] if said else []
         names = self.target_names(frame)
+        before = len(frame)
         frame = self._with_target(frame, names)
+        if len(frame) < before:
+            notes.append(
+                f"{path.name}: {before - len(frame)} of {before} rows have no target `{names[0]}` and are left out"
+            )
+        if self.target is None:
+            notes.append(f"{path.name}: the target is the last column, `{names[0]}` (data.target)")
         plan.check_names(list(self.roles), frame, "data.groups, data.time or data.split")
         targets = self._targets(frame, names, tasks)
-        if targets.said:
-            log.info("%s: %s", path.name, targets.said)
+        notes += [f"{path.name}: {targets.said}"] if targets.said else []
         others = dataclasses.replace(frame, columns={k: v for k, v in frame.columns.items() if k not in names})
         found = plan.plan(others, self.columns or {}, self.drop or (), self.use, self.roles)
-        for line in plan.sentences(found, self.roles):
-            log.info("%s: %s", path.name, line)
+        notes += [f"{path.name}: {line}" for line in plan.sentences(found, self.roles)]
+        for line in notes:
+            log.info("%s", line)
         raw = Raw(
             plan.converted(others, found),
             targets.values,
@@ -130,6 +136,8 @@ class Table(Source):
             targets.names,
             str(path),
             kinds=found,
+            frame=others,
+            notes=tuple(notes),
             target_column=names[0] if len(names) == 1 else "",
         )
         return self._with_roles(raw, frame, root)
@@ -169,20 +177,14 @@ class Table(Source):
                     f"`data.target` must be in [{-len(available)}, {len(available) - 1}] for {frame.origin}, got {each}"
                 )
             names.append(available[index])
-        if self.target is None:
-            log.info("%s: the target is the last column, `%s` (data.target)", Path(frame.origin).name, names[0])
         return names
 
     def _with_target(self, frame: Frame, names: Sequence[str]) -> Frame:
-        """The rows that have a target; the others are counted."""
+        """The rows that have a target."""
         missing = functools.reduce(np.logical_or, [frame.columns[name].missing for name in names])
         if missing.any():
             if missing.all():
                 raise UserError(f"{frame.origin}: the target `{names[0]}` is missing in every row")
-            log.info(
-                "%s: %d of %d rows have no target `%s` and are left out",
-                *(Path(frame.origin).name, missing.sum(), len(frame), names[0]),
-            )
             frame = frame[~missing]
         return frame
 
@@ -220,7 +222,10 @@ class Table(Source):
         other, _ = read_table(path, self.text_options)
         names = list(self.target) if isinstance(self.target, list) else [raw.target_column]
         plan.check_names([*raw.inputs.columns, *map(str, names)], other, "a column of the training file")
+        before = len(other)
         other = self._with_target(other, [str(name) for name in names])
+        if len(other) < before:
+            log.info("%s: %d of %d rows have no target and are left out", path.name, before - len(other), before)
         columns = {name: other.columns[name] for name in raw.inputs.columns}
         used = {name: raw.kinds[name] for name in columns}
         inputs = plan.converted(dataclasses.replace(other, columns=columns), used)

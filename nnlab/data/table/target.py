@@ -73,7 +73,9 @@ def targets_of(
 
 def guess_task(values: npt.NDArray[Any]) -> Task:
     """The task of numbers (n,) where no loss says it: classes are whole, few, and recur."""
-    distinct = np.unique(values)
+    distinct, counts = np.unique(values, return_counts=True)
+    if counts.min() == 1 and len(values) < 5 * len(distinct):
+        return Task.REGRESSION
     whole = bool((distinct == np.floor(distinct)).all())
     few = len(distinct) <= min(MOST_CLASSES, len(values) // 2)
     if not (whole and few):

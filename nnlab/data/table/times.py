@@ -15,12 +15,13 @@ from nnlab.data.table.column import Column, Floats
 PATTERNS = (
     *("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y.%m.%d"),
     *("%d.%m.%y", "%m/%d/%y", "%d/%m/%y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%b %d %Y", "%b %d, %Y", "%B %d, %Y"),
-    *("%d %B %Y", "%b-%Y", "%b %Y", "%Y-%m", "%Y/%m", "%Y-%b-%d"),
+    *("%d %B %Y", "%b-%d-%Y", "%b-%Y", "%b %Y", "%Y-%m", "%Y/%m", "%Y-%b-%d"),
 )
 CLOCKS = ("", " %H:%M", " %H:%M:%S", "T%H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %H:%M:%S.%f", "T%H:%M", "T%H:%M:%S.%f")
 _PROBE = 200  # levels by which patterns are chosen before all are read
 _LOOKS = re.compile(r"\s*(\d{1,4}[-./ ]\s?(\d{1,2}|[A-Za-z]{3,9})\b|[A-Za-z]{3,9}[ -]\d)")
-_ZONE = re.compile(r"(Z| ?UTC|[+-]\d\d:?\d\d)$")
+_QUARTER = re.compile(r"(\d{4})[- :]?[Qq]([1-4])")
+QUARTER = "%Y-Q"  # years and quarters, such as 1974Q1
 
 
 def parse_time(text: str, pattern: str | None) -> float:
@@ -29,6 +30,9 @@ def parse_time(text: str, pattern: str | None) -> float:
     >>> parse_time("1970-01-02", None), parse_time("02.01.1970", "%d.%m.%Y")
     (86400.0, 86400.0)
     """
+    if pattern == QUARTER:
+        match = _QUARTER.fullmatch(text.strip())
+        pattern, text = ("%Y-%m", f"{match[1]}-{3 * int(match[2]) - 2}") if match else (pattern, text)
     try:
         moment = datetime.datetime.fromisoformat(text) if pattern is None else datetime.datetime.strptime(text, pattern)
     except ValueError:
@@ -51,6 +55,8 @@ def time_patterns(levels: Sequence[str]) -> list[str | None]:
     Several remain where day and month cannot be told apart: of patterns that read all texts alike, only the first is
     given. None stands for ISO 8601.
     """
+    if levels and all(_QUARTER.fullmatch(level) for level in levels):
+        return [QUARTER]
     if not levels or not all(_LOOKS.match(level) for level in levels[:_PROBE]):
         return []
     candidates: list[str | None] = [None] if all(len(level) >= 10 for level in levels[:_PROBE]) else []

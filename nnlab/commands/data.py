@@ -1,0 +1,101 @@
+"""`nnlab data FILE target=NAME`: what a data set holds, what will be done with each column, and what to mind."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nnlab import console
+from nnlab.cli import compose
+from nnlab.cli.arguments import Grammar, Key, print_json
+from nnlab.config.build import build_loss, data_root
+from nnlab.config.construct import construct
+from nnlab.config.lookup import locate
+from nnlab.data.base import Source
+from nnlab.data.summary import ColumnSummary, Summary, summarize
+from nnlab.diagnosis.facts.data import data_facts
+from nnlab.diagnosis.rules.data import data_findings
+from nnlab.report.data_page import Warning, render
+from nnlab.storage.files import make_folder, write_whole
+
+GRAMMAR = Grammar(
+    "data",
+    "Every column with its kind, gaps, values and what is done with it; the target; and what to mind.",
+    "[FILE ...]",
+    [Key("out", "the page that is written", shown="FILE.html")],
+    reports=True,
+    overrides=True,
+    footer="FILE target=NAME is data of your own; data=digits or any other data set, with the keys of `nnlab train`,\n"
+    "works too. data.columns={NAME: KIND} and data.drop=[NAME] change what is done.",
+)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the columns, and write the page.
+
+    Raises:
+        UserError: the data cannot be read, or a key is wrong.
+    """
+    given = GRAMMAR.read(arguments)
+    if given is None:
+        return 0
+    if given.json:
+        console.to_standard_error()
+    config = compose(*given.words)
+    summary, notes, warnings = describe(config)
+    path = Path(given.out) if given.out else Path(config["output_dir"]) / "data" / f"{Path(summary.origin).name}.html"
+    make_folder(path.parent)
+    write_whole(path, render(summary, notes, warnings, f"nnlab train {shlex.join(given.words)}"))
+    if given.json:
+        print_json({**summary.to_json(), "notes": list(notes), "warnings": [vars(w) for w in warnings], "page": path})
+        return 0
+    _print(summary, warnings)
+    print(f"page: {path}")
+    return 0
+
+
+def describe(config: Mapping[str, Any]) -> tuple[Summary, tuple[str, ...], list[Warning]]:
+    """The summary of a config's data set, what was decided, and what to mind."""
+    seed = config["seed"] if config.get("data_seed") is None else config["data_seed"]
+    source: Source = construct({k: v for k, v in config["data"].items() if k != "augmentation"}, "data")
+    raw = source.read_for(getattr(locate(config["loss"]["_target_"]), "tasks", None), seed, data_root(config))
+    dataset = source.prepare(raw, seed)
+    findings = list(data_findings(data_facts(dataset, build_loss(config, dataset))))
+    warnings = [Warning(each.title, each.explanation, each.fault, each.override) for each in findings]
+    return summarize(raw, dataset), raw.notes, warnings
+
+
+def _print(summary: Summary, warnings: Sequence[Warning]) -> None:
+    """A line for each column, and the warnings."""
+    columns = [*summary.target, *summary.columns]
+    width = max(6, min(28, max(len(column.name) for column in columns)))
+    print(f"{'column':{width}}  kind        missing  distinct  range                   values        what is done")
+    for position, column in enumerate(columns):
+        if position == len(summary.target):
+            print("-" * (width + 82))
+        print(_line(column, width))
+    if summary.more:
+        print(f"and {summary.more} more columns")
+    rows = ", ".join(f"{count} {name}" for name, count in summary.rows.items())
+    print(f"{rows}; {summary.inputs} inputs; {summary.task.value}")
+    for warning in warnings:
+        print(f"{'fault' if warning.fault else 'note'}: {warning.title}: {warning.text}")
+
+
+def _line(column: ColumnSummary, width: int) -> str:
+    """A column in one line."""
+    name = column.name if len(column.name) <= width else column.name[: width - 1] + "…"
+    span = f"{column.low} ... {column.high}" if column.low else column.example
+    span = span.replace("\n", " ") if len(span) <= 22 else span[:21].replace("\n", " ") + "…"
+    gaps = column.missing or ""
+    values = f"{gaps:>7}  {column.distinct:>8}  {span:22}  {sparkline(column):12}"
+    return f"{name:{width}}  {column.kind:10}  {values}  {column.done}"
+
+
+def sparkline(column: ColumnSummary) -> str:
+    """The histogram as a line of blocks."""
+    counts = column.histogram.counts
+    most = max(counts, default=0)
+    return "".join(" ▁▂▃▄▅▆▇█"[0 if not each else 1 + int(7 * each / most)] for each in counts)

@@ -1,0 +1,141 @@
+"""The kind of every column is found from all of its cells, said where it is left out, and overruled by its name."""
+
+import datetime
+import logging
+
+import numpy as np
+import pytest
+from prepared import dataset, raw
+
+from nnlab.data.table.column import as_column
+from nnlab.data.table.kinds import find_kind
+from nnlab.errors import UserError
+
+N = 300
+DAYS = [datetime.date(2024, 1, 1) + datetime.timedelta(days=i * 7 % 366) for i in range(N)]
+RNG = np.random.default_rng(1)
+
+COLUMNS = [
+    ("height", RNG.standard_normal(N), "number"),
+    ("rating", [1 + i % 5 for i in range(N)], "number"),  # a few numbers that code categories stay numbers
+    ("year", [1959 + i for i in range(N)], "number"),
+    ("grid", [i * 10 for i in range(N)], "number"),
+    ("smoker", ["yes", "no"] * (N // 2), "truth"),
+    ("flag", [True, False] * (N // 2), "truth"),
+    ("city", [f"city {i % 30}" for i in range(N)], "category"),
+    ("side", ["left", "right"] * (N // 2), "category"),
+    ("code", [f"{i % 40:05d}" for i in range(N)], "category"),
+    ("iso", [day.isoformat() for day in DAYS], "time"),
+    ("german", [f"{day:%d.%m.%Y}" for day in DAYS], "time"),
+    ("us", [f"{day.month}/{day.day}/{day.year}" for day in DAYS], "time"),
+    ("stamp", [f"{day.isoformat()}T{i % 24:02d}:15:00Z" for i, day in enumerate(DAYS)], "time"),
+    ("quarter", [f"{1980 + i // 4}Q{1 + i % 4}" for i in range(N)], "time"),
+    ("named", [f"{day:%b %d %Y}" for day in DAYS], "time"),
+    ("note", [f"patient {i} came in late on day {i % 7} and left" for i in range(N)], "text"),
+    ("", range(1, N + 1), "identifier"),
+    ("row", range(N), "identifier"),
+    ("customer_id", RNG.permutation(N) + 15_000_000, "identifier"),
+    ("name", [f"Name {i}" for i in range(N)], "identifier"),
+    ("userId", [i // 3 for i in range(N)], "identifier"),
+    ("same", [7] * N, "constant"),
+    ("word", ["x"] * N, "constant"),
+    ("empty", [None] * N, "constant"),
+]
+
+
+@pytest.mark.parametrize(("name", "cells", "kind"), COLUMNS, ids=[name or "nameless" for name, _, _ in COLUMNS])
+def test_kinds_are_found(name, cells, kind):
+    found = find_kind(as_column(name, list(cells)))
+    assert found.kind == kind
+    assert bool(found.why) == (kind in ("text", "identifier", "constant"))
+
+
+def test_a_day_and_month_that_could_be_the_other_way_round_is_said():
+    found = find_kind(as_column("day", ["03/04/2024", "05/06/2024", "07/08/2024", "01/02/2024"]))
+    assert found.pattern == "%m/%d/%Y"
+    assert "day and month could be the other way round" in found.why
+
+
+@pytest.fixture
+def rowid(write, noise):
+    """A nameless column that counts rows, and a table sorted by its class."""
+    rows = [f'"{i + 1}",{a},{b},"c{i // 100}"' for i, (a, b) in enumerate(noise[:300, :2])]
+    return write(['"","a","b","y"', *rows])
+
+
+def test_a_nameless_counter_is_left_out_and_said(rowid, caplog):
+    caplog.set_level(logging.INFO, "nnlab")
+    assert dataset(rowid).input_names == ("a", "b")
+    assert "left out: column `column 1`: counts the rows (data.columns={column 1: KIND} takes it)" in caplog.text
+
+
+def test_the_user_overrules_kinds_by_name(rowid):
+    assert dataset(rowid, columns={"column 1": "number", "a": "drop"}).input_names == ("column 1", "b")
+    assert dataset(rowid, drop=["b"]).input_names == ("a",)
+    assert dataset(rowid, use=["b", "column 1"]).input_names == ("column 1", "b")
+    categories = dataset(rowid, columns={"a": "category"}).input_names
+    assert len([name for name in categories if name.startswith("a=")]) == 50
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"columns": {"aa": "number"}}, r"no column `aa` \(`data.columns`\)"),
+        ({"columns": {"a": "numbr"}}, "the kind `numbr`; did you mean `number`"),
+        ({"columns": {"y": "number"}}, r"no column `y` \(`data.columns`\)"),
+        ({"drop": ["colum 1"]}, "did you mean `column 1`"),
+        ({"use": ["d"]}, r"no column `d` \(`data.use`\)"),
+        ({"drop": ["a", "b", "column 1"]}, "has no input left beside the target"),
+        ({"columns": {"a": "time"}, "use": ["a"]}, "^$"),
+    ],
+)
+def test_wrong_names_and_kinds_are_refused_with_the_nearest(rowid, options, message):
+    if message == "^$":
+        assert dataset(rowid, **options).input_names[0] == "a days"  # numbers are seconds
+        return
+    with pytest.raises(UserError, match=message):
+        dataset(rowid, **options)
+
+
+def test_a_counter_that_is_the_only_input_is_one(write):
+    path = write(["x,y", *(f"{i},{i * i / 7}" for i in range(60))])
+    assert dataset(path).input_names == ("x",)
+
+
+def test_dummies_and_dates_train(write, noise):
+    path = write(
+        [
+            "a,iso,de,us,y",
+            *(
+                f"{bool(i % 2)},{day.isoformat()},{day:%d.%m.%Y},{day.month}/{day.day}/{day.year},{noise[i, 0]}"
+                for i, day in enumerate(DAYS)
+            ),
+        ]
+    )
+    data = dataset(path)
+    names = data.input_names
+    assert names[0] == "a"
+    for name in ("iso", "de", "us"):
+        assert [each for each in names if each.startswith(f"{name} ")] == [
+            f"{name} days",
+            f"{name} sin(month)",
+            f"{name} cos(month)",
+            f"{name} sin(weekday)",
+            f"{name} cos(weekday)",
+        ]
+    inputs = data.train.inputs
+    width = (len(names) - 1) // 3
+    assert inputs[:, 1 : 1 + width].equal(inputs[:, 1 + width : 1 + 2 * width])  # all three say the same
+
+
+def test_rules_are_fitted_on_the_training_rows_alone(write, noise):
+    rows = [f"{noise[i, 0]},{'rare' if i == 7 else 'often'},{'pq'[i % 2]}" for i in range(100)]
+    for seed in range(20):
+        data = dataset(write(["a,word,y", *rows]), seed=seed)
+        levels = [name for name in data.input_names if name.startswith("word")]
+        assert "word=often" in levels
+        trained = any(
+            (data.train.inputs[:, data.input_names.index(name)] > 1).any() for name in levels if "rare" in name
+        )
+        assert trained == ("word=rare" in levels)
+    assert raw(write(["a,word,y", *rows])).kinds["word"].kind == "category"

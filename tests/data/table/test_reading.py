@@ -1,0 +1,319 @@
+"""Any dialect, encoding, compression and format gives the same columns; what was guessed is said with its key."""
+
+import bz2
+import gzip
+import json
+import lzma
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import polars
+import pytest
+import zstandard
+
+from nnlab.data.table.delimited import TextOptions, stream_frames
+from nnlab.data.table.reading import frames, read_table
+from nnlab.errors import UserError
+
+HEADER = ["x", "z", "y"]
+ROWS = [[f"{i / 8 - 3:.3f}", f"{(i * 7) % 11 + 0.5}", "yes" if i % 3 else "no"] for i in range(60)]
+
+
+def lines(separator=",", header=True, quote="", end=""):
+    cells = [HEADER, *ROWS] if header else ROWS
+    return [separator.join(f"{quote}{cell}{quote}" for cell in row) + end for row in cells]
+
+
+def read(path, **options):
+    return read_table(Path(path), TextOptions(**options))
+
+
+def check(frame, names=HEADER):
+    """The columns are those of ROWS."""
+    assert list(frame.columns) == list(names)
+    x, z, y = frame.columns.values()
+    assert x.numbers().tolist() == [float(row[0]) for row in ROWS]
+    assert z.numbers().tolist() == [float(row[1]) for row in ROWS]
+    assert [y.levels[code] for code in y.values] == [row[2] for row in ROWS]
+
+
+@pytest.mark.parametrize("quote", ["", '"', "'"])
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|", "  ", "   \t ", ", ", " ; "])
+def test_separators_and_quotes_are_found(write, separator, quote):
+    frame, _ = read(write(lines(separator, quote=quote)))
+    check(frame)
+
+
+def test_words_of_several_blanks_apart_may_hold_single_blanks(write):
+    content = ["  id      education  black", *(f"  {i}   {12 + i % 3}-15 years   No" for i in range(30))]
+    frame, said = read(write(content, "divorce.dat"))
+    assert frame.columns["education"].levels == ("12-15 years", "13-15 years", "14-15 years")
+    assert said == ("cells are separated by two blanks or more (data.separator)",)
+
+
+def test_a_decimal_comma_is_read_beside_semicolons(write):
+    content = [line.replace(".", ",") for line in lines(";")]
+    frame, said = read(write(content))
+    check(frame)
+    assert said == ("cells are separated by semicolon (data.separator)", "decimal comma (data.decimal)")
+    content[5] = content[5].replace(content[5].split(";")[0], "n/a")
+    assert np.isnan(read(write(content))[0].columns["x"].numbers()[4])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        ["# measured 2024", "#", *lines()],
+        [*lines()[:9], "# a pause", *lines()[9:]],
+        ["", *lines()[:9], "", "   ", *lines()[9:], ""],
+        [line + "," for line in lines()],
+        [lines()[0], *(line + "," for line in lines()[1:])],
+    ],
+)
+def test_comments_blank_lines_and_trailing_separators_are_no_cells(write, content):
+    check(read(write(content))[0])
+
+
+def test_a_comment_that_names_the_columns_is_a_header(write):
+    frame, said = read(write(["# x z y", *lines(" ", header=False)]))
+    check(frame)
+    assert "the comment `# x z y` names the columns (data.header)" in said
+
+
+def test_values_that_begin_with_a_hash_are_no_comments(write):
+    content = ["color,size", *(f"#{i % 7}f0,{i}.5" for i in range(40))]
+    assert len(read(write(content))[0]) == 40
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "cp1252"])
+def test_encodings_are_found(write, encoding):
+    content = "\n".join(lines()).replace("yes", "größer").replace("no", "nö")
+    frame, said = read(write(content, encoding=encoding))
+    assert frame.columns["y"].levels == ("größer", "nö")
+    assert any("(data.encoding)" in line for line in said) == (encoding != "utf-8-sig")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_line_ends_of_every_system_are_read(write, end):
+    check(read(write((end.join(lines()) + end).encode()))[0])
+
+
+COMPRESS = {
+    ".gz": gzip.compress,
+    ".bz2": bz2.compress,
+    ".xz": lzma.compress,
+    ".zst": lambda data: zstandard.compress(data),
+}
+
+
+@pytest.mark.parametrize("suffix", [*COMPRESS, ".zip"])
+@pytest.mark.parametrize("name", ["T.CSV", "t.data"])
+def test_compressed_files_of_any_case_are_read(write, tmp_path, suffix, name):
+    content = "\n".join(lines()).encode()
+    path = tmp_path / f"{name}{suffix.upper()}"
+    if suffix == ".zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(name, content)
+            archive.writestr(f"__MACOSX/._{name}", b"")
+    else:
+        path.write_bytes(COMPRESS[suffix](content))
+    check(read(path)[0])
+
+
+def table():
+    return polars.DataFrame(
+        {"x": [float(r[0]) for r in ROWS], "z": [float(r[1]) for r in ROWS], "y": [r[2] for r in ROWS]}
+    )
+
+
+def arff():
+    kinds = ["@relation t", "@attribute x numeric", "@attribute 'z' real", "@attribute y {yes,no}", "@data"]
+    return "\n".join(["% a comment", *kinds, *lines(header=False)])
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".feather", ".arrow", ".xlsx", ".json", ".jsonl", ".arff"])
+def test_other_formats_give_the_same_columns(tmp_path, suffix):
+    path = tmp_path / f"t{suffix}"
+    writers = {
+        ".parquet": lambda: table().write_parquet(path),
+        ".feather": lambda: table().write_ipc(path),
+        ".arrow": lambda: table().write_ipc_stream(path),
+        ".json": lambda: path.write_text(json.dumps(table().to_dicts())),
+        ".jsonl": lambda: table().write_ndjson(path),
+        ".arff": lambda: path.write_text(arff()),
+        ".xlsx": lambda: write_excel(path),
+    }
+    writers[suffix]()
+    check(read(path)[0])
+
+
+def write_excel(path):
+    """The smallest workbook that holds the table: texts in the cells themselves."""
+    cells = [[*HEADER], *ROWS]
+    rows = "".join(f"<row>{''.join(map(excel_cell, row))}</row>" for row in cells)
+    space = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    package = "http://schemas.openxmlformats.org/package/2006"
+    files = {
+        "[Content_Types].xml": f'<Types xmlns="{package}/content-types"><Default Extension="rels" ContentType='
+        '"application/vnd.openxmlformats-package.relationships+xml"/><Default Extension="xml" ContentType='
+        '"application/xml"/></Types>',
+        "_rels/.rels": f'<Relationships xmlns="{package}/relationships"><Relationship Id="r1" Type='
+        f'"{office}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+        "xl/workbook.xml": f'<workbook {space} xmlns:r="{office}"><sheets><sheet name="a" sheetId="1" r:id="r1"/>'
+        "</sheets></workbook>",
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{package}/relationships"><Relationship Id="r1" Type='
+        f'"{office}/worksheet" Target="worksheets/sheet1.xml"/></Relationships>',
+        "xl/worksheets/sheet1.xml": f"<worksheet {space}><sheetData>{rows}</sheetData></worksheet>",
+    }
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+
+
+def excel_cell(text):
+    number = text.replace(".", "").replace("-", "").isdigit()
+    return f"<c><v>{text}</v></c>" if number else f'<c t="inlineStr"><is><t>{text}</t></is></c>'
+
+
+def test_json_of_columns_and_of_nested_records_are_tables(write):
+    columns = json.dumps({"a": [1, 2, None], "b": ["p", "q", "p"]})
+    assert read(write(columns, "c.json"))[0].columns["a"].missing.tolist() == [False, False, True]
+    nested = json.dumps([{"a": {"b": i, "c": "x"}} for i in range(5)])
+    assert list(read(write(nested, "n.json"))[0].columns) == ["a.b", "a.c"]
+
+
+def test_sparse_rows_of_svmlight_are_columns(write):
+    frame, _ = read(write(["1 1:0.5 3:2", "-1 2:1.5", "1 1:1"], "t.svm"))
+    assert frame.columns["target"].numbers().tolist() == [1, -1, 1]
+    assert frame.columns["0"].numbers().tolist() == [0.5, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("top", "named"),
+    [
+        ("2018,2019,2020", ["2018", "2019", "2020"]),
+        ("0,1,2", ["0", "1", "2"]),
+        ('"","a","b"', ["column 1", "a", "b"]),
+        ("a,a,b", ["a", "a (2)", "b"]),
+        ("0.5,1.5,2.5", None),
+        ("150,2,setosa", None),
+    ],
+)
+def test_headers_are_told_from_rows(write, noise, top, named):
+    rows = [",".join(map(str, row[:3])) for row in noise[:150]]
+    frame, said = read(write([top, *rows]))
+    assert list(frame.columns) == (named or ["0", "1", "2"])
+    assert len(frame) == (151 if top.startswith("0.5") else 150)
+    guessed = top[0].isdigit()
+    assert any("(data.header)" in line for line in said) == guessed
+
+
+def test_a_line_that_counts_rows_and_inputs_is_left_out_and_named(write):
+    content = ["60,2,setosa,versicolor,virginica", *(f"{i / 4},{i / 8},{i % 3}" for i in range(60))]
+    frame, said = read(write(content))
+    assert len(frame) == 60
+    assert "line 1 (60,2,setosa,versicolor,virginica) is no row: it counts rows and columns (data.header)" in said
+
+
+def test_names_of_rows_above_which_r_writes_no_name_are_a_column(write, noise):
+    content = ["a,b", *(f"r{i},{a},{b}" for i, (a, b) in enumerate(noise[:30, :2]))]
+    assert list(read(write(content))[0].columns) == ["column 1", "a", "b"]
+
+
+def test_what_the_user_says_overrules_every_guess(write, noise):
+    numbers = [",".join(map(str, row[:3])) for row in noise[:30]]
+    assert list(read(write(["2018,2019,2020", *numbers]), header=False)[0].columns) == ["0", "1", "2"]
+    assert list(read(write(numbers), header=True)[0].columns) == numbers[0].split(",")
+    assert len(read(write(lines(";")), separator=",")[0].columns) == 1
+    assert read(write(lines(";")), separator="semicolon")[1] == ()
+    assert read(write("\n".join(lines()).replace("no", "né"), encoding="cp850"), encoding="cp850")[0].columns[
+        "y"
+    ].levels == ("né", "yes")
+
+
+@pytest.mark.parametrize("first", ["inf", "NA", "", "-inf"])
+def test_a_column_of_numbers_stays_one_whatever_its_first_cell(write, noise, first):
+    frame, _ = read(write(["a,b", f"{first},1", *(f"{a},{b}" for a, b in noise[:, :2])]))
+    assert frame.columns["a"].form == "number"
+    assert frame.columns["a"].missing.tolist() == [True] + [False] * 400
+
+
+def test_a_word_far_down_makes_a_column_text_and_a_mark_of_missing_does_not(write):
+    rows = [f"{i}.5,{i}" for i in range(3000)]
+    frame, _ = read(write(["a,b", *rows, "none,1", "-,2"]))
+    assert frame.columns["a"].form == "number"
+    assert frame.columns["a"].missing.sum() == 2
+    frame, _ = read(write(["a,b", *rows, "many,1"]))
+    assert frame.columns["a"].form == "text"
+    assert frame.columns["a"].levels[-1] == "many"
+    assert "7.5" in frame.columns["a"].levels
+
+
+def test_thousands_currency_and_per_cent_are_numbers_and_leading_zeros_are_not(write):
+    frame, _ = read(write(["a;b;c", *(f"$1,{i:03d}.50;{i}%;0{i}" for i in range(100, 150))]))
+    assert frame.columns["a"].numbers()[:2].tolist() == [1100.5, 1101.5]
+    assert frame.columns["b"].numbers()[:2].tolist() == [100, 101]
+    assert frame.columns["c"].levels[:2] == ("0100", "0101")
+
+
+def test_quoted_cells_hold_separators_quotes_and_line_ends_also_across_pieces(write):
+    rows = [f'"a,{i % 3}","say ""{i % 2}""","two\nlines",{i}.5' for i in range(200)]
+    path = write(["p,q,r,s", *rows])
+    frame, _ = read(path)
+    assert frame.columns["p"].levels == ("a,0", "a,1", "a,2")
+    assert frame.columns["q"].levels == ('say "0"', 'say "1"')
+    assert frame.columns["r"].levels == ("two\nlines",)
+    with open(path, "rb") as stream:
+        parts = [part for part, _ in stream_frames(stream, "s", TextOptions(), size=500)]
+    assert len(parts) > 5
+    assert np.concatenate([part.columns["s"].numbers() for part in parts]).tolist() == [i + 0.5 for i in range(200)]
+
+
+@pytest.mark.parametrize("size", [64, 300, 1 << 23])
+def test_pieces_of_any_size_give_the_same_table(write, size, monkeypatch):
+    monkeypatch.setattr("nnlab.data.table.delimited.BLOCK", size)
+    monkeypatch.setattr("nnlab.data.table.delimited.text_frames.__defaults__", (size,))
+    check(read(write(lines()))[0])
+
+
+def test_predictions_read_files_and_streams_in_pieces(write):
+    path = Path(write(lines()))
+    assert [len(part) for part in frames(path, TextOptions(), rows=25)] == [25, 25, 10]
+    with path.open("rb") as stream:
+        assert sum(len(part) for part in frames(stream, TextOptions(), rows=25)) == 60
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda rows: [*rows[:20], "1,2", *rows[20:]], "line 21 has 2 cells, where the table has 3 columns"),
+        (lambda rows: [*rows[:20], "1,2,3,4", *rows[20:]], "line 21 has 4 cells, where the table has 3 columns"),
+        (lambda rows: [], "is empty; it needs rows of cells"),
+        (lambda rows: rows[:1], "has a header but no rows of data"),
+    ],
+)
+def test_damaged_tables_are_refused_with_their_line(write, change, message):
+    with pytest.raises(UserError, match=message):
+        read(write(change(lines())))
+
+
+def test_files_that_are_no_tables_are_refused_in_a_sentence(write, tmp_path):
+    for name, content, message in [
+        ("t.doc", b"x", r"must end in \.csv"),
+        ("t.json", b"{1", "is no JSON"),
+        ("t.json", b'{"type": "FeatureCollection"}', "holds no table"),
+        ("t.parquet", b"x", "cannot read"),
+        ("t.xlsx", b"x", "cannot read"),
+        ("t.csv.gz", b"x", "damaged or cut off"),
+        ("t.zip", b"x", "cannot read"),
+        ("t.arff", b"x", "is no ARFF file"),
+        ("t.svm", b"x y", "cannot read"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            read(write(content, name))
+    with pytest.raises(UserError, match="does not exist"):
+        read(tmp_path / "no.csv")
+    with pytest.raises(UserError, match="is a folder; `data=image_folder` reads"):
+        read(tmp_path)

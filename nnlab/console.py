@@ -49,6 +49,11 @@ def to_standard_error() -> None:
     Console.apart = True
 
 
+def is_live() -> bool:
+    """Whether a picture that moves may be drawn: news are shown, and the standard output is a terminal."""
+    return sys.stdout.isatty() and not Console.apart and LOGGER.isEnabledFor(logging.INFO)
+
+
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
     """Inside the block, news are neither printed nor passed on; warnings are."""

@@ -143,6 +143,18 @@ def test_only_storage_names_the_files_of_a_run() -> None:
         assert place.startswith("nnlab/storage/"), f"{place} names {name}"
 
 
+def prints(path: Path) -> bool:
+    """Whether a module calls `print`."""
+    calls = (node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+    return any(isinstance(function, ast.Name) and function.id == "print" for function in calls)
+
+
+def test_nothing_below_the_command_line_prints() -> None:
+    above = ("nnlab/commands/", "nnlab/cli/", "nnlab/console.py")
+    printing = [str(path.relative_to(ROOT)) for path in MODULES if prints(path)]
+    assert [place for place in printing if not place.startswith(above)] == []
+
+
 def test_modules_do_not_import_one_another_in_circles() -> None:
     needs = {name: set(imports(path)) - {name} for name, path in NAMES.items() if name != "nnlab"}
     while True:

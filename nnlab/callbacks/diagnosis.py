@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import sys
 from collections.abc import Iterator
 from typing import Any
 
+from nnlab import console
 from nnlab.callbacks.schedule import doubling
 from nnlab.diagnosis import DataFacts, Finding, diagnose
 from nnlab.diagnosis.measure import facts_of, records
@@ -81,8 +81,8 @@ class Diagnosis(Callback):
                 who = f"member {run.members.index(member)}: " if len(run.members) > 1 else ""
                 run.say(f"diagnosis at step {trainer.step}: {who}{finding.line()}")
         # A live progress bar would be torn by a line in the middle of it.
-        if printed and len(trainer.members) == 1 and trainer.runs and not sys.stdout.isatty():
-            log.info("diagnosis at step %d: %s", trainer.step, finding.where())
+        if printed and len(trainer.members) == 1 and trainer.runs and not console.is_live():
+            log.info(f"diagnosis at step {trainer.step}: {finding.where()}")
 
     def state(self, member: int) -> dict[str, Any]:
         return {"said": list(self._said.get(member, []))}

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import math
-import sys
 import time
 import weakref
 from collections.abc import Sequence
 
 import numpy as np
 
+from nnlab import console
 from nnlab.training import Callback, Trainer
 from nnlab.validation import check
+
+log = logging.getLogger(__name__)
 
 
 class Progress(Callback):
@@ -25,7 +28,7 @@ class Progress(Callback):
         self.seconds = check("seconds", seconds, "[0, inf)")
 
     def fit_start(self, trainer: Trainer) -> None:
-        self._bar = _Bar(trainer.step, trainer.total_steps) if sys.stdout.isatty() else None
+        self._bar = _Bar(trainer.step, trainer.total_steps) if console.is_live() else None
         self._drawn = self._printed = time.monotonic()
 
     def wants(self, step: int) -> bool:
@@ -43,7 +46,7 @@ class Progress(Callback):
             self._bar.show(trainer.step, self._line(trainer, with_step=False))  # the bar has it
         elif time.monotonic() - self._printed >= self.seconds or trainer.step >= trainer.total_steps:
             self._printed = time.monotonic()
-            print(self._line(trainer), flush=True)
+            log.info(self._line(trainer))
 
     def fit_end(self, trainer: Trainer) -> None:
         if self._bar is not None:
@@ -52,7 +55,7 @@ class Progress(Callback):
         for member, reason in enumerate(outcome.reason for outcome in trainer.outcomes):
             if reason:
                 who = f"member {member}: " if len(trainer.members) > 1 else ""
-                print(who + reason, flush=True)
+                log.info(who + reason)
 
     @staticmethod
     def _line(trainer: Trainer, member: int | None = None, *, with_step: bool = True) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from nnlab import console
 from nnlab.recipe.report import Report
 from nnlab.recipe.watcher import Watcher, duration, verdict
 from nnlab.training import Trainer
@@ -20,7 +20,7 @@ PAUSE = 0.2  # seconds between two pictures
 
 def make_view(titles: Mapping[int, str]) -> Watcher:
     """The view that suits standard output."""
-    return LiveView(titles) if sys.stdout.isatty() else Watcher()
+    return LiveView(titles) if console.is_live() else Watcher()
 
 
 def sparkline(values: np.ndarray, width: int = WIDTH) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,13 +80,31 @@ def primary(name: str, folder: Path) -> Primary:
         others = [path.stem for path in folder.glob("*.yaml")]
         raise UserError(f"there is no config `{name}` in {folder}; {did_you_mean(name, others)}")
     content: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
-    choices = {key: option for entry in content.pop("defaults", []) for key, option in _default(entry)}
+    values: Mapping[str, Any] = {}
+    choices: dict[str, str | list[str] | None] = {}
+    for entry in content.pop("defaults", []):
+        if isinstance(entry, Mapping):
+            choices |= dict(_choices(entry))
+        elif entry != "_self_":  # the config that this one extends
+            values, inherited = primary(entry, folder)
+            choices |= inherited
     content.pop("hydra", None)
-    return Primary(content, choices)
+    return Primary(_extended(values, content), choices)
 
 
-def _default(entry: Any) -> Iterable[tuple[str, Any]]:
-    """The group and the option that an entry of a defaults list names, if it names any."""
-    if not isinstance(entry, Mapping):
-        return []
-    return [(key.split("@")[0], option) for key, option in entry.items() if not key.startswith("override ")]
+def _choices(entry: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The groups and options of an entry of a defaults list; those of Hydra are its own business."""
+    for written, option in entry.items():
+        group = str(written).removeprefix("override ").split("@")[0]
+        if not group.startswith("hydra/"):
+            yield group, option
+
+
+def _extended(values: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Values with others in the place of some of them, in sections, too."""
+    result = dict(values)
+    for key, value in more.items():
+        inside = result.get(key)
+        both = isinstance(inside, Mapping) and isinstance(value, Mapping)
+        result[key] = _extended(inside or {}, value) if both else value
+    return result

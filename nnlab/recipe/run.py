@@ -29,6 +29,7 @@ from nnlab.recipe.trials import Trials
 from nnlab.recipe.watcher import Watcher
 from nnlab.runs.launch import unfinished_or_new
 from nnlab.storage.claim import claimed
+from nnlab.storage.files import remove_parts
 from nnlab.storage.folder import write_config, write_environment, write_result
 from nnlab.training.signals import graceful
 
@@ -98,6 +99,7 @@ def _walk(
 ) -> RecipeResult:
     from nnlab.report.recipe_page import write_report
 
+    remove_parts(directory)
     write_config(directory, config)
     write_environment(directory, {"identity": identity(config)})
     settings: RecipeSettings = construct(config["recipe"], "recipe")

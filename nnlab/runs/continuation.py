@@ -54,11 +54,7 @@ def check_config(directory: Path, state: State | None, config: Config) -> None:
         if is_finished(directory):
             raise UserError(f"`{directory}` has ended and kept no checkpoint that can be read; start a new run")
         return
-    changed = difference(state["config"], config)
-    others = [line for line in changed if not line.startswith(LENGTH)]
-    if others:
-        lines = "; ".join(others)
-        raise UserError(f"`{directory}` was trained with another config and cannot continue with this one: {lines}")
+    changed = check_unedited(directory, state, config)
     if changed and getattr(construct(config["scheduler"], "scheduler"), "depends_on_total", True):
         name = config["scheduler"]["_target_"]
         raise UserError(
@@ -66,6 +62,19 @@ def check_config(directory: Path, state: State | None, config: Config) -> None:
             "longer run would have been another one from the start; start a new run, with `scheduler=constant` or "
             "another that does not"
         )
+
+
+def check_unedited(directory: Path, state: State, config: Config) -> list[str]:
+    """Refuse a config that a run's checkpoint was not trained with, and return the differences in its length.
+
+    Raises:
+        UserError: something else than the length differs: the config was edited, or the checkpoint is another run's.
+    """
+    changed = difference(state["config"], config)
+    others = "; ".join(line for line in changed if not line.startswith(LENGTH))
+    if others:
+        raise UserError(f"`{directory}` was trained with another config and cannot continue with this one: {others}")
+    return changed
 
 
 def check_length(directory: Path, trainer: Trainer, state: State) -> None:

@@ -8,6 +8,7 @@ from nnlab.callbacks.history_file import read_back
 from nnlab.config.build import build_trainer
 from nnlab.diagnosis import Finding, RunRecord, diagnose
 from nnlab.diagnosis.measure import records
+from nnlab.runs.continuation import check_unedited
 from nnlab.storage.checkpoint import load_best, load_newest
 from nnlab.storage.folder import read_config, read_result
 from nnlab.storage.history import read_curves
@@ -26,6 +27,7 @@ def records_of(directory: str | Path) -> list[RunRecord]:
     run = Run(folder, [0], config)
     trainer = build_trainer([{**config, "callbacks": {}}], [run])
     state = load_newest(run.checkpoints)
+    check_unedited(folder, state or load_best(run.checkpoints), config)
     if state is not None:
         checkpoint.resume(trainer, [state])
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nnlab.config.build import build_trainer
+from nnlab.runs.continuation import check_unedited
 from nnlab.runs.own_data import check_unchanged
 from nnlab.storage.checkpoint import load_best
 from nnlab.storage.folder import read_config
@@ -22,5 +23,7 @@ def load_run(directory: Path) -> Trainer:
     run = Run(directory, [0], config)
     trainer = build_trainer([{**config, "callbacks": {}}], [run])
     check_unchanged(directory, trainer.members[0].dataset)
-    checkpoint.restore_best(trainer, [load_best(run.checkpoints)])
+    state = load_best(run.checkpoints)
+    check_unedited(directory, state, config)
+    checkpoint.restore_best(trainer, [state])
     return trainer

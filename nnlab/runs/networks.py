@@ -16,6 +16,7 @@ from nnlab.config.construct import construct
 from nnlab.device import resolve_device, resolve_dtype
 from nnlab.errors import UserError
 from nnlab.loss.base import Loss
+from nnlab.runs.continuation import check_unedited
 from nnlab.runs.fitted import Fitted, read
 from nnlab.storage.checkpoint import load_best, load_newest
 from nnlab.storage.folder import CHECKPOINTS, read_config, run_at
@@ -114,7 +115,10 @@ def _weights(directory: Path, members: Sequence[Path], config: Config) -> tuple[
     snapshots = _snapshots(directory, config)
     if snapshots is not None:
         return snapshots
-    states = [load_best(folder / CHECKPOINTS) for folder in members or [directory]]
+    folders = members or [directory]
+    states = [load_best(folder / CHECKPOINTS) for folder in folders]
+    for folder, state in zip(folders, states, strict=True):
+        check_unedited(folder, state, read_config(folder))
     best = [member["best"] for state in states for member in state["members"]]
     theta = torch.stack([each["theta"] for each in best])
     return theta, {name: torch.stack([each["buffers"][name] for each in best]) for name in best[0]["buffers"]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,11 +101,15 @@ def replacing(path: Path, content: bytes | str, sync: bool = False) -> Iterator[
             raise
 
 
-def remove_parts(folder: Path) -> None:
-    """Remove the temporary files that a killed process left in a folder."""
+def remove_parts(folder: Path, seconds: float = 0.0) -> None:
+    """Remove the temporary files that a killed process left in a folder.
+
+    `seconds` is their least age, for folders that other processes may be writing into.
+    """
     for path in folder.glob(f".*{PART}"):
         with contextlib.suppress(OSError):
-            path.unlink()
+            if time.time() - path.stat().st_mtime >= seconds:
+                path.unlink()
 
 
 def _sync_folder(folder: Path) -> None:
@@ -191,6 +196,24 @@ class GrowingFile:
             raise
         self._flushed += written
         self._waiting.clear()
+
+    def restore(self) -> bool:
+        """Write the file whole again where somebody has removed or replaced it since; returns whether that was so."""
+        self.flush()
+        with explained(self.path):
+            try:
+                if os.path.samestat(self.path.stat(), os.fstat(self._descriptor)):
+                    return False
+            except FileNotFoundError:
+                pass
+            os.lseek(self._descriptor, 0, os.SEEK_SET)
+            pieces = []
+            while piece := os.read(self._descriptor, 1 << 20):
+                pieces.append(piece)
+            write_whole(self.path, b"".join(pieces))
+            os.close(self._descriptor)
+            self._descriptor = os.open(self.path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+        return True
 
     def sync(self) -> None:
         """Flush, and wait until the disk has it."""

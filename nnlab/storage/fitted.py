@@ -47,7 +47,7 @@ def read_fitted(directory: Path) -> tuple[dict[str, Any], dict[str, Array]] | No
             raise ValueError("it holds no version")
         if content["version"] > VERSION:
             raise UserError(f"`{path}` was written by a newer nnlab, which can read it")
-        with np.load(directory / ARRAYS, allow_pickle=False) as file:
+        with np.load(io.BytesIO((directory / ARRAYS).read_bytes()), allow_pickle=False) as file:
             return content, {name: file[name] for name in file.files}
     except (FileNotFoundError, NotADirectoryError) as error:
         if not path.exists():

@@ -12,7 +12,10 @@ from typing import Any
 from nnlab.storage.files import GrowingFile, explained, make_folder, remove_parts
 from nnlab.storage.folder import (
     CHECKPOINTS,
+    CONFIG,
+    ENVIRONMENT,
     LOG,
+    OVERRIDES,
     remove_events,
     write_config,
     write_environment,
@@ -49,6 +52,7 @@ class Run:
     result: dict[str, Any] = field(default_factory=dict)
     disposable: list[Path] = field(default_factory=list)
     trained: dict[str, int] | None = None
+    environment: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def checkpoints(self) -> Path:
@@ -64,6 +68,7 @@ class Run:
         write_config(self.directory, self.config)
         write_overrides(self.directory, self.overrides)
         write_environment(self.directory, environment)
+        self.environment = environment
 
     def open(self, name: str) -> GrowingFile:
         """A growing file of this run, cut back to where the last checkpoint saw it.
@@ -101,6 +106,22 @@ class Run:
         present = self.flush()
         return present if self.trained is None else self.trained
 
+    def restore(self) -> None:
+        """Write files whole again that somebody has removed while the run trained, and say so."""
+        removed = [name for name, file in self.files.items() if file.restore()]
+        whole = {
+            CONFIG: (write_config, self.config),
+            OVERRIDES: (write_overrides, self.overrides),
+            ENVIRONMENT: (write_environment, self.environment),
+        }
+        for name, (write, content) in whole.items():
+            if self.environment and not (self.directory / name).exists():
+                write(self.directory, content)  # type: ignore[operator]
+                removed.append(name)
+        if removed:
+            names = ", ".join(f"`{name}`" for name in removed)
+            log.warning(f"{names} of `{self.directory}` had been removed while it trained, and has been written again")
+
     def close(self) -> None:
         """Close the growing files."""
         files, self.files = list(self.files.values()), {}
@@ -115,7 +136,8 @@ class Run:
         file.flush()
 
     def finish(self, result: dict[str, Any]) -> None:
-        """Write the result; then remove what is disposable."""
+        """Write the result, after all that the folder should have; then remove what is disposable."""
+        self.restore()
         self.result = result
         write_result(self.directory, result)
         for path in self.disposable:

@@ -19,7 +19,7 @@ from typing import Any
 from nnlab.config.overrides import key_of, own_overrides
 from nnlab.errors import UserError
 from nnlab.storage.claim import locked
-from nnlab.storage.files import make_folder, write_whole
+from nnlab.storage.files import make_folder, remove_parts, write_whole
 from nnlab.storage.folder import OVERRIDES, is_run, read_overrides, read_result
 from nnlab.sweep.job import FINISHED, PENDING, Job, Outcome
 
@@ -55,6 +55,7 @@ class Summary:
     def write(self) -> None:
         """Write both files now."""
         make_folder(self.folder)
+        remove_parts(self.folder, seconds=60.0)
         with self._lock, locked(self.folder / LOCK):  # whoever writes last has seen what all others have done
             started = time.monotonic()
             self._find_others()

@@ -71,7 +71,7 @@ thread_local size_t Arena::capacity = 0;
 template <class T> class Network {
 public:
     Network(const Plan& plan, int64_t rows, bool training)
-        : plan(plan), rows(rows), loss(plan, plan.chain[plan.links - 1].outputs) {
+        : plan(plan), rows(rows), loss(plan, outputs_of(plan), arena.take<T>(outputs_of(plan) * W<T>)) {
         place_parameters(training);
         make_layers(training);
     }
@@ -82,8 +82,8 @@ public:
 private:
     const Plan& plan;
     const int64_t rows;
-    Loss<T> loss;
     Arena arena;
+    Loss<T> loss;
     Segment* segments;
     Layer<T>* layers;
     int segment_count = 0, first_trained = 0;
@@ -91,6 +91,7 @@ private:
     T *theta, *gradient = nullptr, *state1 = nullptr, *state2 = nullptr, *total = nullptr, *error[2] = {};
     Target<T>* target;
 
+    static int64_t outputs_of(const Plan& plan) { return plan.chain[plan.links - 1].outputs; }
     void place_parameters(bool training);
     void make_layers(bool training);
     void bind(int64_t member);
@@ -217,9 +218,7 @@ template <class T> double Network<T>::backward(int64_t member, int64_t position,
     }
     const Signal<T>& f = layers[plan.links - 1].y;
     T *e = error[0], *before = error[1];
-    double sum_of_losses = 0;
-    for (int64_t i = 0; i < n; i++)
-        sum_of_losses += loss(f.data + i * f.stride, target[i], T(1) / T(n), e + i * f.stride);
+    const double sum_of_losses = loss(n, f.data, f.stride, target, e);
     for (int i = plan.links - 1; i >= first_trained; i--) {
         layers[i].backward(n, e, before, i == first_trained);
         if (!layers[i].in_place()) swap(e, before);

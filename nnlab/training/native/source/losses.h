@@ -1,8 +1,8 @@
-// The losses of nnlab/loss with their gradients d by the outputs f, one example (one row of O outputs) at a time; each
-// is multiplied by the weight of the example's class, where classes have weights.
+// The losses of nnlab/loss with their gradients d by the outputs f (n, O); those of an example are multiplied by the
+// weight of its class, where classes have weights.
 #pragma once
 #include "plan.h"
-#include "vectors.h"
+#include "product.h"
 
 template <class T> struct Target {
     int64_t label;    // of classes
@@ -11,23 +11,35 @@ template <class T> struct Target {
 
 template <class T> class Loss {
 public:
-    Loss(const Plan& plan, int64_t outputs) : plan(plan), size(outputs) {}
+    // `tile` has room for W examples.
+    Loss(const Plan& plan, int64_t outputs, T* tile) : plan(plan), size(outputs), tile(tile) {}
     T smoothing = 0;
 
-    // The loss; d (O,) padded becomes its gradient times `share`, with zeros as padding. The padding of f is scratch.
-    double operator()(T* f, Target<T> target, T share, T* d) const {
-        const T weight = plan.class_weights ? T(plan.class_weights[target.label]) : T(1);
-        for (int64_t c = size; c < padded<T>(size); c++) d[c] = 0;
-        return weight * unweighted(f, target, weight * share, d);
+    // The sum of the losses of outputs f (n, O); d (n, O) becomes their gradient divided by n, with zeros as padding.
+    double operator()(int64_t n, const T* f, int64_t stride, const Target<T>* target, T* d) const {
+        double total = 0;
+        if (plan.loss == SOFTMAX)
+            for (int64_t i = 0; i < n; i += W<T>)
+                total += softmax(least(W<T>, n - i), f + i * stride, stride, target + i, T(1) / T(n), d + i * stride);
+        else
+            for (int64_t i = 0; i < n; i++) total += weight(target[i]) * single(f + i * stride, target[i], T(1) / T(n), d + i * stride);
+        for (int64_t i = 0; i < n; i++) {
+            for (int64_t c = size; c < stride; c++) d[i * stride + c] = 0;
+            if (plan.class_weights)
+                for (int64_t c = 0; c < size; c++) d[i * stride + c] *= weight(target[i]);
+        }
+        return total;
     }
 
 private:
     const Plan& plan;
     const int64_t size;
+    T* tile;
 
-    double unweighted(T* f, Target<T> target, T share, T* d) const {
+    T weight(const Target<T>& target) const { return plan.class_weights ? T(plan.class_weights[target.label]) : T(1); }
+
+    double single(const T* f, Target<T> target, T share, T* d) const {
         switch (plan.loss) {
-            case SOFTMAX: return softmax(f, target.label, share, d);
             case BINARY: return binary(f[0], target.label, share, d);
             case HINGE: return hinge(f[0], target.label, share, d);
             case MULTICLASS_SVM: return margins(f, target.label, share, d);
@@ -38,32 +50,29 @@ private:
 
     const T shift = T(log(expm1(1 - 1e-6)));  // of the variance v(s) = softplus(s + shift) + 1e-6, v(0) = 1
 
-    // -sum q log p, d = p - q, with p = softmax(f) and q = (1 - s) onehot(t) + s / C
-    double softmax(T* f, int64_t t, T share, T* d) const {
-        const int64_t stride = padded<T>(size);
-        for (int64_t c = size; c < stride; c++) f[c] = T(-INFINITY);
-        Vec<T> top = load(f);
-        for (int64_t c = W<T>; c < stride; c += W<T>) top = larger(top, load(f + c));
-        T peak = top[0];
-        for (int i = 1; i < W<T>; i++) peak = peak < top[i] ? top[i] : peak;
-        Vec<T> total{};
-        for (int64_t c = 0; c < stride; c += W<T>) {
-            const Vec<T> power = exponential<T>(load(f + c) - peak);
-            store(d + c, power);
-            total += power;
+    // -sum q log p, d = p - q, with p = softmax(f) and q = (1 - s) onehot(t) + s / C, for up to W examples side by side
+    double softmax(int64_t count, const T* f, int64_t stride, const Target<T>* target, T share, T* d) const {
+        transpose(count, size, f, stride, tile, W<T>);
+        Vec<T> top = load(tile), mass{}, centred{};
+        for (int64_t c = 1; c < size; c++) top = larger(top, load(tile + c * W<T>));
+        for (int64_t c = 0; c < size; c++) {
+            const Vec<T> z = load(tile + c * W<T>) - top, power = exponential<T>(z);
+            centred += z, mass += power;
+            store(tile + c * W<T>, power);
         }
-        const T mass = sum<T>(total), log_mass = log_of(mass);
-        double loss = log_mass - (f[t] - peak);
-        if (smoothing > 0) {
-            double mean = 0;
-            for (int64_t c = 0; c < size; c++) mean += f[c] - peak - log_mass;
-            loss -= smoothing * (loss + mean / size);
-            for (int64_t c = 0; c < size; c++) d[c] -= smoothing / size * mass;
+        const Vec<T> log_mass = logarithm<T>(mass), scale = share / mass;
+        for (int64_t c = 0; c < size; c++)
+            store(tile + c * W<T>, load(tile + c * W<T>) * scale - share * smoothing / T(size));
+        double total = 0;
+        for (int64_t i = 0; i < count; i++) {
+            const int64_t t = target[i].label;
+            double loss = log_mass[i] - (f[i * stride + t] - top[i]);
+            if (smoothing > 0) loss -= smoothing * (loss + centred[i] / size - log_mass[i]);
+            tile[t * W<T> + i] -= (1 - smoothing) * share;
+            total += loss * weight(target[i]);
         }
-        const T scale = share / mass;
-        for (int64_t c = 0; c < stride; c += W<T>) store(d + c, load(d + c) * scale);
-        d[t] += (smoothing - 1) * share;
-        return loss;
+        transpose(size, count, tile, W<T>, d, stride);
+        return total;
     }
 
     // log(1 + e^(-y f)) with y = +-1, d = sigmoid(f) - c

@@ -130,6 +130,18 @@ template <class T> static inline Vec<T> log_one_plus(Vec<T> x) {
     return s * series * T(2);
 }
 
+// log x for x >= 1 (or NaN): with x = 2^k f and f in [3/4, 3/2), k log 2 + 2 artanh((f - 1) / (f + 1)).
+template <class T> static inline Vec<T> logarithm(Vec<T> x) {
+    constexpr int terms = sizeof(T) == 4 ? 5 : 13;
+    const Int<T> bits = (Int<T>)x, half = (Int<T>)all<T>(T(0.75));
+    const Int<T> k = (bits - half) >> Lanes<T>::mantissa;
+    const Vec<T> f = (Vec<T>)(bits - (k << Lanes<T>::mantissa)), s = (f - T(1)) / (f + T(1)), square = s * s;
+    Vec<T> series = all<T>(T(1.0 / (2 * terms + 1)));
+    for (int n = terms - 1; n >= 0; n--) series = series * square + T(1.0 / (2 * n + 1));
+    const Vec<T> y = __builtin_convertvector(k, Vec<T>) * T(0.69314718055994530942) + s * series * T(2);
+    return x == x ? y : x;
+}
+
 template <class T> static inline Vec<T> hyperbolic_tangent(Vec<T> x) {
     const Vec<T> size = x < T(0) ? -x : x;
     const Vec<T> e = exponential_minus_one<T>(size + size);

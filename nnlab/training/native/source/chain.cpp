@@ -14,6 +14,12 @@ namespace {
 constexpr int64_t CHUNK = 64;  // examples of a forward pass that go through all layers together
 constexpr int64_t MOST_THREADS = 256;
 
+constexpr int64_t AHEAD = 4;  // examples that are on their way to the cache while one is copied
+
+inline void prefetch(const void* start, int64_t bytes) {
+    for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(static_cast<const char*>(start) + i);
+}
+
 template <class X> void swap(X& a, X& b) { const X c = a; a = b; b = c; }
 
 // Memory of one thread, from a block that its next call finds again: fresh pages would cost more than a short call.
@@ -201,6 +207,7 @@ template <class T> int64_t Network<T>::gather(int64_t member, int64_t position) 
     const T* inputs = static_cast<const T*>(plan.inputs[member]);
     const Signal<T>& x = layers[0].x;
     for (int64_t i = 0; i < n; i++) {
+        if (i + AHEAD < n) prefetch(inputs + order[i + AHEAD] * x.size, x.size * sizeof(T));
         memcpy(x.data + i * x.stride, inputs + order[i] * x.size, x.size * sizeof(T));
         if (plan.labels) target[i] = {static_cast<const int64_t*>(plan.labelled[member])[order[i]], nullptr};
         else target[i] = {0, static_cast<const T*>(plan.labelled[member]) + order[i] * plan.targets};

@@ -37,6 +37,11 @@ def print_summary(result: Result) -> None:
     table = metrics_table("", names, f"best weights (step {result.best_step} of {result.steps})")
     for split, metrics in result.metrics.items():
         table.add_row(split, *(number(metrics[name]) for name in names))
+    for position, (name, by_split) in enumerate(result.references.items()):
+        if position == 0:
+            table.add_section()
+        known = by_split["test"]
+        table.add_row(f"test, {name}", *(number(known[each]) if each in known else "" for each in names))
     console = Console()
     console.print(table)
     if result.ensemble:

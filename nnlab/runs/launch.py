@@ -25,6 +25,7 @@ from nnlab.runs.advice import effective
 from nnlab.runs.cautions import caution
 from nnlab.runs.fitted import Fitted
 from nnlab.runs.own_data import check_unchanged
+from nnlab.runs.references import with_references
 from nnlab.runs.result import Result
 from nnlab.storage.claim import claimed, try_claim
 from nnlab.storage.files import WriteError, explained, make_folder
@@ -56,7 +57,7 @@ def train(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> Result:
             overrides = list(dict.fromkeys([*(read_overrides(directory) or ()), *overrides]))
         else:
             directory = stack.enter_context(unfinished_or_new(folder, key))
-        return train_runs([config], [directory], [list(overrides)])[0]
+        return with_references(train_runs([config], [directory], [list(overrides)])[0], config)
 
 
 def train_runs(

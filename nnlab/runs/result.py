@@ -25,6 +25,7 @@ class Result:
         metrics: `loss` and the task's metrics, at the best weights, by split.
         metric: the one of them that decided which weights are best.
         best_step, steps, seconds: when the weights were best, how long training was.
+        references: what simple methods reach, metrics by split for each by its name; see `nnlab.runs.references`.
         diagnosis: findings about it as plain values, as in `result.json`; see `nnlab.diagnosis`.
         signals: signals that interrupted it.
         trainer: the trainer with history and networks, where it ran in this process.
@@ -40,6 +41,7 @@ class Result:
     reason: str = ""
     identity: str = ""
     ensemble: dict[str, Any] | None = None
+    references: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     diagnosis: Sequence[dict[str, Any]] = ()
     signals: Sequence[int] = ()
     trainer: Trainer | None = field(default=None, repr=False)
@@ -48,7 +50,8 @@ class Result:
         """The result as plain values, as the run's folder keeps it."""
         names = ("status", "metrics", "metric", "best_step", "steps", "seconds", "reason", "identity")
         content = {name: getattr(self, name) for name in names} | {"diagnosis": list(self.diagnosis)}
-        return content | ({"ensemble": self.ensemble} if self.ensemble else {})
+        optional = {"ensemble": self.ensemble, "references": self.references}
+        return content | {name: value for name, value in optional.items() if value}
 
     def __str__(self) -> str:
         """The status, the metrics of the test split, and the folder, in a line."""

@@ -36,6 +36,7 @@ KEYS = {
     "data_root": Key(decides=False, shown=False),
     "callbacks": Key(decides=False, shown=False),
     "experiment": Key(shown=False),
+    "data.references": Key(decides=False, shown=False),
     "trainer.device": Key(decides=False, shown=False),
     "trainer.engine": Key(decides=False, shown=False),
     "trainer.threads": Key(decides=False, shown=False),

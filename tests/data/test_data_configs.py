@@ -1,5 +1,6 @@
 """Every data set, preprocessing and augmentation has a YAML with exactly its constructor's arguments and defaults."""
 
+import dataclasses
 import importlib
 import inspect
 from pathlib import Path
@@ -31,6 +32,11 @@ def test_a_config_holds_the_arguments_and_defaults_of_its_class(path):
     assert issubclass(kind, BASES[path.parent.name])
     assert kind.__module__.rsplit(".", 1)[1] == path.stem
     parameters = inspect.signature(kind).parameters
+    made = (
+        {field.name: field.default_factory for field in dataclasses.fields(kind)}
+        if dataclasses.is_dataclass(kind)
+        else {}
+    )
     for name, parameter in parameters.items():
         if name == "preprocessing":  # an option group of its own
             assert name not in content
@@ -38,6 +44,8 @@ def test_a_config_holds_the_arguments_and_defaults_of_its_class(path):
             assert content[name] == "???"
         elif name == "augmentation":
             assert content[name] == {}
+        elif made.get(name, dataclasses.MISSING) is not dataclasses.MISSING:
+            assert content[name] == made[name]()
         else:
             assert content[name] == parameter.default
     assert set(content) - {"_target_", "eps"} <= set(parameters)

@@ -26,6 +26,8 @@ from nnlab.errors import UserError, did_you_mean
 from nnlab.types import Task
 from nnlab.validation import check, check_choice
 
+REFERENCES = ("constant", "linear", "trees")
+
 log = logging.getLogger(__name__)
 
 
@@ -51,6 +53,7 @@ class Table(Source):
         header: whether the first row of a text file names the columns. None: found.
         decimal: sign in the numbers of a text file, `.` or `,`. None: found.
         encoding: of a text file, such as `latin-1`. None: found.
+        references: simple methods that `nnlab train` shows beside the network: constant, linear, trees.
     """
 
     path: str
@@ -67,10 +70,13 @@ class Table(Source):
     header: bool | None = None
     decimal: str | None = None
     encoding: str | None = None
+    references: list[str] = dataclasses.field(default_factory=lambda: list(REFERENCES))
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("task", self.task, TASKS)
+        for name in self.references:
+            check_choice("references", name, REFERENCES)
         if self.decimal is not None:
             check_choice("decimal", self.decimal, (".", ","))
         if self.separator is not None and len(self.separator) != 1:

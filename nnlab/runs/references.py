@@ -1,0 +1,88 @@
+"""What simple methods reach on the split of a finished run: its references, and whether one of them is better.
+
+The constant answer, a linear model and boosted trees are fitted to the same training examples; see
+`nnlab.diagnosis.facts.simple`. A data set names them in `references`; tables do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nnlab.config.build import load_dataset
+from nnlab.console import silenced
+from nnlab.diagnosis import Finding
+from nnlab.diagnosis.facts.simple import SimpleModel, advantage, simple_models
+from nnlab.loss.base import Loss
+from nnlab.runs.networks import load_networks
+from nnlab.runs.prediction import combined, predictions
+from nnlab.runs.result import Result
+from nnlab.storage.folder import write_result
+from nnlab.types import Dataset
+
+WORDS = {"constant": "the best constant answer", "linear": "a linear model", "trees": "boosted trees"}
+
+
+def with_references(result: Result, config: Mapping[str, Any]) -> Result:
+    """A completed run's result with the references that its data name, in its folder too; others as they are."""
+    names = config["data"].get("references") or []
+    if result.status != "completed" or not names:
+        return result
+    dataset, loss, prediction = _of_test(result, config)
+    models = simple_models(dataset, loss, names)
+    findings = list(result.diagnosis)
+    better = _better(models, prediction, dataset, loss, result)
+    if better is not None:
+        findings.append(better.to_dict())
+    references = {model.name: model.metrics for model in models}
+    found = dataclasses.replace(result, references=references, diagnosis=findings)
+    write_result(result.directory, found.content())
+    return found
+
+
+def _of_test(result: Result, config: Mapping[str, Any]) -> tuple[Dataset, Loss, Tensor]:
+    """The data set, the loss, and what the run predicts for the test split, (N, *)."""
+    trainer = result.trainer
+    if trainer is None:  # an ensemble whose members were trained one by one
+        networks = load_networks(result.directory)
+        with silenced():
+            dataset = load_dataset(config)
+        each, loss = predictions(networks.stack, dataset.test.inputs), networks.loss
+    else:
+        dataset, loss = trainer.members[0].dataset, trainer.loss
+        each = trainer.final_evaluations()["test"].prediction
+    return dataset, loss, combined(loss, each)
+
+
+def _better(
+    models: list[SimpleModel], prediction: Tensor, dataset: Dataset, loss: Loss, result: Result
+) -> Finding | None:
+    """The finding that the best of the simple models is better, by more than the test examples' chance; or None."""
+    metric = result.metric if result.metric in models[0].metrics["test"] else loss.primary_metric(dataset.task)
+    values = prediction[..., : dataset.target_size]
+    behind = []
+    for model in models:
+        gain, error = advantage(metric, [values.cpu()], model.predictions["test"].cpu(), _on_cpu(dataset), "test")
+        if gain < -error:
+            behind.append((gain, error, model))
+    if not behind:
+        return None
+    gain, error, model = min(behind, key=lambda each: each[0])
+    reached, own = model.metrics["test"][metric], result.metrics["test"][metric]
+    verb = "reach" if model.name == "trees" else "reaches"
+    return Finding(
+        "simple_model_better",
+        f"{WORDS[model.name]} {verb} {metric} {reached:.4g} on the test split, the network {own:.4g}, which is "
+        f"{-gain:.2g} worse (standard error {error:.2g})",
+        {"reference": model.name, "metric": metric, "of the reference": reached, "of the network": own, "error": error},
+        level="fault",
+    )
+
+
+def _on_cpu(dataset: Dataset) -> Dataset:
+    """The data set where the simple models' predictions are."""
+    return dataset.to(torch.device("cpu"), dataset.train.inputs.dtype)

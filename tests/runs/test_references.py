@@ -1,0 +1,78 @@
+"""What simple methods reach stands beside the network, and a network behind one of them is told so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nnlab
+from nnlab.cli.dispatch import main
+from nnlab.runs.result import Result
+
+
+def trained(folder: Path, rule: str, *overrides: str) -> Result:
+    """A network on 400 rows of a table whose target follows a rule of the columns a and b."""
+    random = np.random.default_rng(0)
+    a, b = random.normal(size=(2, 400))
+    targets = {
+        "corners": np.where((a > 0) ^ (b > 0), "yes", "no"),
+        "slope": (3 * a - 2 * b).round(4),
+        "noise": random.normal(size=400).round(4),
+    }
+    path = folder / "table.csv"
+    rows = zip(a.round(5), b.round(5), targets[rule], strict=True)
+    path.write_text("a,b,y\n" + "".join(f"{x},{z},{y}\n" for x, z, y in rows))
+    loss = "softmax_cross_entropy" if rule == "corners" else "squared_error"
+    few = ("callbacks=[checkpoint]", f"output_dir={folder}/out", f"loss={loss}", "trainer.epochs=1")
+    return nnlab.train("data=table", f"data.path={path}", "data.target=y", *few, *overrides)
+
+
+def behind(result: Result) -> list[dict[str, object]]:
+    return [finding for finding in result.diagnosis if finding["name"] == "simple_model_better"]
+
+
+def test_the_references_are_on_the_same_split_and_in_the_result(tmp_path: Path) -> None:
+    result = trained(tmp_path, "corners")
+    assert list(result.references) == ["constant", "linear", "trees"]
+    accuracy = {name: found["test"]["accuracy"] for name, found in result.references.items()}
+    assert accuracy["constant"] == pytest.approx(0.5, abs=0.1)
+    assert accuracy["linear"] < 0.7
+    assert accuracy["trees"] > 0.9
+    assert json.loads((result.directory / "result.json").read_text())["references"] == result.references
+
+
+def test_a_network_behind_one_of_them_is_told_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weak = trained(tmp_path, "corners", "architecture.widths=[2]")
+    [finding] = behind(weak)
+    trees, own = weak.references["trees"]["test"]["accuracy"], weak.metrics["test"]["accuracy"]
+    assert (
+        f"Boosted trees reach accuracy {trees:.4g} on the test split, the network {own:.4g}" in finding["explanation"]
+    )
+    weak = trained(tmp_path, "slope")
+    [finding] = behind(weak)
+    assert "A linear model reaches rmse" in str(finding["explanation"])
+    given = [f"data.path={tmp_path}/table.csv", "data.target=y", "loss=squared_error", f"output_dir={tmp_path}/out"]
+    assert main(["train", "data=table", *given, "trainer.epochs=1", "callbacks=[]"]) == 0
+    shown = capsys.readouterr().out
+    assert "test, linear" in shown
+    assert "diagnosis: simple model better: A linear model reaches rmse" in shown
+
+
+def test_a_network_that_is_as_good_is_not_blamed(tmp_path: Path) -> None:
+    assert not behind(trained(tmp_path, "corners", "trainer.epochs=60"))
+
+
+def test_references_can_be_chosen_and_turned_off(tmp_path: Path) -> None:
+    assert list(trained(tmp_path, "slope", "data.references=[linear]").references) == ["linear"]
+    off = trained(tmp_path, "slope", "data.references=[]")
+    assert not off.references
+    assert "references" not in json.loads((off.directory / "result.json").read_text())
+    assert off.identity == trained(tmp_path, "slope", "data.references=[constant]").identity
+
+
+def test_an_ensemble_whose_members_are_trained_one_by_one_has_references_too(tmp_path: Path) -> None:
+    many = ("optimizer=lbfgs", "trainer.batch_size=full", "regularizer=[ensemble]", "regularizer.ensemble.members=2")
+    assert "trees" in trained(tmp_path, "slope", *many).references

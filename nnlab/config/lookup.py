@@ -57,9 +57,11 @@ def _located(target: str) -> Callable[..., Any]:
     found, place = _imported(first, target), [first]
     if found is None:
         raise UserError(f"there is no module `{first}` for `{target}`{_where_it_may_be(first)}")
-    for name in names:
+    for position, name in enumerate(names):
         inner = _attribute(found, name, target)
-        if inner is None and inspect.ismodule(found):
+        # A function hides the package of its name (`nnlab.recipe`) until that is imported; what follows is in there.
+        hidden = inspect.isfunction(inner) and position + 1 < len(names)
+        if (inner is None or hidden) and inspect.ismodule(found):
             inner = _imported(".".join([*place, name]), target)
         if inner is None:
             raise UserError(f"`{'.'.join(place)}` has no `{name}`{_nearest(name, found, place)}")

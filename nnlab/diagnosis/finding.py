@@ -106,7 +106,7 @@ class Finding:
         'dead units (layer activation1, step 1)'
         """
         places = [f"layer {self.layer}"] if self.layer else []
-        places += [f"step {self.step}"] if self.step is not None else []
+        places += [f"step {self.step}"] if self.step else []  # 0: before any
         return self.title + (f" ({', '.join(places)})" if places else "")
 
     def line(self) -> str:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nnlab.data.pipeline import ColumnRule
 from nnlab.diagnosis.facts.levels import sample
 from nnlab.types import Dataset, Split
 
@@ -60,12 +61,19 @@ class Shared:
 
 @dataclass(frozen=True)
 class Giveaway:
-    """An input column that gives the target away: its index and name, and what it reaches alone and all others."""
+    """An input column that gives the target away.
+
+    Attributes:
+        column, name: its index and name among the network's inputs.
+        alone, others: share of a constant's errors that it avoids alone, and that simple methods avoid without it.
+        source: the column of the table that it comes from, where the data are a table.
+    """
 
     column: int
     name: str
     alone: float
     others: float
+    source: str = ""
 
 
 def shared_examples(train: Split, held_out: Split) -> Shared:
@@ -183,14 +191,25 @@ def find_giveaway(dataset: Dataset) -> Giveaway | None:
     correlations = _correlations(inputs.float(), part.targets, dataset.target_size)
     column = int(correlations.argmax())
     if float(correlations[column]) > DETERMINES:
-        return Giveaway(column, column_name(dataset, column), 1.0, float("nan"))
+        return Giveaway(column, column_name(dataset, column), 1.0, float("nan"), _source(dataset, column))
     if inputs.shape[1] > WIDE:
         return None
     alone, column = _best_alone(part, dataset.target_size)
     if alone < ALONE:
         return None
     others = _skill_without(dataset, column)
-    return Giveaway(column, column_name(dataset, column), alone, others) if others < WITHOUT else None
+    if others >= WITHOUT:
+        return None
+    return Giveaway(column, column_name(dataset, column), alone, others, _source(dataset, column))
+
+
+def _source(dataset: Dataset, column: int) -> str:
+    """The column of the table that an input comes from; empty where the data are no table."""
+    rule = dataset.pipeline.rule if dataset.pipeline is not None else None
+    if not isinstance(rule, ColumnRule):
+        return ""
+    name = dataset.input_names[column]
+    return next((each.name for each in rule.encodings if name in each.input_names), "")
 
 
 def column_name(dataset: Dataset, column: int) -> str:

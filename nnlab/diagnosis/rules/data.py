@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Iterator
 
 from nnlab.diagnosis.facts.curves import View
@@ -131,7 +132,7 @@ def leaks(data: DataFacts) -> Iterator[Finding]:
             "target_among_inputs",
             f"{column.name} alone avoids {column.alone:.0%} of the errors of a constant answer{rest}",
             {"column": column.column, "alone": column.alone, "without it": others},
-            layer=column.name.strip("`"),
+            (f"data.drop=[{column.source}]",) if re.fullmatch(r"[\w.-]+", column.source) else (),
             step=0,
             certain=True,
         )

@@ -8,7 +8,6 @@ Regression: root mean squared and mean absolute error over all targets; R^2 aver
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Collection
 
@@ -38,10 +37,10 @@ def classification_metrics(
     longer: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
         "balanced_accuracy": decisions.balanced_accuracy,
         "f1": decisions.f1,
-        "auroc": functools.partial(ranking.auroc, probabilistic=probabilistic),
-        "average_precision": functools.partial(ranking.average_precision, probabilistic=probabilistic),
     }
-    return metrics | {name: measure(prediction, targets) for name, measure in longer.items() if name in thorough}
+    metrics |= {name: measure(prediction, targets) for name, measure in longer.items() if name in thorough}
+    curves = [name for name in ranking.CURVES if name in thorough]
+    return metrics | ranking.ranked(prediction, targets, probabilistic, curves)
 
 
 def negative_log_likelihood(probabilities: Tensor, targets: Tensor) -> Tensor:

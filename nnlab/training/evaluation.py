@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nnlab.loss.base import Loss
 from nnlab.metric_names import THOROUGH
 from nnlab.randomness import fold
 from nnlab.regularizer.base import NoiseModule
@@ -15,9 +16,9 @@ from nnlab.training.batches import groups_of, spread, stacked
 from nnlab.training.stack import Stack
 from nnlab.types import Split
 
-CHUNK = 1 << 24  # numbers of input that are evaluated at once
+CHUNK = 1 << 22  # numbers of input that are evaluated at once
 CHUNK_OF_IMAGES = 1 << 18  # the same for convolutions on a CPU, whose many channels else leave its caches
-
+MEASURED = 1 << 18  # predictions from which metrics are computed at once
 
 SPLITS = ("train", "validation", "test")
 
@@ -94,5 +95,18 @@ def evaluate(
         predictions.append(torch.cat(pieces, 1))
     stack.set_sampling(False)
     prediction = stack.loss.combine(torch.stack(predictions)) if passes else predictions[0]
-    metrics = {"loss": torch.as_tensor(total), **stack.loss.metrics(prediction, targets, scale, thorough)}
-    return Evaluation(metrics, prediction)
+    found = _metrics(stack.loss, prediction, targets, scale, thorough)
+    return Evaluation({"loss": torch.as_tensor(total), **found}, prediction)
+
+
+def _metrics(
+    loss: Loss, prediction: Tensor, targets: Tensor, scale: Tensor | None, thorough: Collection[str]
+) -> dict[str, Tensor]:
+    """The task's metrics (M,), of some members after the other: what is computed on the way takes much memory."""
+    size = max(1, MEASURED // max(prediction[0].numel(), 1))
+    parts = []
+    for start in range(0, len(prediction), size):
+        rows = slice(start, start + size)
+        own = scale[rows] if scale is not None and scale.dim() == 3 else scale
+        parts.append(loss.metrics(prediction[rows], targets[rows], own, thorough))
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

@@ -13,6 +13,7 @@ import torch
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.util import tensor_util
 
+import nnlab
 from nnlab.callbacks.histograms import table
 from nnlab.callbacks.precision_recall import precision_recall
 from nnlab.callbacks.projector import classes, tensor_file
@@ -249,3 +250,33 @@ def test_the_table_of_runs_begins_with_what_the_command_line_gave(tmp_path: Path
 
     assert first("seed=5", "trainer.batch_size=16") == {"seed", "trainer.batch_size"}
     assert first() == FIRST_KEYS
+
+
+class Broken(Callback):
+    """Fails when training has ended."""
+
+    def fit_end(self, trainer: Trainer) -> None:
+        raise KeyError("nothing is here")
+
+
+def test_neither_a_callback_nor_a_picture_that_fails_costs_a_finished_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def cannot(*_: object) -> None:
+        raise RuntimeError("no picture of such a network")
+
+    def build(*arguments: Any) -> Trainer:
+        trainer = build_trainer(*arguments)
+        trainer.callbacks.insert(0, Broken())
+        return trainer
+
+    monkeypatch.setattr("nnlab.callbacks.pictures.filters", cannot)
+    monkeypatch.setattr("nnlab.runs.launch.build_trainer", build)
+    result = nnlab.train("data.limit=60", "architecture.widths=[4]", "trainer.epochs=5", f"output_dir={tmp_path}")
+    assert result.status == "completed"
+    assert (result.directory / "result.json").exists()
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert said == [
+        "`callbacks.images` cannot show this network, and leaves that out: RuntimeError: no picture of such a network",
+        "`Broken` failed after training had ended, and is left out: KeyError: 'nothing is here'",
+    ]

@@ -64,7 +64,9 @@ def test_the_choice_is_said_and_recorded(folder, capsys):
 
 def test_a_sweep_and_python_take_the_short_form_too(folder, capsys):
     assert main(["train", "my data.csv", "target=b", "-m", "seed=0,1", *FAST]) == 0
-    assert nnlab.train("my data.csv", "target=kind", *FAST).metrics["test"]["accuracy"] >= 0
+    assert set(nnlab.train("my data.csv", "target=kind", *FAST).metrics["test"]) >= {"accuracy", "auroc"}
+    results = nnlab.sweep("my data.csv", "target=a", "seed=0,1", *FAST)
+    assert all("rmse" in result.metrics["test"] for result in results)
 
 
 def test_two_files_and_missing_files_are_refused(folder):

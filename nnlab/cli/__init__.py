@@ -43,11 +43,13 @@ def configure(
     from nnlab.cli.admission import check_single
     from nnlab.cli.composition import continued, take_resume
     from nnlab.cli.grammar import parsed
+    from nnlab.cli.short_form import expanded
     from nnlab.config import trust
 
     rest, names = trust.taken(overrides)
     trust.grant(names)
     rest, run = take_resume(rest)
+    rest = rest if run else expanded(rest)
     check_single(parsed(rest))
     if run is None:
         return compose(*rest, config_name=command, config_dir=config_dir), rest

@@ -158,7 +158,7 @@ def swept(job: ComposedJob, overrides: Sequence[str], config_dir: str | Path | N
         UserError: an override, an option or a file is wrong.
     """
     with hydra_for(job.command, config_dir) as hydra, _explained():
-        return _sweep(hydra, job.command, job, overrides)
+        return _sweep(hydra, job.command, job, with_loss(hydra, job.command, expanded(overrides)))
 
 
 @contextlib.contextmanager

@@ -161,3 +161,11 @@ def test_damaged_and_foreign_pipelines_are_refused_in_a_sentence(pipeline):
         Pipeline.from_stored({**content, "target": {}}, {})
     with pytest.raises(UserError, match=r"prepared by `os\.system`, which is not loaded"):
         Pipeline.from_stored({**content, "transform": {"class": "os.system", "values": {}}}, {})
+
+
+@pytest.mark.parametrize("rows", [slice(1, 3), [1, 2], torch.tensor([1, 2]), np.array([False, True, True, False])])
+def test_rows_of_a_frame_are_taken_by_slice_position_or_mask(rows):
+    part = as_frame(TRAIN)[rows]
+    assert len(part) == 2
+    assert part.columns["smoker"].values.tolist() == [0, 1]
+    assert [part.place(row) for row in range(2)] == ["row 2", "row 3"]

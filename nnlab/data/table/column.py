@@ -241,8 +241,8 @@ class Frame:
         return len(next(iter(self.columns.values()))) if self.columns else 0
 
     def __getitem__(self, rows: Any) -> Frame:
-        """The same columns with these rows only: positions or a mask, as an array or a tensor."""
-        rows = np.asarray(rows)
+        """The same columns with these rows only: positions or a mask, as an array or a tensor, or a slice."""
+        rows = np.arange(len(self))[rows] if isinstance(rows, slice) else np.asarray(rows)
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows
         columns = {name: column.take(rows) for name, column in self.columns.items()}
         return dataclasses.replace(self, columns=columns, rows=rows if self.rows is None else self.rows[rows])

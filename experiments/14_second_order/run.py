@@ -48,7 +48,7 @@ def run(seeds: int, passes: int, limit: int, width: int) -> Evidence:
     """Compare at equal numbers of gradients over the full batch, then over minibatches of 16."""
     gap, plain = newton()
     shared = [*SMOOTH, f"data.limit={limit}", f"architecture.widths=[{width}]", "trainer.epochs=null"]
-    full = [*shared, "trainer.batch_size=full", "trainer.precision=float64"]
+    full = [*shared, "trainer.batch_size=full", "trainer.precision=float64", "trainer.engine=torch"]
     curves: dict[str, np.ndarray] = {}
     for name, rates in RATES.items():
         first_order, vary = [f"optimizer={name}", f"trainer.steps={passes}"], {"optimizer.learning_rate": rates}

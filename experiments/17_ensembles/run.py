@@ -27,8 +27,8 @@ def by_size(reports: list[dict[str, Any]]) -> dict[str, np.ndarray]:
 
 def best_rate(grid: Grid) -> int:
     """The rate with the lowest negative log-likelihood on the validation split, of the snapshots' average if any."""
-    nll, found = grid.last("validation", "nll"), grid.trainer.ensembles
-    if found:
+    nll, found = grid.last("validation", "nll"), [outcome.ensemble for outcome in grid.trainer.outcomes]
+    if all(found):
         nll = np.reshape([found[i]["validation"]["by_size"][-1]["nll"] for i in range(nll.size)], nll.shape)
     return int(np.nan_to_num(nll, nan=np.inf).mean(1).argmin())
 
@@ -55,7 +55,7 @@ def run(setting: list[str], limits: list[int | None], widths: list[int], epochs:
     cyclic = train(*long, "scheduler=cyclic", f"scheduler.cycles={SIZE}", vary=vary, seeds=range(seeds),
                    callbacks=[SnapshotEnsemble()])  # fmt: skip
     place, cycled = best_rate(single), best_rate(cyclic)
-    snapshots = by_size([cyclic.trainer.ensembles[cycled * seeds + seed]["test"] for seed in range(seeds)])
+    snapshots = by_size([cyclic.trainer.outcomes[cycled * seeds + seed].ensemble["test"] for seed in range(seeds)])
     averaged = by_size(reports[limits[-1]])
     members = {n: {m: np.array([r["mean"][m] for r in found]) for m in METRICS} for n, found in reports.items()}
     gains = {n: 100 * (by_size(found)["accuracy"][:, -1] - members[n]["accuracy"]) for n, found in reports.items()}

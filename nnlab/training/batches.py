@@ -32,7 +32,8 @@ class Batches:
         self.examples = len(distinct[0].train)
         self.batch_size = min(batch_size or self.examples, self.examples)
         self.steps_per_epoch = -(-self.examples // self.batch_size)
-        self.splits = [dataset.train for dataset in distinct]
+        # Example by example in memory, as compiled code reads them, whatever made the tensors.
+        self.splits = [Split(d.train.inputs.contiguous(), d.train.targets.contiguous()) for d in distinct]
         joined = len(distinct) == 1 or len(distinct) * _bytes(distinct[0].train) <= JOINED
         if len(distinct) > 1 and joined:
             inputs = torch.cat([split.inputs for split in self.splits])

@@ -188,5 +188,11 @@ def links(network: nn.Module, layout: Layout, buffers: Mapping[str, Tensor], fea
 
 
 def pointers(tensors: Sequence[Tensor]) -> np.ndarray:
-    """Addresses of tensors, as the compiled code reads them."""
+    """Addresses of tensors, as the compiled code reads them: without gaps, the last axis first.
+
+    Raises:
+        ValueError: a tensor lies otherwise in memory.
+    """
+    if not all(tensor.is_contiguous() for tensor in tensors):
+        raise ValueError("the compiled code reads contiguous tensors only")
     return np.array([tensor.data_ptr() for tensor in tensors], dtype=np.uint64)

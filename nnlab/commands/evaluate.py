@@ -58,6 +58,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     if not found.targets.is_floating_point():
         _print_confusion(found)
+        _print_classes(found)
         if "ece" in found.metrics:
             _print_calibration(found)
     return 0
@@ -89,7 +90,20 @@ def _print_confusion(found: Measurement) -> None:
         table.add_column(name, justify="right")
     for name, row in zip(found.names, counts.tolist(), strict=True):
         table.add_row(name, *(str(count) if count else "." for count in row))
-    Console(width=max(80, 6 * len(found.names) + 30)).print(table)
+    Console(width=max(80, 6 * len(found.names) + 30), markup=False).print(table)
+
+
+def _print_classes(found: Measurement) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    by_class = found.by_class()
+    table = Table("class", title="each class", title_justify="left")
+    for name in next(iter(by_class.values())):
+        table.add_column(name, justify="right")
+    for label, values in by_class.items():
+        table.add_row(label, *(f"{v:.3f}" if isinstance(v, float) else str(v) for v in values.values()))
+    Console(markup=False).print(table)
 
 
 def _print_calibration(found: Measurement) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from nnlab.errors import UserError, did_you_mean
+from nnlab.loss import decisions
 from nnlab.regularizer.base import NoiseModule
 from nnlab.runs import one_by_one
 from nnlab.runs.loading import load_run
@@ -50,6 +51,17 @@ class Measurement:
         """Counts (C, C) of the examples of class t, row, that are predicted as p, column."""
         return confusion_matrix(self.targets, self.prediction.argmax(-1), len(self.names))
 
+    def by_class(self) -> dict[str, dict[str, float]]:
+        """Precision, recall and F1 of each class, and how many examples are of it."""
+        counts = decisions.count(self.prediction, self.targets)
+        columns = {
+            "precision": counts.precision.tolist(),
+            "recall": counts.recall.tolist(),
+            "f1": counts.f1.tolist(),
+            "examples": counts.actual.tolist(),
+        }
+        return {each: {key: value[c] for key, value in columns.items()} for c, each in enumerate(self.names)}
+
     def content(self) -> dict[str, Any]:
         """The measurement as plain values."""
         found: dict[str, Any] = {
@@ -58,7 +70,9 @@ class Measurement:
             "examples": len(self.targets),
             "names": list(self.names),
         }
-        return found if self.targets.is_floating_point() else {**found, "confusion": self.confusion().tolist()}
+        if self.targets.is_floating_point():
+            return found
+        return {**found, "confusion": self.confusion().tolist(), "classes": self.by_class()}
 
     def _repr_html_(self) -> str:
         """The metrics as a table in a notebook."""

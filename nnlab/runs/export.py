@@ -84,7 +84,7 @@ def export(networks: Networks, kind: str = "onnx", folder: str | Path | None = N
         except ImportError as error:
             raise UserError(f"`format={kind}` needs the package `{package}`: pip install 'nnlab[export]'") from error
     module = deployed(networks)
-    inputs, real = example_inputs(networks)
+    inputs, raw = example_inputs(networks)
     place = Path(folder) if folder is not None else networks.directory / "export"
     make_folder(place)
     path = place / FORMATS[kind]
@@ -95,33 +95,43 @@ def export(networks: Networks, kind: str = "onnx", folder: str | Path | None = N
         "state_dict": _state_dict,
     }[kind]
     write_whole(path, write(module, inputs[:3]))
-    with torch.no_grad():
-        encoded = module.transform(module.encode(inputs)).float()
-    run = Predictor(networks)
-    expected = np.concatenate([each for each in run.in_units(run.combined(encoded)) if each is not None], 1)
+    expected = _of_the_run(networks, module, inputs, raw)
     difference = _difference(expected, _again(kind, path, networks, inputs), module)
-    exported = Exported(path, place / CARD, difference, len(inputs), real)
+    exported = Exported(path, place / CARD, difference, len(inputs), raw is not None)
     write_whole(
         exported.card, model_card(networks, kind, exported.path.name, difference, graph_columns(module.pipeline))
     )
     return exported
 
 
-def example_inputs(networks: Networks) -> tuple[Tensor, bool]:
-    """Examples as the graph takes them, and whether they are the run's own data rather than drawn."""
+def _of_the_run(networks: Networks, module: Deployed, inputs: Tensor, raw: Any) -> npt.NDArray[Any]:
+    """What the run itself predicts: for raw examples by its own pipeline, for drawn numbers by that of the module."""
+    run = Predictor(networks)
+    if raw is not None:
+        found = run.of_raw(raw)
+        parts = [found.values, found.std]
+    else:
+        with torch.no_grad():
+            parts = [*run.in_units(run.combined(module.transform(module.encode(inputs)).float()))]
+    return np.concatenate([part for part in parts if part is not None], 1)
+
+
+def example_inputs(networks: Networks) -> tuple[Tensor, Any]:
+    """Examples as the graph takes them, and the same as the data have them; None where they are drawn."""
     config, pipeline = networks.config, networks.fitted.pipeline
     seed = config["seed"] if config.get("data_seed") is None else config["data_seed"]
     section = {name: value for name, value in config["data"].items() if name not in ("augmentation", "preprocessing")}
     try:
         with silenced():
             raw = construct(section, "data").read(seed, data_root(config))
-        return graph_inputs(pipeline, raw.inputs[:ROWS]), True
+        rows = raw.inputs[np.arange(min(ROWS, len(raw.inputs)))]
+        return graph_inputs(pipeline, rows), rows
     except UserError as error:
         log.warning("the data of the run are not here (%s): the comparison takes drawn numbers", error)
     columns = len(graph_columns(pipeline))
     shape = (columns,) if columns else getattr(pipeline.rule, "shape", networks.fitted.input_shape)
     drawn = torch.randn(ROWS, *shape, generator=generator(0, "export"), dtype=torch.float64)
-    return (drawn if columns else drawn.float()), False
+    return (drawn if columns else drawn.float()), None
 
 
 def _onnx(module: Deployed, inputs: Tensor) -> bytes:

@@ -116,3 +116,27 @@ def test_the_card_says_what_goes_in_and_escapes_names_of_others(tmp_path: Path) 
     assert "| test |" in card
     assert str(tmp_path) not in card.replace(f"data.path={path}", "")
     assert escape("a\n# b") == r"a \# b"
+
+
+def test_columns_of_every_kind_are_encoded_inside_the_graph(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    lines = ["num,year,many,truth,when,y"]
+    for _ in range(400):
+        number, year, level = random.normal(), random.integers(1990, 2024), min(int(random.exponential(20)), 120)
+        cells = ["" if random.random() < 0.1 else f"{number:.4f}", year, "" if random.random() < 0.1 else f"L{level}"]
+        when = "" if random.random() < 0.1 else f"2020-{random.integers(1, 13):02d}-{random.integers(1, 28):02d}"
+        lines.append(
+            ",".join(map(str, [*cells, random.choice(["yes", "no", ""]), when, f"{number * 3 + year / 10:.3f}"]))
+        )
+    (tmp_path / "table.csv").write_text("\n".join(lines) + "\n")
+    given = ("data=table", f"data.path={tmp_path}/table.csv", "data.target=y", "data.references=[]")
+    networks = trained(tmp_path, *given, "loss=squared_error")
+    inputs, raw = example_inputs(networks)
+    assert inputs.isnan().any()
+    assert inputs.shape == (256, len(graph_columns(networks.fitted.pipeline)))
+    module = deployed(networks)
+    encoded = networks.fitted.pipeline.rule.encode(raw).inputs
+    with torch.no_grad():
+        torch.testing.assert_close(module.encode(inputs), encoded, rtol=0, atol=0)
+    found = export(networks, "onnx", tmp_path)
+    assert (found.real, found.agrees) == (True, True)

@@ -12,6 +12,7 @@ import numpy as np
 import polars
 import pytest
 import torch
+from sklearn.metrics import precision_recall_fscore_support
 
 import nnlab
 from nnlab.cli.dispatch import main
@@ -181,3 +182,21 @@ def test_arrays_and_images_are_predicted_too(tmp_path: Path) -> None:
     assert nnlab.predict(directory, tmp_path / "arrays.npz").tolist() == [row["prediction"] for row in written]
     with pytest.raises(UserError, match="this run takes images"):
         nnlab.predict(directory, table(tmp_path, "buys"))
+
+
+def test_evaluate_shows_precision_recall_and_f1_of_each_class(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = table(tmp_path, "buys")
+    path.write_text(path.read_text().replace("yes", "[/red]yes"))  # a name that a terminal could take for markup
+    given = ["data=table", f"data.path={path}", "data.target=buys", "loss=softmax_cross_entropy", "data.references=[]"]
+    directory = nnlab.train(*given, "trainer.epochs=3", "callbacks=[checkpoint]", f"output_dir={tmp_path}/o").directory
+    found = nnlab.evaluate(directory)
+    expected = precision_recall_fscore_support(found.targets, found.prediction.argmax(1))
+    for position, name in enumerate(found.names):
+        assert list(found.by_class()[name].values()) == pytest.approx([column[position] for column in expected])
+    capsys.readouterr()
+    assert main(["evaluate", str(directory)]) == 0
+    shown = capsys.readouterr().out
+    assert "each class" in shown
+    assert "[/red]yes" in shown

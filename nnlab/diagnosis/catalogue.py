@@ -294,6 +294,7 @@ CATALOGUE: tuple[Kind, ...] = (
         explains=LATE,
         symptom=True,
     ),
+    Kind("behind_simple_methods", "Something is wrong that no rule knows.", symptom=True),
     Kind("noisy_validation", "Choices made by it are partly chance.", severity="note"),
     Kind("underfitting", variant="note", severity="note", explains=LATE),
     Kind("still_improving", variant="note", severity="note", explains=LATE),

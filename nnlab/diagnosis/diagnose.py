@@ -46,7 +46,10 @@ RULES: tuple[Rule, ...] = (
 def diagnose(record: RunRecord) -> list[Finding]:
     """The findings about a run, likeliest cause first; an empty list says that nothing looks wrong."""
     view = View(record)
-    return arranged(finding for rule in RULES for finding in rule(view))
+    found = [finding for rule in RULES for finding in rule(view)]
+    if not any(finding.fault for finding in found):
+        found += fit.behind(view)
+    return arranged(found)
 
 
 def arranged(findings: Iterable[Finding]) -> list[Finding]:

@@ -110,6 +110,7 @@ def split(train: SplitFacts, validation: SplitFacts) -> dict[str, SplitFacts]:
 EXPLODED = np.concatenate([np.geomspace(0.7, 1e9, STEPS - 1), [np.nan]])
 RISING = {"loss": Series(list(range(20, 201, 20)), [0.5, 0.4, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1])}
 SKEWED = TargetFacts(("a", "b"), {"train": (570, 30), "validation": (190, 10), "test": (190, 10)})
+MEDIOCRE_ON_NEW = dataclasses.replace(GOOD, metric=0.8)
 WORSE = dataclasses.replace(GOOD, metric=0.5)
 RARE = SplitFacts(0.2, 0.95, (200, 0), (1.0, 0.0), 0.01, 0.01)
 WRONG = SplitFacts(0.9, 0.9, (300, 300), (0.9, 0.9), 0.3, 0.01)
@@ -177,6 +178,9 @@ PLANTED = {
         data={"targets": TargetFacts(("y",), std=1.0, tail=0.9, outliers=3)},
     ),
     "update_ratio_out_of_range": changed(statistics={"update_ratio/linear1.weight": series(0.2)}),
+    "behind_simple_methods": changed(
+        losses=np.full(STEPS, 0.005), splits=split(dataclasses.replace(GOOD, loss=0.005), MEDIOCRE_ON_NEW)
+    ),
     "plateau": changed(
         losses=np.full(STEPS, 0.5),
         splits=split(GOOD, BAD),

@@ -244,3 +244,9 @@ def test_a_seed_below_the_constant_lowers_the_rate_and_is_said(tmp_path: Path) -
     assert "failed_seed" in [finding.name for finding in report.faults]
     assert not report.passed
     assert (tmp_path / "final, rate 25" / "seed=0").is_dir()
+
+
+def test_the_recipe_s_settings_are_found_though_a_function_has_the_name_of_their_room() -> None:
+    code = "from nnlab.config.lookup import locate; import nnlab; print(locate('nnlab.recipe.RecipeSettings').__name__)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "RecipeSettings"

@@ -299,6 +299,19 @@ def underfitting(view: View) -> Iterator[Finding]:
     )
 
 
+def behind(view: View) -> Iterator[Finding]:
+    """The network stays clearly behind simple methods, and no other rule says why."""
+    if view.record.status == "completed" and view.weak and view.shortfall > CLEARLY_SHORT:
+        skill = view.skill("validation")
+        what = "orders the validation examples" if view.ranked else "avoids the errors of a constant on validation"
+        yield Finding(
+            "behind_simple_methods",
+            f"The network {what} by {max(skill, 0):.0%}, simple methods (neighbors, a linear fit) by "
+            f"{view.reference:.0%}",
+            {"skill": skill, "skill of simple methods": view.reference, "training skill": view.skill("train")},
+        )
+
+
 def plateau(view: View) -> Iterator[Finding]:
     """The loss has not moved for half of the run, far from the optimum."""
     windows, data = view.windows, view.record.data

@@ -25,7 +25,6 @@ FURTHER = {
         "architecture=convnet",
         "architecture.channels=[2,3]",
         "architecture.hidden=6",
-        "~architecture.widths",
     ],
     "second order": ["optimizer=lbfgs", "trainer.batch_size=full"],
     "dropout over samples": [

@@ -11,6 +11,7 @@ import yaml
 from toy_configs import Base, toy_configs, write_configs  # noqa: F401
 
 from nnlab.cli import compose, messages
+from nnlab.cli.composition import hydra_version
 from nnlab.config import check, difference, identity
 from nnlab.config.checking import SUPPLIED
 from nnlab.config.folder import config_folder, description, groups, options
@@ -183,7 +184,7 @@ def test_composing_leaves_the_hydra_of_others_alone(toy: Path) -> None:
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.hydra_config import HydraConfig
 
-    with initialize_config_dir(str(toy), version_base="1.3"):
+    with initialize_config_dir(str(toy), **({"version_base": "1.3"} if hydra_version < (1, 4) else {})):
         theirs = GlobalHydra.instance().hydra
         compose("optimizer=sgd")
         with pytest.raises(UserError):

@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import copy
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra import version
-from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra import __version__, version
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
@@ -40,6 +40,8 @@ from nnlab.config.schema import with_defaults
 from nnlab.errors import UserError
 from nnlab.storage.folder import CONFIG, read_config, run_at
 
+hydra_version = tuple(int(part) for part in __version__.split(".")[:2])
+
 # What Hydra raises for mistakes of its users; a ValueError for a group override that is neither text nor a list.
 HYDRA_ERRORS = (HydraException, OmegaConfBaseException, YAMLError, ValueError)
 
@@ -56,25 +58,45 @@ class Loader(ConfigLoaderImpl):  # type: ignore[misc]
         super().__init__(search_path)
         self.schema = schema
         self._compositions: dict[tuple[str, ...], DictConfig] = {}
+        self._composes = False  # whether Hydra itself is at work
 
     def load_configuration(
-        self,
-        config_name: str | None,
-        overrides: list[str],
-        run_mode: Any,
-        from_shell: bool = True,
-        validate_sweep_overrides: bool = True,
+        self, config_name: str | None, overrides: list[str], run_mode: Any, *further: Any, **named: Any
     ) -> DictConfig:
         """Compose.
 
         Raises:
             UserError: an override, an option or a file is wrong.
         """
-        further = (run_mode, from_shell, validate_sweep_overrides)
+        compose = super().load_configuration
+
+        def of(lines: list[str]) -> DictConfig:
+            return compose(config_name, lines, run_mode, *further, **named)
+
+        return self._explained(of, overrides, run_mode)
+
+    def _load_configuration(self, overrides: list[str], run_mode: Any, **named: Any) -> DictConfig:
+        """The entry of Hydra 1.4 for the config of a sweep, and a step of its own composing."""
+        compose = super()._load_configuration
+        if self._composes:
+            return compose(overrides=overrides, run_mode=run_mode, **named)
+
+        def of(lines: list[str]) -> DictConfig:
+            return compose(overrides=lines, run_mode=run_mode, **{**named, "parsed_overrides": None})
+
+        return self._explained(of, overrides, run_mode)
+
+    def _explained(self, compose: Callable[[list[str]], DictConfig], overrides: list[str], run_mode: Any) -> DictConfig:
+        """What `compose` gives for the overrides in Hydra's words, with our sentences for what is wrong.
+
+        Raises:
+            UserError: an override, an option or a file is wrong.
+        """
+        before, self._composes = self._composes, True
         try:
             with warnings.catch_warnings():  # our configs of other launchers have the names of their schemas
                 warnings.filterwarnings("ignore", "(?s).*is validated against ConfigStore schema with the same name")
-                config = super().load_configuration(config_name, self._replacing(overrides), *further)
+                config = compose(self._replacing(overrides))
                 check_section(config, overrides)
                 config.hydra.overrides.task = _tasks(overrides)
                 return config
@@ -85,7 +107,9 @@ class Loader(ConfigLoaderImpl):  # type: ignore[misc]
             first = self._deleting(first)
             if first == list(overrides):
                 raise UserError(messages.explain(error, overrides, self.options, self.skeleton, run_mode)) from error
-        config = self.load_configuration(config_name, first, *further)
+        finally:
+            self._composes = before
+        config = self._explained(compose, first, run_mode)
         config.hydra.overrides.task = _tasks(overrides)
         return config
 
@@ -130,10 +154,8 @@ class Loader(ConfigLoaderImpl):  # type: ignore[misc]
             sentence = messages.explain(error, sweep_overrides, self.options, self.skeleton, RunMode.RUN)
             raise UserError(sentence) from error
         config.hydra.overrides.task = sweep_overrides
-        names = config.hydra.job.config.override_dirname
-        config.hydra.job.override_dirname = get_overrides_dirname(
-            entries, names.exclude_keys, names.item_sep, names.kv_sep
-        )
+        if "${" not in str(OmegaConf.to_container(config.hydra.job)["override_dirname"]):  # Hydra 1.3 has no resolver
+            config.hydra.job.override_dirname = _dirname(entries, config.hydra.job.config.override_dirname)
         OmegaConf.copy_cache(master_config, config)
         checked_job(config, self.schema)
         return config
@@ -202,6 +224,13 @@ def _tasks(overrides: Sequence[str]) -> list[str]:
     return [entry.input_line for entry in parsed(overrides) if not entry.is_hydra_override()]
 
 
+def _dirname(entries: Sequence[Any], names: Any) -> str:
+    """The overrides as the name of a folder, by Hydra's rules of the section `hydra.job.config`."""
+    kept = [each for each in entries if each.key_or_group not in names.exclude_keys]
+    lines = (f"{each.get_key_element()}{names.kv_sep}{each.get_value_element_as_str()}" for each in kept)
+    return str(names.item_sep).join(sorted(lines))
+
+
 @contextlib.contextmanager
 def hydra_for(command: str, config_dir: str | Path | None = None, *, checking: bool = True) -> Iterator[Any]:
     """A Hydra object on nnlab's configs, with the user's own in `config_dir` taking precedence.
@@ -209,7 +238,8 @@ def hydra_for(command: str, config_dir: str | Path | None = None, *, checking: b
     Raises:
         UserError: there is no such folder.
     """
-    version.setbase("1.3")
+    if hydra_version < (1, 4):  # later ones have no choice of defaults
+        version.setbase("1.3")
     search_path = create_config_search_path(str(folder.config_folder()))
     if config_dir is not None:
         own = Path(config_dir).expanduser().resolve()

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# A query that may look at no key: zeros in ONNX and in PyTorch, the mean of all masked values in JAX, Flax, Keras, MLX.
+# A query that may look at no key: zeros in ONNX and PyTorch, the mean of all values in JAX, Flax, Keras, MLX.
 #
 # Happens: with a boolean mask whose row is all False (a padded query, a padded sequence in a batch), jax.nn, flax.nnx,
 # keras.ops and mlx return the average over every value, those of the masked keys included. The Attention operator of
-# ONNX (opset 23 and up) returns exactly zero, in the reference evaluator and in onnxruntime, as PyTorch has since 2.5.
+# ONNX (opset 23 and up) returns exactly zero, in the reference evaluator and in onnxruntime, as PyTorch's
+# scaled_dot_product_attention does (2.14.1; not run here).
 # Guessed: zeros everywhere, and NaN from ONNX, whose specification is a softmax over -inf.
 # Matters: an exported model differs from the trained one at padded positions; harmless while the loss masks them, not
 # harmless once they are pooled, normalized over or used as keys by the next layer. In JAX, padding leaks in unseen.

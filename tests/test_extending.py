@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
+
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "extending.md").read_text()
 COMMANDS = re.findall(r"^PYTHONPATH=\. nnlab (.+)$", PAGE, re.M)

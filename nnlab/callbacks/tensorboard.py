@@ -163,7 +163,7 @@ class TensorBoard(Callback):
         average, count = self._average.get(member, (0.0, 0))
         present = ~np.isnan(losses)
         if present.any():
-            averages = moving_average(losses[present], self.smoothing, average)
+            averages = exponential_average(losses[present], self.smoothing, average)
             self._average[member] = (float(averages[-1]), count + len(averages))
             averages /= 1 - self.smoothing ** np.arange(count + 1, count + 1 + len(averages))
             rates = trainer.history.rates[self._steps :, member][present]
@@ -190,10 +190,10 @@ def _write_records(records: Sequence[Record], suffixes: Mapping[int, str], file:
         file.scalar_block(steps, dict(zip(tags, columns, strict=True)), now)
 
 
-def moving_average(values: np.ndarray, keep: float, start: float) -> np.ndarray:
+def exponential_average(values: np.ndarray, keep: float, start: float) -> np.ndarray:
     """a_t = keep a_(t-1) + (1 - keep) v_t from a_0 = `start`, (n,).
 
-    >>> moving_average(np.array([1.0, 3.0]), 0.5, 0.0)
+    >>> exponential_average(np.array([1.0, 3.0]), 0.5, 0.0)
     array([0.5 , 1.75])
     """
     # One after the other: sums over blocks would round otherwise when a resumed run has other blocks.

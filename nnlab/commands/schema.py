@@ -5,35 +5,37 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from nnlab.cli.arguments import Grammar
 from nnlab.config.folder import config_folder, groups
 from nnlab.errors import UserError, did_you_mean
 
 PRIMARY = ("train", "recipe")
-USAGE = """\
-Usage: nnlab schema [train | recipe | GROUP]
+GRAMMAR = Grammar(
+    "schema",
+    "Print a JSON schema: of whole configs and experiment files for `nnlab train` (the default) or `nnlab recipe`, or\n"
+    "of an option's file in a group. An editor with a YAML language server takes it from the file's first line:\n\n"
+    "  nnlab schema > nnlab.schema.json\n"
+    "  # yaml-language-server: $schema=nnlab.schema.json",
+    "[train|recipe|GROUP]",
+)
 
-Prints a JSON schema: of whole configs and experiment files for `nnlab train` (the default) or `nnlab recipe`, or of an
-option's file in a group. An editor with a YAML language server takes it from the file's first line:
 
-  nnlab schema > nnlab.schema.json
-  # yaml-language-server: $schema=nnlab.schema.json"""
-
-
-def main(arguments: Sequence[str]) -> None:
+def main(arguments: Sequence[str]) -> int:
     """Print the schema.
 
     Raises:
         UserError: there is no such config or group.
     """
-    if set(arguments) & {"-h", "--help"}:
-        print(USAGE)
-        return
+    given = GRAMMAR.read(arguments)
+    if given is None:
+        return 0
     from nnlab.config.json_schema import group_schema, whole_schema
 
     folder = config_folder()
     names = [*PRIMARY, *groups(folder)]
-    name, *more = [*arguments] or ["train"]
-    if more or name not in names:
-        raise UserError(f"there is no config or group `{' '.join(arguments)}`; {did_you_mean(name, names)}")
+    [name] = given.words or ["train"]
+    if name not in names:
+        raise UserError(f"there is no config or group `{name}`; {did_you_mean(name, names)}")
     found = whole_schema(name, folder) if name in PRIMARY else group_schema(name, folder)
     print(json.dumps(found, indent=2))
+    return 0

@@ -35,11 +35,6 @@ def second_moment(y: Tensor) -> Tensor:
     return _rows(y).square().mean(1)
 
 
-def near_zero_fraction(y: Tensor, tolerance: float = 1e-3) -> Tensor:
-    """Fraction of outputs with |y| <= tolerance, (M,)."""
-    return (y.abs() <= tolerance).flatten(1).float().mean(1)
-
-
 def saturated_fraction(y: Tensor, low: float | None, high: float | None, tolerance: float = 0.02) -> Tensor:
     """Fraction of outputs within `tolerance` of a value where the activation saturates, (M,).
 

@@ -1,8 +1,8 @@
-"""Do predicted probabilities mean what they say? Calibration error, Brier score, and the confusion of classes.
+"""Do predicted probabilities mean what they say? The reliability diagram, and the confusion of classes.
 
 Probabilities are (..., N, C), also for binary tasks (C = 2), and targets (..., N) int64; leading axes, such as the
-members M of a population, stay. Sources: Guo et al. 2017, arXiv:1706.04599, equations 2-3 (calibration); Brier 1950,
-"Verification of forecasts expressed in terms of probability", equation 2 (score).
+members M of a population, stay. Source: Guo et al. 2017, arXiv:1706.04599, equations 2-3; the calibration error itself
+is a metric, see `nnlab.loss.metrics`.
 """
 
 from __future__ import annotations
@@ -46,31 +46,6 @@ def reliability(probabilities: Tensor, targets: Tensor, bins: int = 15) -> Relia
     total = torch.stack([(confidence * inside).sum(-1) for inside in members], -1)
     correct = torch.stack([(right & inside).sum(-1) for inside in members], -1)
     return Reliability(total / count, correct.to(total.dtype) / count, count)
-
-
-def expected_calibration_error(probabilities: Tensor, targets: Tensor, bins: int = 15) -> Tensor:
-    """Mean distance of accuracy and confidence over bins of equal width, weighted by their counts, (...).
-
-    >>> probabilities = torch.tensor([[0.8, 0.2], [0.8, 0.2], [0.8, 0.2], [0.8, 0.2]])
-    >>> expected_calibration_error(probabilities, torch.tensor([0, 0, 0, 1]))
-    tensor(0.0500)
-    """
-    table = reliability(probabilities, targets, bins)
-    gap = torch.where(table.count > 0, (table.accuracy - table.confidence).abs(), 0.0)
-    return (gap * table.count).sum(-1) / table.count.sum(-1)
-
-
-def brier_score(probabilities: Tensor, targets: Tensor) -> Tensor:
-    """Mean over examples of the sum over classes of (p_c - [c = target])^2, (...): 0 is perfect, 2 the worst.
-
-    This is Brier's own form for any number of classes; for two it is twice the score of the positive class alone.
-
-    >>> brier_score(torch.tensor([[0.5, 0.5]]), torch.tensor([1]))
-    tensor(0.5000)
-    """
-    index = targets.expand(probabilities.shape[:-1]).unsqueeze(-1)
-    residual = probabilities - torch.zeros_like(probabilities).scatter_(-1, index, 1.0)
-    return residual.square().sum(-1).mean(-1)
 
 
 def confusion_matrix(targets: Tensor, predicted: Tensor, classes: int) -> Tensor:

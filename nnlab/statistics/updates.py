@@ -9,17 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nnlab.statistics.gradients import norm
 
-
-def update_to_weight(update: Tensor, weight: Tensor) -> Tensor:
-    """Ratio of the norms of update and weight, both (M, ...), for each member, (M,).
+def ratio(moved: Tensor, size: Tensor) -> Tensor:
+    """Ratio of the norms of updates and weights, of any shape.
 
     It is 0 where nothing moves, and infinite where weights leave zero.
     """
-    return ratio(norm(update), norm(weight))
-
-
-def ratio(moved: Tensor, size: Tensor) -> Tensor:
-    """The same from the norms of update and weight, of any shape."""
     return torch.where(moved == 0, torch.zeros_like(moved), moved / size)

@@ -42,6 +42,7 @@ def in_terminal(arguments: list[str], columns: int) -> str:
     return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", written.decode())
 
 
+@pytest.mark.slow
 def test_a_terminal_of_80_columns_has_room_for_the_bar_and_for_the_metrics(tmp_path: Path) -> None:
     text = in_terminal([*ARGUMENTS, f"output_dir={tmp_path}"], 80)
     assert re.search("training .*9/9 steps, 0:00:00 left", text)

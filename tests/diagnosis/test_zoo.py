@@ -22,6 +22,7 @@ def zoo() -> tuple[dict[str, object], dict[str, int], list[str]]:
         sys.path.remove(str(ROOT))
 
 
+@pytest.mark.slow
 def test_every_planted_fault_is_detected(zoo) -> None:  # type: ignore[no-untyped-def]
     rows, _, misses = zoo
     assert len(rows) >= 20

@@ -12,6 +12,9 @@ import pytest
 from nnlab.cli import main
 from nnlab.commands import experiment
 
+pytestmark = pytest.mark.slow
+
+
 FOLDERS = experiment.experiments()
 
 

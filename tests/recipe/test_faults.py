@@ -9,6 +9,9 @@ import pytest
 
 from nnlab.recipe import StepReport
 
+pytestmark = pytest.mark.slow
+
+
 Walk = Callable[..., list[StepReport]]
 
 

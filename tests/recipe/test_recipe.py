@@ -27,6 +27,9 @@ from nnlab.recipe.trials import Trials
 from nnlab.runs.launch import train
 from nnlab.storage.folder import read_config, read_result
 
+pytestmark = pytest.mark.slow
+
+
 QUICK = [
     "data=blobs",
     "architecture.widths=[16]",

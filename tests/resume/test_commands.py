@@ -180,6 +180,7 @@ def test_reproduce_refuses_what_has_not_ended(
     assert "is no run directory: it has no config.yaml" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_killed_runs_continue_to_the_same_bits() -> None:
     script = Path(__file__).parents[2] / "benchmarks" / "kill_harness.py"
     done = subprocess.run([sys.executable, script, "--kills", "8", "--seed", "1"], capture_output=True, text=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from surface import Mistake, check_refused, check_valid, mistakes, valid
 
@@ -13,12 +14,14 @@ HUNDRED = settings(max_examples=100, deadline=None, derandomize=True, suppress_h
 
 @HUNDRED
 @given(valid())
+@pytest.mark.slow
 def test_valid_overrides_train_two_steps(overrides: list[str]) -> None:
     check_valid(overrides)
 
 
 @HUNDRED
 @given(mistakes())
+@pytest.mark.slow
 def test_a_mistake_is_refused_with_one_sentence_that_names_it(mistake: Mistake) -> None:
     check_refused(mistake)
 

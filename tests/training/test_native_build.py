@@ -149,6 +149,7 @@ def test_a_cache_that_cannot_be_written_is_replaced_by_a_folder_of_the_process(
     assert not str(loaded._name).startswith(str(folder))
 
 
+@pytest.mark.slow
 def test_two_processes_may_build_at_once(folder: Path, real: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pretended(folder, monkeypatch, f'sleep 0.3; cp "{real}" "$out"')
     code = (

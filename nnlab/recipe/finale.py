@@ -14,7 +14,7 @@ from typing import Any
 from nnlab.config import config_folder
 from nnlab.config.folder import primary
 from nnlab.diagnosis.catalogue import Severity
-from nnlab.diagnosis.facts.simple import SimpleModel, advantage, simple_models
+from nnlab.diagnosis.facts.simple import SimpleModel, advantage, comparable, simple_models
 from nnlab.diagnosis.finding import Finding
 from nnlab.interruption import EXIT_CODES
 from nnlab.metric_names import HIGHER_IS_BETTER
@@ -125,7 +125,7 @@ def conclude(
         lowered: learning rates that were given up before, because a seed failed with them.
     """
     report = StepReport(NUMBER, TITLE, FinalNumbers())
-    metric = trials.metric
+    metric = comparable(trials.metric, trials.dataset, trials.loss)
     good = [run for run in runs if run.metrics]
     if not good:
         report.findings = [Finding("all_diverged", f"all {len(runs)} networks diverged before their first validation")]
@@ -192,7 +192,8 @@ def verdict(metric: str, simple: Sequence[SimpleModel], judged: Mapping[str, tup
 
 def failed(trials: Trials, runs: Sequence[FinalRun], constant: SimpleModel) -> list[FinalRun]:
     """Runs that diverged, or that are no better on validation than the constant answer."""
-    metric, level = trials.metric, constant.metrics["validation"].get(trials.metric, math.nan)
+    metric = comparable(trials.metric, trials.dataset, trials.loss)
+    level = constant.metrics["validation"].get(metric, math.nan)
     sign = 1 if metric in HIGHER_IS_BETTER else -1
     found = []
     for run in runs:
@@ -207,7 +208,8 @@ def _failed_seeds(trials: Trials, runs: Sequence[FinalRun], simple: Sequence[Sim
     bad = failed(trials, runs, constant)
     if not bad:
         return []
-    seeds, metric = ", ".join(str(run.seed) for run in bad), trials.metric
+    seeds = ", ".join(str(run.seed) for run in bad)
+    metric = comparable(trials.metric, trials.dataset, trials.loss)
     values = ", ".join(f"{run.metrics['validation'].get(metric, math.nan):.4g}" for run in bad if run.metrics)
     observed = (
         f"seed {seeds} ended no better on validation than the constant answer "

@@ -16,7 +16,7 @@ from torch import Tensor
 from nnlab.config.build import load_dataset
 from nnlab.console import silenced
 from nnlab.diagnosis import Finding
-from nnlab.diagnosis.facts.simple import SimpleModel, advantage, simple_models
+from nnlab.diagnosis.facts.simple import SimpleModel, advantage, comparable, simple_models
 from nnlab.loss.base import Loss
 from nnlab.runs.networks import load_networks
 from nnlab.runs.prediction import combined, predictions
@@ -62,7 +62,7 @@ def _better(
     models: list[SimpleModel], prediction: Tensor, dataset: Dataset, loss: Loss, result: Result
 ) -> Finding | None:
     """The finding that the best of the simple models is better, by more than the test examples' chance; or None."""
-    metric = result.metric if result.metric in models[0].metrics["test"] else loss.primary_metric(dataset.task)
+    metric = comparable(result.metric, dataset, loss)
     values = prediction[..., : dataset.target_size]
     behind = []
     for model in models:

@@ -7,10 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import nnlab
+import nnlab.loss
 from nnlab.cli.dispatch import main
+from nnlab.diagnosis.facts.simple import comparable, simple_models
 from nnlab.runs.result import Result
+from nnlab.types import Dataset, Split, Task
 
 
 def trained(folder: Path, rule: str, *overrides: str) -> Result:
@@ -76,3 +80,26 @@ def test_references_can_be_chosen_and_turned_off(tmp_path: Path) -> None:
 def test_an_ensemble_whose_members_are_trained_one_by_one_has_references_too(tmp_path: Path) -> None:
     many = ("optimizer=lbfgs", "trainer.batch_size=full", "regularizer=[ensemble]", "regularizer.ensemble.members=2")
     assert "trees" in trained(tmp_path, "slope", *many).references
+
+
+@pytest.mark.parametrize(
+    ("loss", "metric", "expected"),
+    [
+        ("SoftmaxCrossEntropy", "loss", "nll"),
+        ("SoftmaxCrossEntropy", "auroc", "auroc"),
+        ("MulticlassSVM", "loss", "accuracy"),
+        ("MulticlassSVM", "f1", "f1"),
+        ("GaussianNLL", "nll", "rmse"),
+        ("SquaredError", "mae", "mae"),
+    ],
+)
+def test_networks_and_simple_models_are_compared_by_what_both_have(loss: str, metric: str, expected: str) -> None:
+    task = Task.REGRESSION if loss in ("GaussianNLL", "SquaredError") else Task.BINARY
+    targets = torch.randn(40, 2) if task is Task.REGRESSION else torch.arange(40) % 2
+    split = Split(torch.randn(40, 3), targets)
+    dataset = Dataset(split, split, split, task, ("a", "b"))
+    chosen = getattr(nnlab.loss, loss)()
+    found = comparable(metric, dataset, chosen)
+    assert found == expected
+    for model in simple_models(dataset, chosen, ["constant", "linear"]):
+        assert found in model.metrics["test"]

@@ -20,7 +20,7 @@ from nnlab.diagnosis.facts.linear import linear_baseline
 from nnlab.loss.base import Loss
 from nnlab.loss.metrics import classification_metrics, negative_log_likelihood, regression_metrics
 from nnlab.metric_names import HIGHER_IS_BETTER, THOROUGH
-from nnlab.types import Dataset, Split
+from nnlab.types import Dataset, Split, Task
 from nnlab.validation import check_choice
 
 Name = Literal["constant", "linear", "trees"]
@@ -78,6 +78,17 @@ def simple_models(
             metrics = {split: metrics_of(each, dataset, split) for split, each in predictions.items()}
             found.append(SimpleModel(name, predictions, metrics))
     return found
+
+
+def comparable(metric: str, dataset: Dataset, loss: Loss) -> str:
+    """The metric by which a network and simple models are compared: `metric`, unless only the network has it.
+
+    The loss has weights, smoothing or margins of its own; likelihoods of classes stand for it, or the usual metric.
+    """
+    usual = loss.primary_metric(dataset.task)
+    if dataset.task is Task.REGRESSION or not loss.probabilistic:
+        return usual if metric in ("loss", "nll", "brier", "ece") else metric
+    return "nll" if metric == "loss" else metric
 
 
 def metrics_of(prediction: Tensor, dataset: Dataset, split: str) -> dict[str, float]:

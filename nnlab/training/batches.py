@@ -41,11 +41,13 @@ class Batches:
         self.offset = self.examples if joined else 0  # of each data set in the joined one
         self.sources = [(position[id(d)], seed) for d, seed in zip(datasets, seeds, strict=True)]
         self._epoch = -1
+        self._recent: dict[int, tuple[Tensor, list[int]]] = {}  # epochs whose orders were asked for last
 
     def select(self, rows: Sequence[int]) -> None:
         """Keep only the members in `rows`."""
         self.sources = [self.sources[row] for row in rows]
         self._epoch = -1
+        self._recent = {}
 
     def _start(self, epoch: int) -> None:
         """Draw the order of `epoch`: indices (G, n)."""
@@ -59,20 +61,28 @@ class Batches:
         if self.steps_per_epoch == 1:  # the order within a full batch does not matter
             sources = [(data, 0) for data, _ in sources]
         distinct = list(dict.fromkeys(sources))
-        orders = {
-            (data, seed): torch.randperm(self.examples, generator=generator(seed, "order", epoch)) + data * self.offset
-            for data, seed in distinct
-        }
         each = len(sources) // len(distinct)
         regular = sources == [source for source in distinct for _ in range(each)]
         rows = distinct if regular else sources
-        return torch.stack([orders[source] for source in rows]), [data for data, _ in rows]
+        order = torch.empty(len(rows), self.examples, dtype=torch.long)
+        first: dict[tuple[int, int], int] = {}
+        for position, (data, seed) in enumerate(rows):
+            row = order[position]
+            if first.setdefault((data, seed), position) < position:
+                row.copy_(order[first[data, seed]])
+                continue
+            torch.randperm(self.examples, generator=generator(seed, "order", epoch), out=row)
+            if data and self.offset:
+                row += data * self.offset
+        return order, [data for data, _ in rows]
 
     def orders(self, first: int, last: int) -> tuple[Tensor, list[int]]:
         """The orders (epochs, G, n) of the epochs `first` to `last`, and which of `splits` each of the G rows is of."""
-        drawn = [self._drawn(epoch) for epoch in range(first, last + 1)]
-        data = drawn[0][1]
-        return torch.stack([order for order, _ in drawn]), [0 for _ in data] if self.offset else data
+        self._recent = {epoch: kept for epoch, kept in self._recent.items() if first <= epoch <= last}
+        self._recent = {epoch: self._recent.get(epoch) or self._drawn(epoch) for epoch in range(first, last + 1)}
+        orders = [order.unsqueeze(0) for order, _ in self._recent.values()]
+        data = self._recent[first][1]
+        return orders[0] if len(orders) == 1 else torch.cat(orders), [0 for _ in data] if self.offset else data
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
         """Inputs (G, n, ...) and targets (G, n, ...) of step 0, 1, ...; the last batch of an epoch may be smaller."""

@@ -16,7 +16,8 @@ from nnlab.training.batches import groups_of, spread, stacked
 from nnlab.training.stack import Stack
 from nnlab.types import Split
 
-CHUNK = 1 << 22  # numbers of input that are evaluated at once
+CHUNK = 1 << 20  # numbers of input that are evaluated at once
+CHUNK_OFF_CPU = 1 << 24  # the same where it is launches that take time
 CHUNK_OF_IMAGES = 1 << 18  # the same for convolutions on a CPU, whose many channels else leave its caches
 MEASURED = 1 << 18  # predictions from which metrics are computed at once
 
@@ -48,7 +49,8 @@ def sampling_passes(stack: Stack) -> int:
 
 def examples_at_once(stack: Stack, members: int, example: Tensor) -> int:
     """How many examples such as `example` the networks of a stack should take together."""
-    chunk = CHUNK_OF_IMAGES if stack.convolves and stack.theta.device.type == "cpu" else CHUNK
+    on_cpu = CHUNK_OF_IMAGES if stack.convolves else CHUNK
+    chunk = on_cpu if stack.theta.device.type == "cpu" else CHUNK_OFF_CPU
     return max(1, chunk // max(members * example.numel(), 1))
 
 
@@ -83,16 +85,18 @@ def evaluate(
         if passes:
             keys = torch.arange(len(stack.noise), device=stack.theta.device)  # the same masks for all members
             stack.set_keys(fold(keys, sample).unsqueeze(1).expand(-1, members))
-        pieces, losses = [], []
+        losses = []
         for start in range(0, count, size):
             if stopped():
                 raise Interrupted
             inputs = stacked([split.inputs[start : start + size] for split in groups])
             outputs = stack.outputs(inputs)
             losses.append(stack.loss.losses(outputs, targets[:, start : start + size]))
-            pieces.append(stack.loss.prediction(outputs))
+            piece = stack.loss.prediction(outputs)
+            if start == 0:
+                predictions.append(piece if size >= count else piece.new_empty(members, count, *piece.shape[2:]))
+            predictions[-1][:, start : start + size] = piece
         total = total + torch.cat(losses, 1).mean(1) / max(passes, 1)
-        predictions.append(torch.cat(pieces, 1))
     stack.set_sampling(False)
     prediction = stack.loss.combine(torch.stack(predictions)) if passes else predictions[0]
     found = _metrics(stack.loss, prediction, targets, scale, thorough)

@@ -106,6 +106,7 @@ class Compiled:
         if epochs == self._epochs:
             return
         self._epochs = epochs
+        self._order = None  # gives its memory back
         orders, data = batches.orders(*epochs)  # (epochs, G, n)
         each = plan.members // orders.shape[1]
         size = orders.element_size() * orders.shape[2]

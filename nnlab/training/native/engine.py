@@ -23,6 +23,7 @@ from nnlab.training.settings import TrainerSettings
 log = logging.getLogger(__name__)
 
 THREADS = torch.get_num_threads()  # that torch was started with
+MANY = 1 << 18  # positions of examples
 _announced: set[str] = set()
 
 
@@ -56,6 +57,8 @@ class NativeEngine(Engine):
         self.stack.threads = settings.threads or THREADS
 
     def advance(self, first: int, count: int) -> Tensor:
+        if len(self.active) * self.batches.examples > MANY:  # the orders of two epochs would take too much memory
+            count = min(count, self.steps_per_epoch - first % self.steps_per_epoch)
         restores = self.guard.policy == "restore"
         before = self._copy() if restores else []
         block = self._train(first, count)

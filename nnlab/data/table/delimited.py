@@ -7,6 +7,7 @@ whole column is, is decided at the end.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import dataclasses
 import io
@@ -136,7 +137,7 @@ def _encoding_said(start: bytes, options: TextOptions) -> tuple[str, ...]:
     if encoding_of(start).startswith("utf-16"):
         return ("the text is UTF-16 (data.encoding)",)
     try:
-        start[:-4].decode()
+        codecs.getincrementaldecoder("utf-8")().decode(start)  # the last letter may be cut
     except UnicodeDecodeError:
         return ("the text is no UTF-8 and taken for Latin-1 (data.encoding)",)
     return ()
@@ -264,7 +265,7 @@ class Parser:
         for row in reader:
             if len(row) != width and row and not (len(row) == width + 1 and not row[-1].strip()):
                 raise UserError(
-                    f"{self.origin}: line {line + before + 1} has {len(row)} cells, where the table has {width} "
+                    f"{self.origin}: line {line + before + 1} has {_cells_of(row)}, where the table has {width} "
                     "columns; complete it, put quotes around a cell that holds the separator, or take the line out"
                 )
             before = reader.line_num
@@ -338,3 +339,8 @@ def _without_nameless_empty(columns: dict[str, Column]) -> dict[str, Column]:
     if last == f"column {len(columns)}" and columns[last].missing.all():
         columns.pop(last)
     return columns
+
+
+def _cells_of(row: Sequence[str]) -> str:
+    """The number of cells in words."""
+    return "1 cell" if len(row) == 1 else f"{len(row)} cells"

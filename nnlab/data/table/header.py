@@ -78,12 +78,20 @@ def _title_lines(sample: Sequence[Row], width: int, whole: bool) -> tuple[int, l
         line, row = sample[first]
         counts = _counts_rows(row, len(sample) - first - 1 if whole else None, width)
         other = len(row) != width and not (len(row) == width - 1 and first + 1 < len(sample))
-        if not counts and not (other and first < 20):
+        title = width > 2 and _is_title(row, sample[first + 1][1])
+        if not counts and not ((other or title) and first < 20):
             break
-        what = "counts rows and columns" if counts else "has another number of cells than the table"
+        what = "counts rows and columns" if counts else "is a title" if title else "has another number of cells"
         said.append(f"line {line + 1} ({','.join(row)[:60]}) is no row: it {what} (data.header)")
         first += 1
     return first, said
+
+
+def _is_title(row: Sequence[str], following: Sequence[str]) -> bool:
+    """Whether a single cell of a row is filled, above one of names."""
+    filled = [cell for cell in row if cell.strip()]
+    names = all(cell.strip() and number_of(cell) != number_of(cell) for cell in following)
+    return len(filled) == 1 and number_of(filled[0]) != number_of(filled[0]) and names
 
 
 def _counts_rows(row: Sequence[str], rows: int | None, width: int) -> bool:

@@ -59,7 +59,7 @@ def plan(
         else:
             kind = find_kind(column)
             found[name] = _wanted(column, kind) if use is not None and kind.kind not in USED else kind
-    return _some_input(frame, found)
+    return _some_input(frame, found, roles)
 
 
 def _given(column: Column, kind: Kind) -> Finding:
@@ -79,8 +79,8 @@ def _wanted(column: Column, found: Finding) -> Finding:
     return Finding(Kind.CATEGORY if column.form == "text" else Kind.NUMBER)
 
 
-def _some_input(frame: Frame, found: dict[str, Finding]) -> dict[str, Finding]:
-    """The same kinds; where nothing would be left, numbers that count rows are inputs after all.
+def _some_input(frame: Frame, found: dict[str, Finding], roles: Mapping[str, str]) -> dict[str, Finding]:
+    """The same kinds; where nothing would be left, numbers that count rows, and the time, are inputs after all.
 
     Raises:
         UserError: no input is left all the same.
@@ -89,6 +89,8 @@ def _some_input(frame: Frame, found: dict[str, Finding]) -> dict[str, Finding]:
         for name, finding in found.items():
             if finding.kind is Kind.IDENTIFIER and frame.columns[name].form == "number":
                 found[name] = Finding(Kind.NUMBER, f"{finding.why}, but there is no other input")
+            elif name in roles and "data.time" in roles[name]:
+                found[name] = find_kind(frame.columns[name])
     if not any(finding.kind in USED for finding in found.values()):
         reasons = "; ".join(f"`{name}` {finding.why}" for name, finding in list(found.items())[:10])
         raise UserError(

@@ -56,6 +56,8 @@ def read_start(path: Path, options: TextOptions) -> Frame:
     """The first rows of a text table; other files whole."""
     if path.is_file() and format_of(path) in TEXT:
         frame = next(text_frames(path, options))[0]
+        if not len(frame):
+            raise UserError(f"{path} has no rows of data")
         return dataclasses.replace(frame, columns={name: narrowed(column) for name, column in frame.columns.items()})
     return read_table(path, options)[0]
 

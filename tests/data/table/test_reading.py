@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import io
 import json
 import lzma
 import zipfile
@@ -317,3 +318,24 @@ def test_files_that_are_no_tables_are_refused_in_a_sentence(write, tmp_path):
         read(tmp_path / "no.csv")
     with pytest.raises(UserError, match="is a folder; `data=image_folder` reads"):
         read(tmp_path)
+
+
+def test_a_title_above_the_header_is_left_out_and_said(write):
+    frame, said = read(write(["Report of sales,,", *lines()]))
+    check(frame)
+    assert said == ("line 1 (Report of sales,,) is no row: it is a title (data.header)",)
+
+
+@pytest.mark.parametrize("size", range(1 << 18, (1 << 18) + 4))
+def test_a_letter_that_the_first_piece_cuts_is_utf_8_all_the_same(write, size):
+    content = "\n".join(["x,y", *("ää,ö" for _ in range(60_000))]).encode()
+    with io.BytesIO(content) as stream:
+        said = [said for _, said in stream_frames(stream, "s", TextOptions(header=True), size=size)]
+    assert len(said) > 1
+    assert not any("data.encoding" in line for lines in said for line in lines)
+
+
+@pytest.mark.parametrize("line", ['"1,2,yes', '1,"2,yes'])
+def test_a_quote_that_is_never_closed_is_refused(write, line):
+    with pytest.raises(UserError, match=r"line 10 has \d cells?, where the table has 3 columns"):
+        read(write([*lines()[:9], line, *lines()[9:]]))

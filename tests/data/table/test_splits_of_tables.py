@@ -118,3 +118,8 @@ def test_without_such_columns_splits_are_stratified(path):
     data = dataset(path)
     assert torch.bincount(data.test.targets).tolist() == [24, 24]
     assert raw(path).groups is None
+
+
+def test_the_time_is_an_input_where_there_is_no_other(write, noise):
+    path = write(["when,load", *(f"2024-01-{1 + i // 24:02d} {i % 24:02d}:00,{noise[i, 0]}" for i in range(240))])
+    assert dataset(path, time="when").input_names[0] == "when days"

@@ -26,7 +26,7 @@ SUPPLIED: Mapping[str, frozenset[str]] = {
 # What nnlab takes itself of the section of an optimizer that is not its own: who moves which parameters.
 FOREIGN = frozenset({"others", "only"})
 
-LARGEST = 1e18  # the product of two such numbers is still a number in single precision
+LARGEST = 1e30  # still a number in single precision; products that are none are what divergence is
 
 # Groups whose constructors are cheap and need nothing but their section, so that they check their ranges at once.
 LIGHT = frozenset({"trainer", "data", "activation", "initialization", "loss", "optimizer", "scheduler", "regularizer"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,13 +83,17 @@ def check_length(directory: Path, trainer: Trainer, state: State) -> None:
         raise UserError(f"`{directory}` has done {state['step']} steps already, more than {trainer.total_steps}")
 
 
-_begun: set[Path] = set()  # run folders of this process, which says by itself why it begins one again
+_failed: set[Path] = set()  # run folders whose training failed in this process, which says by itself what follows
+
+
+def note_failure(directories: Iterable[Path]) -> None:
+    """Remember that runs failed in this process, such as a population for want of memory: they may begin again."""
+    _failed.update(directory.resolve() for directory in directories)
 
 
 def announce(directory: Path, state: State | None, total: int) -> None:
     """Say where a run continues, or that it begins again."""
-    again = directory.resolve() in _begun
-    _begun.add(directory.resolve())
+    again = directory.resolve() in _failed
     if state is not None and state["step"] < total:
         log.info(f"from step {state['step']} of {total}")
     elif state is None and not again and (directory / HISTORY).exists():

@@ -112,6 +112,9 @@ def _train_together(runs: Sequence[Run], states: Sequence[continuation.State | N
         # A signal came in the middle of an evaluation, which the same command repeats from the last checkpoint.
         how: dict[str, Any] = {"steps": trainer.step, "signals": tuple(signals.received), "trainer": trainer}
         return [Result(run.directory, "interrupted", {}, **how) for run in runs]
+    except Exception:
+        continuation.note_failure(run.directory for run in runs)
+        raise
     finally:
         signals.trainer = None
         for run in runs:

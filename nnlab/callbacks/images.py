@@ -17,7 +17,7 @@ from nnlab.callbacks import pictures
 from nnlab.callbacks.drawing import png
 from nnlab.callbacks.schedule import doubling
 from nnlab.callbacks.tensorboard import EventFile
-from nnlab.callbacks.views import View, Views
+from nnlab.callbacks.views import Moment, Views
 from nnlab.statistics.calibration import confusion_matrix
 from nnlab.training import Trainer
 from nnlab.types import Task
@@ -59,7 +59,7 @@ class Images(Views):
         text = "The first minibatch exactly as the network sees it: preprocessed and augmented."
         self._append(file, 0, "batch", pictures.batch(_array(inputs), _names(targets, data.target_names)), text)
 
-    def _show(self, view: View) -> None:
+    def _show(self, view: Moment) -> None:
         file, data = EventFile(view.run), view.data
         weights = view.trainer.stack.layout.weights(view.theta)
         if weights:
@@ -77,7 +77,7 @@ class Images(Views):
         if data.input_shape == (2,):
             self._surface(file, view)
 
-    def _predictions(self, file: EventFile, view: View) -> None:
+    def _predictions(self, file: EventFile, view: Moment) -> None:
         """The examples whose true class is furthest behind the best other one."""
         data, prediction = view.data, view.prediction
         targets = data.validation.targets
@@ -95,7 +95,7 @@ class Images(Views):
         text = "The worst validation predictions: what each is, and what was predicted (orange: wrong)."
         self._append(file, view.step, "predictions", picture, text)
 
-    def _surface(self, file: EventFile, view: View) -> None:
+    def _surface(self, file: EventFile, view: Moment) -> None:
         train = view.data.train
         low, high = train.inputs.amin(0), train.inputs.amax(0)
         low, high = low - 0.08 * (high - low), high + 0.08 * (high - low)

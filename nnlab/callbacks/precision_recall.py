@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nnlab.callbacks.tensorboard import EventFile
-from nnlab.callbacks.views import View, Views
+from nnlab.callbacks.views import Moment, Views
 from nnlab.training import Trainer
 from nnlab.types import Task
 from nnlab.validation import check
@@ -31,7 +31,7 @@ class PrecisionRecall(Views):
     def _wanted(self, trainer: Trainer) -> bool:
         return trainer.members[0].dataset.task is Task.BINARY
 
-    def _show(self, view: View) -> None:
+    def _show(self, view: Moment) -> None:
         prediction = view.prediction if view.trainer.loss.probabilistic else view.prediction.softmax(1)
         table = precision_recall(prediction[:, 1], view.data.validation.targets, self.thresholds)
         text = f"Validation, positive: {view.data.target_names[1]}"

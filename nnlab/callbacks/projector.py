@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nnlab.callbacks import drawing, pictures
-from nnlab.callbacks.views import View, Views
+from nnlab.callbacks.views import Moment, Views
 from nnlab.storage.files import make_folder, write_whole
 from nnlab.training import Trainer
 from nnlab.validation import check
@@ -36,7 +36,7 @@ class Projector(Views):
     def _due(self, trainer: Trainer) -> bool:
         return False  # nothing during training
 
-    def _show(self, view: View) -> None:
+    def _show(self, view: Moment) -> None:
         validation = view.data.validation
         inputs, targets = validation.inputs[: self.examples], validation.targets[: self.examples]
         with view.networks() as networks:

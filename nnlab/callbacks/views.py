@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class View:
+class Moment:
     """A run at one moment.
 
     Attributes:
@@ -87,7 +87,7 @@ class Views(Callback):
         return quadrupling(trainer.validations)
 
     @abstractmethod
-    def _show(self, view: View) -> None:
+    def _show(self, view: Moment) -> None:
         """Write what there is to see."""
 
     def fit_start(self, trainer: Trainer) -> None:
@@ -119,7 +119,7 @@ class Views(Callback):
                 step = max(trainer.outcomes[member].ended_at for member in run.members) if final else trainer.step
                 combined = trainer.loss.combine(prediction[own]) if len(own) > 1 else prediction[own[0]]
                 data = trainer.members[run.members[0]].dataset
-                self._show(View(trainer, run, step, theta[own], data, combined, final))
+                self._show(Moment(trainer, run, step, theta[own], data, combined, final))
 
     @contextlib.contextmanager
     def _drawing(self, trainer: Trainer) -> Iterator[None]:

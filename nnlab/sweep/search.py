@@ -60,7 +60,7 @@ class SearchSettings:
 
 
 @dataclass(frozen=True)
-class Trial:
+class Suggestion:
     """A point to try: its number in the study, and its overrides."""
 
     number: int
@@ -155,7 +155,7 @@ class Search:
         """Trials to ask for together."""
         return self.settings.batch_size or (TPE_BATCH if self.settings.sampler == "tpe" else self.total)
 
-    def batches(self) -> Iterator[list[Trial]]:
+    def batches(self) -> Iterator[list[Suggestion]]:
         """Batches until the search is complete; those that an earlier process left unfinished come first.
 
         Whoever takes a batch must `tell` its results before taking the next one.
@@ -169,7 +169,7 @@ class Search:
             left -= len(batch)  # failed ones are tried again by the next command, not by this one
             yield batch
 
-    def _ask(self) -> Trial:
+    def _ask(self) -> Suggestion:
         known = self.trials
         number = len(known)
         if not any(trial.state.name == "WAITING" for trial in known):
@@ -180,7 +180,7 @@ class Search:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", self.optuna.exceptions.ExperimentalWarning)
             trial = self.study.ask({each.key: each.distribution() for each in self.space})
-        return Trial(trial.number, lines(self.space, trial.params))
+        return Suggestion(trial.number, lines(self.space, trial.params))
 
     def _own_point(self, known: Sequence[Any]) -> dict[str, Any] | None:
         """The next point where we choose it: one that failed before, or the sampler's own."""
@@ -203,14 +203,14 @@ class Search:
                 return self.optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
         return self.optuna.samplers.RandomSampler(seed=seed)
 
-    def _unfinished(self) -> list[Trial]:
+    def _unfinished(self) -> list[Suggestion]:
         """Trials that were begun by a process that is no more."""
         running = [trial for trial in self.trials if trial.state.name == "RUNNING"]
         whole = [trial for trial in running if all(each.key in trial.params for each in self.space)]
         for trial in running:
             if trial not in whole:  # the process ended while it was being asked for
                 self.study.tell(trial.number, state=self.optuna.trial.TrialState.FAIL)
-        return [Trial(trial.number, lines(self.space, trial.params)) for trial in whole]
+        return [Suggestion(trial.number, lines(self.space, trial.params)) for trial in whole]
 
     def _failed(self) -> list[dict[str, Any]]:
         """Points whose trials have failed and were not tried again."""
@@ -218,7 +218,7 @@ class Search:
         failed = [t.params for t in self.trials if t.state.name == "FAIL" and len(t.params) == len(self.space)]
         return [params for i, params in enumerate(failed) if params not in settled and params not in failed[:i]]
 
-    def tell(self, trial: Trial, results: Sequence[Any]) -> bool:
+    def tell(self, trial: Suggestion, results: Sequence[Any]) -> bool:
         """Tell the results of a trial's runs; False where they are not complete: an interrupted trial stays open.
 
         The value is the mean over the runs. A trial of which a run diverged counts as worse than any other; one of

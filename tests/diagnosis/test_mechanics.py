@@ -104,10 +104,12 @@ def test_a_fault_is_named_before_and_after_training(name: str, fitted: bool) -> 
     assert torch.equal(planted.stack.theta, theta)
 
 
-@pytest.mark.parametrize("fitted", [False, True], ids=["fresh", "trained"])
-def test_a_sound_network_passes(fitted: bool) -> None:
-    sound = trainer(nn.Sequential(*layers()))
-    assert network_tests(sound.fit() if fitted else sound) == []
+@pytest.mark.parametrize("steps", [0, 100, 2000])
+@pytest.mark.parametrize("activation", [nn.Tanh, nn.ReLU])
+def test_a_sound_network_passes_fresh_trained_and_near_its_minimum(steps: int, activation: type[nn.Module]) -> None:
+    torch.manual_seed(0)
+    sound = trainer(nn.Sequential(nn.Linear(2, 16), activation(), nn.Linear(16, 2)), steps=max(steps, 1))
+    assert [each for each in network_tests(sound.fit() if steps else sound) if each.fault] == []
 
 
 def test_an_optimizer_of_one_s_own_must_come_to_rest() -> None:

@@ -31,6 +31,8 @@ LARGE_WEIGHTS = "however large the weights are"
 PROBED = 8  # examples among which independence is tested
 RIGHT_SLOPE = (0.5, 1.5)  # of the promised change
 SILENCE = 2000  # steps without a gradient after which an optimizer must have come to rest
+FARTHEST = 1e-2  # that a step may move the weights, per their size
+ROUNDING = 1e-6  # of a loss in float32
 STEP = 1e-2  # change of the loss that the finite difference aims at, relative to the loss
 
 
@@ -116,14 +118,18 @@ def check_slope(trainer: Trainer, inputs: Tensor, targets: Tensor) -> list[Findi
     promised = gradient.double().square().sum(1)
     if not bool(torch.isfinite(promised).all()) or not bool((promised > 0).any()):
         return []
-    step = (STEP * here.abs().clamp_min(0.1) / promised.clamp_min(1e-30)).to(theta.dtype).unsqueeze(1)
+    wanted = STEP * here.abs().clamp_min(0.1) / promised.clamp_min(1e-30)
+    # Near a minimum the gradient is small, and the step that it would take leaves the place where it holds.
+    farthest = FARTHEST * theta.double().norm(dim=1) / promised.sqrt().clamp_min(1e-30)
+    step = torch.minimum(wanted, farthest).to(theta.dtype).unsqueeze(1)
     change = (loss_at(theta + step * gradient) - loss_at(theta - step * gradient)) / 2
     rise = step.squeeze(1).double() * promised
-    noise = (loss_at(theta) - here).abs()
-    if bool((noise > rise / 10).any()):  # random masks: what the loss does between two passes is no slope
+    # Random masks, or rounding: what the loss does between two passes is no slope.
+    noise = (loss_at(theta) - here).abs() + ROUNDING * here.abs()
+    if bool((noise > rise / 10).any()):
         return []
     ratio = float((change / rise).median())
-    if ratio < 0:
+    if -RIGHT_SLOPE[1] <= ratio <= -RIGHT_SLOPE[0]:
         return [
             Finding(
                 "loss_of_wrong_sign",

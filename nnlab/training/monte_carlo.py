@@ -25,15 +25,25 @@ def masked_predictions(stack: Stack, theta: Tensor, buffers: dict[str, Tensor], 
     """
     present = stack.theta, stack.buffers
     noise: list[Any] = [stack.network.get_submodule(name) for name in stack.noise]
-    stack.replace(theta.expand(samples, -1), {n: value.expand(samples, *value.shape) for n, value in buffers.items()})
     masks = torch.arange(samples, device=theta.device) + derive_seed(0, "monte_carlo")
     layers = torch.arange(len(noise), device=theta.device)
-    stack.set_keys(fold(masks[None, :] ^ fold(layers, 1)[:, None], 2))
+    keys = fold(masks[None, :] ^ fold(layers, 1)[:, None], 2)
     for module in noise:
         module.sampling = True
-    size = examples_at_once(stack, samples, inputs[0])
-    pieces = [stack.loss.prediction(stack.outputs(part.expand(samples, *part.shape))) for part in inputs.split(size)]
+    pieces = []
+    # In pieces of masks, never of examples: a mask is drawn for all examples of a call at once.
+    for part in keys.split(masks_at_once(stack, samples, inputs), 1):
+        count = part.shape[1]
+        stack.replace(theta.expand(count, -1), {n: v.expand(count, *v.shape) for n, v in buffers.items()})
+        stack.set_keys(part)
+        pieces.append(stack.loss.prediction(stack.outputs(inputs.expand(count, *inputs.shape))))
     for module in noise:
         module.sampling = False
     stack.replace(*present)
-    return torch.cat(pieces, 1)
+    return torch.cat(pieces)
+
+
+def masks_at_once(stack: Stack, samples: int, inputs: Tensor) -> int:
+    """How many masks go through the networks together, so that a pass takes no more memory than an evaluation."""
+    examples = examples_at_once(stack, samples, inputs[0])
+    return max(1, samples * examples // len(inputs))

@@ -4,8 +4,8 @@
 >>> result = nnlab.train("data=digits", "optimizer.learning_rate=0.003", "trainer.epochs=10")  # doctest: +SKIP
 >>> result.metrics["test"]["accuracy"], result.directory  # doctest: +SKIP
 
-The functions here do what the commands of the same names do: `train`, `recipe`, `sweep`, `study`, `evaluate`, `plot`;
-`load` opens a finished run for use.
+The functions here do what the commands of the same names do: `train`, `recipe`, `sweep`, `study`, `evaluate`,
+`predict`, `plot`; `load` opens a finished run for use.
 Overrides are those of the command line. A mistake raises `UserError` with one sentence; what nnlab says on the way goes
 to the logger `nnlab`, which prints it where nobody has set up logging, and which `logging.getLogger("nnlab")` silences.
 """

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -54,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
     given = GRAMMAR.read(arguments)
     if given is None:
         return 0
-    with board(given.words, given.port, given.host) as address:
+    with _ended_by_signals(), board(given.words, given.port, given.host) as address:
         print(f"TensorBoard: {address}")
         print("CUSTOM SCALARS has the charts, IMAGES what was learned, HPARAMS the table; Ctrl-C ends it", flush=True)
         if urllib.parse.quote(SEEDS, safe="") in address:
@@ -63,6 +65,23 @@ def main(arguments: Sequence[str]) -> int:
             while True:
                 time.sleep(3600)
     return 0
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Inside, SIGTERM ends as Ctrl-C does, so that TensorBoard does not stay on its port."""
+
+    def end(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():  # only that one may
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager
@@ -80,6 +99,8 @@ def board(paths: Sequence[str | Path] = (), port: int | None = None, host: str =
         chosen = port or free_port(host)
         log = stack.enter_context(tempfile.TemporaryFile())
         command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder)]
+        # TensorBoard keeps 1,000 points of a curve, drawn at random; the first loss is to be among them.
+        command += ["--samples_per_plugin", "scalars=0"]
         process = subprocess.Popen([*command, "--host", host, "--port", str(chosen)], stdout=log, stderr=log)
         stack.callback(_stop, process)
         _wait(process, f"http://{host}:{chosen}/", log)

@@ -114,12 +114,24 @@ def epochs_above(axis: Axes, steps_per_epoch: float | None) -> None:
         above.tick_params(labelsize=11)
 
 
+def _read_as_text(figure: Figure) -> None:
+    """Draw names with a dollar as they are: they come from data. Only numbers of axes are formulas, by matplotlib."""
+    from matplotlib.text import Text
+
+    for axis in figure.axes:  # which sets the texts of their ticks
+        axis.get_xticklabels(), axis.get_yticklabels()
+    for text in figure.findobj(Text):
+        if isinstance(text, Text) and "$" in text.get_text() and "\\mathdefault" not in text.get_text():
+            text.set_parse_math(False)
+
+
 @styled
 def to_png(figure: Figure) -> bytes:
     """The figure as a PNG file of 256 colours, which takes a third of the space of one with all of them."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
+    _read_as_text(figure)
     canvas, buffer = FigureCanvasAgg(figure), io.BytesIO()
     canvas.draw()
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
@@ -131,6 +143,7 @@ def to_png(figure: Figure) -> bytes:
 @styled
 def to_svg(figure: Figure) -> str:
     """The figure as SVG text; from `<svg` on it can stand in an HTML page."""
+    _read_as_text(figure)
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()

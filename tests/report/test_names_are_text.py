@@ -13,5 +13,5 @@ def test_a_class_with_dollars_is_drawn_as_it_is_called() -> None:
     svg = figures.to_svg(figure)
     assert figures.to_png(figure)[:4] == b"\x89PNG"
     drawn = {text.get_text(): text.get_parse_math() for axis in figure.axes for text in axis.get_xticklabels()}
-    assert drawn == {name: False for name in names}
+    assert drawn == dict.fromkeys(names, False)
     assert svg.startswith("<?xml")

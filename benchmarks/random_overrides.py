@@ -76,7 +76,7 @@ class Draws:
         if draw.random() < 0.3:
             group = draw.choice(self.groups)
             names = [file.stem for file in options(config_folder(), group) if file.stem not in ("cifar10", "mnist")]
-            chosen = draw.sample(names + ["nonsense"], k=min(len(names), draw.randint(1, 2)))
+            chosen = draw.sample([*names, "nonsense"], k=min(len(names), draw.randint(1, 2)))
             text = ",".join(chosen)
             return f"{group}={f'[{text}]' if draw.random() < 0.5 else text}"
         sign = draw.choice(["", "", "", "", "+", "++", "~"])
@@ -151,9 +151,8 @@ def run(count: int, seed: int) -> int:
         elif code == 0 and (why := nonsense(words)):
             accepted.append(why)
             print(f"{number}: nnlab {shlex.join(words)}\n    accepted: {why}", flush=True)
-    print(
-        f"{count} commands: {dict(codes)}; {sum(faults.values())} faults of {len(faults)} kinds; {len(accepted)} accepted"
-    )
+    print(f"{count} commands: {dict(codes)}")
+    print(f"{sum(faults.values())} faults of {len(faults)} kinds; {len(accepted)} accepted")
     return int(bool(faults or accepted))
 
 

@@ -4,7 +4,7 @@
     python benchmarks/house.py 28934bc      that commit and the work tree side by side
 
 Counted in nnlab/ and hydra_plugins/: modules and their lines; import circles (modules in one, imports for types apart);
-modules that read each file of a run; catalogs of findings; file names that stand twice (beside `__init__` and `base`);
+modules that read each file of a run; classes called `Finding`; file names that stand twice, but `base`;
 attributes that `Trainer` sets; and calls that go up: imports of a floor from a floor below it, or on the same.
 """
 
@@ -172,7 +172,7 @@ class House:
             "longest module": max(lines),
             "modules in import circles": self.circles(),
             **{f"readers of {file}": self.readers(file) for file in RUN_FILES},
-            "catalogs of findings": self.catalogs(),
+            "classes called Finding": self.catalogs(),
             "file names that stand twice": self.doubled_names(),
             "attributes of Trainer": self.attributes(),
             "imports that climb": self.climbs(),

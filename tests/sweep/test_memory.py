@@ -12,8 +12,10 @@ from nnlab.cli import main
 from nnlab.storage.folder import read_result
 from nnlab.training.chain import Chain
 
-GRID = ["data.limit=200", "architecture.widths=[6]", "trainer.epochs=2", "callbacks=[checkpoint]", "seed=range(6)",
-        "optimizer.learning_rate=0.01", "trainer.precision=float64"]  # fmt: skip
+GRID = [
+    *("trainer.engine=torch", "data.limit=200", "architecture.widths=[6]", "trainer.epochs=2", "seed=range(6)"),
+    *("callbacks=[checkpoint]", "optimizer.learning_rate=0.01", "trainer.precision=float64"),
+]
 
 
 def losses(folder: Path) -> dict[str, list[float]]:

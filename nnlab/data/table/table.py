@@ -70,7 +70,7 @@ class Table(Source):
     header: bool | None = None
     decimal: str | None = None
     encoding: str | None = None
-    references: list[str] = dataclasses.field(default_factory=lambda: list(REFERENCES))
+    references: Sequence[str] = REFERENCES
 
     def __post_init__(self) -> None:
         super().__post_init__()

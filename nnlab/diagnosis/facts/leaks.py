@@ -192,7 +192,7 @@ def find_giveaway(dataset: Dataset) -> Giveaway | None:
     column = int(correlations.argmax())
     if float(correlations[column]) > DETERMINES:
         return Giveaway(column, column_name(dataset, column), 1.0, float("nan"), _source(dataset, column))
-    if inputs.shape[1] > WIDE:
+    if inputs.shape[1] > WIDE or len(dataset.input_shape) == 3:  # no single pixel says what a picture shows
         return None
     alone, column = _best_alone(part, dataset.target_size)
     if alone < ALONE:

@@ -166,12 +166,18 @@ def test_what_is_trusted_or_typed_is_run(mark: Path, capsys: pytest.CaptureFixtu
 
 
 def test_trust_is_an_argument_of_every_command(run: Path, mark: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config = yaml.safe_load((run / "config.yaml").read_text())
-    _set(config, "architecture", EVIL)
-    (run / "config.yaml").write_text(yaml.safe_dump(config))
-    assert main(["evaluate", str(run), "trust=[os, stranger]"]) == 2
-    assert "the architecture gives outputs of shape" in capsys.readouterr().err
+    (mark.parent / "theirs/experiment").mkdir(parents=True)
+    file = mark.parent / "theirs/experiment/best.yaml"
+    file.write_text(
+        "# @package _global_\n# X.\narchitecture: {_target_: stranger.touch, widths: null, batch_norm: null}\n"
+    )
+    words = ["train", *QUICK, "--config-dir", str(mark.parent / "theirs"), "experiment=best"]
+    assert main(words) == 2
+    assert not mark.exists()
+    assert main([*words, "trust=[os, stranger]"]) != 0
     assert mark.exists()
+    capsys.readouterr()
+    assert main(["evaluate", str(run), "trust=[stranger]"]) == 0
     assert main(["evaluate", str(run), "trust=[no/name]"]) == 2
     assert "`trust` takes names of packages" in capsys.readouterr().err
 

@@ -33,6 +33,7 @@ PORT = 6006
 PINNED = ("loss/validation", "loss/train_average", "accuracy/validation", "rmse/validation")  # on top of TIME SERIES
 SEEDS = "^mean/"  # the curves over seeds of a study (`nnlab.study.curves`), among the names of runs
 MANY = 40  # runs beyond which CUSTOM SCALARS begins with all runs switched off
+MOST_POINTS = 1_000_000  # of a curve; 0, which stands for all, leaves the charts of CUSTOM SCALARS empty
 PATIENCE = 60.0  # seconds that TensorBoard may take to answer
 
 
@@ -100,7 +101,7 @@ def board(paths: Sequence[str | Path] = (), port: int | None = None, host: str =
         log = stack.enter_context(tempfile.TemporaryFile())
         command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder)]
         # TensorBoard keeps 1,000 points of a curve, drawn at random; the first loss is to be among them.
-        command += ["--samples_per_plugin", "scalars=0"]
+        command += ["--samples_per_plugin", f"scalars={MOST_POINTS}"]
         process = subprocess.Popen([*command, "--host", host, "--port", str(chosen)], stdout=log, stderr=log)
         stack.callback(_stop, process)
         _wait(process, f"http://{host}:{chosen}/", log)

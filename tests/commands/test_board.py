@@ -75,7 +75,7 @@ def test_another_port_is_taken_where_one_is_in_use() -> None:
     [
         (["nowhere"], "there is no folder `nowhere`"),
         (["."], "there is no run with TensorBoard's events in `.`"),
-        (["--prot"], "unrecognized arguments: --prot; did you mean `port`?"),
+        (["--prot"], "unrecognized arguments: --prot; did you mean `--port`?"),
         (["--port", "x"], "`port` must be a whole number, got `x`"),
     ],
 )

@@ -162,7 +162,7 @@ class Grammar:
             positive = self.keys.get(name.removeprefix("no_"))
             if positive is not None and positive.read is truth and not equals:
                 return positive.name, "false"
-            raise self._mistake(f"unrecognized arguments: {each}", f"--{name}", [f"--{key}" for key in self.keys])
+            raise self._mistake(f"unrecognized arguments: {each}", name, dashes=True)
         if equals:
             return name, text
         if key.bare is not None:
@@ -190,9 +190,9 @@ class Grammar:
         if self.most is not None and len(words) > self.most:
             raise self._mistake(f"unrecognized arguments: {' '.join(words[self.most :])}")
 
-    def _mistake(self, sentence: str, name: str | None = None, valid: Sequence[str] | None = None) -> UserError:
-        known = self.keys if valid is None else valid
-        near = did_you_mean(name, known) if name is not None and known else ""
+    def _mistake(self, sentence: str, name: str | None = None, dashes: bool = False) -> UserError:
+        near = did_you_mean(name, self.keys) if name is not None and self.keys else ""
+        near = near.replace("`", "`--", 1) if dashes else near
         hint = near if near.startswith("did") else f"`nnlab {self.command} --help` shows what there is"
         return UserError(f"{sentence}; {hint}")
 

@@ -177,5 +177,5 @@ def test_a_wrong_question_about_a_run_is_answered_with_one_sentence(tmp_path: Pa
         monte_carlo(result.directory)
     with pytest.raises(UserError, match=r"`samples` must be a whole number"):
         main([str(result.directory), "samples=many"])
-    with pytest.raises(UserError, match=r"unrecognized arguments: --membre; did you mean `member`"):
+    with pytest.raises(UserError, match=r"unrecognized arguments: --membre; did you mean `--member`"):
         main([str(result.directory), "--membre", "1"])

@@ -47,7 +47,8 @@ def test_a_config_holds_the_arguments_and_defaults_of_its_class(path):
         elif made.get(name, dataclasses.MISSING) is not dataclasses.MISSING:
             assert content[name] == made[name]()
         else:
-            assert content[name] == parameter.default
+            default = parameter.default
+            assert content[name] == (list(default) if isinstance(default, tuple) else default)
     assert set(content) - {"_target_", "eps"} <= set(parameters)
     lines = text.splitlines()
     if path.parent.name == "augmentation":

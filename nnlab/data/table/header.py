@@ -13,6 +13,7 @@ from nnlab.data.table.column import is_missing, number_of
 Row = tuple[int, list[str]]  # the line of the file, counted from 0, and its cells
 
 YEARS = range(1500, 2200)
+_COMMA = re.compile(r"[+-]?\d+,\d+")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +108,8 @@ def _is_header(top: Sequence[str], body: Sequence[Sequence[str]], target: str | 
     cells = [cell.strip() for cell in top]
     if isinstance(target, str) and target in cells:
         return True, ""
-    columns = [[row[i].strip() for row in body if i < len(row)] for i in range(len(cells))]
+    cells = [_with_point(cell) for cell in cells]
+    columns = [[_with_point(row[i].strip()) for row in body if i < len(row)] for i in range(len(cells))]
     numeric = [i for i, cell in enumerate(cells) if number_of(cell) == number_of(cell)]
     if numeric:
         if _are_labels([cells[i] for i in numeric], [columns[i] for i in numeric]):
@@ -120,6 +122,15 @@ def _is_header(top: Sequence[str], body: Sequence[Sequence[str]], target: str | 
     if recurs or len(set(filter(None, cells))) < len(list(filter(None, cells))):
         return False, "there is no header, for the first line looks like the others; columns are called 0, 1, ..."
     return True, "the first line is a header, though it looks like the rows" if body else ""
+
+
+def _with_point(cell: str) -> str:
+    """A number with a decimal comma as one with a point, which tells a row of numbers from one of names.
+
+    >>> _with_point("0,126"), _with_point("a,b")
+    ('0.126', 'a,b')
+    """
+    return cell.replace(",", ".") if _COMMA.fullmatch(cell) else cell
 
 
 def _are_labels(cells: Sequence[str], columns: Sequence[Sequence[str]]) -> bool:

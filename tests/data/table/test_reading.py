@@ -339,3 +339,9 @@ def test_a_letter_that_the_first_piece_cuts_is_utf_8_all_the_same(write, size):
 def test_a_quote_that_is_never_closed_is_refused(write, line):
     with pytest.raises(UserError, match=r"line 10 has \d cells?, where the table has 3 columns"):
         read(write([*lines()[:9], line, *lines()[9:]]))
+
+
+def test_a_first_row_of_numbers_with_decimal_commas_is_no_header(write):
+    frame, said = read(write([f"0,{100 + i};{i % 9},5;{'yes' if i % 2 else 'no'}" for i in range(40)]))
+    assert len(frame) == 40
+    assert any("no header" in line for line in said)

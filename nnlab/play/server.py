@@ -65,6 +65,7 @@ def _listen(port: int | None) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((HOST, port or 0))
+        listening.listen(128)  # before the address is told: a page that comes at once waits instead of being refused
     except (OSError, OverflowError) as error:
         listening.close()
         raise UserError(f"port {port} cannot be used: {error}; `--port` takes another one") from error

@@ -42,7 +42,6 @@ class Session:
         self._asked: queue.Queue[Message] = queue.Queue()
         self._playground = Playground(compose, overrides)
         self._running = False
-        self._speed = 1.0
         self._steps = 4  # in one frame, found while training
         self._looked = 0.0
         self._drawn = threading.Event()

@@ -35,6 +35,25 @@ class Agreement:
         return self.differences <= DIFFERENCES_TOLERANCE and self.autograd <= AUTOGRAD_TOLERANCE
 
 
+@dataclasses.dataclass(frozen=True)
+class Checks:
+    """How far the inputs' error signals are from their references, and those of nodes from formulas by hand."""
+
+    agreements: list[Agreement]
+    by_hand: dict[str, float]
+
+    @property
+    def passed(self) -> bool:
+        """All within their tolerances."""
+        agree = all(agreement.passed for agreement in self.agreements)
+        return agree and all(worst <= AUTOGRAD_TOLERANCE for worst in self.by_hand.values())
+
+
+def check(graph: Graph, by_hand: Mapping[str, str]) -> Checks:
+    """All comparisons of a graph whose backward pass has run; `by_hand` as `check_by_hand` takes it."""
+    return Checks(check_graph(graph), check_by_hand(graph, by_hand))
+
+
 def check_graph(graph: Graph) -> list[Agreement]:
     """Compare the error signals of all inputs with both references; `Graph.backward` must have run."""
     by_differences, by_autograd = finite_differences(graph), autograd(graph)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
+from typing import Any
 
 from nnlab.backprop.formulas import Edge, edges, error_formula, expression_text
 from nnlab.backprop.graph import Graph, Node
@@ -23,6 +24,25 @@ def table(graph: Graph, visible: Sequence[Node]) -> str:
         value, signal = _lines(node.value), _lines(node.error_signal)
         rows.append([[node.name], [expression_text(node, visible)], value, signal, [formula]])
     return _aligned(rows)
+
+
+def content(graph: Graph, visible: Sequence[Node]) -> list[dict[str, Any]]:
+    """The rows of `table` as plain values; a scalar is a number, a vector or matrix a list of rows."""
+    arrows = edges(graph, visible)
+    return [
+        {
+            "node": node.name,
+            "expression": expression_text(node, visible),
+            "value": _plain(node.value),
+            "error_signal": _plain(node.error_signal),
+            "formula": error_formula(node, graph, arrows),
+        }
+        for node in visible
+    ]
+
+
+def _plain(value: Array) -> Any:
+    return value.item() if value.size == 1 else value.tolist()
 
 
 def steps(graph: Graph, visible: Sequence[Node]) -> str:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
+import yaml
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
@@ -88,8 +90,6 @@ def run(command: str, task: Task, arguments: Sequence[str]) -> int:
         UserError: an argument, an override, an option or a file is wrong.
     """
     answers = JSON in arguments
-    if answers:
-        console.to_standard_error()
     rest, resume = take_resume([each for each in arguments if each != JSON])
     flags = parser(command).parse_intermixed_args(rest)
     flags.overrides = flags.overrides if resume else expanded(flags.overrides)
@@ -102,7 +102,7 @@ def run(command: str, task: Task, arguments: Sequence[str]) -> int:
         if not (flags.help or flags.hydra_help):
             with console.silenced() if flags.cfg else contextlib.nullcontext():
                 flags.overrides = with_loss(hydra, name, flags.overrides)
-        if _shows(hydra, name, flags):
+        if _shows(hydra, name, flags, answers):
             return 0
         config = None if flags.multirun else hydra.compose_config(name, flags.overrides, RunMode.RUN)
         if config is None or config.hydra.mode == RunMode.MULTIRUN:
@@ -123,19 +123,29 @@ def parser(command: str) -> argparse.ArgumentParser:
     return flags
 
 
-def _shows(hydra: Any, name: str, flags: argparse.Namespace) -> bool:
+def _shows(hydra: Any, name: str, flags: argparse.Namespace, answers: bool) -> bool:
     """Print what a flag such as `--help` or `--cfg job` asks for, if there is one."""
     if flags.help:
         hydra.app_help(config_name=name, args_parser=get_args_parser(), args=flags)
     elif flags.hydra_help:
         hydra.hydra_help(config_name=name, args_parser=get_args_parser(), args=flags)
     elif flags.cfg:
-        hydra.show_cfg(name, flags.overrides, flags.cfg, flags.package, flags.resolve)
+        with contextlib.redirect_stdout(io.StringIO()) as shown:
+            hydra.show_cfg(name, flags.overrides, flags.cfg, flags.package, flags.resolve)
+        _print_config(shown.getvalue(), answers)
     elif flags.info:
         hydra.show_info(flags.info, config_name=name, overrides=flags.overrides)
     else:
         return False
     return True
+
+
+def _print_config(text: str, answers: bool) -> None:
+    """Print a config, given as YAML, for people or for programs."""
+    if answers:
+        print_json(yaml.safe_load(text))
+    else:
+        print(text, end="")
 
 
 def _single(hydra: Any, name: str, config: DictConfig, job: ComposedJob) -> int:
@@ -216,7 +226,7 @@ def _continue(job: ComposedJob, run: str, flags: argparse.Namespace) -> int:
         raise UserError("`resume=` continues one run; leave out `-m` (a sweep continues when its command is repeated)")
     check_single(parsed(flags.overrides))
     if flags.cfg:
-        print(OmegaConf.to_yaml(resumed(run, flags.overrides, job.command)), end="")
+        _print_config(OmegaConf.to_yaml(resumed(run, flags.overrides, job.command)), job.answers)
         return 0
     content = continued(run, flags.overrides, job.command)
     return _answered(job, job.once(content, list(flags.overrides)))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nnlab import console
 from nnlab.errors import UserError, did_you_mean
 
 HELP, JSON = ("-h", "--help"), "--json"
@@ -214,8 +215,8 @@ class Grammar:
 
 
 def print_json(content: Any) -> None:
-    """Print an answer for programs; numbers that JSON does not have become null."""
-    print(json.dumps(_plain(content), indent=2), flush=True)
+    """Print the answer for programs, one JSON document; numbers that JSON does not have become null."""
+    console.answer(json.dumps(_plain(content), indent=2, allow_nan=False))
 
 
 def _plain(value: Any) -> Any:
@@ -224,5 +225,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple | set | range):
         return [_plain(each) for each in value]
     if isinstance(value, float):
-        return value if abs(value) < float("inf") else None
-    return value if value is None or isinstance(value, bool | int | str) else str(value)
+        return float(value) if abs(value) < float("inf") else None
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    return _plain(value.tolist()) if hasattr(value, "tolist") else str(value)  # arrays, tensors and their numbers

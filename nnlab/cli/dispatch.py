@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from nnlab import __version__, console
+from nnlab.cli.arguments import HELP, JSON
 from nnlab.errors import UserError, did_you_mean
 from nnlab.interruption import leaving_at_once
 
@@ -56,7 +58,7 @@ COMMANDS = {
     "experiment": Command("run a claim of the lecture: nnlab experiment list | CLAIM"),
 }
 
-HELP = """\
+USAGE = """\
 Train neural networks the way a good lecture teaches it.
 
 Usage: nnlab COMMAND [FILE or RUN ...] [KEY=VALUE ...]
@@ -107,10 +109,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _dispatch(words: list[str]) -> int:
     """Find the command, or answer what needs none."""
-    if not words or words[0] in ("-h", "--help", "help"):
+    if not words or words[0] in (*HELP, "help"):
         width = max(map(len, COMMANDS))
         lines = (f"  {name:{width}}  {command.help}" for name, command in COMMANDS.items())
-        print(HELP.format(commands="\n".join(lines)), end="")
+        print(USAGE.format(commands="\n".join(lines)), end="")
         return 0
     if words[0] == "--version":
         print(f"nnlab {__version__}")
@@ -119,13 +121,14 @@ def _dispatch(words: list[str]) -> int:
         return _complete(words[-1])
     if words[0] not in COMMANDS:
         raise UserError(f"there is no command `{words[0]}`; {did_you_mean(words[0], COMMANDS)}")
-    command = COMMANDS[words[0]]
     arguments = _trusting(words[1:])
-    if command.hydra:
-        from nnlab.cli.application import run
+    answers = JSON in arguments and not any(each in HELP for each in arguments)
+    with console.kept_output() if answers else contextlib.nullcontext():
+        if COMMANDS[words[0]].hydra:
+            from nnlab.cli.application import run
 
-        return run(words[0], application(words[0]), arguments)
-    return int(_function(_target(words[0]))(arguments) or 0)
+            return run(words[0], application(words[0]), arguments)
+        return int(_function(_target(words[0]))(arguments) or 0)
 
 
 def _trusting(arguments: Sequence[str]) -> list[str]:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nnlab import console
 from nnlab.cli import compose
 from nnlab.cli.arguments import Grammar, Key, print_json
 from nnlab.config.build import build_loss, data_root
@@ -41,8 +40,6 @@ def main(arguments: Sequence[str]) -> int:
     given = GRAMMAR.read(arguments)
     if given is None:
         return 0
-    if given.json:
-        console.to_standard_error()
     config = compose(*given.words)
     summary, notes, warnings = describe(config)
     path = Path(given.out) if given.out else Path(config["output_dir"]) / "data" / f"{Path(summary.origin).name}.html"

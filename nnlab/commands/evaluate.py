@@ -8,7 +8,6 @@ from pathlib import Path
 from nnlab.cli.arguments import Grammar, Key, print_json, whole
 from nnlab.metric_names import SHOWN
 from nnlab.runs.evaluation import Measurement, Uncertainty, evaluate, monte_carlo, write_uncertainty
-from nnlab.statistics import calibration
 from nnlab.training.evaluation import SPLITS
 
 GRAMMAR = Grammar(
@@ -110,17 +109,14 @@ def _print_calibration(found: Measurement) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    bins = calibration.reliability(found.prediction, found.targets, bins=10)
     table = Table("confidence", title="calibration", title_justify="left")
     for name in ("mean confidence", "accuracy", "examples"):
         table.add_column(name, justify="right")
-    for position, count in enumerate(bins.count.tolist()):
-        if count:
-            low = position / len(bins.count)
-            table.add_row(
-                f"{low:.1f} - {low + 0.1:.1f}",
-                f"{float(bins.confidence[position]):.3f}",
-                f"{float(bins.accuracy[position]):.3f}",
-                str(int(count)),
-            )
+    for each in found.calibration():
+        table.add_row(
+            f"{each['from']:.1f} - {each['to']:.1f}",
+            f"{each['mean confidence']:.3f}",
+            f"{each['accuracy']:.3f}",
+            str(each["examples"]),
+        )
     Console().print(table)

@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
         raise UserError(f"there is no experiment `{word}`; {did_you_mean(name, found)}")
     size = "quick" if given.quick else "full" if given.full else given.size
     out = Path(given.out) if given.out else Path("outputs") / "experiment" / name
-    return report(found[name], name, size, found[name] if given.record else out)
+    return report(found[name], name, size, found[name] if given.record else out, given.json)
 
 
 def experiments(root: Path = ROOT) -> dict[str, Path]:
@@ -109,7 +109,7 @@ def run(folder: Path, size: str) -> Any:
         return module.run(**getattr(module, size.upper()))
 
 
-def report(folder: Path, name: str, size: str, out: Path) -> int:
+def report(folder: Path, name: str, size: str, out: Path, answers: bool = False) -> int:
     """Run an experiment, write its evidence into `out`, and say what was found: 0 where all claims hold, else 1."""
     recorded = folder / "results.json"
     if size == "default" and recorded.exists():
@@ -120,6 +120,10 @@ def report(folder: Path, name: str, size: str, out: Path) -> int:
     seconds = time.perf_counter() - start
     reporting = importlib.import_module("experiments.reporting")
     reporting.save(evidence, out, name, size, seconds, getattr(load(folder), size.upper()))
+    if answers:
+        written = json.loads((out / "results.json").read_text())
+        print_json({**written, "table": evidence.table, "figure": out / "figure.png"})
+        return 0 if all(evidence.claims.values()) else 1
     print(reporting.markdown(evidence.table) + "\n")
     for sentence, holds in evidence.claims.items():
         print(f"{'yes' if holds else 'NO ':3}  {sentence}")

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import ast
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from nnlab.backprop import text
+from nnlab.backprop.checks import AUTOGRAD_TOLERANCE, DIFFERENCES_TOLERANCE, Checks, check
 from nnlab.backprop.examples import EXAMPLES, Example
 from nnlab.backprop.formulas import visible_nodes
 from nnlab.backprop.graph import Graph, Node
 from nnlab.backprop.parsing import names_in, parse_statements, read
-from nnlab.cli.arguments import HELP
+from nnlab.cli.arguments import HELP, JSON, print_json
 from nnlab.errors import UserError, did_you_mean
 
 _FORMATS = (".png", ".svg", ".pdf")
@@ -42,7 +45,10 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     options = _parser().parse_intermixed_args(list(arguments))
     if options.list:
-        print(_listing())
+        if options.json:
+            print_json({name: dataclasses.asdict(example) for name, example in EXAMPLES.items()})
+        else:
+            print(_listing())
         return 0
     if not options.program:
         _parser().print_help()
@@ -53,11 +59,18 @@ def main(arguments: Sequence[str]) -> int:
     graph = read(*program)
     graph.backward()
     visible = visible_nodes(graph, options.all)
-    _print(graph, visible, example, options.step)
-    passed = _print_checks(graph, example) if options.check else True
+    checks = check(graph, example.by_hand if example else {}) if options.check else None
     if options.out is not None:
         _write(graph, visible, options.out)
-    return 0 if passed else 1
+    if options.json:
+        _answer(graph, visible, example, checks, options.out)
+    else:
+        _print(graph, visible, example, options.step)
+        if checks is not None:
+            _print_checks(checks)
+        if options.out is not None:
+            print(f"\nDrawn: {options.out}")
+    return 0 if checks is None or checks.passed else 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--all", action="store_true", help="show also the steps inside an expression, as v1, v2, ...")
     add("--step", action="store_true", help="both passes step by step, with the numbers put in")
     add("--check", action="store_true", help="compare with finite differences and with torch's autograd")
+    add(JSON, action="store_true", help="print the answer as JSON, for programs")
     add("--out", type=Path, metavar="FILE", help="draw the graph, as .png, .svg or .pdf")
     return parser
 
@@ -117,28 +131,35 @@ def _print(graph: Graph, visible: Sequence[Node], example: Example | None, step:
             print(f"  {name}_bar = {formula}")
 
 
-def _print_checks(graph: Graph, example: Example | None) -> bool:
-    """Print how far each error signal is from its references; whether all agree."""
-    from nnlab.backprop.checks import AUTOGRAD_TOLERANCE, DIFFERENCES_TOLERANCE, check_by_hand, check_graph
+def _answer(
+    graph: Graph, visible: Sequence[Node], example: Example | None, checks: Checks | None, out: Path | None
+) -> None:
+    """Print the graph for programs."""
+    content: dict[str, Any] = {"output": graph.output.name, "nodes": text.content(graph, visible)}
+    if example is not None:
+        content |= {"description": example.description, "by_hand": example.by_hand}
+    if checks is not None:
+        inputs = [{**vars(each), "passed": each.passed} for each in checks.agreements]
+        content["check"] = {"passed": checks.passed, "inputs": inputs, "by_hand": checks.by_hand}
+    print_json({**content, "figure": out})
 
-    agreements = check_graph(graph)
-    width = max(len("input"), *(len(agreement.name) for agreement in agreements))
+
+def _print_checks(checks: Checks) -> None:
+    """Print how far each error signal is from its references."""
+    width = max(len("input"), *(len(agreement.name) for agreement in checks.agreements))
     print(f"\nCheck: relative distance of the error signal from\n  {'input':{width}}  finite differences  autograd")
-    for agreement in agreements:
+    for agreement in checks.agreements:
         verdict = "agrees" if agreement.passed else "DISAGREES"
         print(f"  {agreement.name:{width}}  {agreement.differences:<18.1e}  {agreement.autograd:<8.1e}  {verdict}")
-    passed = all(agreement.passed for agreement in agreements)
-    if not passed:
+    if not all(agreement.passed for agreement in checks.agreements):
         print(
             f"Tolerances: {DIFFERENCES_TOLERANCE:g} and {AUTOGRAD_TOLERANCE:g}. At a kink (relu at 0) or beside a pole "
             "finite differences mean little."
         )
-    if example is not None:
-        worst = max(check_by_hand(graph, example.by_hand).values())
+    if checks.by_hand:
+        worst = max(checks.by_hand.values())
         agrees = worst <= AUTOGRAD_TOLERANCE
         print(f"The lecture's formulas: largest relative distance {worst:.1e}, {'agree' if agrees else 'DISAGREE'}")
-        passed = passed and agrees
-    return passed
 
 
 def _write(graph: Graph, visible: Sequence[Node], path: Path) -> None:
@@ -148,4 +169,3 @@ def _write(graph: Graph, visible: Sequence[Node], path: Path) -> None:
         draw_graph(graph, visible, path)
     except OSError as error:
         raise UserError(f"cannot write `{path}`: {error.strerror}") from error
-    print(f"\nDrawn: {path}")

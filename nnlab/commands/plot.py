@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nnlab.cli.arguments import Grammar, Key, listed
+from nnlab.cli.arguments import Grammar, Key, listed, print_json
 from nnlab.runs.plotting import plot
 
 NAMES = """figures of one run: loss, train_validation, learning_rate, gradient_flow, update_ratio, activation_std,
@@ -29,6 +29,7 @@ GRAMMAR = Grammar(
             valid=("principal", "random"),
         ),
     ],
+    reports=True,
     footer=NAMES,
 )
 
@@ -42,6 +43,9 @@ def main(arguments: Sequence[str]) -> int:
     given = GRAMMAR.read(arguments)
     if given is None:
         return 0
-    for path in plot(given.words, given.out, given.only, given.surface):
-        print(path)
+    files = plot(given.words, given.out, given.only, given.surface)
+    if given.json:
+        print_json({"figures": files})
+    else:
+        print(*files, sep="\n")
     return 0

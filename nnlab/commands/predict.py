@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import nnlab
-from nnlab.cli.arguments import Grammar, Key
-from nnlab.runs.predicting import predict_file
+from nnlab.cli.arguments import Grammar, Key, print_json
+from nnlab.runs.predicting import predict_file, predict_rows
 
 GRAMMAR = Grammar(
     "predict",
@@ -19,6 +20,7 @@ GRAMMAR = Grammar(
         Key("id", "a column to write beside the predictions; images have their file's name", shown="COLUMN"),
         Key("device", "such as cpu or cuda:1; otherwise the run's own"),
     ],
+    reports=True,
     footer="FILE is a table with the columns that the run was trained on, in any order; a .npz or .npy file; a folder\n"
     "of images; or - for a text table from standard input.",
 )
@@ -34,7 +36,16 @@ def main(arguments: Sequence[str]) -> int:
     if given is None:
         return 0
     run, source = given.words
-    summary = predict_file(nnlab.load(run, given.device), source, given.out, given.id)
+    predictor = nnlab.load(run, given.device)
+    if given.json:
+        rows: dict[str, Any] = {}
+        if given.out is None:
+            summary, rows["predictions"] = predict_rows(predictor, source, given.id)
+        else:
+            summary = predict_file(predictor, source, given.out, given.id)
+        print_json({**summary.content(), "out": given.out, **rows})
+        return 0
+    summary = predict_file(predictor, source, given.out, given.id)
     for line in summary.sentences():
         print(f"note: {line}", file=sys.stderr)
     if given.out is not None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
-from nnlab.cli.arguments import Grammar
+from nnlab.cli.arguments import Grammar, print_json
 from nnlab.config.folder import config_folder, groups
 from nnlab.errors import UserError, did_you_mean
 
@@ -17,6 +16,7 @@ GRAMMAR = Grammar(
     "  nnlab schema > nnlab.schema.json\n"
     "  # yaml-language-server: $schema=nnlab.schema.json",
     "[train|recipe|GROUP]",
+    reports=True,
 )
 
 
@@ -37,5 +37,5 @@ def main(arguments: Sequence[str]) -> int:
     if name not in names:
         raise UserError(f"there is no config or group `{name}`; {did_you_mean(name, names)}")
     found = whole_schema(name, folder) if name in PRIMARY else group_schema(name, folder)
-    print(json.dumps(found, indent=2))
+    print_json(found)
     return 0

@@ -115,7 +115,7 @@ class Finding:
         return f"{self.headed}: {self.explanation}{remedy}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; numbers that JSON does not have become text."""
+        """Plain values for JSON; numbers that JSON does not have become null."""
         return {
             "name": self.name,
             "severity": self.severity,
@@ -149,7 +149,7 @@ class Finding:
         return cls(
             name,
             observed,
-            {} if former else evidence,
+            {} if former else {key: math.nan if value is None else value for key, value in evidence.items()},
             tuple(shlex.split(content.get("override", content.get("suggestion", "")))),
             why=why,
             layer=content.get("layer"),
@@ -160,8 +160,8 @@ class Finding:
         )
 
 
-def _plain(value: Number) -> Number:
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+def _plain(value: Number) -> Number | None:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _sentence(text: str) -> str:

@@ -50,6 +50,20 @@ class RecipeResult:
     status: str
     reports: dict[int, Report]
 
+    def content(self) -> dict[str, Any]:
+        """The recipe as plain values, without the trials of the steps, which `recipe.json` has with their curves."""
+        last = self.reports.get(8)
+        return {
+            "status": self.status,
+            "faults": self.faults,
+            "experiment": last.numbers.experiment if last is not None else None,
+            "report": self.directory / "report.html",
+            "steps": [
+                {key: value for key, value in report.to_dict().items() if key != "trials"}
+                for _, report in sorted(self.reports.items())
+            ],
+        }
+
     @property
     def exit_code(self) -> int:
         """0 when every step passed, else 1."""

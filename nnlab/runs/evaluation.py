@@ -19,7 +19,7 @@ from nnlab.runs.own_data import own_dataset
 from nnlab.runs.prediction import combined, evaluation
 from nnlab.runs.result import html_table
 from nnlab.statistics import uncertainty
-from nnlab.statistics.calibration import confusion_matrix
+from nnlab.statistics.calibration import confusion_matrix, reliability
 from nnlab.storage.files import write_whole
 from nnlab.storage.folder import read_config
 from nnlab.training.ensemble import ensemble_report
@@ -62,6 +62,16 @@ class Measurement:
         }
         return {each: {key: value[c] for key, value in columns.items()} for c, each in enumerate(self.names)}
 
+    def calibration(self) -> list[dict[str, float]]:
+        """Mean confidence and accuracy of the examples in each tenth of confidence, without tenths that have none."""
+        found = reliability(self.prediction, self.targets, bins=10)
+        columns = zip(found.confidence.tolist(), found.accuracy.tolist(), found.count.tolist(), strict=True)
+        return [
+            {"from": b / 10, "to": (b + 1) / 10, "mean confidence": confidence, "accuracy": accuracy, "examples": count}
+            for b, (confidence, accuracy, count) in enumerate(columns)
+            if count
+        ]
+
     def content(self) -> dict[str, Any]:
         """The measurement as plain values."""
         found: dict[str, Any] = {
@@ -72,7 +82,8 @@ class Measurement:
         }
         if self.targets.is_floating_point():
             return found
-        return {**found, "confusion": self.confusion().tolist(), "classes": self.by_class()}
+        found |= {"confusion": self.confusion().tolist(), "classes": self.by_class()}
+        return found | ({"calibration": self.calibration()} if "ece" in self.metrics else {})
 
     def _repr_html_(self) -> str:
         """The metrics as a table in a notebook."""

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,9 @@ from nnlab.errors import UserError, did_you_mean
 from nnlab.runs.examples import Piece, pieces
 from nnlab.runs.prediction import Prediction, Predictor
 from nnlab.storage.files import PART, explained
+
+if TYPE_CHECKING:
+    import polars
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets take for the start of a formula
 
@@ -37,6 +40,10 @@ class Summary:
                 f"column `{name}`: {count} of {self.rows} cells hold what training never saw; they count as no level, "
                 "or as missing"
             )
+
+    def content(self) -> dict[str, Any]:
+        """The summary as plain values."""
+        return {"rows": self.rows, "classes": self.classes, "unseen": self.unseen, "notes": list(self.sentences())}
 
 
 def predict_file(
@@ -73,6 +80,19 @@ def predict_file(
     return summary
 
 
+def predict_rows(
+    predictor: Predictor, source: str | Path, id_column: str | None = None
+) -> tuple[Summary, list[dict[str, Any]]]:
+    """The rows that `predict_file` would write, by column.
+
+    Raises:
+        UserError: the source is missing or does not fit the run.
+    """
+    summary = Summary()
+    found = pieces(source, predictor.pipeline, predictor.networks.config["data"])
+    return summary, [row for table in _tables(predictor, found, id_column, summary) for row in table.to_dicts()]
+
+
 def predicted(predictor: Predictor, source: str | Path) -> npt.NDArray[Any]:
     """Names of classes (n,), or numbers (n,) or (n, C), of all examples of a file or folder."""
     found = pieces(source, predictor.pipeline, predictor.networks.config["data"])
@@ -82,22 +102,31 @@ def predicted(predictor: Predictor, source: str | Path) -> npt.NDArray[Any]:
 def _write(
     predictor: Predictor, found: Iterator[Piece], file: IO[bytes], separator: str, id_column: str | None
 ) -> Summary:
+    summary, first = Summary(), True
+    for table in _tables(predictor, found, id_column, summary):
+        table.write_csv(file, include_header=first, separator=separator)
+        first = False
+    file.flush()
+    return summary
+
+
+def _tables(
+    predictor: Predictor, found: Iterator[Piece], id_column: str | None, summary: Summary
+) -> Iterator[polars.DataFrame]:
+    """The predictions of each piece; `summary` counts them."""
     import polars
 
-    summary = Summary()
     for piece in found:
         prediction = predictor.of_raw(piece.inputs)
         columns = {**_id(piece, id_column), **prediction_columns(predictor, prediction)}
         table = polars.DataFrame(columns)
         table.columns = [safe(name) for name in table.columns]
-        table.write_csv(file, include_header=not summary.rows, separator=separator)
+        yield table
         summary.rows += len(piece)
         summary.unseen.update(prediction.unseen)
         if predictor.classes_ is not None:
             decided = prediction.values.argmax(1)
             summary.classes.update({predictor.targets[c]: n for c, n in enumerate(np.bincount(decided).tolist()) if n})
-    file.flush()
-    return summary
 
 
 def prediction_columns(predictor: Predictor, prediction: Prediction) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from nnlab.report.study_page import Page, Section, Table, render
 from nnlab.storage.files import WriteError, write_whole
 from nnlab.study import tables
 from nnlab.study.axes import Axis, Pair, stretched, study_axes, study_pairs
+from nnlab.study.compare import Comparison
 from nnlab.study.model import Study
 from nnlab.study.propose import Proposal, propose
 from nnlab.study.read import read_study
@@ -54,6 +55,7 @@ class Report:
     def content(self) -> dict[str, Any]:
         """The study as plain values: its configurations, the best first, and the command to run next."""
         study = self.study
+        compared = {id(each.first): each for each in tables.contenders(study)}
         return {
             "folder": str(study.folder),
             "metric": study.metric,
@@ -68,6 +70,7 @@ class Report:
                         for tag in study.metrics
                         if each.results(tag)
                     },
+                    "from_best": _plain(compared.get(id(each))),
                 }
                 for each in study.configurations
             ],
@@ -75,6 +78,13 @@ class Report:
             "notes": list(self.proposal.notes),
             "page": None if self.page is None else str(self.page),
         }
+
+
+def _plain(found: Comparison | None) -> dict[str, Any] | None:
+    """A comparison with the best configuration as plain values."""
+    if found is None:
+        return None
+    return {"difference": found.difference, "p": found.probability, "verdict": found.verdict}
 
 
 def write_study(folder: str | Path, metric: str | None = None) -> Report:

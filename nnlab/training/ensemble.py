@@ -19,7 +19,8 @@ def ensemble_report(
 
     Returns:
         `members`: metrics of each; `mean`, `std`: over the members; `by_size`: metrics of the averaged prediction of
-        the first 1, ..., M; `vote`: accuracy of the majority (classification; ties go to the smaller class).
+        the first 1, ..., M; `gain`: that of all minus the mean; `vote`: accuracy of the majority (classification; ties
+        go to the smaller class).
     """
     members = [{name: float(value[row]) for name, value in evaluation.metrics.items()} for row in rows]
     losses = torch.tensor([member["loss"] for member in members])
@@ -35,6 +36,7 @@ def ensemble_report(
         "mean": {name: float(values.mean()) for name, values in table.items()},
         "std": {name: float(values.std()) if len(values) > 1 else 0.0 for name, values in table.items()},
         "by_size": by_size,
+        "gain": {name: by_size[-1][name] - float(values.mean()) for name, values in table.items()},
     }
     if not targets.is_floating_point():
         report["vote"] = vote_accuracy(predictions, targets)

@@ -70,11 +70,12 @@ def recipe(*overrides: str, config_dir: str | Path | None = None) -> RecipeResul
     """
     from nnlab import console
     from nnlab.cli import configure
+    from nnlab.config.folder import own_folder
     from nnlab.recipe.run import recipe as walk
 
     console.show()
-    folder = None if config_dir is None else str(Path(config_dir).expanduser().resolve())
-    return walk(*configure("recipe", overrides, config_dir), folder)
+    config, rest = configure("recipe", overrides, config_dir)
+    return walk(config, rest, own_folder())
 
 
 def sweep(*overrides: str, config_dir: str | Path | None = None) -> list[Result]:

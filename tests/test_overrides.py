@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from nnlab.cli import compose
@@ -121,5 +123,5 @@ def test_what_was_set_for_an_option_that_stays_in_a_list_stays_too() -> None:
 
 
 def test_the_command_can_be_pasted_into_a_shell() -> None:
-    line = command(["data.limit=100"], "'regularizer=[weight_decay,dropout]'")
+    line = command(["data.limit=100"], "'regularizer=[weight_decay,dropout]'", Path("nowhere"))
     assert line == "nnlab train data.limit=100 'regularizer=[weight_decay,dropout]'"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from hydra.core.plugins import Plugins
@@ -16,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from nnlab.cli.expansion import concatenated
 from nnlab.cli.messages import EXTRAS
 from nnlab.errors import UserError
+from nnlab.storage.files import at
 
 log = logging.getLogger(f"nnlab.{__name__}")  # where the console listens
 
@@ -57,7 +57,7 @@ class GridSweeper(Sweeper):  # type: ignore[misc]
         if not self._is_ours() and len(jobs) > 1 and getattr(self.task_function, "trains", False):
             from nnlab.study.write import conclude
 
-            conclude(Path(self.config.hydra.sweep.dir))
+            conclude(at(self.config.hydra.sweep.dir))
         return [results]
 
     def _is_ours(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -51,6 +50,7 @@ class SearchSweeper(Sweeper):  # type: ignore[misc]
         """
         from nnlab.cli.ranges import search_plan
         from nnlab.cli.templates import Jobs
+        from nnlab.storage.files import at
         from nnlab.sweep.search import SearchSettings
         from nnlab.sweep.trials import run_search
 
@@ -63,7 +63,7 @@ class SearchSweeper(Sweeper):  # type: ignore[misc]
             batches.append(returned)
             return [_result(each) for each in returned]
 
-        run_search(search_plan(arguments), settings, Path(self.config.hydra.sweep.dir), composer.compose, launch)
+        run_search(search_plan(arguments), settings, at(self.config.hydra.sweep.dir), composer.compose, launch)
         return batches
 
 

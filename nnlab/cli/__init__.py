@@ -23,12 +23,12 @@ def compose(*overrides: str, config_name: str = "train", config_dir: str | Path 
         UserError: an override, an option or a file is wrong; one sentence says what and where.
     """
     from nnlab.cli.composition import compose as with_hydra  # Hydra takes a quarter of a second to import
-    from nnlab.config import trust
+    from nnlab.config import folder, trust
 
     trust.grant_typed(overrides)
+    folder.note_own(config_dir)
     if config_dir is not None:
         trust.reading(config_dir)
-
     return with_hydra(overrides, config_name, config_dir)
 
 

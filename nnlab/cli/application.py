@@ -27,10 +27,11 @@ from omegaconf import DictConfig, OmegaConf
 from nnlab import console
 from nnlab.cli.admission import check_single
 from nnlab.cli.arguments import JSON, print_json
-from nnlab.cli.composition import checked, continued, hydra_for, resumed, take_resume, task_overrides
+from nnlab.cli.composition import checked, continued, hydra_for, resumed, take_resume, task_overrides, user_folder
 from nnlab.cli.grammar import parsed, quoted
 from nnlab.cli.messages import first_line
 from nnlab.cli.short_form import expanded, with_loss
+from nnlab.config import folder
 from nnlab.errors import UserError
 from nnlab.interruption import EXIT_CODES
 
@@ -62,6 +63,7 @@ class ComposedJob:
         """Check the config of one job and run it."""
         console.show(always=True)  # in the processes of other launchers, too
         hydra = HydraConfig.get()
+        folder.note_own(folder.own_folder() or user_folder(hydra))
         content, overrides = checked(config, hydra, self.command), task_overrides(hydra)
         if hydra.mode == RunMode.MULTIRUN:
             return self.run(content, overrides)
@@ -92,8 +94,8 @@ def run(command: str, task: Task, arguments: Sequence[str]) -> int:
     answers = JSON in arguments
     rest, resume = take_resume([each for each in arguments if each != JSON])
     flags = parser(command).parse_intermixed_args(rest)
-    flags.overrides = flags.overrides if resume else expanded(flags.overrides)
-    flags.overrides = [quoted(line) for line in flags.overrides]
+    flags.overrides = [quoted(line) for line in flags.overrides] if resume else expanded(flags.overrides)
+    folder.note_own(flags.config_dir)
     job = ComposedJob(command, task, answers)
     if resume is not None:
         return _continue(job, resume, flags)
@@ -167,6 +169,7 @@ def swept(job: ComposedJob, overrides: Sequence[str], config_dir: str | Path | N
     Raises:
         UserError: an override, an option or a file is wrong.
     """
+    folder.note_own(config_dir)
     with hydra_for(job.command, config_dir) as hydra, _explained():
         return _sweep(hydra, job.command, job, with_loss(hydra, job.command, expanded(overrides)))
 

@@ -135,7 +135,7 @@ class Grammar:
             each = rest.pop(0)
             if self.reports and each == JSON:
                 answers = True
-            elif each.startswith("--"):
+            elif each.startswith("--") and (self._key(each) or not Path(each).exists()):
                 name, text = self._option(each, rest)
                 texts[name] = text
             elif re.match(r"[A-Za-z_][\w.]*=", each) and not Path(each).exists():
@@ -157,8 +157,7 @@ class Grammar:
     def _option(self, each: str, rest: list[str]) -> tuple[str, str]:
         """The key and the text of `--key=value`, `--key value`, `--key` or `--no-key`."""
         written, equals, text = each[2:].partition("=")
-        name = written.replace("-", "_")
-        key = self.keys.get(name)
+        name, key = written.replace("-", "_"), self._key(each)
         if key is None:
             positive = self.keys.get(name.removeprefix("no_"))
             if positive is not None and positive.read is truth and not equals:
@@ -172,6 +171,10 @@ class Grammar:
         if not rest:
             raise self._mistake(f"`{each}` needs a value")
         return name, rest.pop(0)
+
+    def _key(self, each: str) -> Key | None:
+        """The key that `--key` or `--key=value` names, if there is one."""
+        return self.keys.get(each[2:].partition("=")[0].replace("-", "_"))
 
     def _value(self, key: Key, texts: Mapping[str, str]) -> Any:
         if key.name not in texts:

@@ -28,7 +28,7 @@ from yaml import YAMLError
 
 from nnlab.cli import messages
 from nnlab.cli.admission import check_choices, check_place
-from nnlab.cli.grammar import parsed, quoted, values_of
+from nnlab.cli.grammar import parsed, values_of
 from nnlab.cli.own_section import check_section
 from nnlab.cli.short_form import expanded, with_loss
 from nnlab.config import folder
@@ -38,6 +38,7 @@ from nnlab.config.folder import Primary, primary
 from nnlab.config.overrides import drop_replaced_arguments
 from nnlab.config.schema import with_defaults
 from nnlab.errors import UserError
+from nnlab.storage.files import at
 from nnlab.storage.folder import CONFIG, read_config, run_at
 
 hydra_version = tuple(int(part) for part in __version__.split(".")[:2])
@@ -86,8 +87,16 @@ class Loader(ConfigLoaderImpl):  # type: ignore[misc]
 
         return self._explained(of, overrides, run_mode)
 
-    def _explained(self, compose: Callable[[list[str]], DictConfig], overrides: list[str], run_mode: Any) -> DictConfig:
+    def _explained(
+        self, compose: Callable[[list[str]], DictConfig], overrides: list[str], run_mode: Any, again: bool = False
+    ) -> DictConfig:
         """What `compose` gives for the overrides in Hydra's words, with our sentences for what is wrong.
+
+        Args:
+            compose: gives the config.
+            overrides: as they were written.
+            run_mode: one job or several.
+            again: whether these overrides already stand for others that could not be composed.
 
         Raises:
             UserError: an override, an option or a file is wrong.
@@ -105,11 +114,11 @@ class Loader(ConfigLoaderImpl):  # type: ignore[misc]
         except HYDRA_ERRORS as error:
             first = self._first_options(overrides) if run_mode == RunMode.MULTIRUN else list(overrides)
             first = self._deleting(first)
-            if first == list(overrides):
+            if again or first == list(overrides):
                 raise UserError(messages.explain(error, overrides, self.options, self.skeleton, run_mode)) from error
         finally:
             self._composes = before
-        config = self._explained(compose, first, run_mode)
+        config = self._explained(compose, first, run_mode, again=True)
         config.hydra.overrides.task = _tasks(overrides)
         return config
 
@@ -242,7 +251,7 @@ def hydra_for(command: str, config_dir: str | Path | None = None, *, checking: b
         version.setbase("1.3")
     search_path = create_config_search_path(str(folder.config_folder()))
     if config_dir is not None:
-        own = Path(config_dir).expanduser().resolve()
+        own = at(config_dir).resolve()
         if not own.is_dir():
             raise UserError(f"the config folder `{config_dir}` does not exist")
         search_path.prepend("command-line", f"file://{own}", SearchPathQuery("main", None))
@@ -282,6 +291,7 @@ def checked(config: DictConfig, hydra: Any, schema: str) -> dict[str, Any]:
     choices = OmegaConf.to_container(hydra.runtime.choices)
     overrides = task_overrides(hydra)
     check_place(content.get("name"), content.get("output_dir"))
+    content["output_dir"] = str(at(content["output_dir"]))
     drop_replaced_arguments(content, overrides)
     if isinstance(content.get("trainer"), dict):
         content["trainer"] = with_defaults(content["trainer"])
@@ -294,11 +304,9 @@ def task_overrides(hydra: Any) -> list[str]:
     return OmegaConf.to_container(hydra.overrides.task, resolve=False)  # type: ignore[no-any-return]
 
 
-def user_folder() -> str | None:
-    """The folder that `--config-dir` named, while a job runs; None where there is none."""
-    if not HydraConfig.initialized():
-        return None
-    sources = HydraConfig.get().runtime.config_sources
+def user_folder(hydra: Any) -> str | None:
+    """The folder that `--config-dir` named, by Hydra's own section of a config; None where there is none."""
+    sources = hydra.runtime.config_sources
     return next((str(source.path) for source in sources if source.provider == "command-line"), None)
 
 
@@ -319,7 +327,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
 def compose(overrides: Sequence[str], config_name: str, config_dir: str | Path | None) -> dict[str, Any]:
     """The plain, resolved and checked config of a command; see `nnlab.cli.compose`."""
     with hydra_for(config_name, config_dir) as hydra:
-        lines = with_loss(hydra, config_name, [quoted(line) for line in expanded(overrides)])
+        lines = with_loss(hydra, config_name, expanded(overrides))
         config = hydra.compose_config(config_name, lines, RunMode.RUN, from_shell=False)
         return checked_job(config, config_name)
 

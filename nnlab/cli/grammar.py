@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,9 +12,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, RangeSweep, Sweep
 from hydra.errors import HydraException, OverrideParseException
 
+from nnlab.config.overrides import literal
 from nnlab.errors import UserError
 
 _BRACKETS = {"(": ")", "[": "]", "{": "}"}
+_KEY = re.compile(r"[+~]{0,2}[\w./@:\-$]+")
+_PLAIN = frozenset(string.ascii_letters + string.digits + "_-./+")  # text that Hydra reads as it is
 _SIMPLE = re.compile(r"[^\s()\[\]{}'\",$=][^()\[\]{}'\",$=]*")
 
 
@@ -66,18 +70,26 @@ def values_of(entry: Any) -> list[str]:
 
 
 def quoted(override: str) -> str:
-    """An override whose plain text has letters beyond ASCII, with the quotes that Hydra's grammar wants.
+    """An override with the quotes that Hydra's grammar wants around letters beyond ASCII, brackets and the like.
 
-    >>> quoted("output_dir=größe"), quoted("seed=1,2")
-    ('output_dir="größe"', 'seed=1,2')
+    Text that Hydra cannot read, and that has neither commas nor anything left open, can only mean itself.
+
+    >>> quoted("output_dir=größe"), quoted("seed=1,2"), quoted("data.path=sales (1).csv")
+    ('output_dir="größe"', 'seed=1,2', "data.path='sales (1).csv'")
     """
     key, equals, value = override.partition("=")
-    if override.isascii() or not equals:
-        return override
     pieces = value.split(",")
-    if not all(_SIMPLE.fullmatch(piece) for piece in pieces):
+    if not equals:
         return override
-    return f"{key}=" + ",".join(piece if piece.isascii() else f'"{piece}"' for piece in pieces)
+    if not override.isascii() and all(_SIMPLE.fullmatch(piece) for piece in pieces):
+        return f"{key}=" + ",".join(piece if piece.isascii() else f'"{piece}"' for piece in pieces)
+    if set(value) <= _PLAIN or len(pieces) > 1 or _is_open(value) or value.startswith(("[", "{", "$", "'", '"')):
+        return override
+    try:
+        OverridesParser.create().parse_overrides([override])
+    except (OverrideParseException, ValueError, RecursionError):
+        return f"{key}={literal(value)}" if _KEY.fullmatch(key) else override
+    return override
 
 
 def unreadable(override: str) -> str:
@@ -85,7 +97,7 @@ def unreadable(override: str) -> str:
     key, equals, value = override.partition("=")
     if not key.lstrip("+~").strip() or not equals:
         return f"`{override}` is not an override; write `key=value`, such as `trainer.epochs=10`"
-    if not re.fullmatch(r"[+~]{0,2}[\w./@:\-$]+", key):
+    if not _KEY.fullmatch(key):
         return f"`{override}` is not an override: `{key}` is no key; write `key=value`, such as `trainer.epochs=10`"
     if _is_open(value):
         return f"cannot read the override `{override}`; close its brackets and quotes"

@@ -10,16 +10,18 @@ import logging
 import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from nnlab.cli.grammar import quoted
 from nnlab.config.build import data_root
 from nnlab.config.construct import construct
+from nnlab.config.overrides import literal
 from nnlab.errors import UserError
+from nnlab.storage.files import at
 from nnlab.types import Task
 
 log = logging.getLogger(__name__)
@@ -30,31 +32,32 @@ REGRESSION_LOSS = "squared_error"
 
 
 def expanded(words: Sequence[str]) -> list[str]:
-    """Arguments with a file in front as overrides; any others as they are.
+    """Arguments as overrides: a file in front is one of data, and text that needs quotes has them.
 
     >>> expanded(["sales.csv", "target=price", "seed=1"])
     ['data=table', "data.path='sales.csv'", 'data.target=price', 'seed=1']
     """
     places = [position for position, word in enumerate(words) if _is_file(word)]
     if not places:
-        return [_target(word) for word in words] if any(word.startswith("data=") for word in words) else list(words)
+        own = any(word.startswith("data=") for word in words)
+        return [quoted(_target(word) if own else word) for word in words]
     if len(places) > 1:
         raise UserError(
             f"`{words[places[0]]}` and `{words[places[1]]}` are two files of data; name one "
             "(`data.test=FILE` is another for testing)"
         )
     file = words[places[0]]
-    rest = [_target(word) for position, word in enumerate(words) if position != places[0]]
-    option = "image_folder" if Path(file).expanduser().is_dir() else _option(file)
+    rest = [quoted(_target(word)) for position, word in enumerate(words) if position != places[0]]
+    option = "image_folder" if at(file).is_dir() else _option(file)
     given = any(word.startswith("data=") for word in rest)
-    return [*([] if given else [f"data={option}"]), f"data.path={_quoted(file)}", *rest]
+    return [*([] if given else [f"data={option}"]), f"data.path={literal(file)}", *rest]
 
 
 def _is_file(word: str) -> bool:
     """Whether an argument names data: there is such a file or folder, or it looks like one and is no override."""
     if word.startswith(("-", "~", "+")):
         return False
-    path = Path(word).expanduser()
+    path = at(word)
     return ("=" not in word and bool(path.suffix or "/" in word)) or os.path.exists(path)
 
 
@@ -69,13 +72,7 @@ def _target(word: str) -> str:
     if key != "target":
         return word
     plain_value = re.fullmatch(r"-?\d+|[A-Za-z_]\w*|['\"\[].*", value)
-    return f"data.target={value}" if plain_value else f"data.target={_quoted(value)}"
-
-
-def _quoted(text: str) -> str:
-    """A text between quotes, as Hydra's grammar has it."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
+    return f"data.target={value}" if plain_value else f"data.target={literal(value)}"
 
 
 def with_loss(hydra: Any, name: str, overrides: Sequence[str]) -> list[str]:

@@ -27,6 +27,7 @@ from typing import IO
 
 from nnlab.cli.arguments import Grammar, Key, whole
 from nnlab.errors import UserError
+from nnlab.storage.files import at
 from nnlab.storage.folder import EVENTS
 
 PORT = 6006
@@ -92,7 +93,7 @@ def board(paths: Sequence[str | Path] = (), port: int | None = None, host: str =
     Raises:
         UserError: there are no runs, or TensorBoard does not start.
     """
-    folders = [Path(path).expanduser() for path in paths or ["outputs"]]
+    folders = [at(path) for path in paths or ["outputs"]]
     runs = sum(count_runs(folder) for folder in folders)
     repeated = len(folders) == 1 and any((folders[0] / "mean").glob(f"*/{EVENTS}*"))
     with contextlib.ExitStack() as stack:

@@ -90,7 +90,7 @@ def _suggest(directory: str | Path, findings: Sequence[Finding]) -> None:
     remedy = next((finding.override for finding in findings if finding.override), None)
     overrides = read_overrides(Path(directory)) or []
     if remedy is not None:
-        print(f"next: {command(overrides, remedy)}")
+        print(f"next: {command(overrides, remedy, Path(directory))}")
 
 
 def _number(value: float | int | str) -> str:

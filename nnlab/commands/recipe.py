@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nnlab.commands.recipe_view import make_view
+from nnlab.config.command_line import command_line
+from nnlab.config.folder import own_folder
 from nnlab.recipe.run import RecipeResult, recipe
 
 
 def main(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> RecipeResult:
     """`nnlab recipe`: walk, then say where everything is."""
-    from nnlab.cli.composition import user_folder
-
     try:
-        result = recipe(config, overrides, user_folder(), make_view)
+        result = recipe(config, overrides, own_folder(), make_view)
     except (SystemExit, KeyboardInterrupt):
         print("interrupted; the same command continues after the last finished step", flush=True)
         raise
@@ -23,5 +22,5 @@ def main(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> RecipeResu
     if last is not None and last.numbers.experiment:
         print(f"again:  {last.numbers.experiment}")
     print(f"report: {result.directory / 'report.html'}")
-    print(f"look:   nnlab board {shlex.quote(str(result.directory))}")
+    print("look:   " + command_line("board", [str(result.directory)]))
     return result

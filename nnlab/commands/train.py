@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from nnlab.config.command_line import command_line, of_run
 from nnlab.metric_names import SHOWN
 from nnlab.runs.advice import advice
 from nnlab.runs.launch import train
 from nnlab.runs.result import Result
-from nnlab.storage.folder import read_overrides
+from nnlab.storage.folder import event_files, read_overrides
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,7 +22,7 @@ def main(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> Result:
     result = train(config, overrides)
     if result.status == "interrupted":
         where = f" at step {result.steps} of {result.trainer.total_steps}" if result.trainer else ""
-        again = f"nnlab train resume={shlex.quote(str(result.directory))}"
+        again = of_run("train", [f"resume={result.directory}"], result.directory)
         print(f"interrupted{where}; the same command continues it, or: {again}")
     else:
         print_summary(result)
@@ -49,7 +49,10 @@ def print_summary(result: Result) -> None:
     reason = result.reason.removeprefix(f"{result.status} ")
     print(f"{result.status} in {result.seconds:.1f} s" + (f": {reason}" if reason else ""))
     print(f"run:  {result.directory}")
-    print(f"look: nnlab board {shlex.quote(str(result.directory))}")
+    if event_files(result.directory):
+        print("look: " + command_line("board", [str(result.directory)]))
+    else:
+        print("look: " + of_run("plot", [str(result.directory)], result.directory))
     for line in advice(result.diagnosis, read_overrides(result.directory) or (), result.directory):
         print(line)
 

@@ -35,6 +35,7 @@ from nnlab.loss.base import Loss
 from nnlab.optimizer.base import Optimizer
 from nnlab.randomness import derive_seed, generator
 from nnlab.regularizer import Constraint, Ensemble, Noise, Penalty, SharpnessAware, WeightAverage
+from nnlab.storage.files import at
 from nnlab.training import Callback, Member, Run, Trainer, TrainerSettings
 from nnlab.training.stack import check_outputs
 from nnlab.types import Dataset, Task
@@ -53,7 +54,7 @@ def data_root(config: Config) -> Path:
     """Where downloaded data lives."""
     root = config.get("data_root")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nnlab"
-    return Path(root).expanduser() if root else cache
+    return at(root) if root else cache
 
 
 _datasets: weakref.WeakValueDictionary[str, Dataset] = weakref.WeakValueDictionary()

@@ -175,8 +175,8 @@ def _ranges(config: Mapping[str, Any]) -> Iterator[Mistake]:
     """Values that a constructor refuses, in the groups where calling it costs nothing."""
     sweep = config.get("sweep")
     prune = sweep.get("prune") if isinstance(sweep, Mapping) else None
-    if isinstance(prune, int | float) and not 0 < prune < 1:
-        yield Mistake("sweep.prune", f"`sweep.prune` must be in (0, 1), got {prune}")
+    if prune is not None and not (matches(prune, float) and 0 < prune < 1):
+        yield Mistake("sweep.prune", f"`sweep.prune` must be a number in (0, 1), got {shown(prune)}")
     for group, section in config.items():
         if group not in LIGHT or not isinstance(section, Mapping):
             continue

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nnlab.errors import UserError, did_you_mean
+from nnlab.storage.files import at
 
 
 def config_folder() -> Path:
@@ -15,6 +16,19 @@ def config_folder() -> Path:
     package = Path(__file__).resolve().parent.parent
     installed = package / "configs"
     return installed if installed.is_dir() else package.parent / "configs"
+
+
+_own: list[str] = []
+
+
+def note_own(folder: str | Path | None) -> None:
+    """Keep the folder with options of the user's own that this process composes from; None: there is none."""
+    _own[:] = [] if folder is None else [str(at(folder))]
+
+
+def own_folder() -> str | None:
+    """The folder that `--config-dir` named; None where there is none."""
+    return _own[0] if _own else None
 
 
 def groups(folder: Path) -> list[str]:

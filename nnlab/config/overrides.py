@@ -28,6 +28,21 @@ def key_of(override: str) -> str:
     return override.lstrip("+~").partition("=")[0].partition("@")[0]
 
 
+def literal(text: str) -> str:
+    """A text as the value of an override that means nothing but itself.
+
+    Hydra wants quotes around it, with backslashes doubled where a quote follows; OmegaConf takes a dollar with a brace
+    for a reference, unless a backslash stands before.
+
+    >>> print(literal("it's"), literal("C:\\\\data"), literal("${x}"))
+    'it\\'s' 'C:\\data' '\\${x}'
+    """
+    plain = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
+    escaped = re.sub(r"(\\*)'", r"\1\1\'", plain)
+    escaped = re.sub(r"(\\+)$", r"\1\1", escaped)
+    return f"'{escaped}'"
+
+
 def own_overrides(overrides: Iterable[str]) -> list[str]:
     """The overrides that belong to a job, sorted: those of the study are left out.
 

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from nnlab.errors import UserError
+from nnlab.storage.files import at
 
 VARIABLE = "NNLAB_TRUST"
 NEIGHBORS = ("torch.nn", "torch.optim", "torchvision.models")
@@ -57,7 +58,16 @@ def grants() -> list[str]:
 
 def grant_typed(overrides: Sequence[str]) -> None:
     """Trust every `_target_` that stands in overrides, which the user must have typed."""
-    grant(name for line in overrides for name in _TYPED.findall(line))
+    grant(typed(overrides))
+
+
+def typed(overrides: Sequence[str]) -> list[str]:
+    """Every `_target_` that stands in overrides.
+
+    >>> typed(["loss._target_=mine.Loss", "seed=1"])
+    ['mine.Loss']
+    """
+    return [name for line in overrides for name in _TYPED.findall(line)]
 
 
 def taken(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -73,7 +83,7 @@ def taken(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def reading(folder: str | Path) -> None:
     """Note a folder that a config is read from: code around it belongs to whoever gave the folder."""
-    resolved = Path(folder).expanduser().resolve()
+    resolved = at(folder).resolve()
     if resolved not in _read:
         _read.append(resolved)
 

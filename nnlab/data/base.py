@@ -23,6 +23,7 @@ from nnlab.data.preprocessing.standardize import Standardize
 from nnlab.data.splits import Indices, cross_validation, grouped, holdout, ordered, prefix, redraw_labels
 from nnlab.errors import UserError
 from nnlab.randomness import generator
+from nnlab.storage.files import at
 from nnlab.types import Dataset, Split, Task
 from nnlab.validation import check
 
@@ -258,7 +259,7 @@ class Source(ABC):
 
 def existing(path: str, root: Path) -> Path:
     """A user's path, from the working directory, or else from the data folder if it exists there."""
-    here = Path(path).expanduser()
+    here = at(path)
     return here if here.exists() or not (root / here).exists() else root / here
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import yaml
 
 from nnlab.config import config_folder
 from nnlab.config.chosen import option_of, read_option
+from nnlab.config.command_line import command_line
 from nnlab.config.folder import primary
 from nnlab.storage.files import make_folder, write_whole
 
@@ -23,7 +23,7 @@ def write_experiment(folder: Path, config: Config, title: str) -> str:
     """Write `experiment/best.yaml` for a resolved config of `nnlab train`; returns the command that runs it."""
     make_folder(folder / "experiment")
     write_whole(folder / "experiment" / "best.yaml", experiment_text(config, title))
-    return shlex.join(["nnlab", "train", "--config-dir", str(folder), "experiment=best"])
+    return command_line("train", ["experiment=best"], config=config, config_dir=str(folder))
 
 
 def experiment_text(config: Config, title: str) -> str:

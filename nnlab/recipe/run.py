@@ -9,7 +9,6 @@ experiment/best.yaml                   the chosen configuration: nnlab train --c
 from __future__ import annotations
 
 import contextlib
-import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import torch
 
 import nnlab
 from nnlab.config import identity
+from nnlab.config.command_line import command_line
 from nnlab.config.construct import construct
 from nnlab.recipe.driver import TITLES, Recipe
 from nnlab.recipe.finale import FinalTraining
@@ -120,7 +120,7 @@ def _walk(
     trials = Trials(config, overrides, config_dir)
     trials.observer = watcher = make_watcher({number: TITLES[number] for number in settings.walked})
     about = {
-        "command": shlex.join(["nnlab", "recipe", *overrides]),
+        "command": command_line("recipe", overrides, config=config, config_dir=config_dir),
         "folder": str(directory),
         "data": trials.option("data"),
         "architecture": trials.option("architecture"),

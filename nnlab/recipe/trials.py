@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ import torch
 from nnlab.callbacks import HistoryFile
 from nnlab.config.build import build_loss, build_trainer, load_dataset
 from nnlab.config.chosen import option_of
+from nnlab.config.command_line import command_line
 from nnlab.config.dotted import get
 from nnlab.config.lookup import locate
 from nnlab.loss.base import Loss
@@ -103,8 +103,7 @@ class Trials:
 
     def command(self, changes: Changes) -> str:
         """What to type to run one of them alone."""
-        folder = ["--config-dir", self.config_dir] if self.config_dir else []
-        return shlex.join(["nnlab", "train", *folder, *self.words(changes)])
+        return command_line("train", self.words(changes), config=self.config, config_dir=self.config_dir)
 
     def run(
         self,

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from nnlab.report.markdown import table as markdown_table
 from nnlab.report.recipe_figures import figures
 from nnlab.report.style import to_svg
 from nnlab.storage.files import write_whole
@@ -108,18 +109,14 @@ def markdown(content: Content) -> str:
             remedy = f" Try `{finding['override']}`." if finding["override"] else ""
             lines += [f"- {mark} `{finding['name']}`: {finding['explanation']}{remedy}"]
         for table in step["tables"]:
-            lines += ["", f"**{table['title']}**", "", _row(table["columns"]), _row(["---"] * len(table["columns"]))]
-            lines += [_row([cell(value) for value in row]) for row in table["rows"]]
+            rows = [[cell(value) for value in row] for row in table["rows"]]
+            lines += ["", f"**{table['title']}**", "", *markdown_table(table["columns"], rows)]
         if step["trials"]:
             lines += ["", "Trials and how to run each alone:", "", "```"]
             lines += [f"{trial['command']}  # {trial['name']}" for trial in step["trials"]]
             lines += ["```"]
         lines += [""]
     return "\n".join(lines)
-
-
-def _row(cells: Any) -> str:
-    return "| " + " | ".join(str(each) for each in cells) + " |"
 
 
 def cell(value: Any) -> str:

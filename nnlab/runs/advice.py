@@ -8,18 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from nnlab.config.chosen import says
+from nnlab.config.command_line import of_run
 from nnlab.config.overrides import amended
 
 SHOWN = 2  # findings with their sentences; the others only counted
 
 
-def command(overrides: Sequence[str], override: str) -> str:
-    """The run's command, amended by a finding's override.
+def command(overrides: Sequence[str], override: str, directory: Path) -> str:
+    """The command of the run in `directory`, amended by a finding's override.
 
-    >>> command(["optimizer=sgd", "optimizer.learning_rate=10"], "optimizer.learning_rate=0.1")
+    >>> command(["optimizer=sgd", "optimizer.learning_rate=10"], "optimizer.learning_rate=0.1", Path("nowhere"))
     'nnlab train optimizer=sgd optimizer.learning_rate=0.1'
     """
-    return shlex.join(["nnlab", "train", *amended(overrides, shlex.split(override))])
+    return of_run("train", amended(overrides, shlex.split(override)), directory, composes=True)
 
 
 def advice(findings: Sequence[Mapping[str, Any]], overrides: Sequence[str], directory: Path) -> list[str]:
@@ -35,14 +36,13 @@ def advice(findings: Sequence[Mapping[str, Any]], overrides: Sequence[str], dire
         f"diagnosis: {_symptom(finding)}{finding['where']}: {finding['explanation']}" for finding in faults[:SHOWN]
     ]
     if len(faults) > SHOWN:
-        lines.append(f"           and {len(faults) - SHOWN} more: nnlab diagnose {shlex.quote(str(directory))}")
+        lines.append(f"           and {len(faults) - SHOWN} more: {of_run('diagnose', [str(directory)], directory)}")
     remedies = [finding["override"] for finding in faults if finding["override"]]
     if remedies:
-        lines.append(f"try:  {command(overrides, remedies[0])}")
+        lines.append(f"try:  {command(overrides, remedies[0], directory)}")
     if faults and not faults[0].get("certain", False):
-        lines.append(
-            f"or:   nnlab diagnose {shlex.quote(str(directory))} --probe   (looks for the cause by experiment)"
-        )
+        probe = of_run("diagnose", [str(directory), "--probe"], directory)
+        lines.append(f"or:   {probe}   (looks for the cause by experiment)")
     return lines
 
 

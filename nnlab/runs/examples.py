@@ -24,6 +24,7 @@ from nnlab.data.table.column import Column
 from nnlab.data.table.delimited import TextOptions
 from nnlab.data.table.reading import frames
 from nnlab.errors import UserError, did_you_mean
+from nnlab.storage.files import at
 
 ROWS = 1 << 16  # rows of a table, or vectors, in a piece
 IMAGES = 256  # images in a piece
@@ -61,7 +62,7 @@ def pieces(source: str | Path, pipeline: Pipeline, data: Mapping[str, Any]) -> I
     if str(source) == "-":
         yield from _table(sys.stdin.buffer, pipeline, data)
         return
-    path = Path(source).expanduser()
+    path = at(source)
     if not path.exists():
         others = [each.name for each in path.parent.glob("*")] if path.parent.is_dir() else []
         raise UserError(f"there is no file `{source}`" + (f"; {did_you_mean(path.name, others)}" if others else ""))

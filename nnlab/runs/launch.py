@@ -19,6 +19,8 @@ import nnlab
 from nnlab.callbacks.diagnosis import findings_of
 from nnlab.config import identity
 from nnlab.config.build import build_trainer
+from nnlab.config.command_line import CONFIG_DIR
+from nnlab.config.folder import own_folder
 from nnlab.errors import UserError
 from nnlab.runs import continuation, one_by_one
 from nnlab.runs.advice import effective
@@ -95,7 +97,8 @@ def _train_together(runs: Sequence[Run], states: Sequence[continuation.State | N
         if state is not None:
             continuation.check_length(run.directory, trainer, state)
             check_unchanged(run.directory, dataset)
-        run.create(environment(run.config, trainer, run.identity))
+        own = own_folder() or read_environment(run.directory).get(CONFIG_DIR)
+        run.create({**environment(run.config, trainer, run.identity), CONFIG_DIR: own})
         kept = Fitted.of(dataset)
         if kept is not None:
             kept.write(run.directory)

@@ -12,7 +12,7 @@ import numpy as np
 from nnlab.config.comparison import labels
 from nnlab.errors import UserError, did_you_mean
 from nnlab.runs.own_data import ChangedData
-from nnlab.storage.files import WriteError
+from nnlab.storage.files import WriteError, at
 from nnlab.storage.folder import find_runs
 from nnlab.storage.saved_run import SavedRun, read_run
 
@@ -253,6 +253,6 @@ def surface_figure(runs: Sequence[SavedRun], plane: Any) -> Figure:
 def _default_folder(given: Sequence[str | Path], folders: Sequence[Path]) -> Path:
     """`figures` in the run or study; for several of them, here."""
     if len(given) == 1:
-        return Path(given[0]).expanduser() / "figures"
+        return at(given[0]) / "figures"
     parents = {folder.resolve().parent for folder in folders}
     return parents.pop() / "figures" if len(parents) == 1 else Path("figures")

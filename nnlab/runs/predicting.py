@@ -18,11 +18,10 @@ from nnlab.errors import UserError, did_you_mean
 from nnlab.runs.examples import Piece, pieces
 from nnlab.runs.prediction import Prediction, Predictor
 from nnlab.storage.files import PART, explained
+from nnlab.storage.spreadsheet import safe
 
 if TYPE_CHECKING:
     import polars
-
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets take for the start of a formula
 
 
 @dataclass
@@ -166,18 +165,3 @@ def _cells(column: Column) -> Sequence[str | None]:
     table = np.array([*levels, None], dtype=object)
     cells: list[str | None] = table[text.values].tolist()
     return cells
-
-
-def safe(text: str) -> str:
-    """Text from data, so that a spreadsheet does not take it for a formula: an apostrophe before what starts one.
-
-    >>> safe("=1+1"), safe("-5"), safe("setosa")
-    ("'=1+1", '-5', 'setosa')
-    """
-    if not text.startswith(FORMULA):
-        return text
-    try:
-        float(text)
-    except ValueError:
-        return f"'{text}"
-    return text

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from nnlab.config.command_line import of_run
 from nnlab.config.lookup import locate
 from nnlab.console import silenced
 from nnlab.device import resolve_device
@@ -50,7 +51,8 @@ def reproduce(directory: str | Path) -> Reproduction:
     config = read_config(directory)
     result = read_result(directory)
     if result is None:
-        raise UserError(f"`{directory}` has not ended; continue it first: nnlab train resume={directory}")
+        first = of_run("train", [f"resume={directory}"], directory)
+        raise UserError(f"`{directory}` has not ended; continue it first: {first}")
     own_dataset(directory, config)
     noted = read_environment(directory)
     with tempfile.TemporaryDirectory(prefix="nnlab-reproduce-") as scratch:

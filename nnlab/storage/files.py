@@ -26,6 +26,11 @@ _REASONS = {
 }
 
 
+def at(path: str | Path) -> Path:
+    """A path as its user wrote it; a `~` in front is their home, where there is such a user."""
+    return Path(os.path.expanduser(path))
+
+
 class WriteError(UserError):
     """A file could not be written; what was there before is intact.
 

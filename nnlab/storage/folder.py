@@ -21,7 +21,7 @@ import yaml
 
 from nnlab.errors import UserError, did_you_mean
 from nnlab.storage.claim import CLAIM
-from nnlab.storage.files import explained, write_whole
+from nnlab.storage.files import at, explained, write_whole
 
 CONFIG, OVERRIDES, ENVIRONMENT, RESULT = "config.yaml", "overrides.yaml", "environment.json", "result.json"
 HISTORY, STATISTICS = "history.csv", "statistics.csv"
@@ -88,7 +88,7 @@ def find_runs(paths: Sequence[str | Path]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for path in paths:
-        folder = Path(path).expanduser()
+        folder = at(path)
         if is_run(folder):
             inside = [folder]
         else:
@@ -105,7 +105,7 @@ def run_at(run: str | Path) -> Path:
     Raises:
         UserError: there is none; a run of nearly that name is suggested.
     """
-    directory = Path(run).expanduser()
+    directory = at(run)
     if not is_run(directory):
         others = [path.parent.name for path in directory.parent.glob(f"*/{CONFIG}")]
         clause = did_you_mean(directory.name, others) if others else f"a run's folder holds a {CONFIG}"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nnlab.errors import UserError
+from nnlab.storage.files import at
 from nnlab.storage.folder import read_config, read_overrides, read_result
 from nnlab.storage.history import VALIDATION, Curves, Series, read_curves
 
@@ -70,7 +71,7 @@ def read_run(directory: str | Path) -> SavedRun:
     Raises:
         UserError: `directory` is no run directory, or a file in it cannot be read.
     """
-    folder = Path(directory).expanduser()
+    folder = at(directory)
     if not folder.is_dir():
         raise UserError(f"there is no folder `{directory}`")
     config, overrides = read_config(folder), read_overrides(folder) or []

@@ -17,6 +17,7 @@ from nnlab.config.dotted import get
 from nnlab.config.overrides import key_of, own_overrides
 from nnlab.errors import UserError, did_you_mean
 from nnlab.metric_names import HIGHER_IS_BETTER
+from nnlab.storage.files import at
 from nnlab.storage.folder import is_run, read_config, read_overrides, read_result
 from nnlab.study.model import (
     DEFAULT,
@@ -45,7 +46,7 @@ def read_study(folder: str | Path, metric: str | None = None) -> Study:
     Raises:
         UserError: there is no folder, no run with a result, or no such metric.
     """
-    path = Path(folder).expanduser()
+    path = at(folder)
     if not path.is_dir():
         others = [each.name for each in path.parent.glob("*/")] if path.parent.is_dir() else []
         raise UserError(f"there is no study `{folder}`" + (f"; {did_you_mean(path.name, others)}" if others else ""))

@@ -7,6 +7,8 @@ import io
 import math
 from collections.abc import Sequence
 
+from nnlab.report.markdown import table
+from nnlab.storage.spreadsheet import safe
 from nnlab.study.axes import Axis
 from nnlab.study.compare import Comparison, against_best
 from nnlab.study.model import Configuration, Study
@@ -21,16 +23,16 @@ def csv_text(study: Study) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     columns = [name for tag in study.metrics for name in (tag, f"{tag}/std")]
-    writer.writerow(["rank", *study.axes, "runs", *STATUSES, "pruned", *columns, "seconds", "folders"])
+    writer.writerow(map(safe, ["rank", *study.axes, "runs", *STATUSES, "pruned", *columns, "seconds", "folders"]))
     for rank, each in enumerate(study.configurations, start=1):
         values = [number for tag in study.metrics for number in (each.mean(tag), each.std(tag))]
         writer.writerow(
             [
-                *(rank, *each.values.values(), len(each.runs), *map(each.count, STATUSES)),
+                *(rank, *map(safe, each.values.values()), len(each.runs), *map(each.count, STATUSES)),
                 sum(run.pruned for run in each.runs),
                 *("" if math.isnan(value) else repr(value) for value in values),
                 round(sum(run.seconds for run in each.runs), 3),
-                ";".join(run.name for run in each.runs),
+                safe(";".join(run.name for run in each.runs)),
             ]
         )
     return file.getvalue()
@@ -168,19 +170,13 @@ def markdown(study: Study, axes: Sequence[Axis], proposal: Proposal) -> str:
     lines += [f"- **Warning:** {note}." for note in proposal.notes]
     if proposal.command:
         lines += ["", f"Next ({proposal.what}):", "", "```", proposal.command, "```"]
-    lines += ["", "## Best configurations", "", *_table(*best_rows(study, compared)), ""]
+    lines += ["", "## Best configurations", "", *table(*best_rows(study, compared)), ""]
     lines += [seeds_sentence(study, compared), ""]
     for axis in axes:
-        lines += [f"## `{axis.key}`", "", *_table(*axis_rows(axis, study.metric)), ""]
+        lines += [f"## `{axis.key}`", "", *table(*axis_rows(axis, study.metric)), ""]
     if study.fixed:
         lines += ["The same in all runs: " + ", ".join(f"`{key}={value}`" for key, value in study.fixed.items()), ""]
     return "\n".join(lines)
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in [header, *rows]]
-    lines = ["| " + " | ".join(row) + " |" for row in cells]
-    return [lines[0], "|" + "---|" * len(header), *lines[1:]]
 
 
 def terminal(study: Study, proposal: Proposal) -> str:

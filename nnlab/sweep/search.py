@@ -21,7 +21,7 @@ from typing import Any
 
 from nnlab.errors import UserError
 from nnlab.metric_names import HIGHER_IS_BETTER
-from nnlab.storage.files import make_folder
+from nnlab.storage.files import at, make_folder
 from nnlab.sweep.search_space import Choice, Dimension, lines, points, sobol_point
 from nnlab.sweep.search_storage import JOURNAL, explained_storage, import_optuna, mend
 from nnlab.validation import check, check_choice
@@ -112,7 +112,7 @@ class Search:
             return None
         if place is not None and "://" in place:
             return place
-        file = Path(place).expanduser() if place else folder / JOURNAL
+        file = at(place) if place else folder / JOURNAL
         make_folder(file.parent)
         mend(file)
         journal = self.optuna.storages.journal

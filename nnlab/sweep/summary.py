@@ -21,6 +21,7 @@ from nnlab.errors import UserError
 from nnlab.storage.claim import locked
 from nnlab.storage.files import make_folder, remove_parts, write_whole
 from nnlab.storage.folder import OVERRIDES, is_run, read_overrides, read_result
+from nnlab.storage.spreadsheet import safe
 from nnlab.sweep.job import FINISHED, PENDING, Job, Outcome
 
 LOCK = ".summary.lock"
@@ -114,7 +115,7 @@ def _table(overrides: Mapping[str, Sequence[str]], results: Mapping[str, Mapping
             metrics.update((f"{name}/{split}", None) for name in values)
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["run", "status", *keys, *metrics, *NUMBERS])
+    writer.writerow(map(safe, ["run", "status", *keys, *metrics, *NUMBERS]))
     for name, own in overrides.items():
         result = results[name]
         values = {key_of(each): each.partition("=")[2] for each in own}
@@ -124,5 +125,5 @@ def _table(overrides: Mapping[str, Sequence[str]], results: Mapping[str, Mapping
             for metric, number in group.items()
         }
         row = [name, result["status"], *(values.get(key, "") for key in keys), *(measured.get(m, "") for m in metrics)]
-        writer.writerow([*row, *(result.get(column, "") for column in NUMBERS)])
+        writer.writerow(map(safe, [*row, *(result.get(column, "") for column in NUMBERS)]))
     return file.getvalue()

@@ -18,8 +18,9 @@ import nnlab
 from nnlab.cli.dispatch import main
 from nnlab.errors import UserError
 from nnlab.runs import examples
-from nnlab.runs.predicting import predict_file, safe
+from nnlab.runs.predicting import predict_file
 from nnlab.runs.prediction import load
+from nnlab.storage.spreadsheet import safe
 
 ROWS = 300
 CITIES = ["Rome", "Oslo", "=cmd()", "<b>x</b>"]

@@ -67,7 +67,7 @@ def compilers() -> list[Command]:
 
 def cache_folder() -> Path:
     """Where libraries are kept: `nnlab/native` in $XDG_CACHE_HOME, else in ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "nnlab" / "native"
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "nnlab" / "native"
 
 
 def _library(compiler: Command) -> ctypes.CDLL:

@@ -26,7 +26,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from yaml import YAMLError
 
-from nnlab.cli import messages
+from nnlab.cli import messages, remembered
 from nnlab.cli.admission import check_choices, check_place
 from nnlab.cli.grammar import parsed, values_of
 from nnlab.cli.own_section import check_section
@@ -74,7 +74,10 @@ class Loader(ConfigLoaderImpl):  # type: ignore[misc]
         def of(lines: list[str]) -> DictConfig:
             return compose(config_name, lines, run_mode, *further, **named)
 
-        return self._explained(of, overrides, run_mode)
+        def quick(lines: list[str]) -> DictConfig:
+            return remembered.composed(self, str(config_name), lines, run_mode, of)
+
+        return self._explained(quick, overrides, run_mode)
 
     def _load_configuration(self, overrides: list[str], run_mode: Any, **named: Any) -> DictConfig:
         """The entry of Hydra 1.4 for the config of a sweep, and a step of its own composing."""

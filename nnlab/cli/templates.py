@@ -8,6 +8,7 @@ checked.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import pickle
 import re
@@ -22,6 +23,8 @@ from nnlab.cli.grammar import parsed
 from nnlab.config.checking import check
 from nnlab.config.dotted import get, put
 from nnlab.errors import UserError
+
+WHOLE = re.compile(r"([\w.]+)=(0|-?[1-9]\d*)")  # a key that is set to a whole number, as seeds are
 
 # Hydra reads these references in every job anew; one to the environment is the same for all jobs.
 REFERENCE = re.compile(r"\$\{(?!oc\.env:[^${}]*\})")
@@ -79,6 +82,7 @@ class Jobs:
         self.loader, self.master = loader, master
         self._templates: dict[tuple[str, ...], Template] = {}
         self._parsed: dict[str, Any] = {}
+        self._numbers: dict[str, Any] = {}  # parsed overrides that set a key to a whole number, by key
         self._groups: dict[str, bool] = {}
         self._applied = set(OmegaConf.to_container(master.hydra.overrides.task))  # to the sweep's own config
 
@@ -116,7 +120,14 @@ class Jobs:
 
     def _entry(self, line: str) -> Any:
         if line not in self._parsed:
-            [self._parsed[line]] = parsed([line])
+            whole = WHOLE.fullmatch(line)
+            if whole and whole[1] in self._numbers:  # parsing takes longer than all the rest of composing
+                like = self._numbers[whole[1]]
+                self._parsed[line] = dataclasses.replace(like, _value=int(whole[2]), input_line=line)
+            else:
+                [self._parsed[line]] = parsed([line])
+                if whole:
+                    self._numbers[whole[1]] = self._parsed[line]
         return self._parsed[line]
 
     def _is_plain(self, entry: Any) -> bool:
@@ -127,7 +138,7 @@ class Jobs:
             raise UserError(f"`{entry.input_line}` is not a value but a range; a sweeper that can search must choose")
         key = entry.key_or_group
         if key not in self._groups:
-            self._groups[key] = "/" in key or ("." not in key and bool(self.loader.options(key)))
+            self._groups[key] = "/" in key or ("." not in key and self.loader.repository.group_exists(key))
         return not self._groups[key] and not _refers(entry.value()) and not _holds_mapping(entry.value())
 
 

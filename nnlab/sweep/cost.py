@@ -57,7 +57,9 @@ def measure(config: Mapping[str, Any], members: int = 0, overrides: Sequence[str
     if not members:
         return Measured(cost, trainer.total_steps)
     alone = step_seconds(trainer)
-    stacked = step_seconds(build_trainer([config] * members)) if members > 1 else alone
+    if members == 1 or isinstance(trainer.engine, NativeEngine):  # which trains each member as if it were alone
+        return Measured(cost, trainer.total_steps, alone, alone)
+    stacked = step_seconds(build_trainer([config] * members))
     return Measured(cost, trainer.total_steps, None if stacked is None else stacked / members, alone)
 
 

@@ -16,8 +16,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from nnlab.loss.targets import widen
-
 
 class Counts(NamedTuple):
     """Numbers of examples of each class, (..., C) int64: rightly decided for it, decided for it, and of it."""
@@ -42,24 +40,27 @@ class Counts(NamedTuple):
         return 2 * self.right.double() / (self.decided + self.actual).clamp_min(1)
 
 
-def count(prediction: Tensor, targets: Tensor) -> Counts:
-    """Count the decisions of predictions (..., N, C), each for its highest entry, against targets (..., N)."""
-    classes = torch.arange(prediction.shape[-1], device=prediction.device)
-    decided = prediction.argmax(-1, keepdim=True) == classes
-    actual = (targets.unsqueeze(-1) == classes).expand(decided.shape)
-    return Counts((decided & actual).sum(-2), decided.sum(-2), actual.sum(-2))
+def count(decided: Tensor, targets: Tensor, classes: int) -> Counts:
+    """Count the `decided` classes (..., N) against targets (..., N), of which there are `classes`."""
+    targets = targets.expand(decided.shape)
+    rows = decided.shape[:-1].numel()
+    starts = torch.arange(0, rows * classes, classes, device=decided.device).view(*decided.shape[:-1], 1)
+
+    def counted(found: Tensor) -> Tensor:
+        return torch.bincount(found.flatten(), minlength=rows * classes).view(*decided.shape[:-1], classes)
+
+    right = (starts + decided)[decided == targets]
+    return Counts(counted(right), counted(starts + decided), counted(starts + targets))
 
 
-def balanced_accuracy(prediction: Tensor, targets: Tensor) -> Tensor:
-    """The mean recall, (...)."""
-    counts = count(prediction, targets)
-    return _mean(counts.recall, counts.actual > 0).to(widen(prediction).dtype)
+def balanced_accuracy(counts: Counts) -> Tensor:
+    """The mean recall, (...) float64."""
+    return _mean(counts.recall, counts.actual > 0)
 
 
-def f1(prediction: Tensor, targets: Tensor) -> Tensor:
-    """The mean F1 over the classes, (...)."""
-    counts = count(prediction, targets)
-    return _mean(counts.f1, counts.actual + counts.decided > 0).to(widen(prediction).dtype)
+def f1(counts: Counts) -> Tensor:
+    """The mean F1 over the classes, (...) float64."""
+    return _mean(counts.f1, counts.actual + counts.decided > 0)
 
 
 def _mean(values: Tensor, counted: Tensor) -> Tensor:

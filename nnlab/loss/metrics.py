@@ -9,7 +9,7 @@ Regression: root mean squared and mean absolute error over all targets; R^2 aver
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 import torch
 from torch import Tensor
@@ -29,16 +29,18 @@ def classification_metrics(
     `thorough` are those to add that take longer; see `nnlab.metric_names`.
     """
     prediction = widen(prediction)
-    metrics = {"accuracy": (prediction.argmax(-1) == targets).to(prediction.dtype).mean(-1)}
+    highest, decided = prediction.max(-1)
+    right = (decided == targets).to(prediction.dtype)
+    metrics = {"accuracy": right.mean(-1)}
     if probabilistic:
         metrics["nll"] = negative_log_likelihood(prediction, targets)
         metrics["brier"] = residual(prediction, targets).square_().sum(-1).mean(-1)
-        metrics["ece"] = expected_calibration_error(prediction, targets)
-    longer: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-        "balanced_accuracy": decisions.balanced_accuracy,
-        "f1": decisions.f1,
-    }
-    metrics |= {name: measure(prediction, targets) for name, measure in longer.items() if name in thorough}
+        metrics["ece"] = calibration_error(highest, right)
+    longer = {"balanced_accuracy": decisions.balanced_accuracy, "f1": decisions.f1}
+    wanted = {name: measure for name, measure in longer.items() if name in thorough}
+    if wanted:
+        counts = decisions.count(decided, targets, prediction.shape[-1])
+        metrics |= {name: measure(counts).to(prediction.dtype) for name, measure in wanted.items()}
     curves = [name for name in ranking.CURVES if name in thorough]
     return metrics | ranking.ranked(prediction, targets, probabilistic, curves)
 
@@ -52,7 +54,12 @@ def negative_log_likelihood(probabilities: Tensor, targets: Tensor) -> Tensor:
 def expected_calibration_error(probabilities: Tensor, targets: Tensor, bins: int = ECE_BINS) -> Tensor:
     """Mean gap between confidence and accuracy, in `bins` bins ((b - 1)/bins, b/bins] of the confidence."""
     confidence, guess = probabilities.max(-1)
-    gap = (guess == targets).to(confidence.dtype) - confidence
+    return calibration_error(confidence, (guess == targets).to(confidence.dtype), bins)
+
+
+def calibration_error(confidence: Tensor, right: Tensor, bins: int = ECE_BINS) -> Tensor:
+    """The same from confidences (..., N), and whether they were right (..., N), as 0 and 1."""
+    gap = right - confidence
     edges = torch.linspace(0, 1, bins + 1, dtype=gap.dtype, device=gap.device)
     position = torch.bucketize(confidence, edges[1:-1])
     # Bin by bin, because a scattered addition on CUDA has no fixed order and so no fixed last digits.

@@ -29,20 +29,20 @@ CHUNK = 1 << 22  # scores that are ranked at once, which bounds the memory
 
 
 class Ranking(NamedTuple):
-    """Examples from the highest to the lowest score, (R, N) for R rankings.
+    """The examples of the class, from the highest to the lowest score of each of R rankings, one ranking after another.
 
     Attributes:
-        true, false: how many examples of the class, and of others, are at or above each position's score, int64.
-        true_before, false_before: the same for the next higher score.
-        last: whether a position is the last one of its score; ties end there.
-        usable: (R,) whether there are both examples of the class and others, and no score is NaN.
+        true, false: how many examples of the class, and of others, are at or above each one's score, (P,) int64.
+        false_before: how many others are above it.
+        positives, negatives: (R,) how many examples of the class, and of others, there are.
+        usable: (R,) whether there are both, and no score is NaN.
     """
 
     true: Tensor
     false: Tensor
-    true_before: Tensor
     false_before: Tensor
-    last: Tensor
+    positives: Tensor
+    negatives: Tensor
     usable: Tensor
 
 
@@ -60,16 +60,21 @@ def average_precision(prediction: Tensor, targets: Tensor, probabilistic: bool) 
 
 
 def area(ranking: Ranking) -> Tensor:
-    """Area under the ROC curve of each ranking, (R,)."""
-    doubled = (ranking.false - ranking.false_before) * (ranking.true + ranking.true_before) * ranking.last
-    pairs = ranking.true[..., -1] * ranking.false[..., -1]
-    return doubled.sum(-1).double() / (2 * pairs.clamp_min(1))
+    """Area under the ROC curve of each ranking, (R,): 1 - sum over the class of (F + F before) / 2 n_1 (n - n_1)."""
+    above = _sums(ranking.false + ranking.false_before, ranking.positives)
+    pairs = ranking.positives * ranking.negatives
+    return (2 * pairs - above).double() / (2 * pairs.clamp_min(1))
 
 
 def _mean_precision(ranking: Ranking) -> Tensor:
-    gained = ((ranking.true - ranking.true_before) * ranking.last).double()
     precision = ranking.true.double() / (ranking.true + ranking.false)
-    return (gained * precision).sum(-1) / ranking.true[..., -1].clamp_min(1)
+    return _sums(precision, ranking.positives) / ranking.positives.clamp_min(1)
+
+
+def _sums(values: Tensor, lengths: Tensor) -> Tensor:
+    """Sums (R,) of values (P,) over R stretches of the given lengths; whole numbers below 2^53 exactly."""
+    summed: Tensor = torch.segment_reduce(values.double(), "sum", lengths=lengths, unsafe=True)
+    return summed
 
 
 CURVES: dict[str, Callable[[Ranking], Tensor]] = {"auroc": area, "average_precision": _mean_precision}
@@ -103,15 +108,28 @@ def ranked(prediction: Tensor, targets: Tensor, probabilistic: bool, names: Iter
 
 def rank(scores: Tensor, positive: Tensor) -> Ranking:
     """Rank examples by `scores` (R, N), of which `positive` (R, N) are of the class."""
+    count = scores.shape[-1]
     scores, order = _descending(scores)
-    hits = positive.gather(-1, order).long()  # whole numbers, whose sums have no order
-    last = torch.ones_like(hits, dtype=torch.bool)
+    hits = positive.gather(-1, order)
+    last = torch.ones_like(hits)  # whether a position is the last one of its score; ties end there
     last[..., :-1] = scores[..., 1:] != scores[..., :-1]
-    true = hits.cumsum(-1)
-    false = torch.arange(1, hits.shape[-1] + 1, device=hits.device) - true
-    numbers = ~scores.isnan().any(-1)
-    usable = (true[..., -1] > 0) & (false[..., -1] > 0) & numbers
-    return Ranking(true, false, _before(true, last), _before(false, last), last, usable)
+    true, last = hits.cumsum(-1), last.flatten()
+    places = hits.flatten().nonzero().squeeze(-1)
+    ends = last.nonzero().squeeze(-1)
+    tie = (last.cumsum(-1) - last.long())[places]  # which of the distinct scores
+    end = ends[tie]
+    start = ends[(tie - 1).clamp_min(0)].add_(1).masked_fill_(tie == 0, 0)
+    positives = true[..., -1]
+    first = torch.repeat_interleave(torch.arange(0, len(scores) * count, count, device=scores.device), positives)
+    at, before = true.flatten()[end], true.flatten()[(start - 1).clamp_min(0)].masked_fill_(start == first, 0)
+    return Ranking(
+        true=at,
+        false=end - first + 1 - at,
+        false_before=start - first - before,
+        positives=positives,
+        negatives=count - positives,
+        usable=(positives > 0) & (positives < count) & ~scores.isnan().any(-1),
+    )
 
 
 def _descending(scores: Tensor) -> tuple[Tensor, Tensor]:
@@ -120,12 +138,6 @@ def _descending(scores: Tensor) -> tuple[Tensor, Tensor]:
         return scores.sort(dim=-1, descending=True)
     order = torch.from_numpy(np.argsort(-scores.numpy(), -1))
     return scores.gather(-1, order), order
-
-
-def _before(counts: Tensor, last: Tensor) -> Tensor:
-    """For each position, the count at the end of the score above it; 0 for the highest score."""
-    ended = (counts * last).cummax(-1).values
-    return torch.cat([torch.zeros_like(ended[..., :1]), ended[..., :-1]], -1)
 
 
 def one_against_rest(prediction: Tensor, targets: Tensor, probabilistic: bool) -> tuple[Tensor, Tensor]:

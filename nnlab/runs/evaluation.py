@@ -53,7 +53,7 @@ class Measurement:
 
     def by_class(self) -> dict[str, dict[str, float]]:
         """Precision, recall and F1 of each class, and how many examples are of it."""
-        counts = decisions.count(self.prediction, self.targets)
+        counts = decisions.count(self.prediction.argmax(-1), self.targets, self.prediction.shape[-1])
         columns = {
             "precision": counts.precision.tolist(),
             "recall": counts.recall.tolist(),

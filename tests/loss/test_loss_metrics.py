@@ -205,7 +205,7 @@ def test_targets_of_one_class_and_numbers_that_are_none_cannot_be_ranked() -> No
 def test_counts_of_each_class_are_those_of_scikit_learn() -> None:
     random = np.random.default_rng(0)
     targets, scores = random.integers(4, size=60), random.random((60, 5))  # class 4 is decided for, but never true
-    counts = decisions.count(torch.tensor(scores), torch.tensor(targets))
+    counts = decisions.count(torch.tensor(scores).argmax(-1), torch.tensor(targets), 5)
     expected = sk.precision_recall_fscore_support(targets, scores.argmax(1), labels=range(5), zero_division=0)
     for measured, wanted in zip((counts.precision, counts.recall, counts.f1, counts.actual), expected, strict=True):
         np.testing.assert_allclose(measured.numpy(), wanted, rtol=1e-6)

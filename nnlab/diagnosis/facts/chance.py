@@ -76,7 +76,7 @@ def ranks(values: Tensor) -> Tensor:
 def _areas(prediction: Tensor, targets: Tensor, chance: bool = False) -> list[float]:
     """2 AUROC - 1 of each class with and without examples, or its standard deviations above chance; [0] for none."""
     found = rank(*one_against_rest(prediction, targets, probabilistic=False))
-    ones, zeros = found.true[:, -1].double(), found.false[:, -1].double()
+    ones, zeros = found.positives.double(), found.negatives.double()
     above = area(found) - 0.5
     values = above / ((ones + zeros + 1) / (12 * ones * zeros).clamp(min=1)).sqrt() if chance else 2 * above
     return values[found.usable].tolist() or [0.0]

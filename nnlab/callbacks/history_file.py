@@ -21,7 +21,8 @@ class HistoryFile(Callback):
     essential: ClassVar[bool] = True
 
     def fit_start(self, trainer: Trainer) -> None:
-        self._writers = [HistoryWriter(run, trainer.metric_names()) for run in trainer.runs]
+        metrics = trainer.metric_names() if trainer.runs else []
+        self._writers = [HistoryWriter(run, metrics) for run in trainer.runs]
         for run in trainer.runs if trainer.step else ():
             read_back(trainer, run, trainer.step)
         self._written = time.monotonic()

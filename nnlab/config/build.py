@@ -73,8 +73,18 @@ def load_dataset(config: Config) -> Dataset:
     return dataset
 
 
-def build_network(config: Config, dataset: Dataset, loss: Loss, seed: int) -> nn.Module:
+def build_network(
+    config: Config, dataset: Dataset, loss: Loss, seed: int, noise: Sequence[Noise] | None = None, tried: bool = False
+) -> nn.Module:
     """One initialized network for a data set, with its noise modules, as `seed` determines it.
+
+    Args:
+        config: names the components.
+        dataset: whose shapes it is made for.
+        loss: that it is trained by.
+        seed: of its weights.
+        noise: the config's regularizers that add noise modules, where they have been built.
+        tried: whether such a network has given outputs of the shape that the loss needs.
 
     Raises:
         UserError: the architecture does not fit the data or the loss.
@@ -84,8 +94,9 @@ def build_network(config: Config, dataset: Dataset, loss: Loss, seed: int) -> nn
     parameters = inspect.signature(locate(config["architecture"]["_target_"])).parameters
     supplied = {"input_shape": dataset.input_shape, "head": head, "activation": activation}
     with torch.random.fork_rng(devices=[]):
-        # Foreign networks draw from torch's global generator in their constructors.
-        torch.manual_seed(derive_seed(seed, "constructor"))
+        # Foreign networks draw from torch's global generator in their constructors. `torch.manual_seed` would seed
+        # those of devices, too, which takes longer than building a small network.
+        torch.default_generator.manual_seed(derive_seed(seed, "constructor"))
         own = {name: value for name, value in supplied.items() if name in parameters}
         check_size(config["architecture"], own)
         try:
@@ -93,12 +104,14 @@ def build_network(config: Config, dataset: Dataset, loss: Loss, seed: int) -> nn
         except UserError as error:
             mistake = placed(str(error), config["architecture"], "architecture")
             raise UserError(mistake.sentence if "." in mistake.path else str(error)) from error
-    check_outputs(network, dataset.input_shape, loss.output_size(dataset.target_size))
+    if not tried:
+        check_outputs(network, dataset.input_shape, loss.output_size(dataset.target_size))
     initialization: Initialization = construct(config["initialization"], "initialization")
     initialization(network, getattr(activation(), "gain", 1.0), generator(seed, "initialization"))
-    for regularizer in construct(config["regularizer"], "regularizer").values():
-        if isinstance(regularizer, Noise):
-            network = regularizer.apply(network)
+    if noise is None:
+        noise = [r for r in construct(config["regularizer"], "regularizer").values() if isinstance(r, Noise)]
+    for regularizer in noise:
+        network = regularizer.apply(network)
     network.train()
     return network  # type: ignore[no-any-return]
 
@@ -171,15 +184,28 @@ def build_loss(config: Config, dataset: Dataset) -> Loss:
 
 
 def build_members(
-    config: Config, overrides: Sequence[str] | None = None, dataset: Dataset | None = None
+    config: Config,
+    overrides: Sequence[str] | None = None,
+    dataset: Dataset | None = None,
+    tried: set[str] | None = None,
 ) -> list[Member]:
-    """The members that one config describes: one, or those of an ensemble; see `build_trainer` for the arguments."""
+    """The members that one config describes: one, or those of an ensemble; see `build_trainer` for the arguments.
+
+    `tried` are the shapes of networks that have been seen to give outputs; this one's is added.
+    """
     dataset = load_dataset(config) if dataset is None else dataset
     check_batch_size(config, dataset, overrides)
     loss = build_loss(config, dataset)
     ensembles = [r for r in construct(config["regularizer"], "regularizer").values() if isinstance(r, Ensemble)]
     count = ensembles[0].members if ensembles else 1
-    members = [build_member(config, dataset, loss, member_seed(config["seed"], i)) for i in range(count)]
+    tried = set() if tried is None else tried
+    parts = config["architecture"], config["activation"], config["loss"]
+    shape = repr((*parts, dataset.input_shape, dataset.target_size))
+    members = []
+    for position in range(count):
+        seed = member_seed(config["seed"], position)
+        members.append(build_member(config, dataset, loss, seed, shape in tried))
+        tried.add(shape)
     for member in members:
         member.order_seed = config["seed"] if ensembles and ensembles[0].share_batches else None
     return members
@@ -190,13 +216,14 @@ def member_seed(seed: int, position: int) -> int:
     return seed if position == 0 else derive_seed(seed, "member", position)
 
 
-def build_member(config: Config, dataset: Dataset, loss: Loss, seed: int) -> Member:
-    """One network with its rules."""
+def build_member(config: Config, dataset: Dataset, loss: Loss, seed: int, tried: bool = False) -> Member:
+    """One network with its rules; see `build_network` for the arguments."""
     regularizers = construct(config["regularizer"], "regularizer").values()
+    noise = [r for r in regularizers if isinstance(r, Noise)]
     augmentation = construct(config["data"].get("augmentation") or {}, "data/augmentation")
     settings = config["trainer"]
     return Member(
-        network=build_network(config, dataset, loss, seed),
+        network=build_network(config, dataset, loss, seed, noise, tried),
         dataset=dataset,
         seed=seed,
         optimizer=build_optimizer(config["optimizer"]),
@@ -258,7 +285,8 @@ def build_trainer(
     settings: TrainerSettings = construct(configs[0]["trainer"], "trainer")
     resolve_dtype(settings.precision)
     given: list[Sequence[str] | None] = [run.overrides for run in runs] or [overrides] * len(configs)
-    groups = [build_members(config, own, dataset) for config, own in zip(configs, given, strict=True)]
+    tried: set[str] = set()
+    groups = [build_members(config, own, dataset, tried) for config, own in zip(configs, given, strict=True)]
     members = [member for group in groups for member in group]
     start = 0
     for run, group in zip(runs, groups, strict=True) if runs else ():

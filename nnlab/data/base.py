@@ -69,6 +69,19 @@ class Raw:
     times: Tensor | None = None
     validated: Tensor | None = None
 
+    def check(self) -> None:
+        """Refuse examples that are not finite; looks once, whatever the number of seeds that split them.
+
+        Raises:
+            UserError: an input or a target is NaN or infinite.
+        """
+        if "_is_finite" in vars(self):
+            return
+        if isinstance(self.inputs, Tensor):
+            check_finite(self.inputs, "inputs", self.origin)
+        check_finite(self.targets, "targets", self.origin)
+        vars(self)["_is_finite"] = True
+
 
 @dataclasses.dataclass(kw_only=True)
 class Source(ABC):
@@ -158,9 +171,7 @@ class Source(ABC):
         Raises:
             UserError: the data do not fit the options.
         """
-        if isinstance(raw.inputs, Tensor):
-            check_finite(raw.inputs, "inputs", raw.origin)
-        check_finite(raw.targets, "targets", raw.origin)
+        raw.check()
         rows = self.limited(raw, self.rows(raw, seed), seed)
         parts = [(raw.inputs[rows.train], self.noisy(raw, raw.targets[rows.train], seed))]
         parts.append((raw.inputs[rows.validation], raw.targets[rows.validation]))

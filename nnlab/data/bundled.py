@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import importlib.util
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from nnlab.errors import UserError
 
 
+@functools.cache
 def bundled_file(name: str) -> Path:
     """Where scikit-learn's bundled file `name` is.
 

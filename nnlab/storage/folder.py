@@ -11,7 +11,9 @@ A recipe's folder has the first four as well. Nothing here loads torch, so that 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
+import pickle
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -135,7 +137,14 @@ def remove_events(directory: Path, but: Sequence[str] = ()) -> None:
 
 def write_config(directory: Path, config: Mapping[str, Any]) -> None:
     """Write the resolved config."""
-    write_whole(directory / CONFIG, _dumped(dict(config)))
+    text = "".join(_section(pickle.dumps({key: config[key]})) for key in config)
+    write_whole(directory / CONFIG, text or _dumped({}))
+
+
+@functools.lru_cache(maxsize=256)
+def _section(content: bytes) -> str:
+    """YAML of one section; the runs of a study share most of theirs."""
+    return _dumped(pickle.loads(content))
 
 
 def _dumped(content: Any) -> str:

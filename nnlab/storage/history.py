@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import functools
 import logging
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -143,25 +143,31 @@ class HistoryWriter:
         self, start: int, losses: np.ndarray, rates: list[float], wide: Mapping[int, Mapping[str, float]], epoch: float
     ) -> list[str]:
         single = self.members == 1
-        means = (losses[:, 0] if single else _mean(losses)).tolist()
-        rows = []
-        for i, (loss, rate) in enumerate(zip(means, rates, strict=True)):
-            if single and math.isnan(loss):
-                continue
-            step = start + i + 1
-            values = wide.get(step)
-            if values is None:
-                tail = "," * len(self.tags)
-            else:
-                tail = "".join(f",{values[tag]!r}" if tag in values else "," for tag in self.tags)
-            extra = "" if single else "," + ",".join(map(repr, losses[i].tolist()))
-            rows.append(f"{step},{_text(step / epoch)},{_text(rate)},{loss!r}{tail}{extra}\n")
-        return rows
+        means = losses[:, 0] if single else _mean(losses)
+        ends = ["," * len(self.tags)] * len(rates)
+        for step, values in wide.items():
+            if start < step <= start + len(ends):
+                ends[step - start - 1] = "".join(f",{values[tag]!r}" if tag in values else "," for tag in self.tags)
+        if not single:
+            ends = [f"{end},{','.join(map(repr, row))}" for end, row in zip(ends, losses.tolist(), strict=True)]
+        heads = _heads(start, len(rates), epoch)
+        rows = [
+            f"{head}{_text(rate)},{loss!r}{end}\n"
+            for head, rate, loss, end in zip(heads, rates, means.tolist(), ends, strict=True)
+        ]
+        unknown = np.flatnonzero(np.isnan(means)).tolist() if single else []
+        return [row for i, row in enumerate(rows) if i not in unknown] if unknown else rows
+
+
+@functools.lru_cache(maxsize=32)
+def _heads(start: int, count: int, epoch: float) -> list[str]:
+    """The columns of steps and epochs, which the runs of a population share."""
+    return [f"{step},{step / epoch!r}," for step in range(start + 1, start + count + 1)]
 
 
 @functools.lru_cache(maxsize=4096)
 def _text(number: float) -> str:
-    """Writing out a number costs a microsecond, and the runs of a population share steps and rates."""
+    """Writing out a number costs a microsecond, and the rates of steps and runs repeat."""
     return repr(number)
 
 
@@ -195,15 +201,16 @@ def read_curves(directory: Path, statistics: bool = True) -> Curves:
         log.warning(f"`{directory / HISTORY}` is damaged: it does not begin with the columns {', '.join(DENSE)}")
         columns, lines = list(DENSE), []
     dense = [i for i, name in enumerate(columns) if i < len(DENSE) or name.startswith(MEMBER)]
-    cells = _table(directory / HISTORY, lines, len(columns), dense)
-    numbers = {i: np.array(list(map(float, cells[i])), dtype=float) for i in dense}
-    steps = numbers[0].astype(np.int64)
+    sparse = [i for i in range(len(columns)) if i not in dense]
+    cells = _table(directory / HISTORY, lines, len(columns), dense, sparse)
+    numbers = {i: np.array(cells[i], dtype=float) for i in dense}
+    steps = np.array(cells[0], dtype=np.int64)
     members = [numbers[i] for i in dense[len(DENSE) :]] or [numbers[3]]
     validation = {}
     for i, name in enumerate(columns):
         if name.endswith(VALIDATION):
-            filled = [row for row, cell in enumerate(cells[i]) if cell]
-            validation[name] = Series(steps[filled], np.array([float(cells[i][row]) for row in filled], dtype=float))
+            filled = [row for row, value in enumerate(cells[i]) if value is not None]
+            validation[name] = Series(steps[filled], np.array([cells[i][row] for row in filled], dtype=float))
     found = _statistics(directory / STATISTICS) if statistics else {}
     return Curves(steps, numbers[1], numbers[2], numbers[3], np.stack(members, axis=1), validation, found)
 
@@ -211,7 +218,7 @@ def read_curves(directory: Path, statistics: bool = True) -> Curves:
 def _statistics(path: Path) -> dict[str, Series]:
     steps, tags, values = _table(path, _lines(path)[1:], len(STATISTIC), (0, 2))
     found: dict[str, tuple[list[int], list[float]]] = {}
-    for step, tag, value in zip(map(int, steps), tags, map(float, values), strict=True):
+    for step, tag, value in zip(steps, tags, values, strict=True):
         pair = found.setdefault(tag, ([], []))
         pair[0].append(step)
         pair[1].append(value)
@@ -229,27 +236,38 @@ def _lines(path: Path) -> list[str]:
     return text[: text.rfind("\n") + 1].split("\n")[:-1]
 
 
-def _table(path: Path, lines: list[str], width: int, dense: Sequence[int]) -> list[list[str]]:
-    """The columns of a table, without its damaged lines: too short or long, or no numbers where there must be."""
-    sound = lines
-    if not _sound(lines, width, dense):
-        sound = [line for line in lines if _sound([line], width, dense)]
+def _table(
+    path: Path, lines: list[str], width: int, dense: Sequence[int], sparse: Sequence[int] = ()
+) -> list[list[Any]]:
+    """The columns of a table, without its damaged lines: too short or long, or no numbers where there must be.
+
+    Args:
+        dense: columns of numbers, the first of them of whole ones.
+        sparse: columns of numbers or nothing, which is None; all others are text.
+    """
+    columns = _columns(lines, width, dense, sparse)
+    if columns is None:
+        sound = [line for line in lines if _columns([line], width, dense, sparse) is not None]
         log.warning(f"`{path}` is damaged: {len(lines) - len(sound)} of its {len(lines)} lines are left out")
-    cells = ",".join(sound).split(",") if sound else []
-    return [cells[i::width] for i in range(width)]
+        columns = _columns(sound, width, dense, sparse)
+    return columns or [[] for _ in range(width)]
 
 
-def _sound(lines: list[str], width: int, dense: Sequence[int]) -> bool:
-    """Whether all lines have so many cells, with a whole number first, and with numbers in the columns `dense`."""
+def _columns(lines: list[str], width: int, dense: Sequence[int], sparse: Sequence[int]) -> list[list[Any]] | None:
+    """The columns of lines; None where one of them is damaged."""
+    if not lines:
+        return [[] for _ in range(width)]
     if any(line.count(",") != width - 1 for line in lines):
-        return False
-    cells = ",".join(lines).split(",") if lines else []
+        return None
+    cells = ",".join(lines).split(",")
+    columns: list[list[Any]] = [cells[i::width] for i in range(width)]
     try:
         for i in dense:
-            list(map(int if i == 0 else float, cells[i::width]))
-        if width > len(STATISTIC):
-            for i in set(range(width)).difference(dense):
-                list(map(float, filter(None, cells[i::width])))
+            columns[i] = list(map(int if i == 0 else float, columns[i]))
+        if max(map(abs, columns[0])) >= 1 << 62:
+            return None
+        for i in sparse:
+            columns[i] = [float(cell) if cell else None for cell in columns[i]]
     except ValueError:
-        return False
-    return True
+        return None
+    return columns

@@ -74,6 +74,11 @@ class Dataset:
         return self.pipeline.input_names if self.pipeline is not None else ()
 
     @property
+    def input_columns(self) -> tuple[tuple[str, int], ...]:
+        """Kind and number of inputs of each column of a table; empty where the network sees something else."""
+        return self.pipeline.input_columns if self.pipeline is not None else ()
+
+    @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one example: (D,) for vectors, (K, H, W) for images."""
         return tuple(self.train.inputs.shape[1:])

@@ -32,9 +32,19 @@ from nnlab.device import free_memory, resolve_dtype
 from nnlab.errors import UserError
 from nnlab.initialization.base import Initialization
 from nnlab.loss.base import Loss
+from nnlab.loss.heads import Heads
 from nnlab.optimizer.base import Optimizer
 from nnlab.randomness import derive_seed, generator
-from nnlab.regularizer import Constraint, Ensemble, Noise, Penalty, SharpnessAware, WeightAverage
+from nnlab.regularizer import (
+    BatchEnsemble,
+    Constraint,
+    Ensemble,
+    Noise,
+    Penalty,
+    Regularizer,
+    SharpnessAware,
+    WeightAverage,
+)
 from nnlab.storage.files import at
 from nnlab.training import Callback, Member, Run, Trainer, TrainerSettings
 from nnlab.training.stack import check_outputs
@@ -74,7 +84,12 @@ def load_dataset(config: Config) -> Dataset:
 
 
 def build_network(
-    config: Config, dataset: Dataset, loss: Loss, seed: int, noise: Sequence[Noise] | None = None, tried: bool = False
+    config: Config,
+    dataset: Dataset,
+    loss: Loss,
+    seed: int,
+    regularizers: Sequence[Regularizer | Callback] | None = None,
+    tried: bool = False,
 ) -> nn.Module:
     """One initialized network for a data set, with its noise modules, as `seed` determines it.
 
@@ -83,7 +98,7 @@ def build_network(
         dataset: whose shapes it is made for.
         loss: that it is trained by.
         seed: of its weights.
-        noise: the config's regularizers that add noise modules, where they have been built.
+        regularizers: the config's, where they have been built.
         tried: whether such a network has given outputs of the shape that the loss needs.
 
     Raises:
@@ -93,6 +108,7 @@ def build_network(
     head = functools.partial(loss.head, target_size=dataset.target_size)
     parameters = inspect.signature(locate(config["architecture"]["_target_"])).parameters
     supplied = {"input_shape": dataset.input_shape, "head": head, "activation": activation}
+    supplied["columns"] = dataset.input_columns
     with torch.random.fork_rng(devices=[]):
         # Foreign networks draw from torch's global generator in their constructors. `torch.manual_seed` would seed
         # those of devices, too, which takes longer than building a small network.
@@ -104,14 +120,19 @@ def build_network(
         except UserError as error:
             mistake = placed(str(error), config["architecture"], "architecture")
             raise UserError(mistake.sentence if "." in mistake.path else str(error)) from error
+    if regularizers is None:
+        regularizers = list(construct(config["regularizer"], "regularizer").values())
+    for regularizer in regularizers:
+        if isinstance(regularizer, BatchEnsemble):
+            network = regularizer.apply(network, generator(seed, "batch_ensemble"))
     if not tried:
         check_outputs(network, dataset.input_shape, loss.output_size(dataset.target_size))
     initialization: Initialization = construct(config["initialization"], "initialization")
-    initialization(network, getattr(activation(), "gain", 1.0), generator(seed, "initialization"))
-    if noise is None:
-        noise = [r for r in construct(config["regularizer"], "regularizer").values() if isinstance(r, Noise)]
-    for regularizer in noise:
-        network = regularizer.apply(network)
+    gain = getattr(activation(), "gain", 1.0)
+    initialization(network, gain, generator(seed, "initialization"), dataset.train.inputs)
+    for regularizer in regularizers:
+        if isinstance(regularizer, Noise):
+            network = regularizer.apply(network)
     network.train()
     return network  # type: ignore[no-any-return]
 
@@ -176,8 +197,11 @@ def _options(section: Config) -> dict[str, Any]:
 
 
 def build_loss(config: Config, dataset: Dataset) -> Loss:
-    """The loss, which must fit the data's task."""
+    """The loss, which must fit the data's task; of a network with several heads, that of all."""
     loss: Loss = construct(config["loss"], "loss")
+    for regularizer in construct(config.get("regularizer"), "regularizer").values():
+        if isinstance(regularizer, BatchEnsemble):
+            loss = Heads(loss, regularizer.heads)
     loss.check_fits(dataset.task)
     loss.fit(dataset.train.targets, dataset.target_size)
     return loss
@@ -200,7 +224,7 @@ def build_members(
     count = ensembles[0].members if ensembles else 1
     tried = set() if tried is None else tried
     parts = config["architecture"], config["activation"], config["loss"]
-    shape = repr((*parts, dataset.input_shape, dataset.target_size))
+    shape = repr((*parts, dataset.input_shape, loss.output_size(dataset.target_size)))
     members = []
     for position in range(count):
         seed = member_seed(config["seed"], position)
@@ -218,12 +242,11 @@ def member_seed(seed: int, position: int) -> int:
 
 def build_member(config: Config, dataset: Dataset, loss: Loss, seed: int, tried: bool = False) -> Member:
     """One network with its rules; see `build_network` for the arguments."""
-    regularizers = construct(config["regularizer"], "regularizer").values()
-    noise = [r for r in regularizers if isinstance(r, Noise)]
+    regularizers = list(construct(config["regularizer"], "regularizer").values())
     augmentation = construct(config["data"].get("augmentation") or {}, "data/augmentation")
     settings = config["trainer"]
     return Member(
-        network=build_network(config, dataset, loss, seed, noise, tried),
+        network=build_network(config, dataset, loss, seed, regularizers, tried),
         dataset=dataset,
         seed=seed,
         optimizer=build_optimizer(config["optimizer"]),

@@ -18,7 +18,7 @@ from nnlab.errors import UserError
 
 # Arguments that whoever builds a component of the group supplies, because they follow from the data or the network.
 SUPPLIED: Mapping[str, frozenset[str]] = {
-    "architecture": frozenset({"input_shape", "head", "activation"}),
+    "architecture": frozenset({"input_shape", "head", "activation", "columns"}),
     "optimizer": frozenset({"params"}),  # torch's own optimizers
     "scheduler": frozenset({"optimizer"}),  # torch's own schedulers
 }

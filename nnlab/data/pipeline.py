@@ -263,6 +263,13 @@ class Pipeline:
         return self.rule.names
 
     @property
+    def input_columns(self) -> tuple[tuple[str, int], ...]:
+        """Kind and number of inputs of each column of a table; empty where preprocessing has mixed them."""
+        if not isinstance(self.rule, ColumnRule) or not self.transform.keeps_inputs:
+            return ()
+        return tuple(part for encoding in self.rule.encodings for part in encoding.input_parts)
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Names of the raw columns that are needed, in the order of training; empty for images."""
         return self.rule.columns if isinstance(self.rule, ColumnRule | ArrayRule) else ()

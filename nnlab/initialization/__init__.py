@@ -2,6 +2,7 @@
 
 from nnlab.initialization.base import Initialization, fans, weight_layers
 from nnlab.initialization.constant import Constant
+from nnlab.initialization.data_dependent import DataDependent
 from nnlab.initialization.gaussian import Gaussian
 from nnlab.initialization.he import He
 from nnlab.initialization.orthogonal import Orthogonal
@@ -10,6 +11,7 @@ from nnlab.initialization.xavier import Xavier
 
 __all__ = [
     "Constant",
+    "DataDependent",
     "Gaussian",
     "He",
     "Initialization",

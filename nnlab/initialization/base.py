@@ -25,13 +25,20 @@ def fans(weight: Tensor) -> tuple[int, int]:
     return weight.shape[1] * receptive, weight.shape[0] * receptive
 
 
+def set_parameter(layer: nn.Module, name: str, value: Tensor) -> None:
+    """Set the `weight` or `bias` of a layer, divided by the factor that the layer multiplies it by, if it has one."""
+    factor = getattr(layer, f"{name}_factor", 1.0)
+    getattr(layer, name).copy_(value if factor == 1.0 else value / factor)
+
+
 class Initialization(ABC):
     """Fills weights layer by layer; biases are set to a constant.
 
     `network` is one network on the CPU, its linear and convolutional layers as torch's own (or subclasses). Other
-    modules (batch norm, PReLU) keep the values that their constructors set. The gain of the hidden layers is that of
-    the network's activation; the last layer is linear, so its gain is 1. Everything is drawn in float32, so that
-    runs in float32 and in float64 start from the same weights.
+    modules (batch norm, PReLU) keep the values that their constructors set. A layer that multiplies its parameters by
+    factors (`weight_factor`, `bias_factor`; see `nnlab.architecture.ntk`) has the products filled. The gain of the
+    hidden layers is that of the network's activation; the last layer is linear, so its gain is 1. Everything is drawn
+    in float32, so that runs in float32 and in float64 start from the same weights.
 
     Args:
         scale: multiplies the standard deviation (or the constant), (0, inf).
@@ -44,17 +51,26 @@ class Initialization(ABC):
         self.scale = check("scale", scale, "(0, inf)")
         self.bias = check("bias", bias, "(-inf, inf)")
 
-    def __call__(self, network: nn.Module, gain: float, generator: torch.Generator) -> None:
-        """Initialize `network` in place; `gain` is that of its hidden activation."""
+    def __call__(
+        self, network: nn.Module, gain: float, generator: torch.Generator, inputs: Tensor | None = None
+    ) -> None:
+        """Initialize `network` in place.
+
+        Args:
+            network: one network.
+            gain: of its hidden activation.
+            generator: of all draws.
+            inputs: training inputs (n, ...), for those that look at them; None: there are none.
+        """
         layers = [module for _, module in weight_layers(network)]
         with torch.no_grad():
             for position, layer in enumerate(layers):
                 last = position == len(layers) - 1
                 weight = torch.empty(layer.weight.shape, dtype=torch.float32)  # type: ignore[arg-type]
                 self.fill(weight, 1.0 if last else gain, generator)
-                layer.weight.copy_(weight.mul_(self.scale))  # type: ignore[operator]
+                set_parameter(layer, "weight", weight.mul_(self.scale))
                 if layer.bias is not None:
-                    layer.bias.fill_(self.bias)  # type: ignore[operator]
+                    set_parameter(layer, "bias", torch.full(layer.bias.shape, self.bias))  # type: ignore[arg-type]
 
     @abstractmethod
     def fill(self, weight: Tensor, gain: float, generator: torch.Generator) -> None:

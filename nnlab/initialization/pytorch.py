@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from nnlab.initialization.base import Initialization, fans, weight_layers
+from nnlab.initialization.base import Initialization, fans, set_parameter, weight_layers
 
 
 class PyTorch(Initialization):
@@ -25,17 +25,19 @@ class PyTorch(Initialization):
     def __init__(self, scale: float = 1.0, bias: float = 0.0) -> None:
         super().__init__(scale, bias)
 
-    def __call__(self, network: torch.nn.Module, gain: float, generator: torch.Generator) -> None:
+    def __call__(
+        self, network: torch.nn.Module, gain: float, generator: torch.Generator, inputs: Tensor | None = None
+    ) -> None:
         with torch.no_grad():
             for _, layer in weight_layers(network):
                 weight = torch.empty(layer.weight.shape, dtype=torch.float32)  # type: ignore[arg-type]
                 self.fill(weight, gain, generator)
-                layer.weight.copy_(weight.mul_(self.scale))  # type: ignore[operator]
+                set_parameter(layer, "weight", weight.mul_(self.scale))
                 if layer.bias is not None:
-                    bias = torch.empty(len(weight), dtype=torch.float32)
+                    bias = torch.empty(layer.bias.shape, dtype=torch.float32)  # type: ignore[arg-type]
                     bound = 1 / math.sqrt(fans(weight)[0])
                     bias.uniform_(-bound, bound, generator=generator)
-                    layer.bias.copy_(bias.mul_(self.scale).add_(self.bias))  # type: ignore[operator]
+                    set_parameter(layer, "bias", bias.mul_(self.scale).add_(self.bias))
 
     def fill(self, weight: Tensor, gain: float, generator: torch.Generator) -> None:
         bound = 1 / math.sqrt(fans(weight)[0])

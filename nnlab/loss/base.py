@@ -124,6 +124,7 @@ def concrete_losses(parent: type[Loss] = Loss) -> list[type[Loss]]:
     """The losses of this package, found as subclasses, so that a new one is known by itself; not a user's own."""
     found = []
     for child in parent.__subclasses__():
-        is_option = child.__module__.startswith(f"{__package__}.") and not inspect.isabstract(child)
+        own = child.__module__.startswith(f"{__package__}.") and hasattr(child, "tasks")
+        is_option = own and not inspect.isabstract(child)
         found += ([child] if is_option else []) + concrete_losses(child)
     return found

@@ -1,6 +1,7 @@
 """What keeps a network from overfitting: penalties, constraints, and noise inside the network."""
 
 from nnlab.regularizer.base import Constraint, Noise, NoiseModule, Penalty, Regularizer
+from nnlab.regularizer.batch_ensemble import BatchEnsemble
 from nnlab.regularizer.dropconnect import DropConnect, DropConnectLinear
 from nnlab.regularizer.dropout import Dropout, DropoutLayer
 from nnlab.regularizer.ema import WeightAverage
@@ -12,6 +13,7 @@ from nnlab.regularizer.weight_decay import WeightDecay
 
 __all__ = [
     "L1",
+    "BatchEnsemble",
     "Constraint",
     "DropConnect",
     "DropConnectLinear",

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nnlab.errors import UserError
 from nnlab.members import Hyper
 from nnlab.randomness import normal
 from nnlab.regularizer.base import Noise, NoiseModule
@@ -50,9 +51,19 @@ class DropConnect(Noise):
         self.samples = check("samples", samples, "[1, inf)")
 
     def apply(self, network: nn.Module) -> nn.Module:
+        """The network with noisy layers in the places of its linear ones.
+
+        Raises:
+            UserError: one of them is of another class, whose forward pass the masks would replace.
+        """
         layers = linear_layers(network)
         samples = self.samples if self.inference == "gaussian" else 0
         for path, linear in layers[:-1] or layers:
+            if type(linear) is not nn.Linear:
+                raise UserError(
+                    f"`regularizer=[dropconnect]` masks the weights of plain linear layers, but `{path}` is a "
+                    f"{type(linear).__name__}; take `regularizer=[dropout]`"
+                )
             noisy = DropConnectLinear(linear, self.p, self.per, self.inference, samples)
             network = replace(network, path, noisy)
         return network

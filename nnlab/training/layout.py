@@ -11,35 +11,42 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Slot:
-    """One parameter tensor: its name in the network, its shape, and its first position in the row."""
+    """One parameter tensor: its name in the network, its shape, and its first position in the row.
+
+    Attributes:
+        is_weight: whether penalties apply: matrices and kernels do, biases, norm parameters and slopes do not.
+    """
 
     name: str
     shape: tuple[int, ...]
     start: int
+    is_weight: bool
 
     @property
     def size(self) -> int:
         """Number of entries."""
         return math.prod(self.shape)
 
-    @property
-    def is_weight(self) -> bool:
-        """Whether penalties apply: matrices and kernels do, biases, norm parameters and slopes do not."""
-        return len(self.shape) >= 2
-
 
 class Layout:
     """The trainable parameters of a network side by side in a row of P numbers.
 
-    Parameters with `requires_grad=False` stay outside: they are treated like buffers.
+    Parameters with `requires_grad=False` stay outside: they are treated like buffers. Modules may name in a class
+    attribute `unpenalised` those of their parameters that are no weights although they have two axes or more.
     """
 
     def __init__(self, network: nn.Module) -> None:
         self.slots: list[Slot] = []
         start = 0
+        spared = {
+            f"{path}.{name}" if path else name
+            for path, module in network.named_modules()
+            for name in getattr(module, "unpenalised", ())
+        }
         for name, parameter in network.named_parameters():
             if parameter.requires_grad:
-                self.slots.append(Slot(name, tuple(parameter.shape), start))
+                is_weight = parameter.ndim >= 2 and name not in spared
+                self.slots.append(Slot(name, tuple(parameter.shape), start, is_weight))
                 start += parameter.numel()
         self.size = start
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional
 
-from nnlab.architecture import MLP, ConvNet, Perceptron, ResNet
+from nnlab.architecture import MLP, ConvNet, Perceptron, RealMLP, ResNet
 from nnlab.architecture.resnet import BasicBlock
 from nnlab.cli import compose
 from nnlab.config.build import build_trainer
@@ -42,6 +42,8 @@ ANY_INPUT: dict[str, Make] = {
     "mlp": maker(MLP, widths=[16, 8]),
     "mlp with batch norm": maker(MLP, widths=[16, 8], batch_norm=True),
     "mlp without hidden layers": maker(MLP, widths=[]),
+    "realmlp": maker(RealMLP, widths=[16, 8]),
+    "realmlp without embedding": maker(RealMLP, widths=[16, 8], frequencies=0),
 }
 IMAGES: dict[str, Make] = {
     "lenet": maker(ConvNet, channels=[4, 6], hidden=10),
@@ -215,7 +217,8 @@ def test_config_lists_every_argument_with_its_default(path: Path) -> None:
     signature = inspect.signature(getattr(importlib.import_module(module), name)).parameters
     arguments = list(signature.values())
     assert [argument.name for argument in arguments[:3]] == ["input_shape", "head", "activation"]
-    assert config == {argument.name: argument.default for argument in arguments[3:]}
+    from_data = 4 if "columns" in signature else 3
+    assert config == {argument.name: argument.default for argument in arguments[from_data:]}
 
 
 def test_default_mlp_learns_the_digits() -> None:

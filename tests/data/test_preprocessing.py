@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from nnlab.data.preprocessing import PCA, NoPreprocessing, Standardize, Whiten
+from nnlab.data.preprocessing import (
+    PCA,
+    NoPreprocessing,
+    PiecewiseLinear,
+    Quantile,
+    Robust,
+    Standardize,
+    Whiten,
+)
 from nnlab.errors import UserError
 
 
@@ -143,3 +151,102 @@ def test_mistakes_are_named(call, message):
     with pytest.raises(UserError) as error:
         call()
     assert message in str(error.value)
+
+
+def test_robust_scaling_computes_its_formula_with_scikit_learns_quartiles():
+    from sklearn.preprocessing import RobustScaler
+
+    inputs, new = vectors(), vectors(seed=1)
+    z = RobustScaler().fit(inputs.numpy()).transform(new.numpy())
+    np.testing.assert_allclose(Robust(clip=0).fit(inputs).apply(new).numpy(), z, rtol=1e-10, atol=1e-12)
+    clipped = z / np.sqrt(1 + (z / 3) ** 2)
+    np.testing.assert_allclose(Robust().fit(inputs).apply(new).numpy(), clipped, rtol=1e-10, atol=1e-12)
+
+
+def test_robust_scaling_bounds_outliers_and_rare_truth_values():
+    inputs = vectors()
+    inputs[0, 0], inputs[:, 1], inputs[:, 2] = 1e30, 7.0, 0.0
+    inputs[:10, 2] = 1.0  # quartiles are equal: half of the range takes their place
+    result = Robust().fit(inputs).apply(inputs)
+    assert result.isfinite().all()
+    assert result.abs().max() <= 3
+    assert (result[:, 1] == 0).all()
+    assert result[:, 2].unique().tolist() == pytest.approx([0.0, 2 / (1 + 4 / 9) ** 0.5])
+
+
+def test_quantiles_map_to_a_normal_distribution_as_scikit_learns_inside_of_the_data():
+    from sklearn.preprocessing import QuantileTransformer
+
+    inputs, new = vectors(1000).exp(), vectors(300, seed=1).exp()
+    ours = Quantile().fit(inputs).apply(new).numpy()
+    theirs = QuantileTransformer(n_quantiles=1000, output_distribution="normal").fit(inputs.numpy())
+    expected = theirs.transform(new.numpy())
+    inside = np.abs(expected) < 2.5
+    assert inside.mean() > 0.95
+    np.testing.assert_allclose(ours[inside], expected[inside], atol=0.02)
+    bound = torch.special.ndtri(torch.tensor(1 - 0.5 / 1000, dtype=torch.float64)).item()
+    assert np.abs(ours).max() <= bound + 1e-12
+
+
+def test_quantiles_do_not_depend_on_units_and_keep_the_order():
+    inputs = vectors()
+    plain, cubed = Quantile().fit(inputs).apply(inputs), Quantile().fit(inputs**3).apply(inputs**3)
+    torch.testing.assert_close(plain, cubed)
+    assert torch.equal(plain[:, 0].argsort(), inputs[:, 0].argsort())
+
+
+def test_quantiles_of_truth_values_and_constants_stay_moderate():
+    inputs = torch.zeros(1000, 2, dtype=torch.float64)
+    inputs[:100, 0] = 1
+    result = Quantile().fit(inputs).apply(torch.tensor([[0.0, 0.0], [1.0, 5.0], [9.0, -5.0]]).double())
+    ndtri = torch.special.ndtri(torch.tensor([0.45, 0.95, 0.95], dtype=torch.float64))
+    torch.testing.assert_close(result[:, 0], ndtri, rtol=0, atol=5e-3)
+    assert (result[:, 1] == 0).all()
+
+
+def test_piecewise_linear_encoding_computes_its_formula():
+    inputs, new = vectors(d=2), vectors(d=2, seed=1)
+    result = PiecewiseLinear(bins=4).fit(inputs).apply(new)
+    assert result.shape == (200, 8)
+    for feature in range(2):
+        edges = np.quantile(inputs[:, feature].numpy(), [0, 0.25, 0.5, 0.75, 1])
+        fill = (new[:, feature, None].numpy() - edges[:-1]) / np.diff(edges)
+        low, high = np.array([-np.inf, 0, 0, 0]), np.array([1, 1, 1, np.inf])
+        np.testing.assert_allclose(result[:, 4 * feature : 4 * feature + 4].numpy(), np.clip(fill, low, high))
+
+
+def test_piecewise_linear_encoding_merges_equal_quantiles():
+    inputs = torch.zeros(100, 3, dtype=torch.float64)
+    inputs[:10, 0] = 1
+    inputs[:, 2] = torch.arange(100) % 3
+    result = PiecewiseLinear(bins=8).fit(inputs).apply(inputs)
+    assert result.shape == (100, 1 + 1 + 2)
+    torch.testing.assert_close(result[:, 0], inputs[:, 0])
+    assert (result[:, 1] == 0).all()
+
+
+@pytest.mark.parametrize("option", [Robust(), Quantile(), PiecewiseLinear()], ids=lambda each: type(each).__name__)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_every_row_is_transformed_as_if_it_were_alone_and_stored_exactly(option, dtype):
+    from nnlab.data.preprocessing.base import transform_from_arrays
+
+    inputs, new = images(seed=0).to(dtype), images(seed=1).to(dtype)
+    transform = option.fit(inputs)
+    together = transform.apply(new)
+    assert together.dtype == dtype
+    assert torch.equal(together[7:8], transform.apply(new[7:8]))
+    again = transform_from_arrays(transform.to_json(), transform.tensors())
+    assert torch.equal(again.apply(new), together)
+
+
+@pytest.mark.parametrize(
+    ("make", "key"),
+    [
+        (lambda: Robust(clip=-1), "clip"),
+        (lambda: Quantile(quantiles=1), "quantiles"),
+        (lambda: PiecewiseLinear(bins=0), "bins"),
+    ],
+)
+def test_options_out_of_range_are_named(make, key):
+    with pytest.raises(UserError, match=key):
+        make()

@@ -29,11 +29,11 @@ LOSSES = {
     "binary": ("binary_cross_entropy", "softmax_cross_entropy", "hinge", "multiclass_svm"),
     "regression": ("squared_error", "gaussian_nll"),
 }
-ACTIVATIONS = "elu gelu identity leaky_relu prelu relu sigmoid silu softplus tanh".split()
-INITIALIZATIONS = "constant gaussian he orthogonal pytorch xavier".split()
+ACTIVATIONS = "elu gelu identity leaky_relu mish prelu relu selu sigmoid silu softplus tanh".split()
+INITIALIZATIONS = "constant data_dependent gaussian he orthogonal pytorch xavier".split()
 SECOND_ORDER = ("lbfgs", "bfgs", "newton")
 FIRST_ORDER = "sgd momentum heavy_ball nesterov adagrad adadelta rmsprop adam adamw".split()
-SCHEDULERS = "constant cosine cyclic inverse_sqrt linear one_cycle step".split()
+SCHEDULERS = "constant coslog cosine cyclic inverse_sqrt linear one_cycle step".split()
 NOISE = ("dropout", "dropconnect")
 
 rates = st.floats(1e-6, 1.0).map(lambda value: float(f"{value:.3g}"))
@@ -99,7 +99,9 @@ VALUES: dict[str, dict[str, SearchStrategy[object]]] = {
         "trainer.time_limit": st.floats(0.001, 1e6).map(lambda value: round(value, 3)),
         "data.label_noise": shares.map(lambda value: round(value / 2, 3)),
         "data.validation": st.floats(0.1, 0.3).map(lambda value: round(value, 2)),
-        "data/preprocessing": st.sampled_from(["none", "standardize", "whiten"]),
+        "data/preprocessing": st.sampled_from(
+            ["none", "standardize", "whiten", "robust", "quantile", "piecewise_linear"]
+        ),
         "callbacks.statistics.every": st.integers(1, 3),
     },
 }
@@ -165,7 +167,8 @@ def _compatible(found: list[str], data: str) -> list[str]:
     if DATA[data] == "regression":
         found = [each for each in found if not each.startswith("data.label_noise")]
     if "architecture=convnet" in found:  # whitened images are vectors
-        found = [each for each in found if each != "data/preprocessing=whiten"]
+        vectors = ("data/preprocessing=whiten", "data/preprocessing=piecewise_linear")
+        found = [each for each in found if each not in vectors]
     if "data=xor" in found:  # four examples
         found = [each for each in found if each not in ("trainer.batch_size=7", "trainer.batch_size=16")]
         found += [] if any(each.startswith("trainer.batch_size") for each in found) else ["trainer.batch_size=full"]

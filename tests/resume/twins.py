@@ -50,7 +50,7 @@ def cases() -> dict[str, list[str]]:
     for name, options in TORCH.items():
         target = ("optimizer=sgd", "~optimizer.learning_rate", f"optimizer._target_=torch.optim.{name}", *options)
         table[f"torch.optim.{name}"] = base(*SMALL, *target) if name == "LBFGS" else base(*target)
-    for name in ("constant", "cosine", "cyclic", "inverse_sqrt", "linear", "one_cycle", "step"):
+    for name in ("constant", "cosine", "cyclic", "inverse_sqrt", "linear", "one_cycle", "step", "coslog"):
         table[f"scheduler={name}"] = base(f"scheduler={name}", "scheduler.warmup=1")
     further = {
         "dropout": ["regularizer=[dropout]", "regularizer.dropout.input_p=0.2"],
@@ -61,6 +61,8 @@ def cases() -> dict[str, list[str]]:
             "regularizer.dropout.samples=3",
         ],
         "dropconnect": ["regularizer=[dropconnect]"],
+        "batch_ensemble": ["regularizer=[batch_ensemble,dropout]", "regularizer.batch_ensemble.heads=3"],
+        "realmlp": ["architecture=realmlp", "initialization=data_dependent", "data/preprocessing=robust"],
         "dropconnect, gaussian": [
             "regularizer=[dropconnect]",
             "regularizer.dropconnect.inference=gaussian",

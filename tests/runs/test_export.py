@@ -21,6 +21,15 @@ RUNS = {
     "variances": ["data=diabetes", "loss=gaussian_nll", "regularizer=[ensemble]", "regularizer.ensemble.members=2"],
     "ensemble": ["data=breast_cancer", "regularizer=[ensemble,dropout]", "regularizer.ensemble.members=3"],
     "convnet": ["data=digits", "architecture=convnet", "data.limit=200"],
+    "realmlp": [
+        *["data=diabetes", "architecture=realmlp", "architecture.widths=[8]", "initialization=data_dependent"],
+        *["data/preprocessing=robust", "loss=squared_error", "loss.clamp=true"],
+    ],
+    "batch ensemble": [
+        *["data=breast_cancer", "data/preprocessing=quantile", "data.preprocessing.quantiles=50"],
+        *["regularizer=[batch_ensemble,dropout]", "regularizer.batch_ensemble.heads=3"],
+    ],
+    "piecewise linear": ["data=breast_cancer", "data/preprocessing=piecewise_linear"],
 }
 
 

@@ -19,10 +19,10 @@ from torch import Tensor
 
 import nnlab.scheduler
 from nnlab.errors import UserError
-from nnlab.scheduler import Constant, Cosine, Cyclic, InverseSqrt, Linear, OneCycle, Scheduler, Step
+from nnlab.scheduler import Constant, Cosine, CosLog, Cyclic, InverseSqrt, Linear, OneCycle, Scheduler, Step
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "scheduler").glob("*.yaml"))
-SCHEDULERS = [Constant, Step, Cosine, Linear, InverseSqrt, Cyclic, OneCycle]
+SCHEDULERS = [Constant, Step, Cosine, Linear, InverseSqrt, Cyclic, OneCycle, CosLog]
 
 
 def floats(*values: float) -> Tensor:
@@ -37,6 +37,10 @@ def floats(*values: float) -> Tensor:
         (Cosine(), lambda t, total: 0.5 * (1 + math.cos(math.pi * t / total))),
         (Linear(), lambda t, total: 1 - t / total),
         (InverseSqrt(), lambda t, total: 1 / math.sqrt(t + 1)),
+        (
+            CosLog(unit="epoch"),
+            lambda t, total: 0.5 * (1 - math.cos(2 * math.pi * math.log2(1 + 15 * (t + 0.5) / total))),
+        ),
     ],
 )
 def test_epochs_have_the_factors_of_the_lecture(scheduler: Scheduler, formula: Callable[[int, int], float]) -> None:

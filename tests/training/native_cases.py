@@ -24,7 +24,7 @@ from nnlab.types import Dataset, Split, Task
 
 ACTIVATIONS: list[Any] = [
     activation.Identity, activation.ReLU, activation.LeakyReLU, activation.ELU, activation.Sigmoid, activation.Tanh,
-    activation.Softplus, activation.GELU, activation.SiLU, activation.PReLU,
+    activation.Softplus, activation.GELU, activation.SiLU, activation.SELU, activation.Mish, activation.PReLU,
 ]  # fmt: skip
 LOSSES: list[Any] = [
     loss.SoftmaxCrossEntropy, loss.BinaryCrossEntropy, loss.Hinge, loss.MulticlassSVM, loss.SquaredError,

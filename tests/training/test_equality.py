@@ -17,10 +17,23 @@ from nnlab.training.chain import Chain
 STEPS = 200
 TINY = ["architecture.widths=[12,8]"]
 CONV = ["architecture=convnet", "architecture.channels=[4,6]", "architecture.hidden=8", "data.limit=400"]
-ACTIVATIONS = ["identity", "sigmoid", "tanh", "relu", "leaky_relu", "prelu", "elu", "softplus", "gelu", "silu"]
-INITIALIZATIONS = ["gaussian", "xavier", "he", "orthogonal", "pytorch", "constant"]
+ACTIVATIONS = [
+    "identity",
+    "sigmoid",
+    "tanh",
+    "relu",
+    "leaky_relu",
+    "prelu",
+    "elu",
+    "softplus",
+    "gelu",
+    "silu",
+    "selu",
+    "mish",
+]
+INITIALIZATIONS = ["gaussian", "xavier", "he", "orthogonal", "pytorch", "constant", "data_dependent"]
 OPTIMIZERS = ["sgd", "momentum", "heavy_ball", "nesterov", "adagrad", "rmsprop", "adadelta", "adam", "adamw"]
-SCHEDULERS = ["constant", "step", "cosine", "linear", "inverse_sqrt", "cyclic", "one_cycle"]
+SCHEDULERS = ["constant", "step", "cosine", "linear", "inverse_sqrt", "cyclic", "one_cycle", "coslog"]
 
 # Overrides shared by all members, and for each key the values in which the members differ.
 CASES: dict[str, tuple[list[str], dict[str, list[Any]]]] = {
@@ -65,6 +78,25 @@ CASES: dict[str, tuple[list[str], dict[str, list[Any]]]] = {
         ["architecture=resnet", "architecture.blocks=1", "architecture.width=4", "data.limit=200", "trainer.steps=30"],
         {},
     ),
+    "realmlp": (
+        [
+            "architecture=realmlp",
+            *TINY,
+            "data=diabetes",
+            "loss=squared_error",
+            "loss.clamp=true",
+            "regularizer=[dropout]",
+        ],
+        {"regularizer.dropout.p": [0.15, 0.3, 0.1]},
+    ),
+    "batch_ensemble": ([*TINY, "regularizer=[batch_ensemble,dropout]", "regularizer.batch_ensemble.heads=3"], {}),
+    "batch_ensemble of realmlp": (
+        ["architecture=realmlp", *TINY, "regularizer=[batch_ensemble]", "regularizer.batch_ensemble.heads=3"],
+        {},
+    ),
+    "robust": ([*TINY, "data/preprocessing=robust"], {}),
+    "quantile": ([*TINY, "data/preprocessing=quantile"], {}),
+    "piecewise linear": ([*TINY, "data/preprocessing=piecewise_linear", "data_seed=0"], {}),
     "shift": ([*CONV, "data/augmentation=[shift]"], {}),
     "affine and noise": ([*CONV, "data/augmentation=[affine,gaussian_noise]"], {}),
     "elastic": ([*CONV, "data/augmentation=[elastic]", "trainer.steps=50"], {}),

@@ -13,7 +13,7 @@ from nnlab.config.build import build_trainer
 from nnlab.training import rates
 
 SMALL = ["data.limit=100", "architecture.widths=[4]", "callbacks=[]", "trainer.device=cpu", "trainer.epochs=null"]
-SCHEDULES = ["constant", "step", "cosine", "linear", "inverse_sqrt", "cyclic", "one_cycle"]
+SCHEDULES = ["constant", "step", "cosine", "linear", "inverse_sqrt", "cyclic", "one_cycle", "coslog"]
 
 
 @pytest.mark.parametrize("unit", ["epoch", "step"])

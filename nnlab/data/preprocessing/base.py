@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -13,7 +13,13 @@ from nnlab.errors import UserError
 
 
 class Transform(ABC):
-    """A fitted preprocessing: a dataclass of tensors and plain values, so that it can be stored."""
+    """A fitted preprocessing: a dataclass of tensors and plain values, so that it can be stored.
+
+    Attributes:
+        keeps_inputs: whether every output is a function of the input at its own place, so that names stay right.
+    """
+
+    keeps_inputs: ClassVar[bool] = False
 
     @abstractmethod
     def apply(self, inputs: Tensor) -> Tensor:
@@ -58,6 +64,8 @@ def _subclasses(parent: type[Transform]) -> list[type[Transform]]:
 class Identity(Transform):
     """x -> x."""
 
+    keeps_inputs = True
+
     def apply(self, inputs: Tensor) -> Tensor:
         return inputs
 
@@ -68,6 +76,8 @@ class Rescale(Transform):
 
     mean: Tensor
     std: Tensor
+
+    keeps_inputs = True
 
     def apply(self, inputs: Tensor) -> Tensor:
         return (inputs - self.mean).div_(self.std)

@@ -76,6 +76,15 @@ class Encoding(ABC):
         """Names of the inputs (k,)."""
         return [*self.value_names(), *([f"{self.name} is missing"] if self.indicator else [])]
 
+    @property
+    def input_parts(self) -> list[tuple[str, int]]:
+        """What the inputs are, `number`, `category` or `truth`, and how many; indicators are truth values."""
+        values = len(self.value_names())
+        if self.kind == CategoryEncoding.kind:  # a missing cell is a level of its own
+            return [(self.kind, values + self.indicator)]
+        parts = [(TruthEncoding.kind, 1)] if self.kind == TruthEncoding.kind else [(NumberEncoding.kind, 1)] * values
+        return [*parts, *([(TruthEncoding.kind, 1)] if self.indicator else [])]
+
     def to_json(self) -> dict[str, Any]:
         """Everything that was fitted, as JSON."""
         return {"kind": self.kind, **dataclasses.asdict(self)}

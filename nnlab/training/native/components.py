@@ -33,6 +33,8 @@ FUNCTIONS: dict[type, tuple[Function, str | None]] = {
     activations.Softplus: (Function.SOFTPLUS, None),
     activations.GELU: (Function.GELU, None),
     activations.SiLU: (Function.SILU, None),
+    activations.SELU: (Function.SELU, None),
+    activations.Mish: (Function.MISH, None),
     activations.HardThreshold: (Function.HARD_THRESHOLD, None),
 }
 LOSSES: dict[type, LossKind] = {

@@ -29,7 +29,9 @@ class Function(enum.IntEnum):
     SOFTPLUS = 6
     GELU = 7
     SILU = 8
-    HARD_THRESHOLD = 9
+    SELU = 9
+    MISH = 10
+    HARD_THRESHOLD = 11
 
 
 class LossKind(enum.IntEnum):

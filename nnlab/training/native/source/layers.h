@@ -28,6 +28,8 @@ template <class T> struct Layer {
     bool in_place() const { return link->kind != LINEAR && link->kind != DROPCONNECT; }
 };
 
+constexpr double SELU_ALPHA = 1.6732632423543772848170429916717, SELU_SCALE = 1.0507009873554804934193349852946;
+
 // y = phi(x)
 template <class T> static inline Vec<T> activate(int32_t function, Vec<T> x, T a) {
     switch (function) {
@@ -39,6 +41,9 @@ template <class T> static inline Vec<T> activate(int32_t function, Vec<T> x, T a
         case SOFTPLUS: return soft_plus<T>(x);
         case GELU: return x * normal_cdf<T>(x);
         case SILU: return x * logistic<T>(x);
+        case SELU:
+            return (x > T(0) ? x : exponential_minus_one<T>(smaller(x, all<T>(T(0)))) * T(SELU_ALPHA)) * T(SELU_SCALE);
+        case MISH: return x * hyperbolic_tangent<T>(soft_plus<T>(x));
         case HARD_THRESHOLD: return x > T(0) ? all<T>(T(1)) : x - x;  // NaN stays
         default: return x;
     }
@@ -56,6 +61,11 @@ template <class T> static inline Vec<T> slope(int32_t function, Vec<T> x, Vec<T>
         case SOFTPLUS: return logistic<T>(x);
         case GELU: return normal_cdf<T>(x) + x * exponential<T>(x * x * T(-0.5)) * T(0.39894228040143267794);
         case SILU: { const Vec<T> s = logistic<T>(x); return s + y * (one - s); }
+        case SELU: return x > T(0) ? all<T>(T(SELU_SCALE)) : y + T(SELU_SCALE * SELU_ALPHA);
+        case MISH: {
+            const Vec<T> t = hyperbolic_tangent<T>(soft_plus<T>(x));
+            return t + x * logistic<T>(x) * (one - t * t);
+        }
         case HARD_THRESHOLD: return zero;
         default: return one;
     }

@@ -1,0 +1,58 @@
+"""Robust scaling and a smooth clip: x -> z / sqrt(1 + (z / clip)^2) with z = (x - median) / (q75 - q25).
+
+A few huge values neither decide the scale nor leave the range (-clip, clip). Where the quartiles are equal, half of the
+range takes the place of their distance; what is constant becomes 0.
+
+Source: Holzmueller et al. 2024, arXiv:2407.04491, section 3, "robust scaling and smooth clipping", equation 1.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nnlab.data.preprocessing.base import Preprocessing, Transform
+from nnlab.validation import check
+
+
+@dataclasses.dataclass(frozen=True)
+class RobustScale(Transform):
+    """z = (x - median) * factor, then smoothly clipped.
+
+    Attributes:
+        median, factor: of the shape of one example.
+        clip: the bound of the outputs; 0: there is none.
+    """
+
+    median: Tensor
+    factor: Tensor
+    clip: float
+
+    keeps_inputs = True
+
+    def apply(self, inputs: Tensor) -> Tensor:
+        z = (inputs - self.median).mul_(self.factor)
+        return z / torch.sqrt(1 + (z / self.clip).square()) if self.clip else z
+
+
+class Robust(Preprocessing):
+    """Scales features by their quartiles, and bounds them.
+
+    Args:
+        clip: bound that outputs approach, [0, inf); 0 leaves them unbounded.
+    """
+
+    def __init__(self, clip: float = 3.0) -> None:
+        self.clip = check("clip", clip, "[0, inf)")
+
+    def fit(self, inputs: Tensor) -> Transform:
+        """Median and distance of the quartiles (by linear interpolation) of each number of an example."""
+        values = inputs.numpy()
+        low, median, high = np.quantile(values, (0.25, 0.5, 0.75), axis=0)
+        spread = np.where(high > low, high - low, 0.5 * (values.max(0) - values.min(0)))
+        factor = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
+        middle, scale = (torch.from_numpy(each).to(inputs.dtype) for each in (median, factor))
+        return RobustScale(middle, scale, float(self.clip))

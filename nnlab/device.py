@@ -46,6 +46,17 @@ def resolve_dtype(precision: str) -> torch.dtype:
     return torch.float64 if precision == "float64" else torch.float32
 
 
+def set_up(device: torch.device, precision: str, deterministic: bool) -> None:
+    """Make torch compute on `device` as a run asks for: products and convolutions of float32 in full or in tf32."""
+    if device.type == "cuda":  # by its defaults, cuDNN's convolutions take tf32 for float32
+        products = "tf32" if precision == "tf32" else "ieee"
+        torch.backends.cuda.matmul.fp32_precision = products
+        torch.backends.cudnn.conv.fp32_precision = products  # type: ignore[attr-defined]
+    # Only where it changes something: the call loads torch's compiler, which takes a second.
+    if deterministic != torch.are_deterministic_algorithms_enabled():
+        torch.use_deterministic_algorithms(deterministic)
+
+
 def free_memory(device: torch.device) -> int:
     """Bytes that are free where `device` keeps its tensors, also under a container's limit."""
     if device.type == "cuda":

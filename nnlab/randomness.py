@@ -52,9 +52,9 @@ def _mix(bits: Tensor) -> Tensor:
 
 
 @functools.lru_cache(maxsize=64)
-def _counter(count: int, device: torch.device) -> Tensor:
-    """The hashed positions 0 ... count - 1, which all keys share."""
-    return _mix(torch.arange(count, dtype=torch.int32, device=device) * _GOLDEN)
+def _counter(first: int, count: int, device: torch.device) -> Tensor:
+    """The hashed positions first ... first + count - 1, which all keys share."""
+    return _mix(torch.arange(first, first + count, dtype=torch.int32, device=device) * _GOLDEN)
 
 
 def fold(key: Tensor, *data: int) -> Tensor:
@@ -66,12 +66,15 @@ def fold(key: Tensor, *data: int) -> Tensor:
     return key
 
 
-def random_bits(key: Tensor, *shape: int) -> Tensor:
-    """Independent random bits, int32 of shape (*key.shape, *shape), from keys of any shape (int64, non-negative)."""
+def random_bits(key: Tensor, *shape: int, first: int = 0) -> Tensor:
+    """Independent random bits, int32 of shape (*key.shape, *shape), from keys of any shape (int64, non-negative).
+
+    They are those at the positions from `first` on: a part of what a larger shape, with another first axis, gives.
+    """
     count = math.prod(shape)
     low = (key & 0x7FFFFFFF).to(torch.int32).unsqueeze(-1)
     high = (key >> 31).to(torch.int32).unsqueeze(-1)
-    bits = _mix(_mix(_counter(count, key.device) ^ low) + high)
+    bits = _mix(_mix(_counter(first, count, key.device) ^ low) + high)
     return bits.reshape(*key.shape, *shape)
 
 
@@ -80,9 +83,12 @@ def uniform(key: Tensor, *shape: int, dtype: torch.dtype = torch.float32) -> Ten
     return ((random_bits(key, *shape) >> 8) & 0xFFFFFF).to(dtype) * 2.0**-24
 
 
-def bernoulli(key: Tensor, probability: Tensor | float, *shape: int) -> Tensor:
-    """A mask, bool of shape (*key.shape, *shape), true with `probability` (a number, or a tensor of key's shape)."""
-    bits = random_bits(key, *shape) & 0x7FFFFFFF
+def bernoulli(key: Tensor, probability: Tensor | float, *shape: int, first: int = 0) -> Tensor:
+    """A mask, bool of shape (*key.shape, *shape), true with `probability` (a number, or a tensor of key's shape).
+
+    `first` is that of `random_bits`.
+    """
+    bits = random_bits(key, *shape, first=first) & 0x7FFFFFFF
     if not isinstance(probability, Tensor):
         return bits < min(int(probability * 2.0**31), 0x7FFFFFFF)
     threshold = (probability * 2.0**31).to(torch.int64)

@@ -7,12 +7,15 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nnlab import __version__, console
 from nnlab.cli.arguments import HELP, JSON
 from nnlab.errors import UserError, did_you_mean
 from nnlab.interruption import leaving_at_once
+
+if TYPE_CHECKING:
+    from nnlab.runs.joining import Place
 
 
 class Command(NamedTuple):
@@ -121,6 +124,31 @@ def _dispatch(words: list[str]) -> int:
         return _complete(words[-1])
     if words[0] not in COMMANDS:
         raise UserError(f"there is no command `{words[0]}`; {did_you_mean(words[0], COMMANDS)}")
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        from nnlab.runs.joining import launched
+
+        place = launched()
+        if place is not None:
+            return _run_in_group(words, place)
+    return _run(words)
+
+
+def _run_in_group(words: list[str], place: Place) -> int:
+    """Run a command in one of several processes: the first runs it, the others follow."""
+    from nnlab.runs.following import follow
+    from nnlab.runs.joining import member_of
+
+    if words[0] != "train":
+        raise UserError(f"{place.size} processes were started, but only `nnlab train` takes more than one")
+    if place.rank > 0:
+        _trusting(words[1:])
+        return follow(place)
+    with member_of(place):
+        return _run(words)
+
+
+def _run(words: list[str]) -> int:
+    """Run a command."""
     arguments = _trusting(words[1:])
     answers = JSON in arguments and not any(each in HELP for each in arguments)
     with console.kept_output() if answers else contextlib.nullcontext():

@@ -47,6 +47,7 @@ from nnlab.regularizer import (
 )
 from nnlab.storage.files import at
 from nnlab.training import Callback, Member, Run, Trainer, TrainerSettings
+from nnlab.training.group import Group
 from nnlab.training.stack import check_outputs
 from nnlab.types import Dataset, Task
 
@@ -291,11 +292,19 @@ def build_callbacks(config: Config) -> list[Callback]:
     return [*regularizers, *pruning, HistoryFile(), *observers, *last]
 
 
+def build_settings(config: Config) -> TrainerSettings:
+    """How a config is trained, apart from its components."""
+    settings: TrainerSettings = construct(config["trainer"], "trainer")
+    resolve_dtype(settings.precision)
+    return settings
+
+
 def build_trainer(
     configs: Sequence[Config],
     runs: Sequence[Run] = (),
     overrides: Sequence[str] | None = None,
     dataset: Dataset | None = None,
+    group: Group | None = None,
 ) -> Trainer:
     """One trainer for runs whose configs differ only in what the members of a population may differ in.
 
@@ -304,19 +313,19 @@ def build_trainer(
         runs: the run directories, which know the overrides that led to each config.
         overrides: those of all configs, where there are no runs; None: they are unknown.
         dataset: examples that are in memory already; None: those that the configs name.
+        group: the processes that train together, where there are several.
     """
-    settings: TrainerSettings = construct(configs[0]["trainer"], "trainer")
-    resolve_dtype(settings.precision)
+    settings = build_settings(configs[0])
     given: list[Sequence[str] | None] = [run.overrides for run in runs] or [overrides] * len(configs)
     tried: set[str] = set()
-    groups = [build_members(config, own, dataset, tried) for config, own in zip(configs, given, strict=True)]
-    members = [member for group in groups for member in group]
+    populations = [build_members(config, own, dataset, tried) for config, own in zip(configs, given, strict=True)]
+    members = [member for each in populations for member in each]
     start = 0
-    for run, group in zip(runs, groups, strict=True) if runs else ():
-        run.members = range(start, start + len(group))
-        start += len(group)
+    for run, own in zip(runs, populations, strict=True) if runs else ():
+        run.members = range(start, start + len(own))
+        start += len(own)
     loss = build_loss(configs[0], members[0].dataset)
-    return Trainer(members, loss, settings, build_callbacks(configs[0]), runs)
+    return Trainer(members, loss, settings, build_callbacks(configs[0]), runs, group)
 
 
 def stackable(config: Config) -> bool:

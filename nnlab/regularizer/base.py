@@ -5,6 +5,7 @@ Early stopping is a callback and ensembles are populations; their configs live b
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
@@ -85,6 +86,7 @@ class NoiseModule(nn.Module):
         p: probability of dropping, [0, 1), a floating-point buffer of key's shape: members may differ.
         inverted: divide masks by the probability of keeping, 1 - p, so that their expectation is one.
         samples: number of passes with `sampling` on that a prediction averages; 0: one pass without.
+        first: position, in the whole minibatch, of the first example that passes here.
     """
 
     key: Tensor
@@ -92,6 +94,7 @@ class NoiseModule(nn.Module):
     sampling: bool = False
     inverted: bool = True
     samples: int = 0
+    first: int = 0
 
     def register_noise(self, p: Hyper) -> None:
         """Create the buffers `p` (from a number, or a column (M, 1)) and `key`; neither is saved with the network.
@@ -107,11 +110,16 @@ class NoiseModule(nn.Module):
         """Whether this pass draws random numbers."""
         return self.training or self.sampling
 
-    def mask(self, shape: tuple[int, ...]) -> Tensor:
+    def mask(self, shape: tuple[int, ...], first: int = 0) -> Tensor:
         """The mask of the present key, of shape (*key.shape, *shape) and p's dtype: 0 where dropped, else its scale.
 
-        `shape` has no axis of members: with keys (M,), row m is the mask of that member alone.
+        `shape` has no axis of members: with keys (M,), row m is the mask of that member alone. Values before the
+        position `first` of a larger mask are left out.
         """
         keep = 1 - self.p
-        mask = bernoulli(self.key, keep, *shape).to(self.p.dtype)
+        mask = bernoulli(self.key, keep, *shape, first=first).to(self.p.dtype)
         return mask / keep.reshape(keep.shape + (1,) * len(shape)) if self.inverted else mask
+
+    def mask_of_examples(self, shape: tuple[int, ...]) -> Tensor:
+        """The mask of the examples that pass here, of shape (N, ...), as that of the whole minibatch has it."""
+        return self.mask(shape, self.first * math.prod(shape[1:]))

@@ -103,7 +103,7 @@ class DropConnectLinear(NoiseModule, nn.Linear):
         if self.per == "batch":
             mask = self.mask(tuple(self.weight.shape)).to(self.weight.dtype)
             return functional.linear(x, self.weight * mask, self.bias)
-        mask = self.mask((len(x), *self.weight.shape)).to(self.weight.dtype)
+        mask = self.mask_of_examples((len(x), *self.weight.shape)).to(self.weight.dtype)
         rows = x.reshape(len(x), -1, self.in_features)
         y = (rows @ (self.weight * mask).mT).reshape(*x.shape[:-1], self.out_features)
         return y if self.bias is None else y + self.bias

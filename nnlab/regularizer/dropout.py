@@ -87,7 +87,7 @@ class DropoutLayer(NoiseModule):
     def forward(self, x: Tensor) -> Tensor:
         members = self.key.ndim
         if self.noisy:
-            return x * self.mask(tuple(x.shape[members:])).to(x.dtype)
+            return x * self.mask_of_examples(tuple(x.shape[members:])).to(x.dtype)
         if self.inverted:
             return x
         keep = (1 - self.p).to(x.dtype)

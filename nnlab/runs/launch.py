@@ -21,11 +21,13 @@ from nnlab.config import identity
 from nnlab.config.build import build_trainer
 from nnlab.config.command_line import CONFIG_DIR
 from nnlab.config.folder import own_folder
+from nnlab.device import resolve_device, set_up
 from nnlab.errors import UserError
 from nnlab.runs import continuation, one_by_one
 from nnlab.runs.advice import effective
 from nnlab.runs.cautions import caution
 from nnlab.runs.fitted import Fitted
+from nnlab.runs.joining import group_for
 from nnlab.runs.own_data import check_unchanged
 from nnlab.runs.references import with_references
 from nnlab.runs.result import Result
@@ -36,6 +38,7 @@ from nnlab.storage.run import Run
 from nnlab.training import Trainer, checkpoint
 from nnlab.training.evaluation import Interrupted
 from nnlab.training.final import final_metrics
+from nnlab.training.group import Command, Group, GroupBroken
 from nnlab.training.signals import Signals, graceful
 
 _THREADS = torch.get_num_threads()
@@ -69,27 +72,36 @@ def train_runs(
 
     Those that have a checkpoint continue from it; runs at different steps are trained one group after another.
     """
-    if len(configs) == 1 and one_by_one.needed(configs[0]):
-        return [one_by_one.train(configs[0], directories[0], overrides[0], train_runs)]
-    with graceful() as signals:
-        states = continuation.find_states(directories)
+    with group_for(configs[0]["trainer"]) as group:
+        if len(configs) == 1 and one_by_one.needed(configs[0]):
+            return [one_by_one.train(configs[0], directories[0], overrides[0], train_runs)]
         results: dict[int, Result] = {}
-        for group in continuation.together(states):
-            runs = [Run(directories[i], [0], configs[i], overrides[i], identity(configs[i])) for i in group]
-            results |= zip(group, _train_together(runs, [states[i] for i in group], signals), strict=True)
-            if signals.received:
-                break
+        with graceful() as signals:
+            while len(results) < len(directories) and not signals.received:
+                left = [i for i in range(len(directories)) if i not in results]
+                states = dict(zip(left, continuation.find_states([directories[i] for i in left]), strict=True))
+                together = [left[i] for i in continuation.together(list(states.values()))[0]]
+                runs = [Run(directories[i], [0], configs[i], overrides[i], identity(configs[i])) for i in together]
+                try:
+                    trained = _train_together(runs, [states[i] for i in together], signals, group)
+                except GroupBroken as error:
+                    if group is not None and not signals.received:
+                        group.revive(error)
+                    continue
+                results |= zip(together, trained, strict=True)
         stopped = [Result(each, "interrupted", {}, signals=tuple(signals.received)) for each in directories]
         return [results.get(i, stopped[i]) for i in range(len(directories))]
 
 
-def _train_together(runs: Sequence[Run], states: Sequence[continuation.State | None], signals: Signals) -> list[Result]:
+def _train_together(
+    runs: Sequence[Run], states: Sequence[continuation.State | None], signals: Signals, group: Group | None
+) -> list[Result]:
     for run, state in zip(runs, states, strict=True):
         continuation.check_config(run.directory, state, run.config)
         run.offsets = state["files"] if state else {}
         if state is None:
             remove_events(run.directory)  # of an attempt that died before its first checkpoint
-    trainer = prepare([run.config for run in runs], runs)
+    trainer = prepare([run.config for run in runs], runs, group)
     caution(trainer, runs)
     for run, state in zip(runs, states, strict=True):
         continuation.announce(run.directory, state, trainer.total_steps)
@@ -125,16 +137,15 @@ def _train_together(runs: Sequence[Run], states: Sequence[continuation.State | N
                 run.close()
 
 
-def prepare(configs: Sequence[Mapping[str, Any]], runs: Sequence[Run]) -> Trainer:
-    """Set torch up as the runs' settings ask for, and build their trainer."""
+def prepare(configs: Sequence[Mapping[str, Any]], runs: Sequence[Run], group: Group | None = None) -> Trainer:
+    """Set torch up as the runs' settings ask for, and build their trainer; then let a group's followers do the same."""
     settings = configs[0]["trainer"]
-    if settings["precision"] == "tf32":
-        torch.set_float32_matmul_precision("high")
-    # Only where it changes something: the call loads torch's compiler, which takes a second.
-    if bool(settings["deterministic"]) != torch.are_deterministic_algorithms_enabled():
-        torch.use_deterministic_algorithms(bool(settings["deterministic"]))
-    trainer = build_trainer(configs, runs)
-    torch.set_num_threads(settings["threads"] or suitable_threads(trainer))
+    set_up(resolve_device(settings["device"]), settings["precision"], bool(settings["deterministic"]))
+    trainer = build_trainer(configs, runs, group=group)
+    torch.set_num_threads(settings["threads"] or suitable_threads(trainer, group.local_size if group else 1))
+    if group is not None:
+        group.say(Command.PREPARE)
+        group.share(([dict(config) for config in configs], torch.get_num_threads()))
     return trainer
 
 
@@ -179,15 +190,15 @@ def _status(statuses: Sequence[str]) -> str:
 SMALL_STEP = 8e7  # multiply-adds below which a second thread costs more than it gives
 
 
-def suitable_threads(trainer: Trainer) -> int:
-    """One thread for small steps, otherwise the number that torch was started with.
+def suitable_threads(trainer: Trainer, processes: int = 1) -> int:
+    """One thread for small steps, otherwise the number that torch was started with, shared by `processes`.
 
     A step takes about three multiply-adds for every parameter and example (convolutions more). On a machine whose
     cores are busy, threads that wait for each other make small steps many times slower.
     """
     convolutional = any(len(slot.shape) > 2 for slot in trainer.stack.layout.slots)
     cost = 3 * trainer.stack.theta.numel() * trainer.engine.batches.batch_size
-    return 1 if cost < SMALL_STEP and not convolutional else _THREADS
+    return 1 if cost < SMALL_STEP and not convolutional else max(1, _THREADS // processes)
 
 
 def environment(config: Mapping[str, Any], trainer: Trainer, key: str) -> dict[str, Any]:
@@ -197,11 +208,12 @@ def environment(config: Mapping[str, Any], trainer: Trainer, key: str) -> dict[s
         "commit": commit(),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "device": str(trainer.device),
+        "device": str(trainer.device) if trainer.engine.processes == 1 else trainer.device.type,
         "device_name": torch.cuda.get_device_name(trainer.device)
         if trainer.device.type == "cuda"
         else platform.machine(),
         "engine": trainer.engine.name,
+        "processes": trainer.engine.processes,
         "threads": torch.get_num_threads(),
         "population": len(trainer.members),
         "seed": config["seed"],

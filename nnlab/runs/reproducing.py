@@ -23,7 +23,7 @@ from nnlab.storage.folder import HISTORY, STATISTICS, read_config, read_environm
 from nnlab.storage.history import DENSE, MEMBER, Curves, Series, read_curves
 
 # That numbers depend on.
-CONDITIONS = ("nnlab", "commit", "python", "torch", "device", "device_name", "engine", "threads")
+CONDITIONS = ("nnlab", "commit", "python", "torch", "device", "device_name", "engine", "threads", "processes")
 
 
 @dataclass
@@ -66,7 +66,8 @@ def reproduce(directory: str | Path) -> Reproduction:
 
 def _repeatable(config: Mapping[str, Any], noted: Mapping[str, Any]) -> dict[str, Any]:
     """The run's config, with the device and threads it had, without what only observes and without time limit."""
-    settings = {**config["trainer"], "time_limit": None, "threads": noted.get("threads", config["trainer"]["threads"])}
+    settings = {**config["trainer"], "time_limit": None}
+    settings |= {name: noted[name] for name in ("threads", "processes") if name in noted}
     try:
         resolve_device(str(noted.get("device", "auto")))
         settings["device"] = str(noted.get("device", "auto"))

@@ -39,6 +39,7 @@ KEYS = {
     "data.references": Key(decides=False, shown=False),
     "trainer.device": Key(decides=False, shown=False),
     "trainer.engine": Key(decides=False, shown=False),
+    "trainer.processes": Key(decides=False, shown=False),
     "trainer.threads": Key(decides=False, shown=False),
     "trainer.cuda_graphs": Key(decides=False, shown=False),
     "trainer.time_limit": Key(decides=False, shown=False),

@@ -14,18 +14,20 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nnlab.loss.base import Loss
 from nnlab.members import Hyper
+from nnlab.metric_names import THOROUGH
 from nnlab.optimizer.base import State
 from nnlab.randomness import fold
 from nnlab.regularizer.sam import SharpnessAware
-from nnlab.training.batches import Batches, spread
+from nnlab.training.batches import Batches, spread, stacked_scale
+from nnlab.training.evaluation import Evaluation, evaluate, never
 from nnlab.training.guard import Guard
 from nnlab.training.member import Member
 from nnlab.training.rates import Rates
@@ -58,9 +60,11 @@ class Engine:
         step: the present one, 0, 1, ..., while it is taken.
         losses: (M,), mean loss of the present step's examples.
         name: of the engine that does the steps, as `environment.json` tells it.
+        processes: how many take them.
     """
 
     name: ClassVar[str] = "torch"
+    processes = 1
 
     def __init__(
         self,
@@ -74,9 +78,7 @@ class Engine:
         self.members = [dataclasses.replace(member, optimizer=copy.copy(member.optimizer)) for member in members]
         self.settings, self.device, self.dtype = settings, device, dtype
         self.active = list(range(len(members)))
-        autocast = settings.precision == "bf16"
-        networks = [member.network for member in members]
-        self.stack: Stack = make_stack(networks, loss, device, dtype, autocast, settings.engine)
+        self.stack: Stack = self.new_stack([member.network for member in members], loss)
         size = None if settings.batch_size == "full" else settings.batch_size
         orders = [m.seed if m.order_seed is None else m.order_seed for m in members]
         self.batches = Batches([m.dataset for m in members], orders, size)
@@ -97,6 +99,11 @@ class Engine:
             self.state[AVERAGE] = self.stack.theta.clone()
         if self.rules.sharpness:
             self.stack.remembers = False  # the last pass is not that of the present weights
+
+    def new_stack(self, networks: Sequence[nn.Module], loss: Loss) -> Stack:
+        """The networks as a stack, the fastest that can run them."""
+        autocast = self.settings.precision == "bf16"
+        return make_stack(networks, loss, self.device, self.dtype, autocast, self.settings.engine)
 
     def merge(self) -> None:
         """Merge the rules of the active members anew, after one of their numbers has changed."""
@@ -161,7 +168,12 @@ class Engine:
         for position in self._positions():
             if position != self._position:
                 self._load(position)
-            yield self._batch[0].shape[1]
+            yield self.examples
+
+    @property
+    def examples(self) -> int:
+        """How many examples the present minibatch has."""
+        return self._batch[0].shape[1]
 
     def update(self) -> Tensor:
         """Move the parameters along the gradients, and the penalties'; returns the losses (M,) of the step."""
@@ -231,6 +243,22 @@ class Engine:
     def targets(self) -> Tensor:
         """Targets (M, n) or (M, n, C) of the present minibatch."""
         return spread(self._batch[1], len(self.active))
+
+    def evaluate(
+        self,
+        stack: Stack,
+        split: str,
+        members: Sequence[int],
+        thorough: Collection[str] = THOROUGH,
+        stopped: Callable[[], bool] = never,
+    ) -> Evaluation:
+        """Evaluate the rows of a stack, those of `members`, on `train`, `validation` or `test`; see `evaluate`."""
+        datasets = [self.members[member].dataset for member in members]
+        splits = [getattr(dataset, split) for dataset in datasets]
+        return evaluate(stack, splits, stacked_scale(datasets), thorough, stopped)
+
+    def collect(self) -> None:
+        """Bring rows, state and guard up to date, where other processes train some of the members."""
 
     def again(self, step: int) -> tuple[Tensor, Tensor]:
         """Losses (M,) and gradients (M, P) of a step at the present weights, which leaves no trace but these."""

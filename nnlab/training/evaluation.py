@@ -41,6 +41,11 @@ class Evaluation:
     prediction: Tensor
 
 
+def never() -> bool:
+    """Nobody wants the evaluation to end early."""
+    return False
+
+
 def sampling_passes(stack: Stack) -> int:
     """Random passes that an evaluation averages: the most `samples` of any noise module; 0: one without noise."""
     modules = [stack.network.get_submodule(name) for name in stack.noise]
@@ -59,7 +64,8 @@ def evaluate(
     splits: Sequence[Split],
     scale: Tensor | None = None,
     thorough: Collection[str] = THOROUGH,
-    stopped: Callable[[], bool] = lambda: False,
+    stopped: Callable[[], bool] = never,
+    examples: slice | None = None,
 ) -> Evaluation:
     """Evaluate every member on its own split; those that share one should receive the same object.
 
@@ -69,14 +75,16 @@ def evaluate(
         scale: what regression errors are multiplied by, (C,) or (M, 1, C).
         thorough: metrics to measure of those that take longer.
         stopped: asked between two parts, whether to give up.
+        examples: a part of each split, to evaluate that alone.
 
     Raises:
         Interrupted: it is `stopped`.
     """
     members, groups = len(splits), groups_of(splits)
-    count = len(groups[0])
+    first, end, _ = (examples or slice(None)).indices(len(groups[0]))
+    count = end - first
     size = examples_at_once(stack, members, groups[0].inputs[0])
-    targets = spread(stacked([split.targets for split in groups]), members)
+    targets = spread(stacked([split.targets[first:end] for split in groups]), members)
     passes = sampling_passes(stack)
     stack.set_sampling(passes > 0)
     total: Tensor | float = 0.0
@@ -89,7 +97,8 @@ def evaluate(
         for start in range(0, count, size):
             if stopped():
                 raise Interrupted
-            inputs = stacked([split.inputs[start : start + size] for split in groups])
+            part = slice(first + start, min(first + start + size, end))
+            inputs = stacked([split.inputs[part] for split in groups])
             outputs = stack.outputs(inputs)
             losses.append(stack.loss.losses(outputs, targets[:, start : start + size]))
             piece = stack.loss.prediction(outputs)
@@ -99,11 +108,11 @@ def evaluate(
         total = total + torch.cat(losses, 1).mean(1) / max(passes, 1)
     stack.set_sampling(False)
     prediction = stack.loss.combine(torch.stack(predictions)) if passes else predictions[0]
-    found = _metrics(stack.loss, prediction, targets, scale, thorough)
+    found = metrics_of(stack.loss, prediction, targets, scale, thorough)
     return Evaluation({"loss": torch.as_tensor(total), **found}, prediction)
 
 
-def _metrics(
+def metrics_of(
     loss: Loss, prediction: Tensor, targets: Tensor, scale: Tensor | None, thorough: Collection[str]
 ) -> dict[str, Tensor]:
     """The task's metrics (M,), of some members after the other: what is computed on the way takes much memory."""

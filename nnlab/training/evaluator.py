@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 
-from nnlab.metric_names import THOROUGH
-from nnlab.training.batches import stacked_scale
 from nnlab.training.best import Best
 from nnlab.training.engine import Engine
-from nnlab.training.evaluation import SPLITS, Evaluation, evaluate
+from nnlab.training.evaluation import SPLITS, Evaluation
 from nnlab.training.stack import Stack
 
 PATIENCE = 0.5  # seconds that whoever stops the training waits for a validation
@@ -33,7 +31,7 @@ class Evaluator:
     def present(self, split: str) -> Evaluation:
         """The active members with their present weights on `train`, `validation` or `test`."""
         with self.engine.as_evaluated():
-            return self._evaluate(self.engine.stack, split, self.engine.active, self.thorough)
+            return self.engine.evaluate(self.engine.stack, split, self.engine.active, self.thorough)
 
     def validate(self, step: int, stopped: Callable[[], bool]) -> Evaluation:
         """The active members on the validation split after `step` updates, and remember it.
@@ -43,7 +41,7 @@ class Evaluator:
         """
         started = time.monotonic()
         with self.engine.as_evaluated():
-            found = self._evaluate(
+            found = self.engine.evaluate(
                 *(self.engine.stack, "validation", self.engine.active, self.thorough),
                 lambda: stopped() and time.monotonic() - started > PATIENCE,
             )
@@ -61,7 +59,7 @@ class Evaluator:
         if self._final is None:
             with self.at_best() as stack:
                 members = range(len(self.engine.members))
-                self._final = {split: self._evaluate(stack, split, members) for split in SPLITS}
+                self._final = {split: self.engine.evaluate(stack, split, members) for split in SPLITS}
         return self._final
 
     @contextlib.contextmanager
@@ -74,15 +72,3 @@ class Evaluator:
             yield stack
         finally:
             stack.replace(*present)
-
-    def _evaluate(
-        self,
-        stack: Stack,
-        split: str,
-        members: Sequence[int],
-        thorough: Collection[str] = THOROUGH,
-        stopped: Callable[[], bool] = lambda: False,
-    ) -> Evaluation:
-        datasets = [self.engine.members[member].dataset for member in members]
-        splits = [getattr(dataset, split) for dataset in datasets]
-        return evaluate(stack, splits, stacked_scale(datasets), thorough, stopped)

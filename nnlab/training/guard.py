@@ -67,6 +67,7 @@ class Guard:
         failed: (M,) int64 on the device, the step 0, 1, ... at which a row's numbers were not finite, -1 for none.
         left_out: (M,) int64 on the device, updates that a row has left out.
         alarm: whether a row has been seen that needs a verdict before the next step.
+        seen: why rows failed, of those that somebody has looked at.
     """
 
     def __init__(self, policy: Policy, layout: Layout, rows: int, device: torch.device) -> None:
@@ -76,7 +77,7 @@ class Guard:
         self.failed = torch.full((rows,), -1, device=device)
         self.left_out = torch.zeros(rows, dtype=torch.long, device=device)
         self.alarm = False
-        self._seen: dict[int, Exit] = {}
+        self.seen: dict[int, Exit] = {}
 
     def admitted(self, losses: Tensor, gradient: Tensor, step: int | Tensor) -> Tensor | None:
         """Which rows may take step 0, 1, ..., (M, 1) bool; None for all. The others are noted.
@@ -105,7 +106,7 @@ class Guard:
         self.failed[row] = step
         if self.policy != "stop":
             self.left_out[row] += 1
-        self._seen.setdefault(row, self.why(losses, gradient, row, step))
+        self.seen.setdefault(row, self.why(losses, gradient, row, step))
 
     def _look(self, losses: Tensor, gradient: Tensor, finite: Tensor, step: int) -> None:
         """Note why rows are not finite, while their gradients are there."""
@@ -113,7 +114,7 @@ class Guard:
             return
         self.alarm = True
         for row in (~finite).nonzero().flatten().tolist():
-            self._seen.setdefault(row, self.why(losses, gradient, row, step))
+            self.seen.setdefault(row, self.why(losses, gradient, row, step))
 
     def why(self, losses: Tensor, gradient: Tensor, row: int, step: int) -> Exit:
         """Name step + 1 and the first layer whose gradient (M, P) is not finite."""
@@ -140,20 +141,25 @@ class Guard:
         if not rows and self.policy != "skip":
             return None
         for row in rows if self.policy == "stop" else ():
-            if row not in self._seen:
-                self._seen[row] = self.why(*again(failed[row]), row, failed[row])
-        ended = {row: self._seen[row] for row in rows} if self.policy == "stop" else {}
+            if row not in self.seen:
+                self.seen[row] = self.why(*again(failed[row]), row, failed[row])
+        ended = {row: self.seen[row] for row in rows} if self.policy == "stop" else {}
         self.alarm = False
         if self.policy == "restore":
-            self.failed.fill_(-1)
-            self._seen.clear()
+            self.forget()
             return Verdict({}, rows, left_out)
         return Verdict(ended, (), left_out)
+
+    def forget(self) -> None:
+        """Forget what has failed; other rows are here now."""
+        self.failed.fill_(-1)
+        self.seen.clear()
+        self.alarm = False
 
     def select(self, rows: Sequence[int], index: Tensor) -> None:
         """Keep only `rows`, given as numbers and as a tensor on the device."""
         self.failed, self.left_out = self.failed[index].clone(), self.left_out[index].clone()
-        self._seen = {new: self._seen[old] for new, old in enumerate(rows) if old in self._seen}
+        self.seen = {new: self.seen[old] for new, old in enumerate(rows) if old in self.seen}
 
 
 def repaired_sentence(policy: Policy, count: int, rate: float) -> str:

@@ -156,7 +156,7 @@ class Dropout(Layer):
         if not training:  # the module knows whether it samples at test time
             y: Tensor = self.module(x)
             return y
-        mask = self.module.mask(tuple(x.shape[1:]))
+        mask = self.module.mask_of_examples(tuple(x.shape[1:]))
         # In the signal's order of memory, so that both products run through it once.
         self.mask = mask if x.is_contiguous() else torch.empty_like(x).copy_(mask)
         return x * self.mask

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 
 from nnlab.members import Hyper
@@ -53,3 +56,13 @@ class Member:
     def noise_key(self) -> int:
         """Key from which masks and augmentation derive theirs."""
         return derive_seed(self.seed, "noise")
+
+
+def moved(members: Sequence[Member], device: torch.device, dtype: torch.dtype) -> list[Member]:
+    """Members to train: their data on the device, the first network, which becomes the template of all, a copy."""
+    datasets = {id(member.dataset): member.dataset.to(device, dtype) for member in members}
+    networks = [copy.deepcopy(members[0].network), *(member.network for member in members[1:])]
+    return [
+        dataclasses.replace(member, dataset=datasets[id(member.dataset)], network=network)
+        for member, network in zip(members, networks, strict=True)
+    ]

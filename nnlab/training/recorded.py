@@ -140,7 +140,7 @@ class RecordedEngine(Engine):
         if not self.recording:
             return super().loss_and_gradient()
         (inputs, targets), losses = self._batch, self._losses
-        self._run("backward", inputs.shape[1], lambda: losses.copy_(self.stack.backward(inputs, targets)))
+        self._run("backward", self.examples, lambda: losses.copy_(self.stack.backward(inputs, targets)))
         return losses
 
     def update(self) -> Tensor:

@@ -25,8 +25,12 @@ class TrainerSettings:
         device: `auto` (cuda, then mps, then cpu) or a name such as `cuda:1`.
         engine: `native` trains chains of layers by compiled code (see `nnlab.training.native`), `torch` never does;
             `auto` takes whichever is faster for the network's size. What compiled code cannot do runs on torch.
-        threads: processor threads; null takes one where a step is too small to be worth sharing, else torch's own
-            number.
+        processes: how many train together: of one network each takes its slice of every minibatch, of a population
+            its share of the members. On GPUs each has its own. [1, inf)
+        sync_batch_norm: with several processes, batch normalization takes the moments of the whole minibatch, not of
+            each process's slice.
+        threads: processor threads of each process; null takes one where a step is too small to be worth sharing, else
+            torch's own number.
         precision: `float32`, `tf32` (CUDA matrix products), `bf16` (autocast) or `float64`.
         deterministic: only deterministic kernels (CUDA); on the CPU runs repeat bit for bit anyway.
         cuda_graphs: on CUDA, record the steps of small networks (up to 16 million parameters together) and replay
@@ -50,6 +54,8 @@ class TrainerSettings:
     batch_size: int | Literal["full"] = 32
     device: str = "auto"
     engine: Literal["auto", "native", "torch"] = "auto"
+    processes: int = 1
+    sync_batch_norm: bool = True
     threads: int | None = None
     precision: Literal["float32", "tf32", "bf16", "float64"] = "float32"
     deterministic: bool = False
@@ -72,7 +78,7 @@ class TrainerSettings:
         for name in ("epochs", "clip_norm", "clip_value", "time_limit"):
             if getattr(self, name) is not None:
                 check(f"trainer.{name}", getattr(self, name), "(0, inf)")
-        for name in ("accumulate", "validate_every", "best_window"):
+        for name in ("accumulate", "validate_every", "best_window", "processes"):
             check(f"trainer.{name}", getattr(self, name), "[1, inf)")
         if self.threads is not None:
             check("trainer.threads", self.threads, f"[1, {MOST_THREADS}]")

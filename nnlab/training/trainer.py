@@ -5,8 +5,6 @@ See `nnlab.training.callback` for the loop with its events, and `nnlab.training.
 
 from __future__ import annotations
 
-import copy
-import dataclasses
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -15,7 +13,7 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor
 
-from nnlab.device import resolve_device, resolve_dtype
+from nnlab.device import resolve_dtype
 from nnlab.errors import UserError, described
 from nnlab.loss.base import Loss
 from nnlab.metric_names import THOROUGH
@@ -25,9 +23,10 @@ from nnlab.training.callback import Callback
 from nnlab.training.engines import make_engine
 from nnlab.training.evaluation import Evaluation
 from nnlab.training.evaluator import Evaluator
+from nnlab.training.group import Group, device_of
 from nnlab.training.guard import Exit, repaired_sentence
 from nnlab.training.history import History
-from nnlab.training.member import Member
+from nnlab.training.member import Member, moved
 from nnlab.training.outcome import Outcome, Status
 from nnlab.training.pace import Pace
 from nnlab.training.settings import TrainerSettings
@@ -45,6 +44,7 @@ class Trainer:
         settings: length, batches, device.
         callbacks: observers, called in this order.
         runs: the run directories that the members' results go to, if any.
+        group: the processes that this one leads, if any.
 
     Attributes:
         engine: the networks in training, and their steps.
@@ -65,20 +65,15 @@ class Trainer:
         settings: TrainerSettings,
         callbacks: Sequence[Callback] = (),
         runs: Sequence[Run] = (),
+        group: Group | None = None,
     ) -> None:
         if not members:
             raise UserError("a population needs at least one member")
         self.loss, self.settings = loss, settings
         self.callbacks, self.runs = list(callbacks), list(runs)
-        device, dtype = resolve_device(settings.device), resolve_dtype(settings.precision)
-        moved = {id(member.dataset): member.dataset.to(device, dtype) for member in members}
-        # The first network becomes the template of all; the caller keeps what it gave.
-        networks = [copy.deepcopy(members[0].network), *(member.network for member in members[1:])]
-        self.members = [
-            dataclasses.replace(m, dataset=moved[id(m.dataset)], network=network)
-            for m, network in zip(members, networks, strict=True)
-        ]
-        self.engine = make_engine(self.members, loss, settings, device, dtype)
+        device, dtype = device_of(settings.device, group), resolve_dtype(settings.precision)
+        self.members = moved(members, device, dtype)
+        self.engine = make_engine(self.members, loss, settings, device, dtype, group)
         self.step, self.total_steps = 0, self.engine.total_steps
         self.steps_per_epoch = self.engine.steps_per_epoch
         self.outcomes = [Outcome() for _ in members]
@@ -254,6 +249,7 @@ class Trainer:
             self._settle_faults()
 
     def _notify(self, event: str, lookers: Sequence[Callback] | None = None) -> None:
+        self.engine.collect()
         for callback in self.callbacks if lookers is None else lookers:
             if callback.hears(event):
                 getattr(callback, event)(self)
@@ -290,6 +286,7 @@ class Trainer:
 
     def _settle_faults(self) -> None:
         """Do what the guard says about numbers that were not finite."""
+        self.engine.collect()
         verdict = self.engine.guard.verdict(self.engine.again)
         if verdict is None:
             return

@@ -33,7 +33,7 @@ def recorded(chosen: list[dict[str, Any]]) -> tuple[Trainer, list[Recorder]]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "nnlab.training.trainer.make_engine", lambda *arguments: RecordedEngine(*arguments, new_graph=new_graph)
+            "nnlab.training.trainer.make_engine", lambda *each: RecordedEngine(*each[:5], new_graph=new_graph)
         )
         return build_trainer(chosen), made
 

@@ -1,0 +1,373 @@
+"""How the processes of a group come together: started here, or by `torchrun` or a batch system.
+
+`trainer.processes=N` starts N - 1 followers on this machine, of which each reads what to do from this process alone,
+and ends when its standard input does. Processes that were started from outside find one another by the variables that
+`torchrun` sets: RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR, MASTER_PORT.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import logging
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import IO, Any
+
+import torch
+
+from nnlab.errors import UserError
+from nnlab.training.group import PATIENCE, Command, Group, GroupBroken, device_of
+
+log = logging.getLogger(__name__)
+
+RESTARTS = 3  # of a group whose followers die
+SECONDS = "NNLAB_JOIN_SECONDS"  # the variable that says how long a process waits for the others
+LEAVING = 10.0  # seconds that a follower has to end
+NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+TAIL = 15  # lines of what a follower said that a failure keeps
+
+_present: list[Joined] = []  # the group of this process, if any
+
+
+class GroupLost(UserError):
+    """A process of the group has died, and nobody here can start it again; the run continues from its checkpoint."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a process stands in a group that is to come together.
+
+    Attributes:
+        rank, size, local_rank, local_size: see `Group`.
+        host, port: where the processes find one another.
+        attempt: how often the group was started before.
+        kept: whether somebody else, as `torchrun` does, keeps the store there.
+    """
+
+    rank: int
+    size: int
+    local_rank: int
+    local_size: int
+    host: str
+    port: int
+    attempt: str = "0"
+    kept: bool = False
+
+
+def launched(environment: Mapping[str, str] = os.environ) -> Place | None:
+    """This process's place in a group that was started from outside; None where it was not.
+
+    Raises:
+        UserError: a variable does not hold a number, or they do not fit together.
+    """
+    if any(not environment.get(name) for name in NEEDED) or environment["WORLD_SIZE"] == "1":
+        return None
+    numbers = {}
+    for name in ("RANK", "WORLD_SIZE", "MASTER_PORT", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
+        given = environment.get(name)
+        if given is not None and not given.isdecimal():
+            raise UserError(f"the variable {name}, this process's place in its group, must be a number: {given!r}")
+        numbers[name] = None if given is None else int(given)
+    rank, size = int(environment["RANK"]), int(environment["WORLD_SIZE"])
+    if rank >= size:
+        raise UserError(f"this process has RANK={rank}, but the group has WORLD_SIZE={size}: ranks count from 0")
+    local_size = numbers["LOCAL_WORLD_SIZE"] or size
+    local_rank = rank % local_size if numbers["LOCAL_RANK"] is None else numbers["LOCAL_RANK"]
+    return Place(
+        rank, size, local_rank, local_size, environment["MASTER_ADDR"], int(environment["MASTER_PORT"]),
+        environment.get("TORCHELASTIC_RESTART_COUNT", "0"), environment.get("TORCHELASTIC_USE_AGENT_STORE") == "True",
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def group_for(settings: Mapping[str, Any]) -> Iterator[Joined | None]:
+    """The group that trains with the settings `trainer` of a config; None where this process trains alone.
+
+    Raises:
+        UserError: the settings ask for what this machine has not, or the processes do not come together.
+    """
+    asked = settings.get("processes") or 1
+    if _present:
+        group = _present[-1]
+        if asked not in (1, group.size):
+            raise UserError(f"`trainer.processes={asked}`, but {group.size} processes were started; leave it out")
+        device_of(settings["device"], group)
+        yield group
+    elif asked == 1:
+        yield None
+    else:
+        check_processes(settings, asked)
+        with _registered(StartedGroup(asked)) as group:
+            yield group
+
+
+def check_processes(settings: Mapping[str, Any], count: int) -> None:
+    """Refuse more processes than this machine has room for.
+
+    Raises:
+        UserError: says how many it has.
+    """
+    device = device_of(settings["device"], Group(0, count, 0, count))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if device.type == "cpu" and count > max(2, cores):
+        raise UserError(
+            f"`trainer.processes={count}` is more than the {cores} cores of this machine; "
+            "see docs/several-devices.md for several machines"
+        )
+
+
+@contextlib.contextmanager
+def member_of(place: Place) -> Iterator[Group]:
+    """Take part in a group that was started from outside; inside, `group_for` gives it.
+
+    Raises:
+        UserError: the processes do not come together.
+    """
+    with _registered(LaunchedGroup(place)) as group:
+        yield group
+
+
+@contextlib.contextmanager
+def _registered(group: Joined) -> Iterator[Joined]:
+    group.start()
+    _present.append(group)
+    try:
+        yield group
+    finally:
+        _present.remove(group)
+        group.leave()
+
+
+class LaunchedGroup(Group):
+    """A group whose processes were all started from outside."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place.rank, place.size, place.local_rank, place.local_size)
+        self.place = place
+
+    def start(self) -> None:
+        """Come together."""
+        meet(self.place)
+
+    def revive(self, error: GroupBroken) -> None:
+        """Whoever started the processes starts them again.
+
+        Raises:
+            GroupLost: always.
+        """
+        raise GroupLost(
+            f"a process of the group cannot be reached any more ({error}); the same command continues the run"
+        ) from error
+
+    def leave(self) -> None:
+        """Let the followers go."""
+        if self.leads and self.whole:
+            with contextlib.suppress(GroupBroken):
+                self.say(Command.LEAVE)
+        _part()
+
+
+class StartedGroup(Group):
+    """A group whose followers this process starts, as often as `RESTARTS` allows, and ends."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(0, size, 0, size)
+        self.attempts = 0
+        self._followers: list[tuple[subprocess.Popen[bytes], IO[bytes]]] = []
+
+    def start(self) -> None:
+        """Start the followers, and come together with them.
+
+        Raises:
+            UserError: one of them ends at once.
+        """
+        self.whole = True
+        from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+        store = TCPStore("127.0.0.1", 0, self.size, True, wait_for_workers=False)
+        place = Place(0, self.size, 0, self.size, "127.0.0.1", store.port, str(self.attempts))
+        self.attempts += 1
+        try:
+            for rank in range(1, self.size):
+                self._followers.append(_follower(place, rank))
+            meet(place, store, self._check)
+        except BaseException:
+            self._end(0.0)
+            raise
+
+    def _check(self) -> None:
+        """Refuse to wait for a follower that has ended."""
+        for rank, (process, output) in enumerate(self._followers, start=1):
+            if process.poll() is not None:
+                raise UserError(f"process {rank} of the group {_ending(process.returncode)}{_tail(output)}")
+
+    def revive(self, error: GroupBroken) -> None:
+        """Start the followers again after one has died.
+
+        Raises:
+            UserError: a follower made a mistake known, or this has happened too often.
+        """
+        deadline = time.monotonic() + LEAVING
+        while all(process.poll() is None for process, _ in self._followers) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        ended = [(rank, each) for rank, each in enumerate(self._followers, 1) if each[0].poll() is not None]
+        how = "".join(f"process {rank} {_ending(each[0].returncode)}" for rank, each in ended[:1]) or str(error)
+        tail = "".join(_tail(each[1]) for _, each in ended[:1])
+        mistaken = any(each[0].returncode == 2 for _, each in ended)
+        self._end(0.0)
+        if mistaken:
+            raise UserError(f"{how}{tail}")
+        if self.attempts > RESTARTS:
+            raise GroupLost(f"{how}, for the {self.attempts}th time; the same command continues the run{tail}")
+        log.warning(f"{how}; the group starts again from the last checkpoint{tail}")
+        self.start()
+
+    def leave(self) -> None:
+        """Let the followers go, and wait for them."""
+        if self.whole:
+            with contextlib.suppress(GroupBroken):
+                self.say(Command.LEAVE)
+        self._end(LEAVING if self.whole else 0.0)
+
+    def _end(self, seconds: float) -> None:
+        """End the followers: those that have not left within some seconds are killed."""
+        deadline = time.monotonic() + seconds
+        for process, output in self._followers:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, deadline - time.monotonic()))
+            process.kill()
+            process.wait()
+            if process.stdin is not None:
+                process.stdin.close()
+            output.close()
+        self._followers = []
+        _part()
+
+
+Joined = LaunchedGroup | StartedGroup
+
+
+def _follower(place: Place, rank: int) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
+    """Start one follower; what it says goes into a file."""
+    variables = {
+        "RANK": rank, "WORLD_SIZE": place.size, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": place.size,
+        "MASTER_ADDR": place.host, "MASTER_PORT": place.port, "TORCHELASTIC_RESTART_COUNT": place.attempt,
+        "TORCHELASTIC_USE_AGENT_STORE": "True", "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
+    }  # fmt: skip
+    output = tempfile.TemporaryFile()  # noqa: SIM115
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nnlab.runs.following"], stdin=subprocess.PIPE, stdout=output, stderr=output,
+        env={**os.environ, **{name: str(value) for name, value in variables.items()}}, start_new_session=True,
+    )  # fmt: skip
+    return process, output
+
+
+def _ending(code: int) -> str:
+    if code >= 0:
+        return f"ended with exit code {code}"
+    import signal
+
+    return f"was killed by {signal.Signals(-code).name}"
+
+
+def _tail(output: IO[bytes]) -> str:
+    """The last lines of what a follower said, after a colon."""
+    output.seek(0)
+    lines = output.read().decode(errors="replace").splitlines()[-TAIL:]
+    return "".join(f"\n{line}" for line in lines)
+
+
+def meet(place: Place, store: Any = None, check: Any = None) -> None:
+    """Connect this process with the others of its group.
+
+    Args:
+        place: where this process stands.
+        store: what they find one another by, where it is there.
+        check: asked again and again while the others are not there yet.
+
+    Raises:
+        UserError: the port is in use, or the others are not there in time.
+    """
+    from torch.distributed import PrefixStore, init_process_group, is_nccl_available  # type: ignore[attr-defined]
+
+    seconds = float(os.environ.get(SECONDS, "120"))
+    address = f"{place.host}:{place.port}"
+    if store is None:
+        store = _store(place, address, seconds)
+    # Of a store that outlives the processes, as that of torchrun, each attempt takes keys of its own.
+    store = PrefixStore(f"nnlab/{place.attempt}", store)
+    store.set(f"here/{place.rank}", socket.gethostname())
+    deadline, missing = time.monotonic() + seconds, list(range(place.size))
+    while missing := [rank for rank in missing if not store.check([f"here/{rank}"])]:
+        if check is not None:
+            check()
+        if time.monotonic() > deadline:
+            names = ", ".join(map(str, missing[:8]))
+            raise UserError(
+                f"{place.size - len(missing)} of {place.size} processes came to {address} within {seconds:g} seconds; "
+                f"missing: {names}. {SECONDS} makes the others wait longer"
+            )
+        time.sleep(0.02)
+    _use_loopback(place)
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and is_nccl_available() else "gloo"
+    init_process_group(backend, store=store, rank=place.rank, world_size=place.size, timeout=PATIENCE)
+
+
+def _store(place: Place, address: str, seconds: float) -> Any:
+    """The store at the group's address; the leader makes it unless somebody else has."""
+    from torch.distributed import DistError, TCPStore  # type: ignore[attr-defined]
+
+    leads = place.rank == 0 and not place.kept
+    try:
+        return TCPStore(
+            place.host, place.port, place.size, leads, datetime.timedelta(seconds=seconds), wait_for_workers=False
+        )
+    except (DistError, RuntimeError, ValueError) as error:
+        if leads:
+            raise UserError(f"cannot listen at {address}, where the processes are to meet: {_reason(error)}") from error
+        raise UserError(
+            f"process {place.rank} cannot reach process 0 at {address} within {seconds:g} seconds: {_reason(error)}"
+        ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """What an error of the network says, in half a line."""
+    text = str(error)
+    for sign, reason in {
+        "EADDRINUSE": "the port is in use; choose another MASTER_PORT",
+        "already in use": "the port is in use; choose another MASTER_PORT",
+        "EADDRNOTAVAIL": "this machine does not have that address",
+        "timed out": "there was no answer",
+        "ETIMEDOUT": "there was no answer",
+        "Connection refused": "nobody listens there",
+        "could not be resolved": "there is no machine of that name",
+        "getaddrinfo": "there is no machine of that name",
+        "gai error": "there is no machine of that name",
+    }.items():
+        if sign in text:
+            return reason
+    return (text.splitlines() or [type(error).__name__])[0][:200]
+
+
+def _use_loopback(place: Place) -> None:
+    """Let processes of one machine talk over its own interface, whatever its name in the network resolves to."""
+    if place.host in ("127.0.0.1", "localhost") and hasattr(socket, "if_nameindex"):
+        names = [name for _, name in socket.if_nameindex()]
+        name = next((name for name in ("lo", "lo0") if name in names), None)
+        if name is not None:
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", name)
+
+
+def _part() -> None:
+    """End the connection, if there is one."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()

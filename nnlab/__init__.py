@@ -49,7 +49,7 @@ def train(*overrides: str, config_dir: str | Path | None = None) -> Result:
     """
     from nnlab import console
     from nnlab.cli import configure
-    from nnlab.runs.launch import train as launch
+    from nnlab.probe.after_training import train as launch
 
     console.show()
     return launch(*configure("train", overrides, config_dir))

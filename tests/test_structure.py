@@ -30,7 +30,8 @@ FLOORS = {
     **dict.fromkeys(["runs", "study"], 6),
     "sweep": 7,
     **dict.fromkeys(["cli", "recipe", "play"], 8),
-    **dict.fromkeys(["commands", "estimators"], 9),
+    "probe": 9,
+    **dict.fromkeys(["commands", "estimators"], 10),
 }
 FREE = {"__init__", "__main__"}
 

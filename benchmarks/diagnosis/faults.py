@@ -104,16 +104,20 @@ def _symmetric(values: Values, draw: random.Random, data: str) -> Values:
     return _plain(values) | {"initialization": "constant", "initialization.value": draw.choice(["0.01", "0.1"])}
 
 
+def source_of(values: Values) -> str:
+    """The class of a run's data set."""
+    if values["data"] == "generated":
+        return "benchmarks.diagnosis.components.Generated"
+    names = {"breast_cancer": "BreastCancer", "mnist": "MNIST"}
+    return "nnlab.data." + names.get(values["data"], values["data"].capitalize())
+
+
 def _altered(values: Values, data: str, change: str, noise: str = "0.0") -> Values:
     """Wrap the data set: its own options move under `data.source`."""
-    names = {"breast_cancer": "BreastCancer", "mnist": "MNIST"}
     own = {k: v for k, v in values.items() if k.startswith("data.") and k not in ("data.validation", "data.limit")}
     rest = {k: v for k, v in values.items() if k not in own}
     moved = {f"+data.source.{k.removeprefix('data.')}": v for k, v in own.items()}
-    source = "nnlab.data." + names.get(data, data.capitalize())
-    if values["data"] == "generated":
-        source = "benchmarks.diagnosis.components.Generated"
-    target = {"data.source._target_": source}
+    target = {"data.source._target_": source_of(values)}
     return rest | {"data": "altered", "data.change": change, "data.noise": noise} | target | moved
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from nnlab import console
 from nnlab.callbacks.schedule import doubling
-from nnlab.diagnosis import DataFacts, Finding, diagnose
+from nnlab.diagnosis import DataFacts, Finding, RunRecord, diagnose
 from nnlab.diagnosis.measure import facts_of, records
 from nnlab.training import Callback, Trainer
 from nnlab.validation import check
@@ -25,14 +25,16 @@ class Diagnosis(Callback):
 
     Args:
         most: members of a population that are looked at while training; all are at the end. [0, inf)
+        probe: whether a single run that ends worse than it should is followed by experiments (`nnlab.probe`).
 
     Attributes:
-        findings: of each member, once training has ended.
+        findings, records: of each member, once training has ended.
     """
 
-    def __init__(self, most: int = 16) -> None:
-        self.most = check("most", most, "[0, inf)")
+    def __init__(self, most: int = 16, probe: bool = True) -> None:
+        self.most, self.probe = check("most", most, "[0, inf)"), probe
         self.findings: dict[int, list[Finding]] = {}
+        self.records: dict[int, RunRecord] = {}
         self._said: dict[int, list[str]] = {}
 
     def fit_start(self, trainer: Trainer) -> None:
@@ -53,6 +55,7 @@ class Diagnosis(Callback):
             return
         with self._harmless():
             for member, record in enumerate(records(trainer, self._known(trainer))):
+                self.records[member] = record
                 self.findings[member] = diagnose(record)
                 for finding in self.findings[member]:
                     self._say(trainer, member, finding)

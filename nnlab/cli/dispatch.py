@@ -42,7 +42,7 @@ COMMANDS = {
         "train one network, an ensemble, or with -m a grid of them",
         hydra=True,
         job="nnlab.sweep.jobs:run_job",
-        quiet="nnlab.runs.launch:train",
+        quiet="nnlab.probe.after_training:train",
     ),
     "data": Command("show what a table holds and what is done with it: nnlab data FILE target=NAME"),
     "recipe": Command("walk the seven steps to a tuned network", hydra=True, quiet="nnlab.recipe.run:recipe"),

@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
 def _found(directory: str, probe: bool, budget: float | None) -> list[list[Finding]]:
     """The findings about every member of a run, without overrides that its config already has."""
     if probe:
-        from nnlab.recipe.probe import probe_run
+        from nnlab.probe.run import probe_run
 
         every = [probe_run(directory, None if budget is None else float(check("budget", budget, "(0, inf)")))]
     else:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from nnlab.config.command_line import command_line, of_run
 from nnlab.metric_names import SHOWN
+from nnlab.probe.after_training import train
 from nnlab.runs.advice import advice
-from nnlab.runs.launch import train
 from nnlab.runs.result import Result
 from nnlab.storage.folder import event_files, read_overrides
 

@@ -58,12 +58,33 @@ OUTCOME = (
 LATE = ("loss_exploded", "plateau", "underfitting", "still_improving", "class_collapse", "update_ratio_out_of_range")
 
 CATALOGUE: tuple[Kind, ...] = (
-    # By experiment: `nnlab diagnose RUN --probe`.
+    # By experiment, after a run that ends worse than it should, or on `nnlab diagnose RUN --probe`.
+    Kind(
+        "splits_differ",
+        "What was learned on the one does not hold on the other. Draw both from the same rows, in random order, and "
+        "prepare them in the same way.",
+        explains=("overfitting", "leakage_between_splits", "targets_unrelated", "validation_easier", "still_improving"),
+    ),
+    Kind(
+        "classes_renamed",
+        "The labels of the two splits were numbered in different orders. Make the numbers once, for all splits.",
+        explains=("overfitting", "targets_unrelated", "class_collapse"),
+    ),
+    Kind(
+        "targets_shifted",
+        "Inputs and targets were put together with an offset, such as a header that was counted in one file only.",
+        explains=OUTCOME,
+    ),
     Kind("component_at_fault"),
     Kind("setting_at_fault"),
     Kind(
         "cause_not_found",
-        "The configuration is not the cause. What the rules say below are symptoms; look at the data.",
+        "Something is wrong, and its cause is not known: the settings that were tried, and the labels and splits of "
+        "the data, are not it. What else is said are symptoms.",
+    ),
+    Kind(
+        "better_still",
+        "More than one thing holds the run back.",
         severity="note",
     ),
     # The data.
@@ -78,6 +99,18 @@ CATALOGUE: tuple[Kind, ...] = (
         "the inputs out.",
         explains=OUTCOME,
     ),
+    Kind(
+        "inputs_lost",
+        "They look like rows whose inputs could not be read, and were filled with one value.",
+        explains=(*OUTCOME, "labels_wrong", "inputs_not_standardized"),
+    ),
+    Kind(
+        "placeholders",
+        "It stands for a value that is not known. Make it an empty cell, so that it is filled in and marked, or leave "
+        "these rows out.",
+        explains=(*OUTCOME, "target_outliers", "inputs_not_standardized", "targets_not_standardized"),
+    ),
+    Kind("placeholders", variant="harmless", severity="note"),
     Kind(
         "inputs_not_standardized",
         "Far from zero mean and unit variance the loss is steep in some directions and flat in others, and no rate "
@@ -112,6 +145,19 @@ CATALOGUE: tuple[Kind, ...] = (
         "target_among_inputs",
         "The answer seems to be among the inputs, as a column that is known only once the target is. Leave it out.",
         explains=("validation_easier",),
+    ),
+    Kind(
+        "labels_wrong",
+        "Networks that have not seen these examples agree on another answer. Look at them, and at how labels were "
+        "made.",
+        explains=(
+            "overfitting",
+            "validation_easier",
+            "underfitting",
+            "plateau",
+            "still_improving",
+            "imbalance_ignored",
+        ),
     ),
     Kind("validation_easier", "The validation split is easier, or the training labels are noisier."),
     Kind(

@@ -67,6 +67,11 @@ class Finding:
         return self.severity == "fault"
 
     @property
+    def conclusive(self) -> bool:
+        """Whether it is a fault of the data that is certain before any training, and no symptom."""
+        return self.fault and self.certain and self.step == 0 and not self.kind.symptom
+
+    @property
     def reason(self) -> str:
         """Why it happens: the finding's own words, or those of the catalogue."""
         return self.why or self.kind.why or kind_of(self.name).why
@@ -121,6 +126,7 @@ class Finding:
             "severity": self.severity,
             "observed": self.observed,
             "explanation": self.explanation,
+            "tried": self.tried,
             "evidence": {key: _plain(value) for key, value in self.evidence.items()},
             "override": self.override,
             "where": self.where(),
@@ -144,7 +150,8 @@ class Finding:
         evidence = content.get("evidence", {})
         former = isinstance(evidence, str)
         observed = content.get("observed", evidence if former else "")
-        why = content.get("explanation", "").removeprefix(_sentence(observed)).strip()
+        tried = content.get("tried", "")
+        why = content.get("explanation", "").removeprefix(_sentence(observed)).removesuffix(_sentence(tried)).strip()
         fault = content.get("severity", "fault" if content.get("fault", True) else "note") == "fault"
         return cls(
             name,
@@ -152,6 +159,7 @@ class Finding:
             {} if former else {key: math.nan if value is None else value for key, value in evidence.items()},
             tuple(shlex.split(content.get("override", content.get("suggestion", "")))),
             why=why,
+            tried=tried,
             layer=content.get("layer"),
             step=content.get("step"),
             level="fault" if fault else "note",

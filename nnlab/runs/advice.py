@@ -11,7 +11,7 @@ from nnlab.config.chosen import says
 from nnlab.config.command_line import of_run
 from nnlab.config.overrides import amended
 
-SHOWN = 2  # findings with their sentences; the others only counted
+SHOWN = 3  # findings with their sentences; the others only counted
 
 
 def command(overrides: Sequence[str], override: str, directory: Path) -> str:
@@ -40,7 +40,12 @@ def advice(findings: Sequence[Mapping[str, Any]], overrides: Sequence[str], dire
     remedies = [finding["override"] for finding in faults if finding["override"]]
     if remedies:
         lines.append(f"try:  {command(overrides, remedies[0], directory)}")
-    if faults and not faults[0].get("certain", False):
+    further = [finding for finding in findings if finding["name"] == "better_still" and finding["override"]]
+    if remedies and further:
+        gives = further[0]["observed"].partition(":")[0]
+        lines.append(f"or:   {command(overrides, further[0]['override'], directory)}   ({gives})")
+    tried = any(finding.get("tried") for finding in faults)
+    if faults and not tried and not faults[0].get("certain", False):
         probe = of_run("diagnose", [str(directory), "--probe"], directory)
         lines.append(f"or:   {probe}   (looks for the cause by experiment)")
     return lines

@@ -25,6 +25,7 @@ from nnlab.diagnosis.catalogue import CATALOGUE, FORMER, OUTCOME
 from nnlab.diagnosis.facts.curves import View, rounded
 from nnlab.diagnosis.facts.data import InputFacts, TargetFacts
 from nnlab.diagnosis.facts.leaks import Giveaway, Shared
+from nnlab.diagnosis.facts.values import LostRows, Placeholder
 from nnlab.diagnosis.facts.levels import Levels, best_constant_loss
 from nnlab.diagnosis.facts.references import References, skill
 from nnlab.diagnosis.facts.trained import symmetric_fraction
@@ -166,6 +167,8 @@ PLANTED = {
     "leakage_between_splits": changed(data={"shared": {"validation": Shared(20, 200)}}),
     "target_among_inputs": changed(data={"giveaway": Giveaway(1, "`today`", 0.99, 0.1)}),
     "validation_easier": changed(losses=np.linspace(0.69, 0.6, STEPS), splits=split(WORSE, GOOD)),
+    "placeholders": changed(data={"placeholder": Placeholder(("`age`",), -999.0, 0.05, 1)}),
+    "inputs_lost": changed(data={"lost": LostRows(0.4, 2)}),
     "inputs_not_finite": changed(data={"inputs": InputFacts(broken=3)}),
     "inputs_constant": changed(data={"inputs": InputFacts(features=2, constant=2)}),
     "class_missing": changed(
@@ -253,9 +256,10 @@ def test_a_bottleneck_is_named_before_the_rate() -> None:
     assert "architecture.widths=[64,64]" in finding.overrides
 
 
-# What is seen elsewhere: in fresh networks, in the trials of a recipe or a probe (tests/recipe), after the run.
+# What is seen elsewhere: in fresh networks, in the trials of a recipe or a probe, after the run.
 SEEN_ELSEWHERE = {
-    *("component_at_fault", "setting_at_fault", "cause_not_found"),
+    *("component_at_fault", "setting_at_fault", "cause_not_found", "better_still"),  # tests/probe
+    *("splits_differ", "classes_renamed", "targets_shifted", "labels_wrong"),
     *("simple_model_better", "rate_lowered", "failed_seed"),  # of a finished table run, the guard, and a set of seeds
     *("all_diverged", "bad_initialization", "classes_imbalanced", "classes_mixed_up", "constant_features"),
     *("doubled_output_layer", "edge_of_grid", "examples_mixed", "fits_smaller_sample_only", "generalization_gap"),

@@ -11,7 +11,9 @@ from torch import Tensor
 
 from nnlab.diagnosis.facts.leaks import Giveaway, Shared, find_giveaway, shared_examples
 from nnlab.diagnosis.facts.levels import Levels, measure_levels, sample
+from nnlab.diagnosis.facts.near import Pair, find_pair
 from nnlab.diagnosis.facts.references import References, measure_references
+from nnlab.diagnosis.facts.values import LostRows, Placeholder, find_lost_rows, find_placeholder, target_placeholder
 from nnlab.loss.base import Loss
 from nnlab.types import Dataset
 
@@ -80,6 +82,9 @@ class DataFacts:
         inputs, targets, levels: see their classes.
         shared: examples of `validation` and `test` that are also in the training split.
         giveaway: the input column that gives the target away alone, if there is one.
+        pair: two input columns that give it away together.
+        placeholder, target_placeholder: a number that stands for none among the inputs, among regression targets.
+        lost: many rows with the same inputs, not by chance.
         baseline_metric: the primary metric of the best constant prediction on the validation split.
         simple: what simple methods reach, or what computes it when it is first asked for: most sound runs do without.
         label_noise: fraction of the training labels that were drawn anew.
@@ -93,6 +98,10 @@ class DataFacts:
     simple: References | Callable[[], References]
     shared: Mapping[str, Shared] = field(default_factory=dict)
     giveaway: Giveaway | None = None
+    pair: Pair | None = None
+    placeholder: Placeholder | None = None
+    target_placeholder: Placeholder | None = None
+    lost: LostRows | None = None
     label_noise: float = 0.0
 
     @functools.cached_property
@@ -126,6 +135,10 @@ def data_facts(dataset: Dataset, loss: Loss) -> DataFacts:
         simple=lambda: measure_references(dataset, loss),
         shared={name: shared_examples(dataset.train, getattr(dataset, name)) for name in ("validation", "test")},
         giveaway=find_giveaway(dataset),
+        pair=find_pair(dataset),
+        placeholder=find_placeholder(dataset),
+        target_placeholder=target_placeholder(dataset),
+        lost=find_lost_rows(dataset.train),
         label_noise=dataset.label_noise,
     )
 

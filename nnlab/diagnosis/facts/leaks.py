@@ -19,8 +19,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nnlab.data.pipeline import ColumnRule
+from nnlab.diagnosis.facts.columns import column_name, column_source
 from nnlab.diagnosis.facts.levels import sample
+from nnlab.diagnosis.facts.near import near_copies
 from nnlab.types import Dataset, Split
 
 ASKED = 512  # held-out examples that are looked for among the training examples
@@ -83,6 +84,9 @@ def shared_examples(train: Split, held_out: Split) -> Shared:
     partner = _partners(asked, known)
     rows = (partner >= 0).nonzero().flatten()
     rows = rows[_same_target(part.targets[rows], train.targets[partner[rows]], train.targets)]
+    near, compared = near_copies(train, held_out) if len(rows) < 0.03 * len(part) else (0, 1)
+    if near:
+        return Shared(round(near / compared * len(part)), len(part))
     if not len(rows) or len(torch.unique(known[:1000], dim=0)) <= FEWEST:
         return Shared(0, len(asked))
     if known.shape[1] > WIDE:
@@ -191,7 +195,7 @@ def find_giveaway(dataset: Dataset) -> Giveaway | None:
     correlations = _correlations(inputs.float(), part.targets, dataset.target_size)
     column = int(correlations.argmax())
     if float(correlations[column]) > DETERMINES:
-        return Giveaway(column, column_name(dataset, column), 1.0, float("nan"), _source(dataset, column))
+        return Giveaway(column, column_name(dataset, column), 1.0, float("nan"), column_source(dataset, column))
     if inputs.shape[1] > WIDE or len(dataset.input_shape) == 3:  # no single pixel says what a picture shows
         return None
     alone, column = _best_alone(part, dataset.target_size)
@@ -200,22 +204,7 @@ def find_giveaway(dataset: Dataset) -> Giveaway | None:
     others = _skill_without(dataset, column)
     if others >= WITHOUT:
         return None
-    return Giveaway(column, column_name(dataset, column), alone, others, _source(dataset, column))
-
-
-def _source(dataset: Dataset, column: int) -> str:
-    """The column of the table that an input comes from; empty where the data are no table."""
-    rule = dataset.pipeline.rule if dataset.pipeline is not None else None
-    if not isinstance(rule, ColumnRule):
-        return ""
-    name = dataset.input_names[column]
-    return next((each.name for each in rule.encodings if name in each.input_names), "")
-
-
-def column_name(dataset: Dataset, column: int) -> str:
-    """The name of an input column, or its number where the data set does not know names."""
-    names = dataset.input_names
-    return f"`{names[column]}`" if column < len(names) else f"input column {column}"
+    return Giveaway(column, column_name(dataset, column), alone, others, column_source(dataset, column))
 
 
 def _correlations(inputs: Tensor, targets: Tensor, classes: int) -> Tensor:

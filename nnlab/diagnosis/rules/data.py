@@ -24,7 +24,7 @@ STANDARDIZE = ("data/preprocessing=standardize",)
 
 def data_findings(data: DataFacts) -> Iterator[Finding]:
     """All that is to say about a data set, faults first."""
-    found = [*_inputs(data), *_targets(data), *_classes(data), *leaks(data)]
+    found = [*_inputs(data), *placeholders(data), *_targets(data), *_classes(data), *leaks(data)]
     yield from sorted(found, key=lambda finding: not finding.fault)
 
 
@@ -59,6 +59,40 @@ def _scale(data: DataFacts) -> Iterator[Finding]:
         )
 
 
+def placeholders(data: DataFacts) -> Iterator[Finding]:
+    """Numbers that stand for none, and rows whose inputs were lost."""
+    if data.lost is not None:
+        yield Finding(
+            "inputs_lost",
+            f"{data.lost.share:.0%} of the training rows have the same inputs, to which no other row comes near, and "
+            f"{data.lost.answers} different targets",
+            {"share": data.lost.share, "different targets": data.lost.answers},
+            step=0,
+            certain=True,
+        )
+    for found, what in ((data.placeholder, "input"), (data.target_placeholder, "target")):
+        if found is None or data.lost is not None:
+            continue
+        names = ", ".join(found.columns[:3]) + (", ..." if len(found.columns) > 3 else "")
+        several = f"{len(found.columns)} {what} columns ({names})" if len(found.columns) > 1 else f"{what} {names}"
+        ruined = found.squeezed > max(0.25 * data.inputs.features, 0) or (what == "target" and found.squeezed > 0)
+        squeezed = (
+            f"; their scale is that of this number, so that all other values of {found.squeezed} of them look alike"
+            if found.squeezed
+            else ""
+        )
+        yield Finding(
+            "placeholders",
+            f"{found.share:.1%} of the values of {several} are exactly {shown(found.value, 4)}, far from all others"
+            + squeezed,
+            {"value": found.value, "share": found.share, "columns": len(found.columns), "squeezed": found.squeezed},
+            level="fault" if ruined else "note",
+            variant="" if ruined else "harmless",
+            step=0,
+            certain=ruined,
+        )
+
+
 def _targets(data: DataFacts) -> Iterator[Finding]:
     facts = data.targets
     if facts.counts:
@@ -84,6 +118,7 @@ def _targets(data: DataFacts) -> Iterator[Finding]:
             f"half; the farthest hundredth has {facts.tail:.0%} of all squared deviations",
             {"outliers": facts.outliers, "share of squares": facts.tail},
             step=0,
+            certain=True,
         )
 
 
@@ -136,14 +171,27 @@ def leaks(data: DataFacts) -> Iterator[Finding]:
             step=0,
             certain=True,
         )
+    elif data.pair is not None:
+        pair = data.pair
+        yield Finding(
+            "target_among_inputs",
+            f"the {pair.how} of input columns {pair.names[0]} and {pair.names[1]} explains {pair.explained:.1%} of the "
+            f"target, though either alone explains {pair.alone:.0%} at most",
+            {"columns": " and ".join(pair.names), "explained": pair.explained, "alone": pair.alone},
+            (f"data.drop=[{','.join(pair.sources)}]",) if all(pair.sources) else (),
+            why="The answer seems to be among the inputs, in two columns together, as something that is known only "
+            "once the target is. Leave them out.",
+            step=0,
+            certain=True,
+        )
 
 
 def data_rule(view: View) -> Iterator[Finding]:
     """What training cannot change about the data: everything but notes that only the recipe has room for."""
     if view.record.data is not None:
         for finding in data_findings(view.record.data):
-            if finding.name == "target_outliers" and view.weak:
-                finding = dataclasses.replace(finding, level="fault")
+            if finding.name in ("target_outliers", "placeholders") and view.weak:
+                finding = dataclasses.replace(finding, level="fault", variant="")
             if finding.name not in ("constant_features", "classes_imbalanced"):
                 yield finding
 

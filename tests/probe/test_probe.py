@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import faults
+import probed_faults as faults
 import pytest
 
 from nnlab.cli import compose, main
 from nnlab.diagnosis import Finding, diagnose, records
-from nnlab.recipe.probe import probe
-from nnlab.recipe.suspects import Suspect, all_back, suspects
+from nnlab.probe.run import probe
+from nnlab.probe.suspects import Suspect, all_back, suspects
 from nnlab.recipe.trials import Trials
 from nnlab.runs.advice import advice, effective
 
@@ -27,7 +27,7 @@ def probed() -> Probed:
         trials = Trials(compose(*QUICK, *overrides), [*QUICK, *overrides])
         trainer = trials.make([{}]).fit()
         [record] = records(trainer)
-        return probe(trials, record, diagnose(record), trainer.seconds)
+        return probe(trials.config, record, diagnose(record))
 
     return run
 
@@ -66,7 +66,7 @@ def test_a_remedy_that_gives_nothing_is_taken_back() -> None:
     trials = Trials(compose(*QUICK, "optimizer=sgd", "trainer.clip_norm=1e-6"))
     [record] = records(trials.make([{}]).fit())
     rule = Finding("learning_rate_too_low", "they hardly move", overrides=("optimizer.learning_rate=1",))
-    [rate] = probe(trials, record, [rule], 1.0)[0].symptoms
+    [rate] = probe(trials.config, record, [rule])[0].symptoms
     assert rate.overrides == ()
     assert rate.tried.startswith("Tried: `optimizer.learning_rate=")
 

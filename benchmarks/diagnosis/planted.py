@@ -1,0 +1,181 @@
+"""Broken parts for the held-out kinds: networks, losses and rules with one fault each, selected by `_target_`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from nnlab.activation import ReLU
+from nnlab.architecture import MLP
+from nnlab.architecture.base import Head, MakeActivation
+from nnlab.initialization.base import Initialization
+from nnlab.loss import SoftmaxCrossEntropy, SquaredError
+from nnlab.optimizer import SGD, Adam
+from nnlab.scheduler.base import Scheduler
+
+NetworkFault = Literal[
+    "relu_at_the_end",
+    "softmax_at_the_end",
+    "tanh_at_the_end",
+    "first_frozen",
+    "last_frozen",
+    "detached",
+    "noisy",
+    "mixing",
+    "scaled_down",
+    "rounded",
+    "half_of_the_inputs",
+    "shared_output",
+    "inputs_forgotten",
+]
+
+
+class Fixed(nn.Module):
+    """What has no parameters: one operation of the signal."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__()
+        self.fault = fault
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.fault == "detached":
+            return x.detach()
+        if self.fault == "noisy":
+            return x + 2 * torch.randn_like(x)
+        if self.fault == "mixing":
+            return x + x.roll(1, 0)
+        if self.fault == "scaled_down":
+            return 1e-4 * x
+        if self.fault == "rounded":
+            return x.sign()
+        if self.fault == "half_of_the_inputs":
+            return x * (torch.arange(x.shape[-1], device=x.device) < 0.2 * x.shape[-1])
+        if self.fault == "shared_output":
+            return x.mean(-1, keepdim=True).expand_as(x)
+        return torch.ones_like(x)
+
+
+ENDS = {"relu_at_the_end": nn.ReLU, "softmax_at_the_end": lambda: nn.Softmax(-1), "tanh_at_the_end": nn.Tanh}
+BEFORE_OUTPUT = ("detached", "noisy", "mixing", "scaled_down", "shared_output")
+
+
+class PlantedMLP(nn.Sequential):
+    """An MLP with one fault.
+
+    Args:
+        fault: which; `rounded`, `half_of_the_inputs` and `inputs_forgotten` are done to the inputs, `detached`,
+            `noisy`, `mixing`, `scaled_down` and `shared_output` to the last hidden layer.
+    """
+
+    def __init__(
+        self,
+        input_shape: tuple[int, ...],
+        head: Head,
+        activation: MakeActivation,
+        widths: list[int] = [32, 32],  # noqa: B006 (only read)
+        fault: NetworkFault = "relu_at_the_end",
+    ) -> None:
+        sound = dict(MLP(input_shape, head, activation, widths).named_children())
+        output = sound.pop("output")
+        start = {"flatten": sound.pop("flatten")} if "flatten" in sound else {}
+        if fault in ENDS:
+            layers = {**start, **sound, "output": output, "end": ENDS[fault]()}
+        elif fault in BEFORE_OUTPUT:
+            layers = {**start, **sound, "step": Fixed(fault), "output": output}
+        elif fault in ("first_frozen", "last_frozen"):
+            layers = {**start, **sound, "output": output}
+        else:
+            layers = {**start, "step": Fixed(fault), **sound, "output": output}
+        super().__init__()
+        for name, layer in layers.items():
+            self.add_module(name, layer)
+        if fault == "first_frozen":
+            sound["linear1"].weight.requires_grad_(False)
+        elif fault == "last_frozen":
+            output.weight.requires_grad_(False)  # type: ignore[union-attr]
+
+
+class Zeros(Initialization):
+    """All weights zero."""
+
+    def fill(self, weight: Tensor, gain: float, generator: torch.Generator) -> None:
+        weight.zero_()
+
+
+class Faint(Initialization):
+    """Weights a thousandth of what they should be."""
+
+    def fill(self, weight: Tensor, gain: float, generator: torch.Generator) -> None:
+        weight.normal_(0, 1e-3 / weight.shape[1] ** 0.5, generator=generator)
+
+
+class UpsideDown(SoftmaxCrossEntropy):
+    """A cross-entropy that is maximized."""
+
+    def losses_and_gradient(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        losses, gradient = super().losses_and_gradient(outputs, targets)
+        return losses, -gradient
+
+
+class NextLabel(SoftmaxCrossEntropy):
+    """A cross-entropy whose gradient is that of the batch's next label."""
+
+    def losses_and_gradient(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        return super().losses_and_gradient(outputs, targets.roll(1, -1))
+
+
+class AbsoluteOutput(SquaredError):
+    """A squared error of the output's size, whatever its sign."""
+
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return super().losses(outputs.abs(), targets)
+
+    def gradient(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return super().gradient(outputs.abs(), targets) * outputs.sign()
+
+
+class Uphill(SGD):
+    """Steps along the gradient."""
+
+    def update(self, theta: Tensor, gradient: Tensor, state: dict[str, Tensor], learning_rate, k: int) -> None:  # type: ignore[no-untyped-def,override]
+        super().update(theta, -gradient, state, learning_rate, k)
+
+
+class Uncleared(Adam):
+    """Adds up the gradients of all batches."""
+
+    def initial_state(self, theta: Tensor) -> dict[str, Tensor]:
+        return {**super().initial_state(theta), "total": torch.zeros_like(theta)}
+
+    def update(self, theta: Tensor, gradient: Tensor, state: dict[str, Tensor], learning_rate, k: int) -> None:  # type: ignore[no-untyped-def,override]
+        state["total"].add_(gradient)
+        super().update(theta, state["total"], state, learning_rate, k)
+
+
+class SignOfTen(SGD):
+    """Steps of a thousandth along the sign of the gradient's first number alone."""
+
+    def update(self, theta: Tensor, gradient: Tensor, state: dict[str, Tensor], learning_rate, k: int) -> None:  # type: ignore[no-untyped-def,override]
+        super().update(theta, gradient[:, :1].sign().expand_as(gradient), state, learning_rate, k)
+
+
+class SuddenEnd(Scheduler):
+    """A rate of nothing after the first twenty steps."""
+
+    def factor(self, t: Tensor, total: int) -> Tensor:
+        return (t < 1).double() + 1e-6
+
+
+class Clipped(ReLU):
+    """A ReLU that ends at a hundredth."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        return z.clamp(0, 0.01)
+
+    def derivative(self, z: Tensor, y: Tensor) -> Tensor:
+        return ((z > 0) & (z < 0.01)).to(z.dtype)
+
+    def backward(self, error: Tensor, z: Tensor, y: Tensor) -> Tensor:
+        return error * self.derivative(z, y)

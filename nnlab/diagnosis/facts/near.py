@@ -1,0 +1,122 @@
+"""Held-out examples that are training examples with a little noise, and pairs of columns that give the target away.
+
+Of the distances d1 < d2 from a point to its two nearest neighbors among points that are spread evenly in m dimensions,
+(d1 / d2)^m is uniform (Facco et al. 2017, "Estimating the intrinsic dimension of datasets by a minimal neighborhood
+information", doi:10.1038/s41598-017-11873-y), and likewise (d2 / d3)^m is Beta(2, 1). The second gives m, and with it
+how often d1 is far below d2 by chance; what is beyond it are copies.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import combinations
+
+import torch
+from torch import Tensor
+
+from nnlab.diagnosis.facts.columns import column_name, column_source
+from nnlab.diagnosis.facts.levels import sample
+from nnlab.types import Dataset, Split
+
+ASKED, KNOWN = 256, 8192  # held-out and training examples that are compared
+WORK = 1.2e8  # multiply-adds for all distances
+NEARER = 0.2  # d1 / d2 of a copy
+LEAST_DIMENSION = 2.5  # in which neighbors that near are no everyday thing
+PAIR_ROWS = 512
+PAIRED = 40  # columns from which no pairs are tried
+DETERMINED = 0.995  # share of the target's variance that a pair which gives it away explains
+ALONE = 0.6  # share that each of the two may explain alone
+FEWEST = 60  # examples
+
+
+def near_copies(train: Split, held_out: Split) -> tuple[int, int]:
+    """How many held-out examples are near copies of training examples, beyond chance, and how many were asked for."""
+    known = sample(train, KNOWN).inputs.flatten(1).float()
+    asked = sample(held_out, ASKED)
+    count = int(min(len(asked), WORK / max(known.numel(), 1)))
+    if len(known) < FEWEST or count < 32 or known.shape[1] < 3:
+        return 0, 0
+    part = sample(held_out, count)
+    std = known.std(0)
+    scale = torch.where(std > 1e-6, std, torch.ones_like(std))
+    nearest = torch.cdist(part.inputs.flatten(1).float() / scale, known / scale).topk(3, largest=False)
+    first, second, third = nearest.values.double().T
+    usable = (second > 0) & (third > second)
+    if int(usable.sum()) < 32:
+        return 0, 0
+    dimension = 0.5 / max(float((third / second)[usable].log().mean()), 1e-6)
+    if dimension < LEAST_DIMENSION:
+        return 0, 0
+    same = _same_answer(part.targets, sample(train, KNOWN).targets[nearest.indices[:, 0]])
+    found = int(((first < NEARER * second) & usable & same).sum())
+    chance = len(part) * NEARER**dimension
+    return (found if found > chance + 4 * math.sqrt(chance) + 0.03 * len(part) else 0), len(part)
+
+
+def _same_answer(first: Tensor, second: Tensor) -> Tensor:
+    if not first.is_floating_point():
+        return first == second
+    return ((first - second).abs() <= 1e-3 * second.std(0)).all(-1)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two columns that give the target away together.
+
+    Attributes:
+        names: of the columns.
+        sources: the columns of the table that they come from; empty where the data are no table.
+        how: `sum` (of multiples of them) or `product`.
+        explained, alone: share of the target's variance that both explain together, and the better one alone.
+    """
+
+    names: tuple[str, str]
+    sources: tuple[str, str]
+    how: str
+    explained: float
+    alone: float
+
+
+def find_pair(dataset: Dataset) -> Pair | None:
+    """The pair of columns that determines the targets although neither does alone, if there is one."""
+    part = sample(dataset.train, PAIR_ROWS)
+    x = part.inputs.flatten(1).double()
+    if not 3 <= x.shape[1] <= PAIRED or len(x) < FEWEST or len(dataset.input_shape) != 1:
+        return None
+    goals = _codes(part.targets, dataset.target_size)
+    x, goals = _standardized(x), _standardized(goals)
+    with_goal = x.T @ goals / len(x)  # correlations (D, C)
+    a, b = torch.tensor(list(combinations(range(x.shape[1]), 2))).T
+    product = _standardized(x[:, a] * x[:, b])
+    alone = torch.maximum(with_goal[a].square(), with_goal[b].square()).amax(1)
+    # Correlations of the two and their product with each other (P, 3, 3), and with the target (P, 3, C).
+    parts = torch.stack([x[:, a], x[:, b], product], 2).permute(1, 2, 0)
+    among = parts @ parts.mT / len(x) + 1e-6 * torch.eye(3, dtype=x.dtype)
+    towards = parts @ goals / len(x)
+    for how, kept in (("sum", 2), ("product", 3)):
+        solved = torch.linalg.solve(among[:, :kept, :kept], towards[:, :kept])
+        share = (solved * towards[:, :kept]).sum(1).amax(1)
+        share = torch.where(alone < ALONE, share, torch.zeros_like(share))
+        best = int(share.argmax())
+        if float(share[best]) > DETERMINED:
+            both = int(a[best]), int(b[best])
+            names = column_name(dataset, both[0]), column_name(dataset, both[1])
+            sources = column_source(dataset, both[0]), column_source(dataset, both[1])
+            return Pair(names, sources, how, min(float(share[best]), 1.0), float(alone[best]))
+    return None
+
+
+def _codes(targets: Tensor, classes: int) -> Tensor:
+    """Regression targets, or the number of the class and one column for each of a few classes, (N, C)."""
+    if targets.is_floating_point():
+        return targets.double()
+    number = targets.double().unsqueeze(1)
+    if classes > 20:
+        return number
+    return torch.cat([number, torch.nn.functional.one_hot(targets, classes).double()], 1)
+
+
+def _standardized(values: Tensor) -> Tensor:
+    centered = values - values.mean(0)
+    return centered / centered.square().mean(0).sqrt().clamp(min=1e-12)

@@ -1,0 +1,158 @@
+"""Values that stand for none: placeholders such as -999 or 9999, and rows whose inputs were lost.
+
+A placeholder is one number that many rows share in a column whose other values are fine (hardly two are equal) and far
+from it. A lost row has the same inputs as many others, although hardly any row differs from it in a column or two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nnlab.diagnosis.facts.columns import column_name
+from nnlab.diagnosis.facts.levels import sample
+from nnlab.types import Dataset, Split
+
+ROWS, COLUMNS = 2048, 1024  # that are looked at
+SHARE = (0.002, 0.5)  # of the rows that a placeholder may have; at least `LEAST` rows
+LEAST, REST = 4, 30  # rows of a placeholder, other rows that say what is far from them
+FAR = 6.0  # widths of the middle four fifths of the others, from their median
+GAP = 0.5  # share of that distance in which there is no other value
+COARSE = 0.2  # share of the others that one of their values may have
+SQUEEZED = 0.2  # standard deviation of the other values of a standardized column that a placeholder has ruined
+LOST = 0.1  # share of rows with the same inputs
+NEAR, CHANCE = 0.2, 0.02  # share of columns in which a row differs little from it, and of rows that do by chance
+
+
+@dataclass(frozen=True)
+class Placeholder:
+    """A number that stands for none.
+
+    Attributes:
+        columns: names of the columns that have it, the most affected first; of inputs, or of targets.
+        value: in the column's own units where they are known.
+        share: of the rows, in the column that has it most often.
+        squeezed: how many columns it leaves next to no room for their other values.
+    """
+
+    columns: tuple[str, ...]
+    value: float
+    share: float
+    squeezed: int
+
+
+def find_placeholder(dataset: Dataset) -> Placeholder | None:
+    """The placeholder that most input columns have, over training and validation rows."""
+    rows = sample(dataset.train, ROWS).inputs.flatten(1)
+    if rows.shape[1] > COLUMNS or len(rows) < REST or len(dataset.input_shape) > 1:
+        return None  # a pixel that is black in many images stands for black
+    found = [(column, *_suspicious(rows[:, column])) for column in _candidates(rows)]
+    found = [each for each in found if each[2] > 0]
+    if not found:
+        return None
+    found.sort(key=lambda each: -each[2])
+    names = tuple(column_name(dataset, column) for column, *_ in found)
+    column, value, share, _ = found[0]
+    squeezed = sum(width < SQUEEZED for *_, width in found)
+    return Placeholder(names, _original(dataset, column, value), share, squeezed)
+
+
+def target_placeholder(dataset: Dataset) -> Placeholder | None:
+    """The placeholder among regression targets."""
+    targets = dataset.train.targets
+    if not targets.is_floating_point() or len(targets) < REST:
+        return None
+    for column in range(targets.shape[1]):
+        value, share, width = _suspicious(sample(dataset.train, ROWS).targets[:, column])
+        if share > 0:
+            if dataset.target_std is not None and dataset.target_mean is not None:
+                value = float(value * dataset.target_std[column] + dataset.target_mean[column])
+            return Placeholder((f"`{dataset.target_names[column]}`",), _round(value), share, int(width < SQUEEZED))
+    return None
+
+
+def _candidates(rows: Tensor) -> list[int]:
+    """Columns with equal values at one of their ends, far from the middle."""
+    ordered = rows.sort(0).values
+    few, half = max(LEAST, int(SHARE[0] * len(rows))) - 1, len(rows) // 2
+    low = (ordered[0] == ordered[few]) & (ordered[0] < ordered[half])
+    high = (ordered[-1] == ordered[-1 - few]) & (ordered[-1] > ordered[half])
+    return [int(column) for column in (low | high).nonzero().flatten()]
+
+
+def _suspicious(values: Tensor) -> tuple[float, float, float]:
+    """The placeholder of a column, its share of the rows, and the standard deviation of the others; share 0: none."""
+    for value in (float(values.min()), float(values.max())):
+        same = values == value
+        count, others = int(same.sum()), values[~same]
+        share = count / len(values)
+        if count < LEAST or not SHARE[0] <= share <= SHARE[1] or len(others) < REST:
+            continue
+        low, middle, high = others.double().quantile(others.new_tensor([0.1, 0.5, 0.9]).double()).tolist()
+        _, counts = torch.unique(others, return_counts=True)
+        fine = float(counts.max()) <= COARSE * len(others) and len(counts) > 10
+        gap = float((others - value).abs().min())  # a limit that values are cut at has others next to it
+        away = abs(value - middle)
+        if fine and away > FAR * max(high - low, 1e-9 * abs(middle)) and gap > GAP * away:
+            return value, share, float(others.std())
+    return 0.0, 0.0, 1.0
+
+
+def _original(dataset: Dataset, column: int, value: float) -> float:
+    """A value before standardization, where that was done."""
+    transform = dataset.pipeline.transform if dataset.pipeline is not None else None
+    mean, std = getattr(transform, "mean", None), getattr(transform, "std", None)
+    if isinstance(mean, Tensor) and isinstance(std, Tensor) and mean.numel() == std.numel() == dataset.input_size:
+        value = float(value * std.flatten()[column] + mean.flatten()[column])
+    return _round(value)
+
+
+def _round(value: float) -> float:
+    """Without what standardizing in single precision has left of it."""
+    near = round(value)
+    return float(near) if abs(value - near) < 1e-3 * max(abs(value), 1) else value
+
+
+@dataclass(frozen=True)
+class LostRows:
+    """Rows with the same inputs.
+
+    Attributes:
+        share: of all rows.
+        answers: how many different targets they have.
+    """
+
+    share: float
+    answers: int
+
+
+def find_lost_rows(split: Split) -> LostRows | None:
+    """The largest group of rows with the same inputs, if it is large, and not by chance."""
+    part = sample(split, ROWS)
+    rows = part.inputs.flatten(1)
+    if len(rows) < REST or rows.shape[1] < 2:
+        return None
+    draw = torch.Generator().manual_seed(0)
+    keys = rows.double() @ torch.randn(rows.shape[1], generator=draw, dtype=torch.float64).to(rows.device)
+    ordered = keys.sort()
+    fresh = torch.cat([ordered.values.new_ones(1).bool(), ordered.values.diff() > 1e-9 * keys.abs().max()])
+    group = fresh.cumsum(0) - 1
+    counts = torch.bincount(group)
+    if float(counts.max()) < LOST * len(rows):
+        return None
+    members = ordered.indices[group == int(counts.argmax())]
+    pattern = rows[members[0]]
+    rest = torch.ones(len(rows), dtype=torch.bool)
+    rest[members] = False
+    if int(rest.sum()) < REST:
+        return None
+    others = rows[rest]
+    varies = others.amax(0) > others.amin(0)
+    count = int(varies.sum())
+    # By chance there would be rows that differ from it in one column, or a few.
+    differ = count - (others == pattern)[:, varies].sum(1)
+    near = float((differ <= max(1, NEAR * count)).double().mean())
+    answers = len(torch.unique(part.targets[members], dim=0))
+    return LostRows(len(members) / len(rows), answers) if count and near < CHANCE and answers > 1 else None

@@ -1,0 +1,71 @@
+"""Findings about labels, from predictions by networks that have not seen the examples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from nnlab.diagnosis.facts.labels import LabelFacts
+from nnlab.diagnosis.finding import Finding
+
+LISTED = 8  # suspicious examples that are listed
+
+
+def label_findings(facts: LabelFacts, names: Sequence[str], rows: Sequence[int] | None = None) -> Iterator[Finding]:
+    """That labels are wrong, or two classes mixed up.
+
+    Args:
+        facts: see their class.
+        names: of the classes.
+        rows: the row of each training example in the data as they were read, where that is known.
+    """
+    if facts.pair is not None:
+        pair = facts.pair
+        yield Finding(
+            "classes_mixed_up",
+            f"Networks that have not seen the examples tell `{names[pair.first]}` from `{names[pair.second]}` in "
+            f"{pair.right:.0%} of {pair.count} cases, and any other two classes in {pair.others:.0%} or more",
+            {"right": pair.right, "others": pair.others, "examples": pair.count},
+            certain=True,
+        )
+        return
+    if not facts.wrong:
+        return
+    if facts.noisier:
+        observed = (
+            f"Networks that have not seen the examples agree with {facts.train:.0%} of the training labels and with "
+            f"{facts.validation:.0%} of the validation labels: about {facts.share:.0%} of the former look wrong"
+        )
+    else:
+        observed = (
+            f"Of the examples that networks are surest of without having seen them, {facts.surest:.0%} have another "
+            f"label, as on a task that is merely hard they would not: about {facts.share:.0%} of all labels look wrong"
+        )
+    listed = [index if rows is None else rows[index] for index in facts.suspicious[:LISTED]]
+    where = "training examples" if rows is None else "rows"
+    late = (
+        f"; {facts.late:.0%} of the suspicious ones are learned later than the average"
+        if math.isfinite(facts.late)
+        else ""
+    )
+    yield Finding(
+        "labels_wrong",
+        f"{observed}{late}. First {where} to look at, counted from 0: {', '.join(map(str, listed))}",
+        {"share": facts.share, "suspicious": len(facts.suspicious), "agree in training": facts.train}
+        | {"agree in validation": facts.validation, "wrong among the surest": facts.surest},
+        certain=True,
+    )
+
+
+def renamed_finding(order: Sequence[int], right: float, present: float, names: Sequence[str]) -> Finding:
+    """That validation labels follow another order of the classes."""
+    moved = [f"`{names[a]}` is called `{names[b]}`" for a, b in enumerate(order) if a != b]
+    more = f" and {len(moved) - 3} more" if len(moved) > 3 else ""
+    return Finding(
+        "classes_renamed",
+        f"Under another order of the class names {right:.0%} of the validation answers are right instead of "
+        f"{present:.0%}: {', '.join(moved[:3])}{more}",
+        {"right": right, "before": present},
+        step=0,
+        certain=True,
+    )

@@ -1,0 +1,103 @@
+"""After a single run that ends worse than it should: the findings with their cause, tried before it is said."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nnlab.callbacks import Diagnosis
+from nnlab.diagnosis import Finding, RunRecord
+from nnlab.diagnosis.facts.curves import View
+from nnlab.runs import launch
+from nnlab.runs.advice import effective
+from nnlab.runs.result import Result
+from nnlab.storage.folder import read_config, write_result
+from nnlab.types import Task
+
+log = logging.getLogger(__name__)
+
+GOOD = 0.9  # skill from which a run without a fault is not asked about
+NOISIER = 3.0  # standard errors by which training labels agree less with the network than validation labels
+
+
+def train(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> Result:
+    """Train one run, as `nnlab.runs.launch.train` does, and look for the cause where it ends worse than it should.
+
+    Members of populations and runs of sweeps are not followed up; `nnlab diagnose RUN --probe` does that.
+
+    Raises:
+        UserError: something in the config, the data or the output folder is not as it must be.
+    """
+    return followed_up(launch.train(config, overrides))
+
+
+def followed_up(result: Result) -> Result:
+    """A run's result, in its folder too, with findings after experiments where they are called for.
+
+    What fails here, or is interrupted, costs nothing but its words: the result is there already.
+    """
+    trainer = result.trainer
+    if result.status not in ("completed", "diverged") or trainer is None or len(trainer.members) > 1:
+        return result
+    watching = next((each for each in trainer.callbacks if isinstance(each, Diagnosis)), None)
+    if watching is None or not watching.probe or 0 not in watching.records:
+        return result
+    config, findings = read_config(result.directory), watching.findings[0]
+    try:
+        found = follow_up(config, watching.records[0], findings)
+    except KeyboardInterrupt:
+        log.info("the search for the cause was interrupted; the result of the run stands")
+        return result
+    except Exception as error:
+        log.warning("the cause could not be looked for (%s: %s); the result stands", type(error).__name__, error)
+        return result
+    if found == findings:
+        return result
+    known = {finding.name for finding in findings}
+    others = [finding for finding in result.diagnosis if finding["name"] not in known]
+    diagnosis = [*effective([finding.to_dict() for finding in found], config), *others]
+    followed = dataclasses.replace(result, diagnosis=diagnosis)
+    write_result(result.directory, followed.content())
+    return followed
+
+
+def follow_up(config: Mapping[str, Any], record: RunRecord, findings: Sequence[Finding]) -> list[Finding]:
+    """The findings after experiments, where something is wrong; as they are where nothing is."""
+    if not worse_than_it_should(config, record, findings):
+        return list(findings)
+    from nnlab.probe.run import probe
+
+    return probe(config, record, findings)
+
+
+def worse_than_it_should(config: Mapping[str, Any], record: RunRecord, findings: Sequence[Finding]) -> bool:
+    """Whether the end of a run asks for experiments.
+
+    It does where a rule finds a fault that experiments can say more about; and where the run is far from perfect, as it
+    may be for its data, but has unusual settings, or answers validation labels better than those it was trained on.
+    """
+    faults = [finding for finding in findings if finding.fault]
+    if faults:
+        return not all(finding.conclusive and not finding.overrides for finding in faults)
+    skill = View(record).skill("validation")
+    if math.isnan(skill) or skill > GOOD:
+        return False
+    return labels_doubtful(record) or _unusual(config, record)
+
+
+def labels_doubtful(record: RunRecord) -> bool:
+    """Whether a network answers the labels of the validation better than those that it was trained on."""
+    train, validation = record.splits.get("train"), record.splits.get("validation")
+    if train is None or validation is None or record.task is Task.REGRESSION:
+        return False
+    error = math.hypot(train.error, validation.error)
+    return validation.metric - train.metric > max(0.03, NOISIER * error)
+
+
+def _unusual(config: Mapping[str, Any], record: RunRecord) -> bool:
+    from nnlab.probe.suspects import suspects
+
+    return bool(suspects(dict(config), record.task is Task.REGRESSION))

@@ -1,0 +1,96 @@
+"""Which change restores a run: single ones first, then sets of them that are halved, as in delta debugging.
+
+Source: Zeller and Hildebrandt 2002, "Simplifying and isolating failure-inducing input", doi:10.1109/32.988498.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nnlab.probe.experiments import Experiments, Outcome
+from nnlab.probe.suspects import Suspect, all_back
+
+NOISE = 0.04  # skill that is put down to chance, besides the spread of the seeds
+RESTORED = 0.7  # share of the lost skill that a cause restores
+AS_LOW = 3.0  # times the lowest validation loss among them, up to which a change may be the cause
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A suspect taken back, or advice followed, with what it gave."""
+
+    suspect: Suspect
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the experiments gave.
+
+    Attributes:
+        before: networks of the run's configuration.
+        healthy: those with all suspects taken back.
+        own, advised: single suspects taken back, and advice of the rules followed.
+        noise: skill that is chance.
+    """
+
+    before: Outcome
+    healthy: Outcome
+    own: Sequence[Tried]
+    advised: Sequence[Tried]
+    noise: float
+
+    @property
+    def tried(self) -> list[Tried]:
+        """All single changes."""
+        return [*self.own, *self.advised]
+
+    @property
+    def reached(self) -> float:
+        """The most that any change reached."""
+        return max([self.healthy.skill, *(each.outcome.skill for each in self.tried)])
+
+    @property
+    def lost(self) -> float:
+        """The skill that the run misses for something in its configuration."""
+        return self.reached - self.start
+
+    @property
+    def start(self) -> float:
+        """The skill of the worse of the networks: others may have been lucky with their initial weights."""
+        return min(self.before.skills)
+
+
+def single_cause(tried: Sequence[Tried], evidence: Evidence) -> Tried | None:
+    """The smallest change that restores most of what was lost: single values come before whole options."""
+    before, lost, noise = evidence.start, evidence.lost, evidence.noise
+    gains = [(each, each.outcome.skill - before) for each in tried]
+    most = max((gain for _, gain in gains), default=0.0)
+    good = [each for each, gain in gains if gain > noise and gain >= RESTORED * lost and gain >= most - noise]
+    # Of those that mend the answers, some leave the loss much higher: they make up for the cause, and are not it.
+    lowest = min((each.outcome.loss for each in good), default=0.0)
+    right = [each for each in good if each.outcome.loss <= AS_LOW * max(lowest, 0.01)]
+    return next(iter(right or good), None)
+
+
+def smallest_set(
+    experiments: Experiments, suspects: Sequence[Suspect], evidence: Evidence
+) -> tuple[list[Suspect], Outcome]:
+    """A small set of suspects that restores the result together, by halving; all of them where there is no time."""
+    before, wanted = evidence.start, max(evidence.noise, RESTORED * evidence.lost)
+    present, parts, outcome = list(suspects), 2, evidence.healthy
+    while len(present) > 1 and not experiments.over:
+        size = -(-len(present) // parts)
+        pieces = [present[i : i + size] for i in range(0, len(present), size)]
+        sets = [*pieces, *([s for s in present if s not in piece] for piece in pieces if parts > 2)]
+        outcomes = experiments.run([all_back(each) for each in sets])
+        good = [(each, out) for each, out in zip(sets, outcomes, strict=True) if out.skill - before > wanted]
+        if good:
+            present, outcome = min(good, key=lambda pair: len(pair[0]))
+            parts = 2
+        elif parts >= len(present):
+            break
+        else:
+            parts = min(2 * parts, len(present))
+    return present, outcome

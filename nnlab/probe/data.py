@@ -1,0 +1,122 @@
+"""Experiments on the data of a run: splits that differ, labels that are wrong, renamed, or belong to other rows."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nnlab.config.build import data_root, load_dataset
+from nnlab.config.construct import construct
+from nnlab.data.once import read_once
+from nnlab.diagnosis import Finding
+from nnlab.diagnosis.facts.labels import label_facts, renamed
+from nnlab.diagnosis.facts.levels import sample
+from nnlab.diagnosis.facts.references import simple_predictions, skill
+from nnlab.diagnosis.facts.shift import measure_shift
+from nnlab.diagnosis.rules.labels import label_findings, renamed_finding
+from nnlab.diagnosis.rules.splits import shift_findings
+from nnlab.errors import UserError
+from nnlab.runs.out_of_fold import OutOfFold, out_of_fold
+from nnlab.types import Dataset, Split, Task
+
+log = logging.getLogger(__name__)
+
+FOLDS = 4
+OFFSETS = (-1, 1)  # rows by which targets may belong to other inputs
+RELATED = 0.2  # skill of simple methods gained by an offset
+ROWS = 1024
+FEW, CARRIED = 30, 0.3  # validation examples, and skill that training examples have ahead, from which splits differ
+
+
+def data_findings(config: Mapping[str, Any]) -> list[Finding]:
+    """What is wrong with the data of a config whose networks can learn what there is to learn; the cause first."""
+    dataset = load_dataset(config)
+    folds = _folds(config, dataset)
+    found = list(_labels(dataset, folds)) if folds is not None and dataset.task is not Task.REGRESSION else []
+    differ = list(shift_findings(dataset, measure_shift(dataset)))
+    if folds is not None and not found and not differ:
+        differ = list(_does_not_carry_over(dataset, folds))
+    found += differ
+    return found or list(_offset(config, dataset))
+
+
+def _folds(config: Mapping[str, Any], dataset: Dataset) -> OutOfFold | None:
+    try:
+        folds = out_of_fold(config, FOLDS, dataset)
+    except (UserError, RuntimeError, ValueError) as error:
+        log.debug("no out-of-fold predictions: %s", error)
+        return None
+    finite = bool(torch.isfinite(folds.prediction).all() and torch.isfinite(folds.validation).all())
+    return folds if finite else None
+
+
+def _labels(dataset: Dataset, folds: OutOfFold) -> Iterator[Finding]:
+    targets, known = dataset.train.targets.cpu(), dataset.validation.targets.cpu()
+    other = renamed(folds.validation, known)
+    facts = label_facts(folds.prediction, targets, folds.learned, folds.validation, known)
+    if other is not None and facts.train > other[2]:
+        yield renamed_finding(*other, dataset.target_names)
+    else:
+        yield from label_findings(facts, dataset.target_names)
+
+
+def _does_not_carry_over(dataset: Dataset, folds: OutOfFold) -> Iterator[Finding]:
+    """That new training examples are predicted well and validation examples are not, though their inputs look alike."""
+    own, held = dataset.train.targets.cpu(), dataset.validation.targets.cpu()
+    center = _center(own, dataset.target_size)
+    inside = skill(folds.prediction, center.expand(len(own), -1), own)
+    outside = skill(folds.validation, center.expand(len(held), -1), held)
+    if len(held) >= FEW and inside > RELATED and inside - outside > max(CARRIED, 4 / math.sqrt(len(held))):
+        yield Finding(
+            "splits_differ",
+            f"Networks avoid {inside:.0%} of the errors of a constant on training examples that they have not seen, "
+            f"and {max(outside, 0):.0%} on validation examples, whose inputs look alike",
+            {"skill on unseen training examples": inside, "skill on validation": outside},
+            why="In the validation split targets depend on inputs in another way: columns in another order, other "
+            "labels or units. Prepare both from the same rows, in the same way.",
+            step=0,
+            certain=True,
+        )
+
+
+def _center(targets: Tensor, classes: int) -> Tensor:
+    if targets.is_floating_point():
+        return targets.mean(0)
+    return torch.bincount(targets, minlength=classes).double() / len(targets)
+
+
+def _offset(config: Mapping[str, Any], dataset: Dataset) -> Iterator[Finding]:
+    """Whether targets go with the inputs of the row before or after, in the order in which they were read."""
+    seed = config["seed"] if config.get("data_seed") is None else config["data_seed"]
+    section = {name: value for name, value in config["data"].items() if name != "augmentation"}
+    raw, _ = read_once(construct(section, "data"), {dataset.task}, seed, data_root(config))
+    if not isinstance(raw.inputs, Tensor) or len(raw.inputs) < 60:
+        return
+    rows = slice(0, 2 * ROWS)
+    inputs, targets = raw.inputs[rows].flatten(1).float(), raw.targets[rows]
+    targets = targets if not targets.is_floating_point() else targets.float()
+    reached = {offset: _skill(dataset, inputs, targets.roll(offset, 0)) for offset in (0, *OFFSETS)}
+    best = max(OFFSETS, key=lambda offset: reached[offset])
+    if reached[best] - max(reached[0], 0.0) > RELATED:
+        neighbor = "previous" if best == 1 else "next"
+        yield Finding(
+            "targets_shifted",
+            f"Simple methods avoid {max(reached[0], 0):.0%} of a constant's errors, but {reached[best]:.0%} where each "
+            f"row is given the target of the {neighbor} row of the data as they were read",
+            {"skill": reached[0], "shifted by a row": reached[best]},
+            step=0,
+            certain=True,
+        )
+
+
+def _skill(dataset: Dataset, inputs: Tensor, targets: Tensor) -> float:
+    """Of simple methods on a third of the rows, from the others."""
+    third = torch.arange(len(inputs)) % 3 == 0
+    train, held = Split(inputs[~third], targets[~third]), Split(inputs[third], targets[third])
+    predictions, center = simple_predictions(dataset, sample(train, ROWS), sample(held, ROWS // 2))
+    return max(skill(each, center, sample(held, ROWS // 2).targets) for each in predictions)

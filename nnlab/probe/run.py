@@ -1,0 +1,159 @@
+"""The probe: which setting, component or part of the data keeps a run from learning, found by experiment.
+
+The run's configuration is compared with one that is known to be healthy (`suspects`). Networks are trained as they are,
+with all suspects taken back, and with each of them taken back alone (`cause`). The advice of the rules is tried in the
+same way, and a remedy is shown with what it gave.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nnlab.diagnosis import Finding, RunRecord, diagnose
+from nnlab.diagnosis.diagnose import arranged
+from nnlab.probe.cause import NOISE, Evidence, Tried, single_cause, smallest_set
+from nnlab.probe.data import data_findings
+from nnlab.probe.experiments import LONGEST, Experiments, Outcome, judged
+from nnlab.probe.suspects import Suspect, all_back, suspects
+from nnlab.probe.words import answered, better_still, cause_found, cause_unknown
+from nnlab.runs.diagnosing import records_of
+from nnlab.storage.folder import read_config
+from nnlab.types import Task
+
+log = logging.getLogger(__name__)
+
+USUAL_EPOCHS = 30
+DOUBTFUL = 0.1  # skill that is put down to chance where no rule found a fault
+BETTER = 0.02  # skill gained by further changes that is worth a note
+LEAKS = ("leakage_between_splits", "target_among_inputs", "validation_easier")  # make a run look better, not worse
+
+
+def probe_run(directory: str | Path, budget: float | None = None) -> list[Finding]:
+    """The findings about a run's first member after experiments; see `probe`.
+
+    Raises:
+        UserError: `directory` is no run, or what it needs (data, a checkpoint) is not there.
+    """
+    folder = Path(directory)
+    record = records_of(folder)[0]
+    return probe(read_config(folder), record, diagnose(record), budget)
+
+
+def probe(
+    config: Mapping[str, Any],
+    record: RunRecord,
+    findings: Sequence[Finding],
+    budget: float | None = None,
+) -> list[Finding]:
+    """The findings about a run after experiments: the cause first, or that it was not found, then what the rules said.
+
+    Args:
+        config: of the run, plain and checked.
+        record: of the run.
+        findings: of the rules.
+        budget: seconds that the experiments may take; by default about as many steps as fit into the run's own time.
+    """
+    experiments = Experiments(config, max(record.total_steps, 1), budget, LONGEST if budget is None else budget)
+    own = _suspects(experiments, record)
+    advised = _advice(findings, {suspect.label for suspect in own})
+    sure = any(finding.fault for finding in findings)
+    evidence = _evidence(experiments, record, own, advised, NOISE if sure else DOUBTFUL)
+    heard = [answered(finding, evidence, experiments) for finding in findings]
+    of_data = data_findings(experiments.trials.configure({**all_back(own), **experiments.length_of({})}))
+    if evidence.lost <= evidence.noise:
+        return [*of_data, *heard] if not sure else _unknown(of_data, heard, evidence, own, experiments)
+    cause = single_cause(evidence.own, evidence) or single_cause(evidence.advised, evidence)
+    if cause is not None:
+        causes, outcome = [cause.suspect], cause.outcome
+    else:
+        causes, outcome = smallest_set(experiments, own, evidence)
+    rule = next((finding for finding in heard if _same(finding, causes)), None)
+    found = cause_found(causes, outcome, evidence, experiments, rule)
+    facts = [finding for finding in heard if finding.conclusive and finding.name not in LEAKS]
+    rest = _beneath(found, [finding for finding in heard if finding is not rule and finding not in facts])
+    return [*of_data, *facts, *rest, *_better(evidence, outcome, own, experiments)]
+
+
+def _unknown(
+    of_data: Sequence[Finding],
+    heard: Sequence[Finding],
+    evidence: Evidence,
+    own: Sequence[Suspect],
+    experiments: Experiments,
+) -> list[Finding]:
+    """The findings where the configuration is not the cause: the data, what no change can test, or nobody knows."""
+    if of_data or any(finding.conclusive for finding in heard):
+        return arranged([*of_data, *heard])
+    untested = [f for f in heard if f.fault and not f.kind.symptom and not f.overrides and not f.tried]
+    rest = [finding for finding in heard if finding not in untested]
+    return [*untested, cause_unknown(evidence, own, experiments), *rest]
+
+
+def _suspects(experiments: Experiments, record: RunRecord) -> list[Suspect]:
+    trials = experiments.trials
+    own = suspects(trials.config, trials.dataset.task is Task.REGRESSION)
+    if record.total_steps < USUAL_EPOCHS * record.steps_per_epoch:
+        length = f"{record.total_steps / record.steps_per_epoch:.3g} epochs"
+        own.append(Suspect("trainer.epochs", {"trainer.steps": None, "trainer.epochs": USUAL_EPOCHS}, length))
+    return own
+
+
+def _evidence(
+    experiments: Experiments, record: RunRecord, own: Sequence[Suspect], advised: Sequence[Suspect], least: float
+) -> Evidence:
+    """What the changes give; single ones are tried only where all together give more than `least`, or advice may."""
+    experiments.plan(len(own) + len(advised) + 2)
+    log.info(f"looking for the cause: {len(own) + len(advised)} changes, two networks each, {experiments.length} steps")
+    before, healthy = experiments.run([{}, all_back(list(own))])
+    if before.skill > judged(record)[0] + 2 * NOISE and experiments.length < experiments.steps:
+        experiments.length = experiments.steps  # what is wrong shows only in the whole run
+        before, healthy = experiments.run([{}, all_back(list(own))])
+    noise = least + healthy.spread if math.isfinite(healthy.spread) else least
+    if least > NOISE and healthy.skill - min(before.skills) <= noise:
+        own = advised = ()
+    return Evidence(before, healthy, _tried(experiments, own), _tried(experiments, advised), noise)
+
+
+def _tried(experiments: Experiments, changes: Sequence[Suspect]) -> list[Tried]:
+    """Each change with what it gave; without those for which there was no time."""
+    outcomes = experiments.run([each.changes for each in changes])
+    return [Tried(each, out) for each, out in zip(changes, outcomes, strict=True) if out.known]
+
+
+def _better(evidence: Evidence, outcome: Outcome, own: Sequence[Suspect], experiments: Experiments) -> list[Finding]:
+    """That something else restores more than the cause alone, where it does."""
+    changes = [Tried(Suspect("", all_back(list(own)), ""), evidence.healthy), *evidence.tried]
+    best = max(changes, key=lambda each: each.outcome.skill)
+    return [] if best.outcome.skill <= outcome.skill + BETTER else [better_still(best, outcome, experiments)]
+
+
+def _same(finding: Finding, causes: Sequence[Suspect]) -> bool:
+    """Whether a rule's fault is about what was taken back: the causes' keys are among those of its remedy."""
+    keys = {word.partition("=")[0] for word in finding.overrides}
+    own = {key for suspect in causes for key in suspect.changes}
+    return finding.fault and not finding.kind.symptom and bool(own) and own <= keys
+
+
+def _beneath(found: Finding, heard: Sequence[Finding]) -> list[Finding]:
+    """The cause with what it explains beneath it; facts of the data stand for themselves."""
+    below = [finding for finding in heard if finding.fault and not finding.conclusive]
+    return [replace(found, symptoms=tuple(below)), *(finding for finding in heard if finding not in below)]
+
+
+def _advice(findings: Sequence[Finding], known: set[str]) -> list[Suspect]:
+    """The remedies of the rules that are not among the suspects."""
+    found = []
+    for finding in findings:
+        changes = {key: yaml.safe_load(value) for key, _, value in (line.partition("=") for line in finding.overrides)}
+        suspect = Suspect(finding.title, changes, "")
+        if changes and suspect.label not in known:
+            found.append(suspect)
+            known = known | {suspect.label}
+    return found

@@ -1,0 +1,187 @@
+"""Experiments on data find what was planted, by name and column, and nothing where nothing was."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from nnlab.diagnosis.facts.labels import label_facts, renamed
+from nnlab.diagnosis.facts.leaks import shared_examples
+from nnlab.diagnosis.facts.near import find_pair
+from nnlab.diagnosis.facts.shift import Shift, measure_shift
+from nnlab.diagnosis.facts.values import find_lost_rows, find_placeholder, target_placeholder
+from nnlab.diagnosis.rules.splits import shift_findings
+from nnlab.types import Dataset, Split, Task
+
+N, D = 600, 6
+
+
+def drawn(seed: int, *shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def regression(x: Tensor, y: Tensor | None = None, held: Tensor | None = None) -> Dataset:
+    """Two thirds of the rows for training; `held` takes the place of the other inputs."""
+    y = x[:, :1] - x[:, 1:2] if y is None else y
+    cut = 2 * len(x) // 3
+    rest = Split(x[cut:] if held is None else held, y[cut:])
+    return Dataset(Split(x[:cut], y[:cut]), rest, rest, Task.REGRESSION, ("y",))
+
+
+def shift_of(held: Tensor | None) -> Shift:
+    return measure_shift(regression(drawn(0, N, D), held=held))
+
+
+def test_splits_drawn_at_random_do_not_differ() -> None:
+    assert not any(measure_shift(regression(drawn(seed, N, D))).differs for seed in range(20))
+
+
+def test_a_column_that_differs_is_named() -> None:
+    held = drawn(1, N // 3, D)
+    held[:, 3] += 2
+    shift = shift_of(held)
+    assert [column.number for column in shift.columns] == [3]
+    [finding] = shift_findings(regression(drawn(0, N, D), held=held), shift)
+    assert "input column 3" in finding.observed
+
+
+def test_another_normalization_is_called_one() -> None:
+    held = 30 * drawn(1, N // 3, D)
+    [finding] = shift_findings(regression(drawn(0, N, D), held=held), shift_of(held))
+    assert "another normalization" in finding.reason
+
+
+def test_columns_that_differ_together_alone_are_told_apart_by_the_classifier() -> None:
+    held = drawn(1, N // 3, D)
+    held[:, 1] = held[:, 0]  # each column by itself is as before
+    shift = shift_of(held)
+    assert shift.columns == ()
+    assert shift.differs
+
+
+def test_a_split_of_sorted_rows_is_named_by_its_column() -> None:
+    x = drawn(0, N, D)
+    x = x[x[:, 2].argsort()]
+    data = regression(x)
+    [finding] = shift_findings(data, measure_shift(data))
+    assert "follows the order of input column 2" in finding.reason
+
+
+@pytest.mark.parametrize("value", [-999.0, 9999.0, -1e6])
+def test_a_placeholder_is_found_with_its_share(value: float) -> None:
+    x = drawn(0, N, D)
+    x[::20, 4] = value
+    found = find_placeholder(regression(x))
+    assert found is not None
+    assert (found.columns, found.value) == (("input column 4",), value)
+    assert found.share == pytest.approx(0.05, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        drawn(1, N),
+        (1.5 * drawn(1, N)).exp().clamp(max=15),  # skewed, with a limit
+        (drawn(1, N) > 1).float(),
+        drawn(1, N).round(),
+        torch.where(drawn(1, N) > 0, drawn(2, N).exp(), torch.zeros(N)),  # zero, or an amount
+        drawn(1, N).clamp(max=1.0),
+    ],
+    ids=["normal", "skewed", "binary", "coarse", "amounts", "capped"],
+)
+def test_ordinary_columns_have_no_placeholder(column: Tensor) -> None:
+    x = drawn(0, N, D)
+    x[:, 0] = column
+    assert find_placeholder(regression(x)) is None
+
+
+def test_a_placeholder_among_targets_is_found() -> None:
+    y = drawn(1, N, 1)
+    assert target_placeholder(regression(drawn(0, N, D), y)) is None
+    y[::30] = 9999
+    found = target_placeholder(regression(drawn(0, N, D), y))
+    assert found is not None
+    assert found.value == 9999
+
+
+def test_rows_whose_inputs_were_lost_are_found_and_coarse_rows_are_not() -> None:
+    x, y = drawn(0, N, D), drawn(1, N, 1)
+    assert find_lost_rows(Split(x, y)) is None
+    x[::3] = 0
+    found = find_lost_rows(Split(x, y))
+    assert found is not None
+    assert found.share == pytest.approx(1 / 3, abs=0.01)
+    coarse = (drawn(2, N, 4) > 0.5).float()  # a quarter of the rows is all zero, by chance
+    assert find_lost_rows(Split(coarse, y)) is None
+
+
+@pytest.mark.parametrize("how", ["sum", "product"])
+def test_two_columns_that_give_the_target_away_together_are_named(how: str) -> None:
+    x, y = drawn(0, N, D), drawn(1, N, 1)
+    if how == "sum":
+        x[:, 2] = y[:, 0] - 3 * x[:, 5]
+    else:
+        x[:, 5] = x[:, 5].sign()
+        x[:, 2] = y[:, 0] * x[:, 5]
+    found = find_pair(regression(x, y))
+    assert found is not None
+    assert (found.names, found.how) == (("input column 2", "input column 5"), how)
+    assert find_pair(regression(drawn(0, N, D), drawn(1, N, 1))) is None
+    assert find_pair(regression(drawn(0, N, D))) is not None  # the difference of two columns is the target
+
+
+def test_copies_with_noise_are_a_leak_and_neighbors_are_not() -> None:
+    x, y = drawn(0, N, D), drawn(1, N, 1)
+    train = Split(x, y)
+    near = Split(x[: N // 3] + 0.05 * drawn(2, N // 3, D), y[: N // 3])
+    assert shared_examples(train, near).leaks
+    assert not shared_examples(train, Split(drawn(3, N // 3, D), drawn(4, N // 3, 1))).leaks
+
+
+def answers(right: float, sure: float, classes: int = 4, count: int = 2000, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Labels, and predictions that agree with a share of them and are as sure everywhere."""
+    draw = torch.Generator().manual_seed(seed)
+    labels = torch.randint(classes, (count,), generator=draw)
+    moved = torch.where(torch.rand(count, generator=draw) < right, labels, (labels + 1) % classes)
+    noise = torch.rand(count, classes, generator=draw) * 0.05
+    prediction = noise + sure * torch.nn.functional.one_hot(moved, classes)
+    return labels, prediction / prediction.sum(1, keepdim=True)
+
+
+def facts(own: tuple[Tensor, Tensor], held: tuple[Tensor, Tensor]):  # type: ignore[no-untyped-def]
+    return label_facts(own[1], own[0], torch.full((len(own[0]),), math.nan), held[1], held[0])
+
+
+def test_labels_that_the_surest_predictions_contradict_are_wrong() -> None:
+    found = facts(answers(0.7, 1.0), answers(0.7, 1.0, seed=1))
+    assert found.wrong
+    assert found.share == pytest.approx(0.3, abs=0.07)
+
+
+def test_a_task_that_is_hard_has_no_wrong_labels() -> None:
+    easy, hard = answers(1.0, 1.0, count=1000), answers(0.4, 0.03, count=1000, seed=1)
+    mixed = torch.cat([easy[0], hard[0]]), torch.cat([easy[1], hard[1]])
+    assert not facts(mixed, mixed).wrong
+
+
+def test_training_labels_that_agree_less_than_those_of_the_validation_are_wrong() -> None:
+    found = facts(answers(0.85, 0.04), answers(0.99, 0.04, seed=1))
+    assert found.noisier
+    assert found.wrong
+
+
+def test_classes_in_another_order_are_recognized() -> None:
+    labels, prediction = answers(1.0, 1.0)
+    assert renamed(prediction, labels) is None
+    found = renamed(prediction, (labels + 1) % 4)
+    assert found is not None
+    assert found[0] == (1, 2, 3, 0)
+
+
+def test_facts_about_a_data_set_stay_as_they_are_when_it_is_replaced() -> None:
+    data = regression(drawn(0, N, D))
+    assert measure_shift(data) == measure_shift(dataclasses.replace(data))

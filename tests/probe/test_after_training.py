@@ -1,0 +1,117 @@
+"""A single run that ends worse than it should is followed by experiments; a healthy one, or one of many, is not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nnlab
+from nnlab.cli import main
+from nnlab.probe import after_training, run
+
+QUICK = ["data=digits", "trainer.epochs=4", "callbacks=[statistics,diagnosis,checkpoint]"]
+BAD = [*QUICK, "optimizer=sgd", "trainer.clip_norm=1e-6"]
+
+
+@pytest.fixture
+def unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No experiments, or the test fails."""
+
+    def asked(*arguments: object) -> Any:
+        raise AssertionError("experiments were begun")
+
+    monkeypatch.setattr(after_training, "follow_up", asked)
+
+
+def findings(folder: Path) -> list[dict[str, Any]]:
+    [result] = folder.rglob("result.json")
+    found: list[dict[str, Any]] = json.loads(result.read_text())["diagnosis"]
+    return found
+
+
+def test_a_bad_run_ends_with_its_cause_and_the_remedy_that_was_tried(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", *BAD, f"output_dir={tmp_path}"]) == 0
+    first = findings(tmp_path)[0]
+    assert (first["name"], first["override"]) == ("setting_at_fault", "trainer.clip_norm=null")
+    shown = capsys.readouterr().out
+    assert "diagnosis: setting at fault" in shown
+    assert "trainer.clip_norm=null" in shown.partition("try:  nnlab train")[2]
+    assert "--probe" not in shown
+
+
+def test_what_is_written_is_a_function_of_the_run(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        nnlab.train(*BAD, f"output_dir={tmp_path / name}")
+    assert findings(tmp_path / "first") == findings(tmp_path / "second")
+
+
+def test_a_healthy_run_is_not_probed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "probe", lambda *_: pytest.fail("experiments were begun"))
+    assert nnlab.train("data=digits", "trainer.epochs=8", f"output_dir={tmp_path}").status == "completed"
+
+
+@pytest.mark.usefixtures("unasked")
+@pytest.mark.parametrize(
+    "more", [["callbacks.diagnosis.probe=false"], ["regularizer=[ensemble]", "regularizer.ensemble.members=2"]], ids=str
+)
+def test_experiments_can_be_turned_off_and_are_for_single_networks(tmp_path: Path, more: list[str]) -> None:
+    nnlab.train(*BAD, *more, f"output_dir={tmp_path}")
+    assert "setting_at_fault" not in [finding["name"] for finding in findings(tmp_path)]
+
+
+@pytest.mark.usefixtures("unasked")
+def test_runs_of_a_sweep_are_not_probed(tmp_path: Path) -> None:
+    assert len(nnlab.sweep(*BAD, "seed=0,1", f"output_dir={tmp_path}")) == 2
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no"), KeyboardInterrupt()], ids=["failed", "interrupted"])
+def test_experiments_that_fail_cost_the_run_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def fails(*arguments: object) -> Any:
+        raise error
+
+    monkeypatch.setattr(after_training, "follow_up", fails)
+    result = nnlab.train(*BAD, f"output_dir={tmp_path}")
+    assert result.status == "completed"
+    assert findings(tmp_path) == list(result.diagnosis) != []
+
+
+def rows(tmp_path: Path, x: np.ndarray, y: np.ndarray) -> list[str]:
+    """Overrides of a data set from arrays."""
+    np.savez(tmp_path / "rows.npz", x=x, y=y)
+    return [f"data.path={tmp_path / 'rows.npz'}"]
+
+
+def classes() -> tuple[np.ndarray, np.ndarray]:
+    draw = np.random.default_rng(0)
+    centers = draw.normal(size=(4, 8))
+    y = draw.integers(0, 4, 900)
+    return 2 * centers[y] + draw.normal(size=(900, 8)), y
+
+
+def first_finding(tmp_path: Path, *overrides: str) -> dict[str, Any]:
+    nnlab.train("data=arrays", "data.validation=0.25", *QUICK[1:], *overrides, f"output_dir={tmp_path}")
+    return findings(tmp_path)[0]
+
+
+def test_wrong_labels_are_said_with_their_share(tmp_path: Path) -> None:
+    x, y = classes()
+    draw = np.random.default_rng(1)
+    y = np.where(draw.random(900) < 0.5, draw.integers(0, 4, 900), y)
+    first = first_finding(tmp_path, *rows(tmp_path, x, y), "trainer.epochs=60", "scheduler=constant")
+    assert first["name"] == "labels_wrong"
+    assert abs(first["evidence"]["share"] - 0.375) < 0.08
+
+
+def test_targets_of_the_next_row_are_recognized(tmp_path: Path) -> None:
+    x, y = classes()
+    first = first_finding(tmp_path, *rows(tmp_path, x, np.roll(y, 1)))
+    assert first["name"] == "targets_shifted"
+    assert "previous row" in first["explanation"]

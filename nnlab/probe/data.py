@@ -12,6 +12,7 @@ from torch import Tensor
 
 from nnlab.config.build import data_root, load_dataset
 from nnlab.config.construct import construct
+from nnlab.console import silenced
 from nnlab.data.once import read_once
 from nnlab.diagnosis import Finding
 from nnlab.diagnosis.facts.labels import label_facts, renamed
@@ -94,7 +95,8 @@ def _offset(config: Mapping[str, Any], dataset: Dataset) -> Iterator[Finding]:
     """Whether targets go with the inputs of the row before or after, in the order in which they were read."""
     seed = config["seed"] if config.get("data_seed") is None else config["data_seed"]
     section = {name: value for name, value in config["data"].items() if name != "augmentation"}
-    raw, _ = read_once(construct(section, "data"), {dataset.task}, seed, data_root(config))
+    with silenced():  # what was guessed about the data has been said
+        raw, _ = read_once(construct(section, "data"), {dataset.task}, seed, data_root(config))
     if not isinstance(raw.inputs, Tensor) or len(raw.inputs) < 60:
         return
     rows = slice(0, 2 * ROWS)

@@ -135,10 +135,11 @@ def _better(evidence: Evidence, outcome: Outcome, own: Sequence[Suspect], experi
 
 
 def _same(finding: Finding, causes: Sequence[Suspect]) -> bool:
-    """Whether a rule's fault is about what was taken back: the causes' keys are among those of its remedy."""
-    keys = {word.partition("=")[0] for word in finding.overrides}
-    own = {key for suspect in causes for key in suspect.changes}
-    return finding.fault and not finding.kind.symptom and bool(own) and own <= keys
+    """Whether a rule's fault is about what was taken back: the key that its remedy begins with, or an option's own."""
+    if not finding.fault or finding.kind.symptom or not finding.overrides:
+        return False
+    key = finding.overrides[0].partition("=")[0]
+    return any(own == key or own.startswith(f"{key}.") for suspect in causes for own in suspect.changes)
 
 
 def _beneath(found: Finding, heard: Sequence[Finding]) -> list[Finding]:

@@ -25,10 +25,10 @@ from nnlab.diagnosis.catalogue import CATALOGUE, FORMER, OUTCOME
 from nnlab.diagnosis.facts.curves import View, rounded
 from nnlab.diagnosis.facts.data import InputFacts, TargetFacts
 from nnlab.diagnosis.facts.leaks import Giveaway, Shared
-from nnlab.diagnosis.facts.values import LostRows, Placeholder
 from nnlab.diagnosis.facts.levels import Levels, best_constant_loss
 from nnlab.diagnosis.facts.references import References, skill
 from nnlab.diagnosis.facts.trained import symmetric_fraction
+from nnlab.diagnosis.facts.values import LostRows, Placeholder
 from nnlab.loss import BinaryCrossEntropy, GaussianNLL, Hinge, SoftmaxCrossEntropy, SquaredError
 from nnlab.types import Task
 

@@ -114,4 +114,4 @@ def test_targets_of_the_next_row_are_recognized(tmp_path: Path) -> None:
     x, y = classes()
     first = first_finding(tmp_path, *rows(tmp_path, x, np.roll(y, 1)))
     assert first["name"] == "targets_shifted"
-    assert "previous row" in first["explanation"]
+    assert "next row" in first["explanation"]

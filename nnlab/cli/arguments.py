@@ -43,6 +43,18 @@ def whole(text: str) -> int:
     return int(text)
 
 
+def number(text: str) -> float:
+    """The number that a text says.
+
+    Raises:
+        ValueError: it says none.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError("a number") from None
+
+
 def listed(text: str) -> list[str]:
     """The entries of a list, with or without brackets.
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from nnlab.cli.arguments import Grammar, Key, print_json, whole
+from nnlab.cli.arguments import Given, Grammar, Key, number, print_json, whole
+from nnlab.errors import UserError
 from nnlab.metric_names import SHOWN
+from nnlab.runs.calibration import METHODS, Calibrated, calibrate, cover
 from nnlab.runs.evaluation import Measurement, Uncertainty, evaluate, monte_carlo, write_uncertainty
 from nnlab.training.evaluation import SPLITS
 
@@ -19,6 +23,19 @@ GRAMMAR = Grammar(
             "split", "the examples to measure on, also as the second word", valid=SPLITS, shown="train|validation|test"
         ),
         Key("data.path", "other data to measure on, all of them; or the run's own data at another place", shown="FILE"),
+        Key(
+            "calibrate",
+            "fit one number on the validation examples that makes the probabilities mean what they say, and\n"
+            "keep it with the run: predict, evaluate and export use it; none takes it back",
+            valid=METHODS,
+            shown="temperature",
+        ),
+        Key(
+            "coverage",
+            "sets of classes, or intervals, that hold the truth so often (split conformal)",
+            number,
+            shown="0.9",
+        ),
         Key("samples", "average networks with dropout or DropConnect over so many random masks", whole, shown="K"),
         Key("member", "one network of an ensemble, or one snapshot (0 is the newest)", whole, shown="I"),
     ],
@@ -38,6 +55,8 @@ def main(arguments: Sequence[str]) -> int:
     if given is None:
         return 0
     run, split = given.words[0], given.words[1] if len(given.words) > 1 else given.split
+    if given.calibrate is not None or given.coverage is not None:
+        return _learn(given, run, split)
     if given.samples is not None:
         split = split or "test"
         uncertainty = monte_carlo(run, split, given.samples, given.member)
@@ -61,6 +80,46 @@ def main(arguments: Sequence[str]) -> int:
         if "ece" in found.metrics:
             _print_calibration(found)
     return 0
+
+
+def _learn(given: Given, run: str, split: str | None) -> int:
+    """Calibrate the run, or measure its sets or intervals, or both."""
+    others = [key for key in ("data.path", "samples", "member") if given.values[key] is not None]
+    if others:
+        raise UserError(f"`{others[0]}` goes with neither `calibrate` nor `coverage`; leave it out")
+    content: dict[str, Any] = {}
+    if given.calibrate is not None:
+        found = calibrate(run, given.calibrate, split)
+        content |= found.content()
+        if not given.json:
+            _print_calibrated(found)
+    if given.coverage is not None:
+        covered = cover(run, given.coverage, split)
+        content["coverage"] = vars(covered)
+        if not given.json:
+            print(covered.sentence())
+            print(f"for every row of a file: nnlab predict {shlex.quote(run)} FILE coverage={given.coverage:g}")
+    if given.json:
+        print_json(content)
+    return 0
+
+
+def _print_calibrated(found: Calibrated) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    if found.calibration is None:
+        print(f"probabilities are as the network gives them again ({found.path} removed)")
+        return
+    print(
+        f"temperature {found.calibration.temperature:.3f}, fitted on {found.calibration.examples} validation "
+        f"examples and kept in {found.path}"
+    )
+    names = [name for name in ("nll", "ece", "brier", "accuracy") if name in found.after.metrics]
+    table = Table(f"{found.after.what} ({len(found.after.targets)} examples)", *names)
+    for word, measured in (("before", found.before), ("after", found.after)):
+        table.add_row(word, *(f"{measured.metrics[name]:.4f}" for name in names))
+    Console().print(table)
 
 
 def _print_uncertainty(path: Path, split: str, found: Uncertainty) -> None:

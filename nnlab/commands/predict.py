@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import nnlab
-from nnlab.cli.arguments import Grammar, Key, print_json
+from nnlab.cli.arguments import Grammar, Key, number, print_json
 from nnlab.runs.predicting import predict_file, predict_rows
 
 GRAMMAR = Grammar(
@@ -18,6 +18,13 @@ GRAMMAR = Grammar(
     [
         Key("out", "a .csv or .tsv file; otherwise standard output", shown="FILE"),
         Key("id", "a column to write beside the predictions; images have their file's name", shown="COLUMN"),
+        Key(
+            "coverage",
+            "add the set of classes, or the ends of the interval, that hold the truth so often; after\n"
+            "`nnlab evaluate RUN coverage=0.9`",
+            number,
+            shown="0.9",
+        ),
         Key("device", "such as cpu or cuda:1; otherwise the run's own"),
     ],
     reports=True,
@@ -40,12 +47,12 @@ def main(arguments: Sequence[str]) -> int:
     if given.json:
         rows: dict[str, Any] = {}
         if given.out is None:
-            summary, rows["predictions"] = predict_rows(predictor, source, given.id)
+            summary, rows["predictions"] = predict_rows(predictor, source, given.id, given.coverage)
         else:
-            summary = predict_file(predictor, source, given.out, given.id)
+            summary = predict_file(predictor, source, given.out, given.id, given.coverage)
         print_json({**summary.content(), "out": given.out, **rows})
         return 0
-    summary = predict_file(predictor, source, given.out, given.id)
+    summary = predict_file(predictor, source, given.out, given.id, given.coverage)
     for line in summary.sentences():
         print(f"note: {line}", file=sys.stderr)
     if given.out is not None:

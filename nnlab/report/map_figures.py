@@ -92,12 +92,14 @@ def calibration(
     count: Sequence[int] | np.ndarray,
     *,
     error: float | None = None,
+    before: tuple[np.ndarray, np.ndarray] | None = None,
+    error_before: float | None = None,
     title: str = "Calibration",
 ) -> Figure:
     """Reliability diagram: confidence against accuracy in bins of equal width, and below it how full the bins are.
 
     Arguments are as `nnlab.statistics.calibration.Reliability` holds them, (bins,); `error` is the expected
-    calibration error.
+    calibration error. `before`, confidence and accuracy, and `error_before` are those without a temperature.
     """
     figure, (axis, below) = panels(2, 1, size=(7.2, 6.2), sharex=True, height_ratios=[3, 1])
     counts = np.asarray(count, dtype=float)
@@ -113,8 +115,11 @@ def calibration(
     gap: dict[str, Any] = {"facecolor": "none", "edgecolor": ORANGE, "hatch": "///", "linewidth": 1.2}
     axis.bar(centres[filled], high - low, width * 0.94, bottom=low, label="gap to the confidence", **gap)
     axis.plot([0, 1], [0, 1], color=INK, linestyle=":", label="perfectly calibrated")
+    if before is not None:
+        axis.plot(*before, color=INK, marker="o", label="before its temperature")
     axis.set(ylabel="accuracy (fraction)", ylim=(0, 1), xlim=(0, 1))
-    axis.set_title(title + (f"\nexpected calibration error {100 * error:.1f} %" if error is not None else ""))
+    earlier = f", {100 * error_before:.1f} % before its temperature" if error_before is not None else ""
+    axis.set_title(title + (f"\nexpected calibration error {100 * error:.1f} %{earlier}" if error is not None else ""))
     figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     bars = below.bar(centres, 100 * counts / max(counts.sum(), 1), width * 0.94, color=QUIET)
     below.bar_label(bars, [f"{int(number)}" if number else "" for number in counts], fontsize=11, padding=1)

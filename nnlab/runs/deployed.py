@@ -24,6 +24,7 @@ from nnlab.data.table.encoding import SHARED, CategoryEncoding, Encoding, Number
 from nnlab.errors import UserError
 from nnlab.loss.base import Loss
 from nnlab.runs.networks import Networks
+from nnlab.statistics.temperature import at_temperature
 from nnlab.training.evaluation import sampling_passes
 from nnlab.types import Task
 
@@ -45,20 +46,27 @@ class Deployed(nn.Module):
         networks: M networks.
         loss: whose outputs they give.
         pipeline: with the target's names and units.
+        temperature: of the probabilities; None: as the networks give them.
     """
 
     target_mean: Tensor
     target_std: Tensor
 
     def __init__(
-        self, encode: nn.Module, transform: Transform, networks: Sequence[nn.Module], loss: Loss, pipeline: Pipeline
+        self,
+        encode: nn.Module,
+        transform: Transform,
+        networks: Sequence[nn.Module],
+        loss: Loss,
+        pipeline: Pipeline,
+        temperature: float | None = None,
     ) -> None:
         super().__init__()
         rule = pipeline.target
         self.encode, self.transform = encode, TransformModule(transform)
         self.networks = nn.ModuleList(networks)
         self.loss, self.names, self.regression = loss, rule.names, rule.task is Task.REGRESSION
-        self.pipeline = pipeline
+        self.pipeline, self.temperature = pipeline, temperature
         self.dtype = next((p.dtype for network in networks for p in network.parameters()), torch.float32)
         size = len(rule.names)
         self.register_buffer("target_mean", torch.tensor(rule.mean or (0.0,) * size, dtype=torch.float64))
@@ -70,7 +78,7 @@ class Deployed(nn.Module):
         each = [self.loss.prediction(network(inputs)) for network in self.networks]
         prediction = each[0] if len(each) == 1 else self.loss.combine(torch.stack(each))
         if not self.regression:
-            return prediction
+            return prediction if self.temperature is None else at_temperature(prediction, self.temperature)
         means, *variances = prediction.double().split(len(self.names), -1)
         parts = [means * self.target_std + self.target_mean, *(v.sqrt() * self.target_std for v in variances)]
         return torch.cat(parts, -1)
@@ -223,7 +231,9 @@ def deployed(networks: Networks) -> Deployed:
     rule = pipeline.rule
     encode = ColumnInput(rule) if isinstance(rule, ColumnRule) else ArrayInput(_array_rule(rule))
     members = [networks.stack.member(row).cpu() for row in range(len(networks))]
-    return Deployed(encode, pipeline.transform, members, networks.loss, pipeline).eval()
+    known = networks.calibration
+    temperature = None if known is None else known.temperature
+    return Deployed(encode, pipeline.transform, members, networks.loss, pipeline, temperature).eval()
 
 
 def _array_rule(rule: Any) -> ArrayRule:

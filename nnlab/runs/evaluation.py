@@ -16,7 +16,7 @@ from nnlab.runs.loading import load_run
 from nnlab.runs.networks import Networks, load_networks
 from nnlab.runs.other_data import labelled_examples, moved_dataset
 from nnlab.runs.own_data import own_dataset
-from nnlab.runs.prediction import combined, evaluation
+from nnlab.runs.prediction import calibrated, combined, evaluation
 from nnlab.runs.result import html_table
 from nnlab.statistics import uncertainty
 from nnlab.statistics.calibration import confusion_matrix, reliability
@@ -144,9 +144,15 @@ def measure(
         member = 0
     if member is not None:
         metrics = {name: float(value[member]) for name, value in found.metrics.items()}
-        return Measurement(metrics, found.prediction[member].cpu(), split.targets.cpu(), names, what)
-    metrics = ensemble_report(networks.loss, found, targets, range(count), scale)["by_size"][-1]
-    return Measurement(metrics, combined(networks.loss, found.prediction).cpu(), split.targets.cpu(), names, what)
+        raw = found.prediction[member]
+    else:
+        metrics = ensemble_report(networks.loss, found, targets, range(count), scale)["by_size"][-1]
+        raw = combined(networks.loss, found.prediction)
+    prediction = calibrated(networks, raw, member)
+    if prediction is not raw:
+        again = {name: float(value) for name, value in networks.loss.metrics(prediction, targets, scale).items()}
+        metrics = {"loss": again["nll"], **again}
+    return Measurement(metrics, prediction.cpu(), split.targets.cpu(), names, what)
 
 
 def _check_member(directory: str | Path, member: int | None, count: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from nnlab.config.construct import construct
 from nnlab.device import resolve_device, resolve_dtype
 from nnlab.errors import UserError
 from nnlab.loss.base import Loss
+from nnlab.runs import calibrated
 from nnlab.runs.continuation import check_unedited
 from nnlab.runs.fitted import Fitted, read
 from nnlab.storage.checkpoint import load_best, load_newest
@@ -36,6 +37,7 @@ class Networks:
         fitted: the pipeline around the networks, and what is known of the data.
         loss: their loss.
         stack: the networks.
+        calibration: what validation taught about their predictions, or None.
     """
 
     directory: Path
@@ -43,13 +45,15 @@ class Networks:
     fitted: Fitted
     loss: Loss
     stack: Stack
+    calibration: calibrated.Calibration | None = None
 
     def __len__(self) -> int:
         return len(self.stack)
 
     def __reduce__(self) -> tuple[Any, ...]:
         buffers = {name: value.cpu() for name, value in self.stack.buffers.items()}
-        return assemble, (self.directory, self.config, self.fitted, self.stack.theta.cpu(), buffers)
+        weights = self.stack.theta.cpu()
+        return assemble, (self.directory, self.config, self.fitted, weights, buffers, None, self.calibration)
 
 
 def load_networks(directory: str | Path, device: str | None = None) -> Networks:
@@ -62,7 +66,9 @@ def load_networks(directory: str | Path, device: str | None = None) -> Networks:
     config = read_config(directory)
     members = member_folders(directory)
     stored = read(members[0] if members else directory, config)
-    return assemble(directory, config, stored, *_weights(directory, members, config), device)
+    theta, buffers = _weights(directory, members, config)
+    networks = assemble(directory, config, stored, theta, buffers, device)
+    return replace(networks, calibration=calibrated.read(directory, networks.stack.theta))
 
 
 def assemble(
@@ -72,6 +78,7 @@ def assemble(
     theta: Tensor,
     buffers: Mapping[str, Tensor],
     device: str | None = None,
+    calibration: calibrated.Calibration | None = None,
 ) -> Networks:
     """Networks from their weights (M, P) and buffers (M, ...).
 
@@ -91,7 +98,7 @@ def assemble(
         stack.replace(theta.to(place, dtype), rows)
     except (ValueError, RuntimeError) as error:
         raise UserError(f"the weights of `{directory}` do not fit its config: {error}") from error
-    return Networks(directory, config, fitted, loss, stack)
+    return Networks(directory, config, fitted, loss, stack, calibration)
 
 
 def member_folders(directory: Path) -> list[Path]:

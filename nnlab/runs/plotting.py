@@ -203,16 +203,21 @@ def activation_figure(run: SavedRun) -> Figure | None:
 def calibration_figure(run: SavedRun) -> Figure | None:
     """The reliability diagram on the test split, for losses that give probabilities."""
     from nnlab.report import figures
+    from nnlab.runs.calibration import uncalibrated
     from nnlab.runs.evaluation import evaluate
     from nnlab.statistics.calibration import reliability
 
-    found = evaluate(run.directory, "test")
+    found, before = evaluate(run.directory, "test"), uncalibrated(run.directory, "test")
     if "ece" not in found.metrics:
         return None
     table = reliability(found.prediction, found.targets, bins=10)
     title = f"Calibration on {len(found.targets)} test examples"
     rows = table.confidence.numpy(), table.accuracy.numpy(), table.count.numpy()
-    return figures.calibration(*rows, error=found.metrics["ece"], title=title)
+    earlier: dict[str, Any] = {}
+    if before is not None:
+        first = reliability(before.prediction, before.targets, bins=10)
+        earlier = {"before": (first.confidence.numpy(), first.accuracy.numpy()), "error_before": before.metrics["ece"]}
+    return figures.calibration(*rows, error=found.metrics["ece"], title=title, **earlier)
 
 
 def confusion_figure(run: SavedRun) -> Figure | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections import Counter
@@ -17,11 +18,14 @@ from nnlab.data.table.column import Column
 from nnlab.errors import UserError, did_you_mean
 from nnlab.runs.examples import Piece, pieces
 from nnlab.runs.prediction import Prediction, Predictor
+from nnlab.statistics import conformal
 from nnlab.storage.files import PART, explained
 from nnlab.storage.spreadsheet import safe
 
 if TYPE_CHECKING:
     import polars
+
+SEPARATOR = "; "  # between the classes of a set
 
 
 @dataclass
@@ -46,7 +50,11 @@ class Summary:
 
 
 def predict_file(
-    predictor: Predictor, source: str | Path, out: str | Path | None = None, id_column: str | None = None
+    predictor: Predictor,
+    source: str | Path,
+    out: str | Path | None = None,
+    id_column: str | None = None,
+    coverage: float | None = None,
 ) -> Summary:
     """Predict all examples of a file and write them as CSV.
 
@@ -55,6 +63,7 @@ def predict_file(
         source: a table, arrays, a folder of images, or `-` for a table from standard input.
         out: a .csv or .tsv file; None: standard output.
         id_column: column of the table that stands beside the predictions; images have their `file`.
+        coverage: with sets of classes, or intervals, that hold the truth so often; None: without.
 
     Raises:
         UserError: the source is missing or does not fit the run, or the output cannot be written.
@@ -62,7 +71,7 @@ def predict_file(
     config = predictor.networks.config
     found = pieces(source, predictor.pipeline, config["data"])
     if out is None:
-        return _write(predictor, found, sys.stdout.buffer, ",", id_column)
+        return _write(_Columns(predictor, id_column, coverage), found, sys.stdout.buffer, ",")
     path = Path(out)
     if path.suffix.lower() not in (".csv", ".tsv"):
         raise UserError(f"`out` must end in .csv or .tsv, got {path}")
@@ -71,7 +80,8 @@ def predict_file(
     temporary = path.with_name(f".{path.name}.{os.getpid()}{PART}")
     try:
         with explained(path), open(temporary, "wb") as file:
-            summary = _write(predictor, found, file, "\t" if path.suffix.lower() == ".tsv" else ",", id_column)
+            separator = "\t" if path.suffix.lower() == ".tsv" else ","
+            summary = _write(_Columns(predictor, id_column, coverage), found, file, separator)
         with explained(path):
             os.replace(temporary, path)
     finally:
@@ -80,16 +90,16 @@ def predict_file(
 
 
 def predict_rows(
-    predictor: Predictor, source: str | Path, id_column: str | None = None
+    predictor: Predictor, source: str | Path, id_column: str | None = None, coverage: float | None = None
 ) -> tuple[Summary, list[dict[str, Any]]]:
     """The rows that `predict_file` would write, by column.
 
     Raises:
         UserError: the source is missing or does not fit the run.
     """
-    summary = Summary()
+    summary, columns = Summary(), _Columns(predictor, id_column, coverage)
     found = pieces(source, predictor.pipeline, predictor.networks.config["data"])
-    return summary, [row for table in _tables(predictor, found, id_column, summary) for row in table.to_dicts()]
+    return summary, [row for table in _tables(columns, found, summary) for row in table.to_dicts()]
 
 
 def predicted(predictor: Predictor, source: str | Path) -> npt.NDArray[Any]:
@@ -98,27 +108,55 @@ def predicted(predictor: Predictor, source: str | Path) -> npt.NDArray[Any]:
     return np.concatenate([predictor.predict(piece.inputs) for piece in found])
 
 
-def _write(
-    predictor: Predictor, found: Iterator[Piece], file: IO[bytes], separator: str, id_column: str | None
-) -> Summary:
+@dataclass(frozen=True)
+class _Columns:
+    """What stands in the output: an identifier, the prediction, and with a coverage its set or interval."""
+
+    predictor: Predictor
+    id_column: str | None
+    coverage: float | None
+
+    def __post_init__(self) -> None:
+        if self.coverage is not None:
+            self.predictor.limit(self.coverage)  # before anything is read
+
+    def of(self, piece: Piece, prediction: Prediction) -> dict[str, Any]:
+        """The columns by name, each with as many cells as the piece has examples."""
+        columns = {**_id(piece, self.id_column), **prediction_columns(self.predictor, prediction)}
+        return columns if self.coverage is None else {**columns, **self._bounds(prediction, self.coverage)}
+
+    def _bounds(self, prediction: Prediction, coverage: float) -> dict[str, Any]:
+        predictor, limit = self.predictor, self.predictor.limit(coverage)
+        if predictor.classes_ is not None:
+            inside = conformal.class_sets(prediction.values, limit)
+            names = [safe(name) for name in predictor.targets]
+            return {"set": [SEPARATOR.join(itertools.compress(names, row)) for row in inside.tolist()]}
+        ends = conformal.intervals(prediction.values, prediction.std, limit)
+        single = len(predictor.targets) == 1
+        return {
+            word if single else f"{word} {name}": np.ascontiguousarray(end[:, c])
+            for c, name in enumerate(predictor.targets)
+            for word, end in zip(("lower", "upper"), ends, strict=True)
+        }
+
+
+def _write(columns: _Columns, found: Iterator[Piece], file: IO[bytes], separator: str) -> Summary:
     summary, first = Summary(), True
-    for table in _tables(predictor, found, id_column, summary):
+    for table in _tables(columns, found, summary):
         table.write_csv(file, include_header=first, separator=separator)
         first = False
     file.flush()
     return summary
 
 
-def _tables(
-    predictor: Predictor, found: Iterator[Piece], id_column: str | None, summary: Summary
-) -> Iterator[polars.DataFrame]:
+def _tables(columns: _Columns, found: Iterator[Piece], summary: Summary) -> Iterator[polars.DataFrame]:
     """The predictions of each piece; `summary` counts them."""
     import polars
 
+    predictor = columns.predictor
     for piece in found:
         prediction = predictor.of_raw(piece.inputs)
-        columns = {**_id(piece, id_column), **prediction_columns(predictor, prediction)}
-        table = polars.DataFrame(columns)
+        table = polars.DataFrame(columns.of(piece, prediction))
         table.columns = [safe(name) for name in table.columns]
         yield table
         summary.rows += len(piece)

@@ -20,6 +20,7 @@ from nnlab.errors import UserError
 from nnlab.loss.base import Loss
 from nnlab.randomness import fold
 from nnlab.runs.networks import Networks, load_networks
+from nnlab.statistics import conformal
 from nnlab.training.evaluation import Evaluation, sampling_passes
 from nnlab.training.stack import Stack
 from nnlab.types import Task
@@ -105,6 +106,42 @@ class Predictor:
             raise UserError(f"loss `{self.loss.option()}` predicts no class probabilities")
         return self.of_raw(inputs).values
 
+    def predict_set(self, inputs: Any, coverage: float = 0.9) -> npt.NDArray[np.bool_]:
+        """Which classes (n, C), in the order of `classes_`, hold the truth with the frequency `coverage`.
+
+        Raises:
+            UserError: the run predicts numbers, or `nnlab evaluate RUN coverage=...` has not been asked yet.
+        """
+        if self.classes_ is None:
+            raise UserError("this run predicts numbers, which have intervals: `predict_interval`")
+        return conformal.class_sets(self.of_raw(inputs).values, self.limit(coverage))
+
+    def predict_interval(self, inputs: Any, coverage: float = 0.9) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Lower and upper ends, each (n,) or (n, C), of intervals that hold the truth with the frequency `coverage`.
+
+        Raises:
+            UserError: the run predicts classes, or `nnlab evaluate RUN coverage=...` has not been asked yet.
+        """
+        if self.classes_ is not None:
+            raise UserError("this run predicts classes, which have sets: `predict_set`")
+        found = self.of_raw(inputs)
+        lower, upper = conformal.intervals(found.values, found.std, self.limit(coverage))
+        return flat(lower), flat(upper)
+
+    def limit(self, coverage: float) -> npt.NDArray[np.float64]:
+        """The conformal threshold (C,) at a coverage.
+
+        Raises:
+            UserError: nothing is known yet, or too little for this coverage.
+        """
+        known = self.networks.calibration
+        if known is None:
+            raise UserError(
+                f"`{self.networks.directory}` has no conformal scores yet; `nnlab evaluate {self.networks.directory} "
+                f"coverage={coverage:g}` learns them on the validation split"
+            )
+        return known.limit(coverage)
+
     def of_raw(self, inputs: Any) -> Prediction:
         """Predict raw examples, in the units of the data."""
         encoded = self.pipeline.encode(_plain(inputs))
@@ -113,7 +150,7 @@ class Predictor:
 
     def combined(self, inputs: Tensor) -> Tensor:
         """The prediction (n, *), averaged over the networks, for encoded inputs (n, *input_shape)."""
-        return combined(self.loss, predictions(self.networks.stack, inputs))
+        return calibrated(self.networks, combined(self.loss, predictions(self.networks.stack, inputs)))
 
     def in_units(self, prediction: Tensor) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
         """Values (n, C) and standard deviations (n, C) or None in the units of the data, of a prediction (n, *)."""
@@ -148,6 +185,21 @@ def combined(loss: Loss, each: Tensor) -> Tensor:
         return each[0]
     blocks = [_filled(block.movedim(1, 0), BLOCK).movedim(0, 1) for block in each.split(BLOCK, 1)]
     return torch.cat([loss.combine(block.contiguous()) for block in blocks])[: each.shape[1]]
+
+
+def calibrated(networks: Networks, prediction: Tensor, member: int | None = None) -> Tensor:
+    """A prediction (n, *) as validation has taught to read it, each example as if it were alone.
+
+    Args:
+        networks: of the run, with their calibration or none.
+        prediction: of their average, or of one network.
+        member: which network it is; None: the average.
+    """
+    known = networks.calibration
+    if known is None or known.temperature is None:
+        return prediction
+    blocks = [known.warmed(_filled(block, BLOCK), member)[: len(block)] for block in prediction.split(BLOCK)]
+    return torch.cat(blocks)
 
 
 def evaluation(stack: Stack, inputs: Tensor, targets: Tensor, scale: Tensor | None) -> Evaluation:

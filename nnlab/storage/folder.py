@@ -4,6 +4,7 @@ config.yaml       the resolved config          history.csv      one row a step (
 overrides.yaml    what the command line gave   statistics.csv   step, tag, value
 environment.json  versions, device, seed       checkpoints/     last, previous, best (`nnlab.storage.checkpoint`)
 result.json       how it ended                 log.txt          what was said (`nnlab.storage.run`)
+calibration.json  what validation taught about its probabilities, once `nnlab evaluate` was asked
 
 A recipe's folder has the first four as well. Nothing here loads torch, so that a thousand runs are read in a second.
 """
@@ -28,6 +29,7 @@ from nnlab.storage.files import at, explained, write_whole
 CONFIG, OVERRIDES, ENVIRONMENT, RESULT = "config.yaml", "overrides.yaml", "environment.json", "result.json"
 HISTORY, STATISTICS = "history.csv", "statistics.csv"
 LOG = "log.txt"
+CALIBRATION = "calibration.json"
 OUTPUT = "output.txt"  # everything that a job in a process of its own has printed
 CHECKPOINTS = "checkpoints"
 EVENTS = "events.out.tfevents."  # how the names of TensorBoard's files begin
@@ -169,6 +171,16 @@ def write_result(directory: Path, result: Mapping[str, Any]) -> None:
     write_whole(directory / RESULT, json.dumps(result, indent=2) + "\n", sync=True)
 
 
+def write_calibration(directory: Path, content: Mapping[str, Any] | None) -> None:
+    """Write what was learned about a finished run's probabilities; None removes it."""
+    path = directory / CALIBRATION
+    if content is not None:
+        write_whole(path, json.dumps(content) + "\n")
+        return
+    with explained(path):
+        path.unlink(missing_ok=True)
+
+
 def remove_result(directory: Path) -> None:
     """Remove the result of an attempt that is to be repeated."""
     with explained(directory / RESULT):
@@ -228,6 +240,17 @@ def read_result(directory: Path) -> dict[str, Any] | None:
     if not all(isinstance(finding, dict) for finding in result["diagnosis"]):
         raise UserError(f"`{path}` is damaged: `diagnosis` is no list of findings")
     return result
+
+
+def read_calibration(directory: Path) -> dict[str, Any] | None:
+    """What was learned about a finished run's probabilities; None where nothing was.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    path = directory / CALIBRATION
+    content = _read(path, json.loads)
+    return None if content is None else _mapping(path, content)
 
 
 def _fits(value: Any, usual: Any) -> bool:

@@ -1,0 +1,199 @@
+"""Learning on the validation split what a finished run's predictions are worth: temperature, and conformal scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from nnlab.errors import UserError, did_you_mean
+from nnlab.runs.calibrated import Calibration, digest
+from nnlab.runs.evaluation import Measurement, measure
+from nnlab.runs.networks import Networks, load_networks
+from nnlab.runs.own_data import own_dataset
+from nnlab.runs.prediction import Predictor, combined, predictions
+from nnlab.statistics import conformal
+from nnlab.statistics.temperature import fit_temperature
+from nnlab.storage.folder import CALIBRATION, write_calibration
+from nnlab.training.evaluation import SPLITS
+from nnlab.types import Dataset, Split
+
+METHODS = ("temperature", "none")
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """A split before and after.
+
+    Attributes:
+        calibration: what was learned; None where it was taken back.
+        before, after: the split measured without and with it.
+        path: where it is kept.
+    """
+
+    calibration: Calibration | None
+    before: Measurement
+    after: Measurement
+    path: Path
+
+    def content(self) -> dict[str, Any]:
+        """Everything as plain values."""
+        found = self.calibration
+        learned = None if found is None else {"temperature": found.temperature, "examples": found.examples}
+        return {**self.after.content(), "before": self.before.metrics, "calibrated": learned}
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How often sets or intervals held the truth.
+
+    Attributes:
+        stated: the coverage that was asked for.
+        measured: share of the split's examples whose truth is inside; of several targets the mean.
+        size: mean number of classes in a set, or mean width of an interval, by target.
+        empty: share of the examples whose set has no class.
+        examples: of the split.
+        learned: validation examples that the threshold comes from.
+        what: the split.
+        targets: names of the targets that `size` belongs to.
+    """
+
+    stated: float
+    measured: float
+    size: list[float]
+    empty: float
+    examples: int
+    learned: int
+    what: str
+    targets: tuple[str, ...]
+
+    def sentence(self) -> str:
+        """What was found, in one line."""
+        where = f"{self.measured:.3f} of {self.examples} {self.what} examples"
+        base = f"coverage {self.stated:g} (split conformal, {self.learned} validation examples)"
+        if len(self.targets) == 0:
+            sizes = f"{self.size[0]:.2f} classes a set, {self.empty:.1%} empty"
+            return f"sets at {base}: the class is inside for {where}; {sizes}"
+        widths = ", ".join(f"{name} {size:.4g}" for name, size in zip(self.targets, self.size, strict=True))
+        return f"intervals at {base}: the number is inside for {where}; mean width: {widths}"
+
+
+def calibrate(run: str | Path, method: str = "temperature", split: str | None = None) -> Calibrated:
+    """Fit a temperature on the run's validation examples, for the average and for each network, and keep it.
+
+    Args:
+        run: the folder.
+        method: `temperature`; `none` takes it back.
+        split: to measure before and after; None: `test`.
+
+    Raises:
+        UserError: there is no such run or method, its data are not here, or it predicts no class probabilities.
+    """
+    if method not in METHODS:
+        raise UserError(f"there is no calibration `{method}`; {did_you_mean(method, METHODS)}")
+    networks, data = _with_data(run, split)
+    raw = replace(networks, calibration=None)
+    if method == "none":
+        write_calibration(networks.directory, None)
+        found = None
+    else:
+        found = _learned(raw, data.validation, warm=True)
+        write_calibration(networks.directory, found.content())
+    scale = networks.fitted.blank_dataset().target_std
+    before, after = (
+        measure(each, getattr(data, split or "test"), scale, what=split or "test")
+        for each in (raw, replace(networks, calibration=found))
+    )
+    return Calibrated(found, before, after, networks.directory / CALIBRATION)
+
+
+def uncalibrated(run: str | Path, split: str) -> Measurement | None:
+    """A split as the networks alone predict it, of a run with a temperature; None of another.
+
+    Raises:
+        UserError: there is no such run, or its data are not here.
+    """
+    networks = load_networks(run)
+    if networks.calibration is None or networks.calibration.temperature is None:
+        return None
+    data = own_dataset(networks.directory, networks.config)
+    return measure(replace(networks, calibration=None), getattr(data, split), None, what=split)
+
+
+def cover(run: str | Path, coverage: float, split: str | None = None) -> Coverage:
+    """Conformal sets or intervals of a run, measured on a split; what they need is kept for `nnlab predict`.
+
+    Args:
+        run: the folder.
+        coverage: share of new examples whose truth shall be inside, (0, 1).
+        split: to measure on; None: `test`.
+
+    Raises:
+        UserError: there is no such run, its data are not here, or there are too few validation examples.
+    """
+    networks, data = _with_data(run, split)
+    kept = networks.calibration
+    warm = kept is not None and kept.temperature is not None
+    found = _learned(replace(networks, calibration=None), data.validation, warm)
+    limit = found.limit(coverage)  # before anything is written
+    write_calibration(networks.directory, found.content())
+    predictor = Predictor(replace(networks, calibration=found))
+    examples: Split = getattr(data, split or "test")
+    values, std = predictor.in_units(predictor.combined(examples.inputs))
+    common: dict[str, Any] = {
+        "stated": coverage,
+        "examples": len(values),
+        "learned": found.examples,
+        "what": split or "test",
+    }
+    if predictor.classes_ is not None:
+        inside = conformal.class_sets(values, limit)
+        right = inside[np.arange(len(values)), examples.targets.numpy()]
+        sizes = inside.sum(1)
+        return Coverage(**common, measured=float(right.mean()), size=[float(sizes.mean())],
+                        empty=float((sizes == 0).mean()), targets=())  # fmt: skip
+    lower, upper = conformal.intervals(values, std, limit)
+    truth = _in_units(predictor, examples.targets)
+    held = ((lower <= truth) & (truth <= upper)).mean()
+    width = (upper - lower).mean(0).tolist()
+    return Coverage(**common, measured=float(held), size=width, empty=0.0, targets=predictor.targets)
+
+
+def _with_data(run: str | Path, split: str | None) -> tuple[Networks, Dataset]:
+    if split is not None and split not in SPLITS:
+        raise UserError(f"there is no split `{split}`; {did_you_mean(split, SPLITS)}")
+    networks = load_networks(run)
+    return networks, own_dataset(networks.directory, networks.config)
+
+
+def _learned(networks: Networks, validation: Split, warm: bool) -> Calibration:
+    """Temperatures, where `warm`, and scores of networks without a calibration."""
+    predictor = Predictor(networks)
+    each = predictions(networks.stack, validation.inputs)
+    temperature, members = None, ()
+    if warm:
+        if predictor.classes_ is None or not networks.loss.probabilistic:
+            raise UserError(
+                f"`calibrate=temperature` needs class probabilities, and loss `{networks.loss.option()}` of a "
+                f"{predictor.task} predicts none; `coverage=0.9` works with every loss"
+            )
+        targets = validation.targets.to(each.device)
+        temperature = float(fit_temperature(combined(networks.loss, each), targets))
+        members = tuple(fit_temperature(each, targets).tolist())
+    bare = Calibration(digest(networks.stack.theta), len(validation), temperature, members, np.zeros((0, 1)))
+    values, std = predictor.in_units(bare.warmed(combined(networks.loss, each)))
+    if predictor.classes_ is not None:
+        return replace(bare, scores=conformal.class_scores(values, validation.targets.numpy()))
+    return replace(bare, scores=conformal.number_scores(values, std, _in_units(predictor, validation.targets)))
+
+
+def _in_units(predictor: Predictor, targets: Tensor) -> npt.NDArray[np.float64]:
+    """Targets (n, C) in the units of the data."""
+    rule = predictor.pipeline.target
+    mean, std = (torch.tensor(each, dtype=torch.float64) for each in (rule.mean or 0.0, rule.std or 1.0))
+    return (targets.double() * std + mean).numpy()

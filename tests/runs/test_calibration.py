@@ -19,6 +19,7 @@ from nnlab.runs.export import export
 from nnlab.runs.networks import load_networks
 from nnlab.statistics.temperature import at_temperature
 
+ENSEMBLE = ["regularizer=[ensemble]", "regularizer.ensemble.members=3"]
 QUICK = ["callbacks=[checkpoint]", "architecture.widths=[16]", "regularizer=[]"]
 
 
@@ -76,7 +77,9 @@ def test_predictions_and_exports_are_at_the_temperature(classes: Path, tmp_path:
 
 
 def test_every_member_of_an_ensemble_has_a_temperature_of_its_own(tmp_path: Path) -> None:
-    run = trained(tmp_path, "data=digits", "trainer.epochs=5", "regularizer=[ensemble]", "regularizer.ensemble.members=3")
+    run = trained(
+        tmp_path, "data=digits", "trainer.epochs=5", "regularizer=[ensemble]", "regularizer.ensemble.members=3"
+    )
     found = calibrate(run, split="validation")
     assert found.calibration is not None
     assert len(set(found.calibration.members)) == 3

@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = {
     **dict.fromkeys(
-        ["errors", "interruption", "metric_names", "validation", "types", "randomness", "members", "device"], 0
+        ["errors", "interruption", "process", "metric_names", "validation", "types", "randomness", "members", "device"],
+        0,
     ),
     **dict.fromkeys(["console", "storage"], 0),
     **dict.fromkeys(

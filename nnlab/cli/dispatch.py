@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nnlab import __version__, console
+from nnlab import __version__, console, process
 from nnlab.cli.arguments import HELP, JSON
 from nnlab.errors import UserError, did_you_mean
 from nnlab.interruption import leaving_at_once
@@ -85,8 +85,17 @@ Tab completion of commands, groups, options and keys, for this shell and, in its
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command, and return the exit code: 2 for the user's mistake, else what the command says."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    """Run a command, and return the exit code: 2 for the user's mistake, else what the command says.
+
+    Without arguments this is the process `nnlab`, which has nothing else to do and ends with the code.
+    """
+    if arguments is not None:
+        return _run(list(arguments))
+    return process.run(lambda: _run(sys.argv[1:]))
+
+
+def _run(words: list[str]) -> int:
+    """Run the command that the words name."""
     console.show(always=True)
     try:
         with leaving_at_once():

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nnlab import console
+from nnlab import console, process
 from nnlab.errors import UserError
 from nnlab.sweep.processes import end_with_parent
 
@@ -50,4 +50,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(process.run(main))

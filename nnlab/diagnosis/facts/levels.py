@@ -20,6 +20,7 @@ from nnlab.types import Dataset, Split
 
 EXAMPLES = 4096  # training examples that decide the levels
 ITERATIONS = 25  # most losses have their best constant in closed form, which is where the search starts
+FLAT = 1e-12  # a gradient below which there is nothing to gain
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,8 @@ def best_constant_loss(loss: Loss, targets: Tensor, classes: int) -> float:
     starts = _starts(loss.output_size(classes), values, share)
     losses = [float(closure(start)[0]) for start in starts]
     best = min(range(len(starts)), key=lambda i: losses[i] if math.isfinite(losses[i]) else math.inf)
+    if float(closure(starts[best])[1].abs().max()) < FLAT:  # in closed form
+        return losses[best]
     found = float(closure(minimize(closure, starts[best], ITERATIONS))[0])
     return min(found, losses[best]) if math.isfinite(found) else losses[best]
 

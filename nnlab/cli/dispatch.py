@@ -90,12 +90,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Without arguments this is the process `nnlab`, which has nothing else to do and ends with the code.
     """
     if arguments is not None:
-        return _run(list(arguments))
-    return process.run(lambda: _run(sys.argv[1:]))
+        return _explained(list(arguments))
+    return process.run(lambda: _explained(sys.argv[1:]))
 
 
-def _run(words: list[str]) -> int:
-    """Run the command that the words name."""
+def _explained(words: list[str]) -> int:
+    """Run the command that the words name, and say in a sentence what was wrong."""
     console.show(always=True)
     try:
         with leaving_at_once():

@@ -30,8 +30,8 @@ from nnlab.callbacks import SnapshotEnsemble
 from nnlab.cli import compose
 from nnlab.config.build import build_trainer
 from nnlab.config.construct import construct
-from nnlab.data.base import Raw
 from nnlab.data.given import Given
+from nnlab.data.raw import Raw
 from nnlab.errors import UserError
 from nnlab.loss.base import Loss
 from nnlab.runs.fitted import Fitted

@@ -9,10 +9,12 @@ from __future__ import annotations
 import dataclasses
 import enum
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 from torch import Tensor
+
+from nnlab.streaming import as_streamed, fits
 
 if TYPE_CHECKING:
     from nnlab.data.pipeline import Pipeline
@@ -28,7 +30,11 @@ class Task(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """Examples of one split: `inputs` (n, *input_shape), floating point; `targets` (n,) int64 or (n, C) floats."""
+    """Examples of one split: `inputs` (n, *input_shape), floating point; `targets` (n,) int64 or (n, C) floats.
+
+    Inputs that are too large for the memory are a mapping of a file, or `nnlab.streaming.Streamed`, which has length,
+    shape and dtype as a tensor, and gives tensors for slices and positions: whoever takes pieces serves both.
+    """
 
     inputs: Tensor
     targets: Tensor
@@ -55,6 +61,7 @@ class Dataset:
         label_noise: fraction of the training labels that were drawn anew.
         pipeline: what was fitted on the training split, from raw examples to `inputs`; None for data made by hand.
         fingerprint: hash of the raw data, their order included; empty for data made by hand.
+        resident: whether inputs are to be in the device's memory; `auto`: if they are a small share of what is free.
     """
 
     train: Split
@@ -67,6 +74,7 @@ class Dataset:
     label_noise: float = 0.0
     pipeline: Pipeline | None = None
     fingerprint: str = ""
+    resident: bool | Literal["auto"] = "auto"
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -94,9 +102,20 @@ class Dataset:
         return len(self.target_names)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Dataset:
-        """The data set on a device, floating-point tensors in `dtype`."""
-        moved = {name: getattr(self, name).to(device, dtype) for name in ("train", "validation", "test")}
+        """The data set on a device, floating-point tensors in `dtype`; inputs that are not to be there are streamed."""
+        splits = {name: getattr(self, name) for name in ("train", "validation", "test")}
+        if not self._is_placed(device, dtype):
+            splits = {n: Split(cast(Tensor, as_streamed(s.inputs)), s.targets) for n, s in splits.items()}
+        moved = {name: split.to(device, dtype) for name, split in splits.items()}
         for name in ("target_mean", "target_std"):
             value = getattr(self, name)
             moved[name] = None if value is None else value.to(device, dtype)
         return dataclasses.replace(self, **moved)
+
+    def _is_placed(self, device: torch.device, dtype: torch.dtype) -> bool:
+        """Whether the inputs are to be in the memory of a device."""
+        on_cpu = device.type == "cpu"
+        if self.resident != "auto":
+            return self.resident or (on_cpu and self.train.inputs.dtype == dtype)  # a mapping is a tensor already
+        splits = (self.train, self.validation, self.test)
+        return on_cpu or fits(sum(s.inputs.numel() * s.inputs.element_size() for s in splits), device)

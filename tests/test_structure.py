@@ -13,7 +13,18 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = {
     **dict.fromkeys(
-        ["errors", "interruption", "process", "metric_names", "validation", "types", "randomness", "members", "device"],
+        [
+            "errors",
+            "interruption",
+            "process",
+            "metric_names",
+            "validation",
+            "types",
+            "randomness",
+            "members",
+            "device",
+            "streaming",
+        ],
         0,
     ),
     **dict.fromkeys(["console", "storage"], 0),

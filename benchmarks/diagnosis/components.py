@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from nnlab.architecture import MLP
 from nnlab.architecture.base import Head, MakeActivation
-from nnlab.data.base import Raw, Source
+from nnlab.data.base import Source
 from nnlab.data.preprocessing import Preprocessing, Rescale, Transform
+from nnlab.data.raw import Raw
 from nnlab.randomness import generator
 from nnlab.types import Task
 

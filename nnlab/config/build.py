@@ -11,7 +11,6 @@ import inspect
 import json
 import logging
 import math
-import os
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -45,6 +44,7 @@ from nnlab.regularizer import (
     SharpnessAware,
     WeightAverage,
 )
+from nnlab.storage.cache import cache_folder
 from nnlab.storage.files import at
 from nnlab.training import Callback, Member, Run, Trainer, TrainerSettings
 from nnlab.training.group import Group
@@ -64,8 +64,7 @@ COPIES = 3  # of the parameters at least: themselves, the gradient, and the best
 def data_root(config: Config) -> Path:
     """Where downloaded data lives."""
     root = config.get("data_root")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nnlab"
-    return at(root) if root else cache
+    return at(root) if root else cache_folder()
 
 
 _datasets: weakref.WeakValueDictionary[str, Dataset] = weakref.WeakValueDictionary()

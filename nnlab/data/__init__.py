@@ -1,7 +1,7 @@
 """Data sets: tensors with their splits, limits, label noise and preprocessing, reproducible from a seed."""
 
 from nnlab.data.arrays import Arrays
-from nnlab.data.base import Raw, Source
+from nnlab.data.base import Source
 from nnlab.data.blobs import Blobs
 from nnlab.data.breast_cancer import BreastCancer
 from nnlab.data.cifar10 import CIFAR10
@@ -12,6 +12,7 @@ from nnlab.data.heteroscedastic import Heteroscedastic
 from nnlab.data.image_folder import ImageFolder
 from nnlab.data.mnist import MNIST
 from nnlab.data.moons import Moons
+from nnlab.data.raw import Raw
 from nnlab.data.spirals import Spirals
 from nnlab.data.table.table import Table
 from nnlab.data.xor import XOR

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from nnlab import console
-from nnlab.data.base import Raw, Source, existing
+from nnlab.data.base import Source, existing
 from nnlab.data.pipeline import InputRule
+from nnlab.data.raw import Raw
 from nnlab.data.table.column import as_column
 from nnlab.data.table.table import Table
 from nnlab.data.table.target import TASKS, Targets, one_hot_classes, targets_of

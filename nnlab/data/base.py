@@ -7,80 +7,30 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
 
 from nnlab.data.augmentation.base import Augmentation
+from nnlab.data.checks import check_classes
 from nnlab.data.once import read_once
 from nnlab.data.pipeline import ArrayRule, InputRule, Pipeline, TargetRule
+from nnlab.data.preparing import Part, prepare_inputs
 from nnlab.data.preprocessing.base import Preprocessing
 from nnlab.data.preprocessing.none import NoPreprocessing
 from nnlab.data.preprocessing.standardize import Standardize
+from nnlab.data.raw import Raw
 from nnlab.data.splits import Indices, cross_validation, grouped, holdout, ordered, prefix, redraw_labels
 from nnlab.errors import UserError
 from nnlab.randomness import generator
 from nnlab.storage.files import at
 from nnlab.types import Dataset, Split, Task
-from nnlab.validation import check
+from nnlab.validation import check, check_choice
 
 DEFAULT_TEST = 0.2  # where `test` is null and the data set has no test split of its own
-
-
-@dataclasses.dataclass(frozen=True)
-class Raw:
-    """Examples as they were read, before any split.
-
-    Attributes:
-        inputs: (n, D) floats, or images (n, K, H, W) as floats or as uint8, whose 0 ... 255 then become 0 ... 1; or the
-            columns of a table.
-        targets: (n,) int64 classes or (n, C) floats.
-        task: what the targets are.
-        target_names: names of the classes or of the regression targets.
-        origin: what error messages call the source, such as a file name.
-        test: inputs and targets of the data set's own test split, if it has one.
-        columns: names of the D numbers of a vector; empty: they are called `0`, `1`, ...
-        channels_last: the images were (n, H, W, K) in the source.
-        kinds: of a table, what is done with each column.
-        target_column: of a table, the column of the target.
-        frame: of a table, all of its columns, those that are no inputs too.
-        notes: what was guessed or left out, a sentence each.
-        groups: (n,) int64; rows of one group are never split.
-        times: (n,) float64 by which rows are ordered: the last are for testing, those before for validation.
-        validated: (n,) bool, rows that are the data set's own validation split.
-    """
-
-    inputs: Any
-    targets: Tensor
-    task: Task
-    target_names: tuple[str, ...]
-    origin: str
-    test: tuple[Any, Tensor] | None = None
-    columns: tuple[str, ...] = ()
-    channels_last: bool = False
-    kinds: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    target_column: str = ""
-    frame: Any = None
-    notes: tuple[str, ...] = ()
-    groups: Tensor | None = None
-    times: Tensor | None = None
-    validated: Tensor | None = None
-
-    def check(self) -> None:
-        """Refuse examples that are not finite; looks once, whatever the number of seeds that split them.
-
-        Raises:
-            UserError: an input or a target is NaN or infinite.
-        """
-        if "_is_finite" in vars(self):
-            return
-        if isinstance(self.inputs, Tensor):
-            check_finite(self.inputs, "inputs", self.origin)
-        check_finite(self.targets, "targets", self.origin)
-        vars(self)["_is_finite"] = True
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -100,6 +50,8 @@ class Source(ABC):
         standardize_targets: train regression on targets of zero mean and unit variance; no effect on classes.
         preprocessing: fitted on the training split, applied to all; None: none.
         augmentation: applied to training batches in this order; a list, or a mapping whose keys only name them.
+        resident: whether the inputs are in memory, on CUDA that of the GPU (`true`), or on disk, from which minibatches
+            are read with the same bits (`false`); `auto`: in memory if they take at most a quarter of what is free.
     """
 
     limit: int | None = None
@@ -111,12 +63,15 @@ class Source(ABC):
     standardize_targets: bool = True
     preprocessing: Preprocessing | None = dataclasses.field(default_factory=Standardize)
     augmentation: list[Augmentation] | dict[str, Augmentation] = dataclasses.field(default_factory=dict)
+    resident: bool | Literal["auto"] = "auto"
 
     def __post_init__(self) -> None:
         if self.limit is not None:
             check("limit", self.limit, "[1, inf)")
         check("label_noise", self.label_noise, "[0, 1]")
         check("validation", self.validation, "(0, 1)")
+        if not isinstance(self.resident, bool):
+            check_choice("data.resident", self.resident, ("auto", "true", "false"))
         self.check_fraction()
         if self.folds is not None:
             check("folds", self.folds, "[2, inf)")
@@ -146,6 +101,14 @@ class Source(ABC):
         """All examples for a loss that fits `tasks`; where a data set leaves its task open, it follows the loss."""
         return self.read(seed, root)
 
+    def read_into(self, folder: Path, tasks: Collection[Task] | None, seed: int, root: Path) -> Raw:
+        """As `read_for`; what is large may be written into a folder, and be read from there as arrays on disk."""
+        return self.read_for(tasks, seed, root)
+
+    def title(self, root: Path) -> str:
+        """What a list of what is kept calls the data."""
+        return str(getattr(self, "path", "")) or type(self).__name__
+
     def files(self, root: Path) -> Sequence[Path] | None:
         """The files whose content, with the options, decides what is read; None where more does, as the seed."""
         return None
@@ -173,23 +136,22 @@ class Source(ABC):
         """
         raw.check()
         rows = self.limited(raw, self.rows(raw, seed), seed)
-        parts = [(raw.inputs[rows.train], self.noisy(raw, raw.targets[rows.train], seed))]
-        parts.append((raw.inputs[rows.validation], raw.targets[rows.validation]))
-        use_own = raw.test is not None and not len(rows.test)
-        parts.append(raw.test if use_own and raw.test else (raw.inputs[rows.test], raw.targets[rows.test]))
+        parts = [Part(raw.inputs, rows.train), Part(raw.inputs, rows.validation), Part(raw.inputs, rows.test)]
+        targets = [self.noisy(raw, raw.targets[rows.train], seed)]
+        targets += [raw.targets[each] for each in (rows.validation, rows.test)]
+        if raw.test is not None and not len(rows.test):
+            parts[2], targets[2] = Part(raw.test[0], torch.arange(len(raw.test[1]))), raw.test[1]
 
-        rule = self.input_rule(raw, parts[0][0])
-        floats = [rule.encode(inputs).inputs for inputs, _ in parts]
-        transform = (self.preprocessing or NoPreprocessing()).fit(floats[0])
-        mean, std = self.target_statistics(raw.task, parts[0][1])
+        mean, std = self.target_statistics(raw.task, targets[0])
+        statistics = [None if value is None else tuple(value.tolist()) for value in (mean, std)]
+        target = TargetRule(raw.task, raw.target_names, raw.target_column, *statistics)
+        found = prepare_inputs(self, self.preprocessing or NoPreprocessing(), raw, parts, target, mark)
         train, validation, test = (
-            Split(transform.apply(inputs).float(), _rescaled(targets, mean, std))
-            for inputs, (_, targets) in zip(floats, parts, strict=True)
+            Split(cast(Tensor, inputs), _rescaled(each, mean, std))  # what is streamed stands where a tensor does
+            for inputs, each in zip(found.inputs, targets, strict=True)
         )
         for augmentation in self.augmentations:
             augmentation.check_shape(tuple(train.inputs.shape[1:]))
-        statistics = [None if value is None else tuple(value.tolist()) for value in (mean, std)]
-        pipeline = Pipeline(rule, transform, TargetRule(raw.task, raw.target_names, raw.target_column, *statistics))
         mean, std = (None if value is None else value.float() for value in (mean, std))
         return Dataset(
             train,
@@ -200,8 +162,9 @@ class Source(ABC):
             mean,
             std,
             self.label_noise,
-            pipeline=pipeline,
+            pipeline=Pipeline(found.rule, found.transform, target),
             fingerprint=mark,
+            resident=self.resident if found.resident or self.resident != "auto" else False,
         )
 
     def rows(self, raw: Raw, seed: int) -> Indices:
@@ -272,38 +235,6 @@ def existing(path: str, root: Path) -> Path:
     """A user's path, from the working directory, or else from the data folder if it exists there."""
     here = at(path)
     return here if here.exists() or not (root / here).exists() else root / here
-
-
-def check_finite(values: Tensor, what: str, origin: str) -> None:
-    """Refuse NaN and infinite values.
-
-    Raises:
-        UserError: says how many there are, and the row and column of the first, counted from 0.
-    """
-    if not values.is_floating_point():
-        return
-    bad = ~torch.isfinite(values.float())  # as float32, in which the engine computes
-    if bad.any():
-        row, *rest = torch.nonzero(bad)[0].tolist()
-        column = f"column {rest[0]}" if len(rest) == 1 else f"position {tuple(rest)}"
-        raise UserError(
-            f"{origin}: {int(bad.sum())} of the {what} are NaN, infinite or beyond float32, the first in row {row}, "
-            f"{column} (counted from 0); remove or replace them"
-        )
-
-
-def check_classes(labels: Tensor, names: tuple[str, ...], origin: str) -> None:
-    """Refuse a class that cannot be stratified.
-
-    Raises:
-        UserError: a class has a single example.
-    """
-    lonely = torch.nonzero(torch.bincount(labels) == 1)
-    if len(lonely):
-        raise UserError(
-            f"{origin}: class `{names[int(lonely[0])]}` has a single example, which cannot be both for training and "
-            "for testing; add examples of it or leave it out"
-        )
 
 
 def _rescaled(targets: Tensor, mean: Tensor | None, std: Tensor | None) -> Tensor:

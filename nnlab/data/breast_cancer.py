@@ -12,8 +12,9 @@ from pathlib import Path
 
 import torch
 
-from nnlab.data.base import Raw, Source
+from nnlab.data.base import Source
 from nnlab.data.bundled import bundled_file, read_bundled
+from nnlab.data.raw import Raw
 from nnlab.types import Task
 
 

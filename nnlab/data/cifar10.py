@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnlab.data.base import Raw, Source
+from nnlab.data.base import Source
 from nnlab.data.download import download
+from nnlab.data.raw import Raw
 from nnlab.errors import UserError
 from nnlab.types import Task
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from nnlab.data.base import Raw, Source
+from nnlab.data.base import Source
+from nnlab.data.raw import Raw
 from nnlab.data.splits import Indices, stratified_order
 from nnlab.randomness import generator
 from nnlab.types import Task

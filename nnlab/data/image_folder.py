@@ -1,7 +1,7 @@
 """Your own images: a folder with one subfolder for each class, and, if you have them, splits above those.
 
-The layout is that of torchvision's `ImageFolder`, with folders such as train, val and test in any spelling; all images
-are decoded once and kept in memory as one tensor. `nnlab.data.images` reads one.
+The layout is that of torchvision's `ImageFolder`, with folders such as train, val and test in any spelling. All images
+are decoded once, see `nnlab.data.decoding`.
 """
 
 from __future__ import annotations
@@ -9,36 +9,32 @@ from __future__ import annotations
 import collections
 import dataclasses
 import logging
-import os
-import sys
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nnlab.data.base import DEFAULT_TEST, Raw, Source, existing
-from nnlab.data.images import SUFFIXES, decode, files_below, is_hidden
+from nnlab.data.base import DEFAULT_TEST, Source, existing
+from nnlab.data.decoding import decode_all
+from nnlab.data.images import SUFFIXES, files_below, is_hidden
 from nnlab.data.pipeline import ArrayRule, InputRule
+from nnlab.data.raw import Raw
 from nnlab.data.splits import Indices, random_order
-from nnlab.device import free_memory
 from nnlab.errors import UserError
 from nnlab.randomness import generator
+from nnlab.storage.array_file import ArrayFile
+from nnlab.streaming import at_once, pieces
 from nnlab.types import Task
 from nnlab.validation import check
-
-Item = TypeVar("Item")
 
 SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-LARGE = 512  # pixels along both sides from which an image is called large
+NUMBERS = 1 << 24  # that are looked at at a time
 
 log = logging.getLogger(__name__)
 
@@ -64,12 +60,26 @@ class ImageFolder(Source):
         if self.size is not None:
             check("size", self.size, "[1, inf)")
 
+    def files(self, root: Path) -> Sequence[Path] | None:
+        folder = existing(self.path, root)
+        if not folder.is_dir():
+            return None
+        return files_below(folder)[0]
+
     def read(self, seed: int, root: Path) -> Raw:
         """All images; folders `val` and `test` beside `train`, in any spelling, are the data set's own splits.
 
         Raises:
             UserError: no folder, classes or images; an image that cannot be read; images of different sizes.
         """
+        return self._read(root, None)
+
+    def read_into(self, folder: Path, tasks: Collection[Task] | None, seed: int, root: Path) -> Raw:
+        """As `read`; the images go into a file in `folder`."""
+        return self._read(root, folder / "images.npy")
+
+    def _read(self, root: Path, to: Path | None) -> Raw:
+        """All images, decoded into a file or into memory, those of the splits behind one another."""
         folder = existing(self.path, root)
         if not folder.is_dir():
             raise UserError(f"`data.path` must be a folder with one folder for each class, got {folder}")
@@ -80,14 +90,24 @@ class ImageFolder(Source):
             raise UserError(
                 f"{train} has {len(classes)} class folders; it needs one folder for each of at least two classes"
             )
-        task = Task.BINARY if len(classes) == 2 else Task.MULTICLASS
-        images, labels = self._read_classes(train, classes)
-        held = {name: self._read_split(folders, name, classes, images) for name in ("validation", "test")}
-        validated = None
-        if (own := held["validation"]) is not None:
-            validated = torch.arange(len(images) + len(own[0])) >= len(images)
-            images, labels = _joined(images, own[0]), torch.cat([labels, own[1]])
-        return Raw(images, labels, task, tuple(classes), str(folder), held["test"], validated=validated)
+        files = {"train": class_files(train, classes), "validation": [], "test": []}
+        for name in sorted(set(folders) - {"train"}):
+            _check_classes(folders, name, classes)
+            files[name] = class_files(folders[name], classes)
+        found = [each for split in files.values() for each in split]
+        images, digest = decode_all([path for path, _ in found], self.size, self.grayscale, to)
+        labels = torch.tensor([label for _, label in found])
+        count, held = len(found) - len(files["test"]), len(files["validation"])
+        return Raw(
+            _part(images, 0, count),
+            labels[:count].clone(),
+            Task.BINARY if len(classes) == 2 else Task.MULTICLASS,
+            tuple(classes),
+            str(folder),
+            (_part(images, count, len(found)), labels[count:].clone()) if files["test"] else None,
+            validated=torch.arange(count) >= count - held if held else None,
+            content=f"{digest} {self.size} {self.grayscale}",
+        )
 
     def rows(self, raw: Raw, seed: int) -> Indices:
         """As any data set; where the folder has its own validation but no test split, that is drawn from training."""
@@ -102,51 +122,26 @@ class ImageFolder(Source):
         """Bytes and 16 bits as 0 ... 1; floating point beyond that by the extremes of the training images."""
         rule = super().input_rule(raw, train)
         assert isinstance(rule, ArrayRule)
-        if not train.is_floating_point() or (float(train.amin()) >= 0 and float(train.amax()) <= 1):
+        if not train.is_floating_point():
             return rule
-        return dataclasses.replace(rule, low=float(train.amin()), high=float(train.amax()))
+        extremes = [piece.aminmax() for piece in pieces(train, at_once(train, NUMBERS, len(train)))]
+        low, high = min(float(each.min) for each in extremes), max(float(each.max) for each in extremes)
+        return rule if low >= 0 and high <= 1 else dataclasses.replace(rule, low=low, high=high)
 
-    def _read_split(
-        self, folders: dict[str, Path], name: str, classes: Sequence[str], images: Tensor
-    ) -> tuple[Tensor, Tensor] | None:
-        """Images and labels of a split's own folder, or None where there is none.
 
-        Raises:
-            UserError: it has a class that training lacks, or images of another size.
-        """
-        if name not in folders:
-            return None
-        for unknown in sorted(set(class_folders(folders[name])) - set(classes)):
-            raise UserError(f"{folders[name]} has the class `{unknown}`, which {folders['train']} does not have")
-        found, labels = self._read_classes(folders[name], classes)
-        if found.shape[1:] != images.shape[1:]:
-            raise UserError(
-                f"images in {folders[name]} have shape {tuple(found.shape[1:])}, those in {folders['train']} "
-                f"{tuple(images.shape[1:])}; set `data.size` to bring them to one size"
-            )
-        return found, labels
+def _check_classes(folders: Mapping[str, Path], name: str, classes: Sequence[str]) -> None:
+    """Refuse a split with a class that training lacks.
 
-    def _read_classes(self, folder: Path, classes: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Images (n, K, H, W), bytes or float32, and labels (n,) of all classes below `folder`."""
-        files = class_files(folder, classes)
-        first = decode(files[0][0], self.size, self.grayscale)
-        check_memory(len(files), first, files[0][0])
-        images: npt.NDArray[Any] = np.empty((len(files), *first.shape), dtype=first.dtype)
-        pool = ThreadPoolExecutor(os.cpu_count())
-        try:
-            decoded = pool.map(lambda file: decode(file[0], self.size, self.grayscale), files)
-            for position, image in enumerate(track(decoded, len(files), f"reading {folder.name}")):
-                if image.shape != first.shape:
-                    raise UserError(
-                        f"images must have equal sizes, but {files[0][0]} has {_size(first)} and "
-                        f"{files[position][0]} {_size(image)} pixels; set `data.size`, such as `data.size=32`"
-                    )
-                if image.dtype != images.dtype:  # some have more bits than others
-                    images, image = _floats(images), _floats(image)
-                images[position] = image
-        finally:
-            pool.shutdown(cancel_futures=True)  # after an error, do not decode the rest
-        return torch.from_numpy(images), torch.tensor([label for _, label in files])
+    Raises:
+        UserError: says which.
+    """
+    for unknown in sorted(set(class_folders(folders[name])) - set(classes)):
+        raise UserError(f"{folders[name]} has the class `{unknown}`, which {folders['train']} does not have")
+
+
+def _part(images: Tensor | ArrayFile, start: int, stop: int) -> Any:
+    """Some of the images, where they lie."""
+    return images.part(start, stop) if isinstance(images, ArrayFile) else images[start:stop]
 
 
 def split_folders(folder: Path) -> dict[str, Path]:
@@ -203,50 +198,3 @@ def class_files(folder: Path, classes: Sequence[str]) -> list[tuple[Path, int]]:
         words = ", ".join(f"{count} {suffix}" for suffix, count in kinds)
         log.warning("%s: %d files are no images and left out: %s", folder, len(others), words)
     return files
-
-
-def check_memory(count: int, image: npt.NDArray[Any], path: Path) -> None:
-    """Say before they are read that images are large, and refuse more than the machine's memory holds.
-
-    Raises:
-        UserError: they do not fit.
-    """
-    total = 4 * count * image.size  # as float32, which the network sees
-    if total > free_memory(torch.device("cpu")):
-        raise UserError(
-            f"{count} images such as {path} of {_size(image)} pixels take {total / 1e9:.1f} GB, more than is "
-            "free; set `data.size`, such as `data.size=128`"
-        )
-    if min(image.shape[1:]) >= LARGE:
-        log.warning(
-            "images such as %s have %s pixels, %.1f million numbers each; `data.size=128` scales them to what most "
-            "networks are made for",
-            *(path, _size(image), image.size / 1e6),
-        )
-
-
-def _joined(first: Tensor, second: Tensor) -> Tensor:
-    """Images one after another; bytes become floating point where one of the two is."""
-    if first.dtype != second.dtype:
-        first, second = (torch.from_numpy(_floats(each.numpy())) for each in (first, second))
-    return torch.cat([first, second])
-
-
-def _floats(images: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """Bytes 0 ... 255 as 0 ... 1; floating point as it is."""
-    return images.astype(np.float32) / np.float32(255) if images.dtype == np.uint8 else images
-
-
-def track(items: Iterable[Item], total: int, what: str) -> Iterable[Item]:
-    """The items, with a progress bar where a person is watching."""
-    if not sys.stderr.isatty():
-        return items
-    from rich.console import Console
-    from rich.progress import track as bar
-
-    return bar(items, what, total, console=Console(stderr=True), transient=True)
-
-
-def _size(image: npt.NDArray[Any]) -> str:
-    """Width x height."""
-    return f"{image.shape[2]} x {image.shape[1]}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +20,7 @@ SUFFIXES = (
     *(".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm"),
     *(".tif", ".tiff", ".webp"),
 )
+JPEG = b"\xff\xd8\xff"  # how such files begin
 HIDDEN = (".", "__MACOSX")  # how the names of files begin that nobody has put there
 NOT_OURS = ("thumbs.db", "desktop.ini")
 DEEP = {"I;16": 65535.0, "I;16B": 65535.0, "I;16L": 65535.0, "I;16N": 65535.0, "I": None, "F": None}
@@ -32,9 +36,18 @@ def files_below(folder: Path) -> tuple[list[Path], list[Path]]:
     """The images directly or deeper below `folder`, sorted by name, and other files, hidden ones left out."""
     if not folder.is_dir():
         return [], []
-    present = sorted(path for path in folder.rglob("*") if not is_hidden(path, folder) and path.is_file())
+    present = sorted(_files_below(folder))
     images = [path for path in present if path.suffix.lower() in SUFFIXES]
     return images, [path for path in present if path.suffix.lower() not in SUFFIXES]
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """All files that somebody has put there; links to folders are not followed."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(HIDDEN)]
+        for name in names:
+            if not (name.startswith(HIDDEN) or name.lower() in NOT_OURS) and os.path.isfile(os.path.join(place, name)):
+                yield Path(place, name)
 
 
 def decode(path: Path, size: int | None, grayscale: bool) -> npt.NDArray[Any]:
@@ -45,10 +58,29 @@ def decode(path: Path, size: int | None, grayscale: bool) -> npt.NDArray[Any]:
     Raises:
         UserError: the file is no image, is cut off, or is too large.
     """
+    return decode_content(content_of(path), path, size, grayscale)
+
+
+def content_of(path: Path) -> bytes:
+    """The bytes of an image file.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read the image {path} ({error.strerror or error})") from error
+
+
+def decode_content(content: bytes, path: Path, size: int | None, grayscale: bool) -> npt.NDArray[Any]:
+    """As `decode`, from the content of a file."""
+    if content.startswith(JPEG) and (pixels := _decode_jpeg(content, size, grayscale)) is not None:
+        return pixels
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(path) as file:
+        with Image.open(io.BytesIO(content)) as file:
             turned = ImageOps.exif_transpose(file)
             image = _deep(turned) if turned.mode in DEEP else _opaque(turned).convert("L" if grayscale else "RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -59,6 +91,22 @@ def decode(path: Path, size: int | None, grayscale: bool) -> npt.NDArray[Any]:
     if pixels.ndim == 3:
         return pixels.transpose(2, 0, 1)
     return pixels[None] if grayscale else np.repeat(pixels[None], 3, 0)
+
+
+def _decode_jpeg(content: bytes, size: int | None, grayscale: bool) -> npt.NDArray[np.uint8] | None:
+    """The bits that PIL gives, sooner; None for what is damaged, has four channels, or is scaled or made grey."""
+    import torch
+    from torchvision.io import decode_jpeg
+
+    try:
+        image = decode_jpeg(torch.frombuffer(bytearray(content), dtype=torch.uint8), apply_exif_orientation=True)
+    except RuntimeError:
+        return None
+    channels, height, width = image.shape
+    if channels == 4 or (channels == 3 and grayscale) or size not in (None, height) or size not in (None, width):
+        return None
+    pixels: npt.NDArray[np.uint8] = image.contiguous().numpy()
+    return pixels if channels == 3 or grayscale else np.repeat(pixels, 3, 0)
 
 
 def _deep(image: Image.Image) -> Image.Image:

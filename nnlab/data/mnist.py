@@ -12,9 +12,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from nnlab.data.base import Raw, Source
+from nnlab.data.base import Source
 from nnlab.data.download import download
 from nnlab.data.idx import find_idx, read_idx
+from nnlab.data.raw import Raw
 from nnlab.errors import UserError
 from nnlab.types import Task
 

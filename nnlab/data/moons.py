@@ -11,7 +11,8 @@ from pathlib import Path
 
 import torch
 
-from nnlab.data.base import Raw, Source
+from nnlab.data.base import Source
+from nnlab.data.raw import Raw
 from nnlab.randomness import generator
 from nnlab.types import Task
 from nnlab.validation import check

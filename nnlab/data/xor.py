@@ -10,7 +10,8 @@ from pathlib import Path
 
 import torch
 
-from nnlab.data.base import Raw, Source
+from nnlab.data.base import Source
+from nnlab.data.raw import Raw
 from nnlab.data.splits import Indices
 from nnlab.errors import UserError
 from nnlab.randomness import generator

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from nnlab.randomness import generator
+from nnlab.streaming import Streamed
+from nnlab.training.prefetch import AHEAD, Prefetch
 from nnlab.types import Dataset, Split
 
 JOINED = 1 << 26  # bytes up to which the members' data sets are joined, which saves a call for each of them
@@ -34,7 +36,8 @@ class Batches:
         self.steps_per_epoch = -(-self.examples // self.batch_size)
         # Example by example in memory, as compiled code reads them, whatever made the tensors.
         self.splits = [Split(d.train.inputs.contiguous(), d.train.targets.contiguous()) for d in distinct]
-        joined = len(distinct) == 1 or len(distinct) * _bytes(distinct[0].train) <= JOINED
+        self.streamed = any(isinstance(split.inputs, Streamed) for split in self.splits)
+        joined = len(distinct) == 1 or (not self.streamed and len(distinct) * _bytes(distinct[0].train) <= JOINED)
         if len(distinct) > 1 and joined:
             inputs = torch.cat([split.inputs for split in self.splits])
             self.splits = [Split(inputs, torch.cat([split.targets for split in self.splits]))]
@@ -42,9 +45,18 @@ class Batches:
         self.sources = [(position[id(d)], seed) for d, seed in zip(datasets, seeds, strict=True)]
         self._epoch = -1
         self._recent: dict[int, tuple[Tensor, list[int]]] = {}  # epochs whose orders were asked for last
+        self._prefetch = self._new_prefetch() if self.streamed else None
+
+    def _new_prefetch(self) -> Prefetch:
+        """A thread that fetches streamed minibatches; one that is all examples is not fetched ahead of its use."""
+        cpu, device = torch.device("cpu"), self.splits[0].inputs.device
+        self._host = [split.to(cpu, split.inputs.dtype) for split in self.splits]
+        return Prefetch(self.index, self._on_cpu, device, AHEAD if self.steps_per_epoch > 1 else 0)
 
     def select(self, rows: Sequence[int]) -> None:
         """Keep only the members in `rows`."""
+        if self._prefetch is not None:
+            self._prefetch.forget()
         self.sources = [self.sources[row] for row in rows]
         self._epoch = -1
         self._recent = {}
@@ -52,7 +64,8 @@ class Batches:
     def _start(self, epoch: int) -> None:
         """Draw the order of `epoch`: indices (G, n)."""
         self._order, self._data = self._drawn(epoch)
-        self._order = self._order.to(self.splits[0].inputs.device)
+        if not self.streamed:
+            self._order = self._order.to(self.splits[0].inputs.device)
         self._epoch = epoch
 
     def _drawn(self, epoch: int) -> tuple[Tensor, list[int]]:
@@ -86,6 +99,9 @@ class Batches:
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
         """Inputs (G, n, ...) and targets (G, n, ...) of step 0, 1, ...; the last batch of an epoch may be smaller."""
+        if self._prefetch is not None:
+            inputs, targets = self._prefetch(step)
+            return inputs, targets
         return self.gather(self.index(step))
 
     def index(self, step: int) -> Tensor:
@@ -107,6 +123,30 @@ class Batches:
             torch.index_select(splits[data].inputs, 0, index[group], out=inputs[group])
             torch.index_select(splits[data].targets, 0, index[group], out=targets[group])
         return inputs, targets
+
+    def _on_cpu(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """As `gather`, of streamed examples, in the processor's memory."""
+        data = self._data if len(self.splits) > 1 else [0] * len(index)
+        found = [self._host[each] for each in data]
+        inputs = stacked([split.inputs[rows] for split, rows in zip(found, index, strict=True)])
+        return inputs, stacked([split.targets[rows] for split, rows in zip(found, index, strict=True)])
+
+    def window(self, first: int, last: int) -> tuple[Tensor, list[Split]]:
+        """Streamed minibatches `first` to `last` of one epoch, for code that reads memory.
+
+        Returns:
+            The order (G, n) of the epoch, in which these minibatches' examples are numbered 0, 1, ..., and G splits of
+            these examples alone.
+        """
+        epoch, start = divmod(first, self.steps_per_epoch)
+        order, data = self.orders(epoch, epoch)
+        place = slice(start * self.batch_size, (start + 1 + last - first) * self.batch_size)
+        splits = []
+        numbered = order[0].clone()
+        for each, rows, numbers in zip(data, order[0, :, place], numbered[:, place], strict=True):
+            splits.append(Split(self.splits[each].inputs[rows], self.splits[each].targets[rows]))
+            torch.arange(len(rows), out=numbers)
+        return numbered, splits
 
 
 def _rows(values: Tensor, index: Tensor) -> Tensor:

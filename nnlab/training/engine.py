@@ -214,14 +214,17 @@ class Engine:
 
     def minibatch(self, position: int) -> tuple[Tensor, Tensor]:
         """Inputs and targets (G, n, ...) of minibatch 0, 1, ... of the whole training, augmented; see `Batches`."""
-        return self.gather(self.batches.index(position), self._keys(position))
+        return self.changed(*self.batches(position), self._keys(position))
 
     def _keys(self, position: int) -> Tensor | None:
         return self.rules.noise_keys(position) if self.rules.is_noisy else None
 
     def gather(self, index: Tensor, keys: Tensor | None) -> tuple[Tensor, Tensor]:
         """The minibatch of the examples at `index` (G, n), with the `keys` of its step where something is drawn."""
-        inputs, targets = self.batches.gather(index)
+        return self.changed(*self.batches.gather(index), keys)
+
+    def changed(self, inputs: Tensor, targets: Tensor, keys: Tensor | None) -> tuple[Tensor, Tensor]:
+        """A minibatch as the network gets it, with the `keys` of its step where something is drawn."""
         if keys is not None:
             self.stack.set_keys(keys[:-1])
             if self.rules.augmentations:

@@ -11,6 +11,7 @@ import torch
 from nnlab.errors import UserError
 from nnlab.loss.base import Loss
 from nnlab.optimizer.base import SecondOrder
+from nnlab.streaming import Streamed
 from nnlab.training.engine import Engine
 from nnlab.training.group import Command, Group
 from nnlab.training.member import Member
@@ -88,7 +89,7 @@ def _kind(members: Sequence[Member], loss: Loss, settings: TrainerSettings, devi
     """The engine of one process."""
     if isinstance(members[0].optimizer, SecondOrder):
         return SecondOrderEngine
-    if settings.cuda_graphs and device.type == "cuda" and is_recordable(members, settings):
+    if settings.cuda_graphs and device.type == "cuda" and is_recordable(members, settings) and _in_place(members):
         return RecordedEngine
     return NativeEngine if is_native(members, loss, settings, device) else Engine
 
@@ -139,3 +140,8 @@ def _replica(
             "examples; raise `trainer.batch_size`"
         )
     return engine
+
+
+def _in_place(members: Sequence[Member]) -> bool:
+    """Whether the examples are in the device's memory."""
+    return not any(isinstance(member.dataset.train.inputs, Streamed) for member in members)

@@ -158,7 +158,7 @@ class Trainer:
         """`loss` and the task's metrics, in the order in which they are reported."""
         data = self.members[0].dataset
         targets = data.validation.targets[None, :1]
-        outputs = data.validation.inputs.new_zeros(1, 1, self.loss.output_size(data.target_size))
+        outputs = self.stack.theta.new_zeros(1, 1, self.loss.output_size(data.target_size))
         return ["loss", *self.loss.metrics(self.loss.prediction(outputs), targets, data.target_std, self._thorough)]
 
     # The loop.

@@ -100,7 +100,7 @@ def empty(folder):
         (cut_off, "bee/1.png ("),
         (lambda folder: (folder / "ant" / "0.png").write_text("text"), "cannot read the image "),
         (larger, "0.png has 8 x 8 and "),
-        (larger, "0.png 9 x 8 pixels; set `data.size`, such as `data.size=32`"),
+        (larger, "0.png 9 x 8 pixels; set `data.size` to bring them to one size, such"),
         (empty, "has no images; it needs files"),
         (odd_test, "test has the class `dog`, which"),
         (large_test, "set `data.size` to bring them to one size"),
@@ -259,7 +259,7 @@ def test_an_empty_class_folder_is_refused(tmp_path):
 
 def test_large_photographs_are_warned_about_and_too_many_refused(tmp_path, caplog, monkeypatch):
     write_images(tmp_path, count=2, size=(3000, 2000))
-    monkeypatch.setattr("nnlab.data.image_folder.free_memory", lambda _device: 1e8)
+    monkeypatch.setattr("nnlab.data.decoding.free_memory", lambda _device: 1e8)
     with pytest.raises(UserError, match=r"6 images such as .* take 0.4 GB, more than is free; set `data.size`"):
         images(tmp_path)
     monkeypatch.undo()

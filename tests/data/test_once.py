@@ -23,9 +23,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         read.append(name)
         return bundled(name)
 
-    def count_table(path: Path, options: object) -> object:
+    def count_table(path: Path, options: object, spool: object) -> object:
         read.append(path.name)
-        return table(path, options)  # type: ignore[arg-type]
+        return table(path, options, spool)  # type: ignore[arg-type]
 
     monkeypatch.setattr(digits_module, "read_bundled", count_bundled)
     monkeypatch.setattr(table_module, "read_table", count_table)

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from nnlab.architecture import MLP
 from nnlab.data import Digits
-from nnlab.data.base import Raw
 from nnlab.data.preprocessing.base import Identity, Preprocessing, Rescale, Transform
+from nnlab.data.raw import Raw
 from nnlab.loss import SoftmaxCrossEntropy
 from nnlab.optimizer import SGD, Adam
 from nnlab.types import Dataset, Split

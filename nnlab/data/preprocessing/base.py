@@ -10,13 +10,15 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from nnlab.errors import UserError
+from nnlab.streaming import Streamed
 
 
 class Transform(ABC):
     """A fitted preprocessing: a dataclass of tensors and plain values, so that it can be stored.
 
     Attributes:
-        keeps_inputs: whether every output is a function of the input at its own place, so that names stay right.
+        keeps_inputs: whether every output is a function of the input at its own place, so that names stay right, and
+            bits do not depend on what stands beside it.
     """
 
     keeps_inputs: ClassVar[bool] = False
@@ -106,8 +108,10 @@ class Preprocessing(ABC):
     """A preprocessing before it has seen data."""
 
     @abstractmethod
-    def fit(self, inputs: Tensor) -> Transform:
+    def fit(self, inputs: Tensor | Streamed) -> Transform:
         """The transform fitted to training inputs, (n, D) or images (n, K, H, W), floating point.
+
+        Inputs beyond the memory are `Streamed`: `nnlab.streaming.pieces` goes through them, `inputs[rows]` takes some.
 
         Raises:
             UserError: the options do not fit the inputs.

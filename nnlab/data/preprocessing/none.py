@@ -5,11 +5,12 @@ from __future__ import annotations
 from torch import Tensor
 
 from nnlab.data.preprocessing.base import Identity, Preprocessing, Transform
+from nnlab.streaming import Streamed
 
 
 class NoPreprocessing(Preprocessing):
     """Leaves inputs alone."""
 
-    def fit(self, inputs: Tensor) -> Transform:
+    def fit(self, inputs: Tensor | Streamed) -> Transform:
         """The identity."""
         return Identity()

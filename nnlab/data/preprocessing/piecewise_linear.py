@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from nnlab.data.preprocessing.base import Preprocessing, Transform
+from nnlab.streaming import Streamed, some
 from nnlab.validation import check
 
 
@@ -38,7 +39,7 @@ class BinFill(Transform):
     last: Tensor
 
     def apply(self, inputs: Tensor) -> Tensor:
-        fill = (inputs.flatten(1).double()[:, self.source] - self.start) / self.width
+        fill = (some(inputs).flatten(1).double()[:, self.source] - self.start) / self.width
         lower = torch.where(self.first, -torch.inf, 0.0).double()
         upper = torch.where(self.last, torch.inf, 1.0).double()
         return fill.clamp(lower, upper).to(inputs.dtype)
@@ -56,9 +57,9 @@ class PiecewiseLinear(Preprocessing):
     def __init__(self, bins: int = 16) -> None:
         self.bins = check("bins", bins, "[1, inf)")
 
-    def fit(self, inputs: Tensor) -> Transform:
+    def fit(self, inputs: Tensor | Streamed) -> Transform:
         """The bins of each number of an example, between its quantiles."""
-        flat = inputs.flatten(1).double().numpy()
+        flat = some(inputs).flatten(1).double().numpy()
         edges = np.quantile(flat, np.linspace(0, 1, self.bins + 1), axis=0)
         parts = [_bins(position, np.unique(edges[:, position])) for position in range(flat.shape[1])]
         return BinFill(*(torch.from_numpy(np.concatenate(each)) for each in zip(*parts, strict=True)))

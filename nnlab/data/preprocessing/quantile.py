@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from nnlab.data.preprocessing.base import Preprocessing, Transform
+from nnlab.streaming import Streamed, some
 from nnlab.validation import check
 
 
@@ -38,7 +39,7 @@ class PiecewiseMap(Transform):
     keeps_inputs = True
 
     def apply(self, inputs: Tensor) -> Tensor:
-        x = inputs.flatten(1).double()
+        x = some(inputs).flatten(1).double()
         count, width = self.knots.shape
         # The last knot that is not above x; exported graphs have no binary search.
         if torch.compiler.is_exporting():
@@ -65,9 +66,9 @@ class Quantile(Preprocessing):
     def __init__(self, quantiles: int = 1000) -> None:
         self.quantiles = check("quantiles", quantiles, "[2, inf)")
 
-    def fit(self, inputs: Tensor) -> Transform:
+    def fit(self, inputs: Tensor | Streamed) -> Transform:
         """The quantiles of each number of an example, by linear interpolation, with their normal values."""
-        flat = inputs.flatten(1).double().numpy()
+        flat = some(inputs).flatten(1).double().numpy()
         examples = max(len(flat), 1)
         quantiles = np.quantile(flat, np.linspace(0, 1, min(self.quantiles, max(examples, 2))), axis=0)
         quantiles = np.maximum.accumulate(quantiles, 0)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from nnlab.data.preprocessing.base import Preprocessing, Transform
+from nnlab.streaming import Streamed, some
 from nnlab.validation import check
 
 
@@ -48,9 +49,9 @@ class Robust(Preprocessing):
     def __init__(self, clip: float = 3.0) -> None:
         self.clip = check("clip", clip, "[0, inf)")
 
-    def fit(self, inputs: Tensor) -> Transform:
+    def fit(self, inputs: Tensor | Streamed) -> Transform:
         """Median and distance of the quartiles (by linear interpolation) of each number of an example."""
-        values = inputs.numpy()
+        values = some(inputs).numpy()
         low, median, high = np.quantile(values, (0.25, 0.5, 0.75), axis=0)
         spread = np.where(high > low, high - low, 0.5 * (values.max(0) - values.min(0)))
         factor = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nnlab.data.preprocessing.base import Preprocessing, Projection, Transform
 from nnlab.data.preprocessing.pca import check_components, chosen_axes
+from nnlab.streaming import Streamed
 from nnlab.validation import check, check_choice
 
 
@@ -35,7 +36,7 @@ class Whiten(Preprocessing):
         self.components = check_components(components)
         self.eps = check("eps", eps, "[0, inf)")
 
-    def fit(self, inputs: Tensor) -> Transform:
+    def fit(self, inputs: Tensor | Streamed) -> Transform:
         """The linear map (n, ...) -> (n, components), or to the inputs' own shape for `zca`.
 
         Raises:

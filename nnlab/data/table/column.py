@@ -11,7 +11,7 @@ import dataclasses
 import datetime
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +22,7 @@ Form = Literal["number", "truth", "time", "text"]
 
 MISSING = frozenset({"", "?", "na", "n/a", "#n/a", "nan", "null", "-nan", "<na>", ".", "nat"})
 MISSING_NUMBERS = MISSING | {"none", "nil", "missing", "-", "--", "---", "unknown", "*", "inf", "-inf", "+inf"}
+MANY_CELLS = 1 << 24  # of a table whose columns are taken one by one
 TRUE = frozenset({"true", "t", "yes", "y", "1", "1.0"})
 FALSE = frozenset({"false", "f", "no", "n", "0", "0.0"})
 
@@ -238,19 +239,39 @@ class Frame:
     first_line: int | None = None
 
     def __len__(self) -> int:
+        if isinstance(self.columns, _Taken):
+            return len(self.columns.rows)
         return len(next(iter(self.columns.values()))) if self.columns else 0
 
     def __getitem__(self, rows: Any) -> Frame:
         """The same columns with these rows only: positions or a mask, as an array or a tensor, or a slice."""
         rows = np.arange(len(self))[rows] if isinstance(rows, slice) else np.asarray(rows)
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows
-        columns = {name: column.take(rows) for name, column in self.columns.items()}
+        columns: Mapping[str, Column] = _Taken(self.columns, rows)
+        if len(self) * len(self.columns) <= MANY_CELLS:
+            columns = dict(columns)
         return dataclasses.replace(self, columns=columns, rows=rows if self.rows is None else self.rows[rows])
 
     def place(self, row: int) -> str:
         """How a message names a row: by its line in the file, or by its number among all rows, counted from 1."""
         position = int(row if self.rows is None else self.rows[row])
         return f"row {1 + position}" if self.first_line is None else f"line {self.first_line + position}"
+
+
+class _Taken(Mapping[str, Column]):
+    """Some rows of columns, taken anew whenever one is asked for: of a large table, never all are in memory."""
+
+    def __init__(self, columns: Mapping[str, Column], rows: npt.NDArray[Any]) -> None:
+        self._columns, self.rows = columns, rows
+
+    def __getitem__(self, name: str) -> Column:
+        return self._columns[name].take(self.rows)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
 
 
 def as_frame(columns: Any, origin: str = "the table") -> Frame:

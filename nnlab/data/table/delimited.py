@@ -11,6 +11,7 @@ import codecs
 import csv
 import dataclasses
 import io
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from nnlab.data.table.column import MISSING, Column, Frame, coded_column, narrow
 from nnlab.data.table.dialect import BLANKS, Dialect, find_dialect, split_line
 from nnlab.data.table.joining import join_columns
 from nnlab.data.table.opening import BLOCK, blocks, encoding_of, opened
+from nnlab.data.table.spool import Spool
 from nnlab.errors import UserError
 
 if TYPE_CHECKING:
@@ -51,12 +53,17 @@ class TextOptions:
     target: str | int | None = None
 
 
-def read_text(path: Path, options: TextOptions) -> tuple[Frame, tuple[str, ...]]:
-    """All columns of a text table, and what was guessed.
+def read_text(path: Path, options: TextOptions, spool: Spool | None = None) -> tuple[Frame, tuple[str, ...]]:
+    """All columns of a text table, on disk where there is a spool for them, and what was guessed.
 
     Raises:
         UserError: there are no rows, or rows of another length.
     """
+    if spool is not None:
+        stream = text_frames(path, options)
+        first, said = next(stream)
+        joined = spool.join(itertools.chain([first], (frame for frame, _ in stream)))
+        return dataclasses.replace(joined, columns=_without_nameless_empty(dict(joined.columns))), said
     frames = list(text_frames(path, options))
     frame, said = frames[0] if len(frames) == 1 else (None, frames[0][1])
     parts = [part for part, _ in frames]

@@ -15,15 +15,22 @@ from nnlab.data.table.column import Column, Frame, as_column, narrowed
 from nnlab.data.table.delimited import TextOptions, join_frames, series_column, stream_frames
 from nnlab.data.table.header import unique_names
 from nnlab.data.table.opening import opened
+from nnlab.data.table.spool import Spool
 from nnlab.errors import UserError
 
 MOST_CELLS = 250_000_000  # of a sparse table that are held as float64, 2 GB
 
 
-def read_parquet(path: Path) -> Frame:
-    """A .parquet file."""
+def read_parquet(path: Path, spool: Spool | None = None) -> Frame:
+    """A .parquet file; where there is a spool, column by column."""
     import polars
 
+    if spool is not None and path.suffix.lower() == ".parquet":
+        columns = {}
+        for position, name in enumerate(_read(path, lambda stream: list(polars.read_parquet_schema(stream)))):
+            series = _read(path, lambda stream, name=name: polars.read_parquet(stream, columns=[name])[name])
+            columns[name] = spool.put(narrowed(series_column(series)), position)
+        return Frame(columns, str(path))
     return _from_polars(path, lambda stream: polars.read_parquet(stream))
 
 
@@ -57,11 +64,22 @@ def read_excel(path: Path, header: bool | None) -> Frame:
 
 def _from_polars(path: Path, read: Callable[[IO[bytes]], Any]) -> Frame:
     """A table that polars reads, its columns as ours."""
+    table = _read(path, read)
+    columns = {name: narrowed(series_column(table[name])) for name in table.columns}
+    return Frame(columns, str(path))
+
+
+def _read(path: Path, read: Callable[..., Any]) -> Any:
+    """What polars reads from a file.
+
+    Raises:
+        UserError: it cannot.
+    """
     import polars
 
     with opened(path) as stream:
         try:
-            table = read(stream)
+            return read(stream)
         except (polars.exceptions.PolarsError, ValueError, RuntimeError) as error:
             if isinstance(error, UserError):
                 raise
@@ -70,8 +88,6 @@ def _from_polars(path: Path, read: Callable[[IO[bytes]], Any]) -> Frame:
             if type(error).__module__.split(".")[0] not in ("fastexcel", "_fastexcel"):
                 raise
             raise UserError(f"cannot read {path} ({str(error).splitlines()[0]})") from error
-    columns = {name: narrowed(series_column(table[name])) for name in table.columns}
-    return Frame(columns, str(path))
 
 
 def read_json(path: Path) -> Frame:

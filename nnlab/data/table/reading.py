@@ -13,6 +13,7 @@ from nnlab.data.table.column import Frame, narrowed
 from nnlab.data.table.delimited import TextOptions, read_text, stream_frames, text_frames
 from nnlab.data.table.formats import read_arff, read_arrow, read_excel, read_json, read_parquet, read_svmlight
 from nnlab.data.table.opening import COMPRESSIONS, format_of
+from nnlab.data.table.spool import Spool
 from nnlab.errors import UserError
 
 TEXT = (".csv", ".tsv", ".txt", ".tab", ".data", ".dat")
@@ -20,8 +21,10 @@ OTHERS = (".parquet", ".feather", ".arrow", ".xlsx", ".json", ".jsonl", ".ndjson
 SUFFIXES = (*TEXT, *OTHERS)
 
 
-def read_table(path: Path, options: TextOptions) -> tuple[Frame, tuple[str, ...]]:
+def read_table(path: Path, options: TextOptions, spool: Spool | None = None) -> tuple[Frame, tuple[str, ...]]:
     """All columns of a file, and what was guessed, each with the key that overrules it.
+
+    Text and parquet with a `spool` are read into files, a piece or a column at a time.
 
     Raises:
         UserError: the file is missing, damaged, empty or no table; or its suffix says nothing.
@@ -37,15 +40,17 @@ def read_table(path: Path, options: TextOptions) -> tuple[Frame, tuple[str, ...]
         )
     said: tuple[str, ...] = ()
     if suffix in TEXT:
-        frame, said = read_text(path, options)
+        frame, said = read_text(path, options, spool)
     elif suffix == ".arff":
         frame, said = read_arff(path)
     elif suffix == ".xlsx":
         frame = read_excel(path, options.header)
     elif suffix in (".json", ".jsonl", ".ndjson"):
         frame = read_json(path)
+    elif suffix == ".parquet":
+        frame = read_parquet(path, spool)
     else:
-        readers = {".parquet": read_parquet, ".svm": read_svmlight, ".libsvm": read_svmlight}
+        readers = {".svm": read_svmlight, ".libsvm": read_svmlight}
         frame = readers.get(suffix, read_arrow)(path)
     if not len(frame):
         raise UserError(f"{path} has no rows of data")

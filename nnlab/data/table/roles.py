@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnlab.data.base import Raw
+from nnlab.data.raw import Raw
 from nnlab.data.table.column import Column, Frame
 from nnlab.data.table.kinds import find_kind
 from nnlab.data.table.times import parse_times

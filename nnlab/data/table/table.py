@@ -14,13 +14,15 @@ import torch
 from torch import Tensor
 
 from nnlab import console
-from nnlab.data.base import Raw, Source, existing
+from nnlab.data.base import Source, existing
 from nnlab.data.pipeline import ColumnRule, InputRule
+from nnlab.data.raw import Raw
 from nnlab.data.table import plan, roles
 from nnlab.data.table.column import Column, Frame
 from nnlab.data.table.delimited import SEPARATOR_NAMES, TextOptions
 from nnlab.data.table.kinds import Finding
 from nnlab.data.table.reading import read_start, read_table
+from nnlab.data.table.spool import Spool
 from nnlab.data.table.target import TASKS, Targets, one_hot_classes, targets_of
 from nnlab.errors import UserError, did_you_mean
 from nnlab.types import Task
@@ -115,8 +117,15 @@ class Table(Source):
         Raises:
             UserError: the file is missing or no table, a name is unknown, or the target does not fit the task.
         """
-        path = existing(self.path, root)
-        frame, said = read_table(path, self.text_options)
+        return self._read(tasks, root, None)
+
+    def read_into(self, folder: Path, tasks: Collection[Task] | None, seed: int, root: Path) -> Raw:
+        """As `read_for`; the columns go into files in `folder`."""
+        return self._read(tasks, root, folder)
+
+    def _read(self, tasks: Collection[Task] | None, root: Path, folder: Path | None) -> Raw:
+        path, spool = existing(self.path, root), None if folder is None else Spool(folder)
+        frame, said = read_table(path, self.text_options, spool)
         notes = [f"{path.name} is read so: {'; '.join(said)}"] if said else []
         names = self.target_names(frame)
         before = len(frame)
@@ -125,6 +134,7 @@ class Table(Source):
             notes.append(
                 f"{path.name}: {before - len(frame)} of {before} rows have no target `{names[0]}` and are left out"
             )
+            frame = frame if spool is None else spool.put_rows(frame)
         if self.target is None:
             notes.append(f"{path.name}: the target is the last column, `{names[0]}` (data.target)")
         plan.check_names(list(self.roles), frame, "data.groups, data.time or data.split")
@@ -146,7 +156,7 @@ class Table(Source):
             notes=tuple(notes),
             target_column=names[0] if len(names) == 1 else "",
         )
-        return self._with_roles(raw, frame, root)
+        return self._with_roles(raw, frame, root, folder)
 
     def guess(self, root: Path) -> Task:
         """The task where no loss says it, from the start of the file: what the command line chooses the loss by."""
@@ -208,7 +218,7 @@ class Table(Source):
         task = Task.BINARY if len(names) == 2 else Task.MULTICLASS
         return Targets(torch.from_numpy(classes), task, tuple(names))
 
-    def _with_roles(self, raw: Raw, frame: Frame, root: Path) -> Raw:
+    def _with_roles(self, raw: Raw, frame: Frame, root: Path, folder: Path | None) -> Raw:
         """The raw data with what the columns or the file of a split say."""
         if self.groups is not None:
             return dataclasses.replace(raw, groups=roles.group_numbers(frame.columns[self.groups]))
@@ -216,16 +226,16 @@ class Table(Source):
             return dataclasses.replace(raw, times=roles.times(frame, self.time))
         if self.split is not None:
             return roles.own_split(raw, frame.columns[self.split])
-        return self._with_test_file(raw, root) if isinstance(self.test, str) else raw
+        return self._with_test_file(raw, root, folder) if isinstance(self.test, str) else raw
 
-    def _with_test_file(self, raw: Raw, root: Path) -> Raw:
+    def _with_test_file(self, raw: Raw, root: Path, folder: Path | None) -> Raw:
         """The rows of the file `test` as the data set's own test split.
 
         Raises:
             UserError: the file lacks a column, or has a class that the training file does not have.
         """
         path = existing(str(self.test), root)
-        other, _ = read_table(path, self.text_options)
+        other, _ = read_table(path, self.text_options, None if folder is None else Spool(folder, "test"))
         names = list(self.target) if isinstance(self.target, list) else [raw.target_column]
         plan.check_names([*raw.inputs.columns, *map(str, names)], other, "a column of the training file")
         before = len(other)

@@ -22,6 +22,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from nnlab.storage.cache import cache_folder
 from nnlab.training.native.plan import Link, Plan
 
 log = logging.getLogger(__name__)
@@ -65,15 +66,15 @@ def compilers() -> list[Command]:
     return list(dict.fromkeys([*named, *found, *wheel]))
 
 
-def cache_folder() -> Path:
-    """Where libraries are kept: `nnlab/native` in $XDG_CACHE_HOME, else in ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "nnlab" / "native"
+def library_folder() -> Path:
+    """Where libraries are kept."""
+    return cache_folder() / "native"
 
 
 def _library(compiler: Command) -> ctypes.CDLL:
     """The library that `compiler` makes: loaded where it is there and whole, else built."""
     name = f"chain-{_fingerprint(compiler)}.so"
-    path = cache_folder() / name
+    path = library_folder() / name
     if path.exists():
         try:
             return _load(path)

@@ -87,7 +87,7 @@ class Compiled:
         """Say what the minibatches are, and from which keys (M,) their masks are drawn."""
         plan = self.plan
         self.batches = batches
-        self._link(batches.splits[0].inputs[0].numel())
+        self._link(batches.splits[0].inputs.shape[1:].numel())
         plan.labels = not batches.splits[0].targets.is_floating_point()
         plan.targets = 0 if plan.labels else batches.splits[0].targets.shape[1]
         plan.examples, plan.batch_size, plan.batches_per_epoch = (
@@ -96,28 +96,39 @@ class Compiled:
         plan.steps_per_epoch, plan.accumulate = steps_per_epoch, accumulate
         self.noise_keys = noise_keys.contiguous()
         plan.noise_keys = self.noise_keys.data_ptr()
-        self._epochs = (-1, -1)
+        self._told = (-1, -1)
 
     def _set_order(self, first: int, last: int) -> None:
-        """Hand over the examples' order in the epochs of minibatches `first` to `last`."""
+        """Hand over the examples' order in the epochs of minibatches `first` to `last`; streamed ones, too."""
         plan, batches = self.plan, self.batches
         per = batches.steps_per_epoch
         epochs = (first // per, last // per) if per > 1 else (0, 0)
-        if epochs == self._epochs:
+        told = (first, last) if batches.streamed and per > 1 else epochs
+        if told == self._told:
             return
-        self._epochs = epochs
+        self._told = told
         self._order = None  # gives its memory back
-        orders, data = batches.orders(*epochs)  # (epochs, G, n)
+        if batches.streamed:
+            order, splits = batches.window(*told)
+            orders = order.unsqueeze(0)
+        else:
+            orders, data = batches.orders(*epochs)  # (epochs, G, n)
+            splits = [batches.splits[position] for position in data]
         each = plan.members // orders.shape[1]
         size = orders.element_size() * orders.shape[2]
         plan.first_epoch, plan.order_stride = epochs[0], orders.stride(0)
         groups = np.arange(plan.members, dtype=np.uint64) // np.uint64(each)
-        splits = [batches.splits[position] for position in data]
         inputs, targets = ([getattr(split, name) for split in splits] for name in ("inputs", "targets"))
+        self._held = inputs, targets
         self._order = orders, groups * np.uint64(size) + np.uint64(orders.data_ptr())
         self._sources = [np.repeat(components.pointers(rows), each) for rows in (inputs, targets)]
         plan.order = self._order[1].ctypes.data
         plan.inputs, plan.labelled = (source.ctypes.data for source in self._sources)
+
+    def _first_minibatch(self, step: int) -> int:
+        """The first minibatch of a step, counted through the whole training."""
+        epoch, position = divmod(step, self.plan.steps_per_epoch)
+        return int(epoch * self.plan.batches_per_epoch + position * self.plan.accumulate)
 
     def train(
         self, first: int, count: int, rates: Tensor, phases: Phase = Phase.GRADIENT | Phase.UPDATE, skip: bool = False,
@@ -132,10 +143,10 @@ class Compiled:
         """
         plan = self.plan
         per_update = plan.accumulate
-        start = first // plan.steps_per_epoch * plan.batches_per_epoch
-        last_step = first + count - 1
-        end = last_step // plan.steps_per_epoch * plan.batches_per_epoch + last_step % plan.steps_per_epoch * per_update
-        self._set_order(start, end)
+        start = self._first_minibatch(first)
+        epoch_end = (start // plan.batches_per_epoch + 1) * plan.batches_per_epoch
+        end = self._first_minibatch(first + count - 1)
+        self._set_order(start, max(end, min(end + per_update, epoch_end) - 1))
         members = plan.members
         losses = np.empty((count, members)) if losses is None else losses
         ended, skipped = np.empty(members, dtype=np.int64), np.zeros(members, dtype=np.int64)

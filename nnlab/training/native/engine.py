@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 THREADS = torch.get_num_threads()  # that torch was started with
 MANY = 1 << 18  # positions of examples
+STREAMED = 1 << 22  # numbers of examples that are in memory together where all are too many
 _announced: set[str] = set()
 
 
@@ -59,6 +60,8 @@ class NativeEngine(Engine):
     def advance(self, first: int, count: int) -> Tensor:
         if len(self.active) * self.batches.examples > MANY:  # the orders of two epochs would take too much memory
             count = min(count, self.steps_per_epoch - first % self.steps_per_epoch)
+        if self.batches.streamed:
+            count = min(count, self.steps_per_epoch - first % self.steps_per_epoch, self._steps_at_once())
         restores = self.guard.policy == "restore"
         before = self._copy() if restores else []
         block = self._train(first, count)
@@ -109,6 +112,11 @@ class NativeEngine(Engine):
             self._version = version
         compiled.set_state(self.state)
         return compiled
+
+    def _steps_at_once(self) -> int:
+        """Steps whose streamed examples are in memory together."""
+        numbers = self.batches.splits[0].inputs.shape[1:].numel() * self.batches.batch_size * self.settings.accumulate
+        return max(1, STREAMED // (numbers * len(self.active)))
 
     def _noted(self, block: Block, first: int) -> Tensor:
         """The block's losses (done, M), after the guard has been told what was not finite."""

@@ -1,0 +1,152 @@
+"""Arrays on disk (.npy) whose rows are read when they are asked for, and files that such an array is written to.
+
+Rows come from a memory mapping. The system counts what a process has touched of a mapping as its memory, although it
+may take it back at any time; here it is given back now and then. Where a limit on addresses (`ulimit -v`) allows no
+mapping, rows are read from the file by their position.
+"""
+
+from __future__ import annotations
+
+import copy
+import mmap
+import threading
+import warnings
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from nnlab.storage.files import explained
+
+TOUCHED = 1 << 27  # bytes after which a mapping's memory is given back
+
+
+class ArrayFile:
+    """A .npy file (n, ...), or consecutive rows of one, as an array that is not in memory.
+
+    Attributes:
+        path: the file.
+        first: the first row, counted from 0.
+        shape: (n, ...).
+        dtype: of its numbers.
+        tensor: all rows as a mapping that must not be written to; None where there is none.
+    """
+
+    first = 0
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with path.open("rb") as file:
+            np.lib.format.read_magic(file)
+            shape, _, kind = np.lib.format.read_array_header_1_0(file)
+            self._start = file.tell()
+        self.shape, self._kind = torch.Size(shape), np.dtype(kind)
+        self.dtype = torch.from_numpy(np.empty(0, self._kind)).dtype
+        self._row = int(np.prod(shape[1:])) * self._kind.itemsize
+        self._lock = threading.Lock()
+        self._touched = 0
+        try:
+            self._mapping: Any = np.load(path, mmap_mode="r")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # torch knows no arrays that cannot be written to
+                self.tensor: Tensor | None = torch.from_numpy(self._mapping)
+        except (OSError, ValueError, MemoryError):
+            self._mapping = self.tensor = None
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def part(self, start: int, stop: int) -> ArrayFile:
+        """The rows from `start` up to `stop` alone."""
+        rows = copy.copy(self)
+        rows.first, rows.shape = self.first + start, torch.Size((stop - start, *self.shape[1:]))
+        rows.tensor = None if self.tensor is None else self.tensor[start:stop]
+        return rows
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def __getitem__(self, rows: Any) -> Tensor:
+        """The rows at positions (a tensor, an array) or under a mask, in memory; of a slice, those of the mapping."""
+        if isinstance(rows, slice) and self.tensor is not None:
+            return self._counted(self.tensor[rows])
+        index = torch.arange(len(self))[rows] if isinstance(rows, slice) else torch.as_tensor(rows)
+        index = torch.nonzero(index).squeeze(1) if index.dtype == torch.bool else index
+        if self.tensor is None:
+            return self._read(index)
+        return self._counted(self.tensor.index_select(0, index))
+
+    def _counted(self, rows: Tensor) -> Tensor:
+        """The same rows, after the memory of earlier ones has been given back, if it has become much."""
+        self._touched += len(rows) * max(self._row, mmap.PAGESIZE)
+        if self._touched > TOUCHED:
+            self._touched = 0
+            self.release()
+        return rows
+
+    def release(self) -> None:
+        """Give back the memory of what has been read; it is read again from the file, or the system's copy of it."""
+        mapped = getattr(self._mapping, "_mmap", None)
+        if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+            mapped.madvise(mmap.MADV_DONTNEED)
+
+    def _read(self, index: Tensor) -> Tensor:
+        """Rows by their position in the file."""
+        found = np.empty((len(index), *self.shape[1:]), self._kind)
+        cells = found.reshape(-1).view(np.uint8).data
+        with self._lock, self.path.open("rb", buffering=0) as file:
+            for place, row in enumerate(index.tolist()):
+                file.seek(self._start + (self.first + row) * self._row)
+                file.readinto(cells[place * self._row : (place + 1) * self._row])
+        return torch.from_numpy(found)
+
+
+class ArrayWriter:
+    """A .npy file (n, ...) that is written piece by piece; a full disk is an error here, not a crash as in a mapping.
+
+    Args:
+        path: the file.
+        shape: of the whole array.
+        dtype: of its numbers.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
+        self.path, self.dtype = path, np.dtype(dtype)
+        with explained(path):
+            self._file: IO[bytes] = path.open("wb")
+            header = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(self._file, header)
+
+    def __enter__(self) -> ArrayWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with explained(self.path):
+            self._file.close()
+
+    def write(self, rows: npt.NDArray[Any]) -> None:
+        """Append rows.
+
+        Raises:
+            WriteError: the disk did not take them.
+        """
+        with explained(self.path):
+            self._file.write(np.ascontiguousarray(rows, self.dtype).data.cast("B") if rows.size else b"")
+
+
+def write_array(path: Path, array: npt.NDArray[Any]) -> None:
+    """Write an array as a whole."""
+    with ArrayWriter(path, array.shape, array.dtype) as file:
+        file.write(array)
+
+
+def mapped_values(path: Path) -> npt.NDArray[Any]:
+    """An array as a mapping that must not be written to; in memory where a limit on addresses allows none."""
+    try:
+        return np.asarray(np.load(path, mmap_mode="r"))
+    except (OSError, ValueError, MemoryError):
+        return np.asarray(np.load(path))

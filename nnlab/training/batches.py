@@ -115,6 +115,9 @@ class Batches:
     def gather(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Inputs (G, n, ...) and targets (G, n, ...) of the examples at the positions `index` (G, n)."""
         splits = self.splits
+        if self.streamed:
+            inputs, targets = self._on_cpu(index.cpu())
+            return inputs.to(splits[0].inputs.device), targets.to(splits[0].inputs.device)
         if len(splits) == 1:
             return _rows(splits[0].inputs, index), _rows(splits[0].targets, index)
         inputs = splits[0].inputs.new_empty(*index.shape, *splits[0].inputs.shape[1:])

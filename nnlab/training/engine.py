@@ -64,6 +64,7 @@ class Engine:
     """
 
     name: ClassVar[str] = "torch"
+    fetches_ahead: ClassVar[bool] = True  # streamed minibatches, while the network computes
     processes = 1
 
     def __init__(
@@ -214,7 +215,9 @@ class Engine:
 
     def minibatch(self, position: int) -> tuple[Tensor, Tensor]:
         """Inputs and targets (G, n, ...) of minibatch 0, 1, ... of the whole training, augmented; see `Batches`."""
-        return self.changed(*self.batches(position), self._keys(position))
+        if self.batches.streamed and self.fetches_ahead:
+            return self.changed(*self.batches(position), self._keys(position))
+        return self.gather(self.batches.index(position), self._keys(position))
 
     def _keys(self, position: int) -> Tensor | None:
         return self.rules.noise_keys(position) if self.rules.is_noisy else None

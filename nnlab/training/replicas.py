@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,7 @@ class Replica(Engine):
     The leader's methods tell the followers to do the same; theirs are called by `obey`.
     """
 
+    fetches_ahead: ClassVar[bool] = False  # slices of minibatches
     group: Group
     _stale = True  # whether the leader's rows or rules may have changed other than by steps
     _busy = False  # whether a command is being carried out

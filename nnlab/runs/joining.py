@@ -164,9 +164,7 @@ class LaunchedGroup(Group):
         Raises:
             GroupLost: always.
         """
-        raise GroupLost(
-            f"a process of the group cannot be reached any more ({error}); the same command continues the run"
-        ) from error
+        raise GroupLost("another process of the group has ended; the same command continues the run") from error
 
     def leave(self) -> None:
         """Let the followers go."""

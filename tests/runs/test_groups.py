@@ -1,0 +1,233 @@
+"""A group of processes ends as a whole, loses nothing, and says in a sentence why it does not come together."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nnlab import UserError
+from nnlab.cli import compose, main
+from nnlab.runs.joining import launched
+
+sys.path.append(str(Path(__file__).parents[1] / "resume"))
+
+from twins import compare
+
+SMALL = (
+    *(
+        "data.limit=120",
+        "architecture.widths=[8]",
+        "trainer.engine=torch",
+        "trainer.batch_size=16",
+        "trainer.device=cpu",
+    ),
+    *("scheduler=constant", "callbacks=[statistics,checkpoint]", "callbacks.checkpoint.seconds=0.2"),
+)
+LONG = (*SMALL, "trainer.epochs=100000", "trainer.validate_every=100")
+WAIT = 120.0  # seconds
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        yield taken.getsockname()[1]
+
+
+def start(
+    folder: Path, *overrides: str, module: tuple[str, ...] = ("-m", "nnlab"), **variables: str
+) -> subprocess.Popen[str]:
+    command = [sys.executable, *module, "train", f"output_dir={folder}", "name=run", *overrides]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment, start_new_session=True)
+
+
+def followers(process: subprocess.Popen[str]) -> list[int]:
+    """The processes that a leader has started."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    names = {int(child): Path(f"/proc/{child}/cmdline").read_bytes() for child in children}
+    return [child for child, name in names.items() if b"nnlab.runs.following" in name]
+
+
+def wait_for_a_checkpoint(folder: Path, process: subprocess.Popen[str]) -> Path:
+    deadline = time.monotonic() + WAIT
+    while time.monotonic() < deadline and process.poll() is None:
+        for run in (folder / "run").glob("*"):
+            if (run / "checkpoints" / "last.ckpt").exists():
+                return run
+        time.sleep(0.05)
+    raise AssertionError(process.communicate(timeout=WAIT))
+
+
+def alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+
+
+def assert_gone(pids: list[int]) -> None:
+    deadline = time.monotonic() + 20
+    while any(map(alive, pids)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not [pid for pid in pids if alive(pid)]
+
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for processes in /proc")
+
+
+@pytest.mark.slow
+def test_a_killed_follower_is_started_again_and_the_run_has_the_same_bits(tmp_path: Path) -> None:
+    epochs = (*SMALL, "trainer.processes=2", "trainer.epochs=150")
+    twin = start(tmp_path / "twin", *epochs)
+    twin.communicate(timeout=WAIT)
+    assert twin.returncode == 0
+    leader = start(tmp_path / "killed", *epochs)
+    run = wait_for_a_checkpoint(tmp_path / "killed", leader)
+    [pid] = followers(leader)
+    os.kill(pid, signal.SIGKILL)
+    _, errors = leader.communicate(timeout=WAIT)
+    assert leader.returncode == 0, errors
+    assert "process 1 was killed by SIGKILL; the group starts again from the last checkpoint" in errors
+    [other] = (tmp_path / "twin" / "run").glob("*")
+    assert compare(run, other) == []
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_once_and_another_number_of_processes_continues(tmp_path: Path) -> None:
+    leader = start(tmp_path, *LONG, "trainer.processes=2")
+    run = wait_for_a_checkpoint(tmp_path, leader)
+    pids = followers(leader)
+    for pid in [leader.pid, *pids]:  # as a batch system sends it
+        os.kill(pid, signal.SIGINT)
+    output, errors = leader.communicate(timeout=WAIT)
+    assert (leader.returncode, errors) == (130, "")
+    assert output.count("interrupted at step") == 1
+    assert_gone(pids)
+    again = start(tmp_path, f"resume={run}", "trainer.processes=1", "trainer.time_limit=0.5")
+    output, errors = again.communicate(timeout=WAIT)
+    assert again.returncode == 0, errors
+    assert "from step" in output
+    assert json.loads((run / "result.json").read_text())["status"] == "completed"
+
+
+@pytest.mark.slow
+def test_followers_end_when_their_leader_is_killed(tmp_path: Path) -> None:
+    leader = start(tmp_path, *LONG, "trainer.processes=2")
+    wait_for_a_checkpoint(tmp_path, leader)
+    pids = followers(leader)
+    leader.kill()
+    leader.communicate(timeout=WAIT)
+    assert_gone([*pids, leader.pid])
+
+
+@pytest.mark.slow
+def test_torchrun_starts_a_group_again_that_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    torchrun = ("-m", "torch.distributed.run", "--nproc-per-node=2", "--max-restarts=1", "--standalone", "-m", "nnlab")
+    agent = start(tmp_path, *SMALL, "trainer.epochs=150", module=torchrun)
+    run = wait_for_a_checkpoint(tmp_path, agent)
+    children = [int(pid) for pid in Path(f"/proc/{agent.pid}/task/{agent.pid}/children").read_text().split()]
+    [follower] = [pid for pid in children if b"\0RANK=1\0" in Path(f"/proc/{pid}/environ").read_bytes()]
+    os.kill(follower, signal.SIGKILL)
+    output, errors = agent.communicate(timeout=WAIT)
+    assert agent.returncode == 0, errors
+    assert f"continuing {run}" in output
+    assert json.loads((run / "environment.json").read_text())["processes"] == 2
+    assert_gone(children)
+
+
+def joined(monkeypatch: pytest.MonkeyPatch, rank: int, port: int, seconds: str = "0.5") -> None:
+    variables = {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    for name, value in {**variables, "NNLAB_JOIN_SECONDS": seconds}.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_a_port_in_use_is_a_sentence(
+    port: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    joined(monkeypatch, 0, port)
+    assert main(["train", *SMALL]) == 2
+    sentence = f"nnlab train: cannot listen at 127.0.0.1:{port}, where the processes are to meet: the port is in use"
+    assert sentence in capfd.readouterr().err
+
+
+def test_processes_that_do_not_come_are_named(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    joined(monkeypatch, 0, 0)
+    assert main(["train", *SMALL]) == 2
+    assert "1 of 2 processes came to 127.0.0.1:0 within 0.5 seconds; missing: 1" in capfd.readouterr().err
+
+
+def test_a_process_that_cannot_reach_the_others_says_so(tmp_path: Path) -> None:
+    variables = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+    alone = start(tmp_path, *SMALL, **variables, NNLAB_JOIN_SECONDS="1")
+    _, errors = alone.communicate(timeout=WAIT)
+    assert alone.returncode == 2
+    assert "nnlab train: process 1 cannot reach process 0 at 127.0.0.1:1 within 1 seconds" in errors
+    assert "Traceback" not in errors
+
+
+def test_only_training_takes_several_processes(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    joined(monkeypatch, 0, 1)
+    assert main(["recipe"]) == 2
+    assert "2 processes were started, but only `nnlab train` takes more than one" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("trainer.processes=0", "`trainer.processes` must be in [1, inf), got 0"),
+        ("trainer.processes=-1", "`trainer.processes` must be in [1, inf), got -1"),
+        ("trainer.processes=100000", "`trainer.processes=100000` is more than the"),
+    ],
+)
+def test_a_number_of_processes_that_cannot_be_is_refused_and_leaves_no_folder(
+    override: str, sentence: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", *SMALL, override, f"output_dir={tmp_path}"]) == 2
+    assert sentence in capfd.readouterr().err
+    assert not list(tmp_path.glob("train/*"))
+
+
+def test_too_few_gpus_are_a_sentence(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    assert main(["train", *SMALL, "trainer.device=auto", "trainer.processes=2"]) == 2
+    assert "2 processes need 2 GPUs, and this machine has 1" in capfd.readouterr().err
+
+
+def test_one_gpu_cannot_be_that_of_several_processes(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert main(["train", *SMALL, "trainer.device=cuda:1", "trainer.processes=2"]) == 2
+    assert "`trainer.device=cuda:1` is one GPU, and each process takes its own" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("variables", [{"RANK": "2"}, {"RANK": "x"}, {"MASTER_PORT": "no"}])
+def test_a_place_that_cannot_be_is_a_sentence(variables: dict[str, str]) -> None:
+    usual = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "here", "MASTER_PORT": "1"}
+    assert launched(usual) is not None
+    assert launched({**usual, "WORLD_SIZE": "1"}) is None
+    with pytest.raises(UserError, match=next(iter(variables))):
+        launched({**usual, **variables})
+
+
+def test_the_number_of_processes_is_no_part_of_what_a_run_is() -> None:
+    from nnlab.config import identity
+
+    assert identity(compose("trainer.processes=2")) == identity(compose("trainer.processes=1"))

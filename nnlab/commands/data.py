@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nnlab.cli import compose
-from nnlab.cli.arguments import Grammar, Key, print_json
+from nnlab.cli.arguments import Given, Grammar, Key, print_json
 from nnlab.config.build import build_loss, data_root
 from nnlab.config.construct import construct
 from nnlab.config.lookup import locate
@@ -16,18 +16,24 @@ from nnlab.data.base import Source
 from nnlab.data.summary import ColumnSummary, Summary, summarize
 from nnlab.diagnosis.facts.data import data_facts
 from nnlab.diagnosis.rules.data import data_findings
+from nnlab.report import labels_page
 from nnlab.report.data_page import Warning, render
-from nnlab.storage.files import make_folder, write_whole
+from nnlab.runs.labels import rank_labels, write_table
+from nnlab.storage.files import at, make_folder, write_whole
+from nnlab.storage.folder import is_run
+
+SHOWN_LABELS, MOST_LABELS = 12, 200  # worst labels that are printed, and that a program gets
 
 GRAMMAR = Grammar(
     "data",
     "Every column with its kind, gaps, values and what is done with it; the target; and what to mind.",
-    "[FILE ...]",
+    "[FILE|RUN ...]",
     [Key("out", "the page that is written", shown="FILE.html")],
     reports=True,
     overrides=True,
     footer="FILE target=NAME is data of your own; data=digits or any other data set, with the keys of `nnlab train`,\n"
-    "works too. data.columns={NAME: KIND} and data.drop=[NAME] change what is done.",
+    "works too. data.columns={NAME: KIND} and data.drop=[NAME] change what is done.\n"
+    "RUN, the folder of a finished run, ranks its examples by how wrong their labels look.",
 )
 
 
@@ -40,6 +46,8 @@ def main(arguments: Sequence[str]) -> int:
     given = GRAMMAR.read(arguments)
     if given is None:
         return 0
+    if len(given.words) == 1 and is_run(at(given.words[0])):
+        return _labels(given, given.words[0])
     config = compose(*given.words)
     summary, notes, warnings = describe(config)
     path = Path(given.out) if given.out else Path(config["output_dir"]) / "data" / f"{Path(summary.origin).name}.html"
@@ -50,6 +58,36 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     _print(summary, warnings)
     print(f"page: {path}")
+    return 0
+
+
+def _labels(given: Given, run: str) -> int:
+    """Rank the labels of a run's data, write all of them and a page of the worst, and print the first."""
+    ranked = rank_labels(run)
+    page = Path(given.out) if given.out else at(run) / "labels.html"
+    table = page.with_suffix(".csv")
+    make_folder(page.parent)
+    write_whole(page, labels_page.render(Path(run).name, ranked))
+    write_table(table, ranked)
+    if given.json:
+        worst = [{**vars(each), "where": ranked.where(each)} for each in ranked.suspects[:MOST_LABELS]]
+        counts = {"examples": len(ranked.suspects), "issues": ranked.issues, "accuracy": ranked.accuracy}
+        print_json({**counts, "worst": worst, "page": page, "table": table})
+        return 0
+    count = len(ranked.suspects)
+    print(
+        f"{ranked.issues} of {count} labels look wrong ({ranked.issues / count:.1%}); networks that have not seen an "
+        f"example agree with {ranked.accuracy:.1%} of the labels"
+    )
+    width = max([len(ranked.where(each)) for each in ranked.suspects[:SHOWN_LABELS]] + [7])
+    print(f"{'example':{width}}  split       probability of its label  of the other")
+    for each in ranked.suspects[:SHOWN_LABELS]:
+        label, other = f"{each.probability:.3f} {each.label}", f"{each.other:.3f} {each.suggested}"
+        print(
+            f"{ranked.where(each):{width}}  {each.split:10}  {label:24}  {other}"
+            + ("" if each.issue else "  (no issue)")
+        )
+    print(f"all: {table}\npage: {page}")
     return 0
 
 

@@ -17,8 +17,9 @@ from torch import Tensor
 from nnlab.config.build import data_root, load_dataset
 from nnlab.config.construct import construct
 from nnlab.config.lookup import locate
-from nnlab.data.base import Raw, Source
+from nnlab.data.base import Source
 from nnlab.data.once import read_once
+from nnlab.data.raw import Raw
 from nnlab.data.splits import Indices
 from nnlab.data.table.column import Frame
 from nnlab.errors import UserError
@@ -28,6 +29,7 @@ from nnlab.statistics.label_errors import issues, margins, suggested
 from nnlab.storage.files import write_whole
 from nnlab.storage.folder import read_config, run_at
 from nnlab.storage.spreadsheet import safe
+from nnlab.streaming import Streamed
 from nnlab.training.evaluation import SPLITS
 from nnlab.types import Dataset, Split, Task
 
@@ -94,15 +96,19 @@ class RankedLabels:
             found = source[torch.tensor([place])].columns
             texts = {name: column.as_text() for name, column in found.items()}
             return {name: text.levels[text.values[0]] if text.values[0] >= 0 else "" for name, text in texts.items()}
-        if source.dim() > 2:
+        example = _example(source, place)
+        if example.dim() > 1:
             return {}
-        names = self.raw.columns or tuple(map(str, range(source.shape[1])))
-        return {name: f"{value:.6g}" for name, value in zip(names, source[place].tolist(), strict=True)}
+        names = self.raw.columns or tuple(map(str, range(len(example))))
+        return {name: f"{value:.6g}" for name, value in zip(names, example.tolist(), strict=True)}
 
     def image(self, suspect: Suspect) -> Tensor | None:
         """The image (K, H, W) of an example; None of anything else."""
         source = self._source(suspect)
-        return source[suspect.place] if isinstance(source, Tensor) and source.dim() == 4 else None
+        if isinstance(source, Frame):
+            return None
+        example = _example(source, suspect.place)
+        return example if example.dim() == 3 else None
 
     def _source(self, suspect: Suspect) -> Any:
         own = suspect.split == "test" and self.raw.test is not None and not self.test_rows
@@ -182,9 +188,23 @@ def _places(split: str, rows: Indices, dataset: Dataset) -> list[int]:
     return found or list(range(len(getattr(dataset, split))))
 
 
+def _example(source: Any, place: int) -> Tensor:
+    """One example of a tensor, or of an array on disk."""
+    return torch.as_tensor(source[place : place + 1])[0]
+
+
 def _merged(dataset: Dataset) -> Dataset:
-    """All splits together as the training split; validation stays, which only measures."""
+    """All splits together as the training split; validation stays, which only measures.
+
+    Raises:
+        UserError: the examples are not in memory.
+    """
     parts = [getattr(dataset, split) for split in SPLITS]
+    if any(isinstance(part.inputs, Streamed) for part in parts):
+        raise UserError(
+            "these examples are read from disk as training needs them; labels are ranked for data in memory only "
+            "(`data.resident=true`, or a smaller part of the data)"
+        )
     inputs, targets = (torch.cat([getattr(part, name) for part in parts]) for name in ("inputs", "targets"))
     return dataclasses.replace(dataset, train=Split(inputs, targets))
 

@@ -48,6 +48,75 @@ REGULARIZERS = {
 }
 
 
+SMALL = ("callbacks.checkpoint.seconds=0", "scheduler=constant")
+PLAIN = ("trainer.epochs=3", "trainer.batch_size=16", "architecture.widths=[8]", *SMALL)
+
+
+def make_data(folder: Path) -> None:
+    """A table of numbers, words and gaps, and folders of small images."""
+    import numpy as np
+    from PIL import Image
+
+    numbers = np.random.default_rng(0)
+    lines = [
+        f"{a:.3f},{'xyz'[i % 3]},{'' if i % 7 == 0 else i},{'yes' if a > 0 else 'no'}"
+        for i, a in enumerate(numbers.standard_normal(110))
+    ]
+    (folder / "table.csv").write_text("\n".join(["a,b,c,target", *lines]) + "\n")
+    for name in ("cat", "dog"):
+        (folder / "images" / name).mkdir(parents=True)
+        for i in range(30):
+            pixels = numbers.integers(0, 255, (8, 8, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / "images" / name / f"{i}.png")
+
+
+def groups(folder: Path) -> dict[str, list[str]]:
+    """Runs by name: one for every group of options, its own data, all precisions, and all callbacks at the end."""
+    table = ["data=table", f"data.path={folder / 'table.csv'}", "data.target=target", *PLAIN]
+    images = ["data=image_folder", f"data.path={folder / 'images'}", "data.size=8", *PLAIN]
+    digits = ["data.limit=120", *PLAIN]
+    every = "tensorboard,statistics,histograms,images,precision_recall,projector,diagnosis,progress,checkpoint"
+    runs = {
+        "table": table,
+        "table, ensemble": [
+            *table,
+            "data.references=[]",
+            "regularizer=[ensemble,dropout]",
+            "regularizer.ensemble.members=3",
+        ],
+        "table, all callbacks": [*table, "data.references=[]", f"callbacks=[{every}]"],
+        "images": images,
+        "images, convnet, augmentation": [
+            *(each for each in images if not each.startswith("architecture")),
+            *("architecture=convnet", "architecture.channels=[2,3]", "architecture.hidden=6", "trainer.epochs=2"),
+            "data/augmentation=[flip,shift]",
+        ],
+        "float64": [*digits, "trainer.precision=float64"],
+        "bf16": [*digits, "trainer.precision=bf16"],
+        "float64, regression": [*digits[1:], "data=diabetes", "loss=squared_error", "trainer.precision=float64"],
+        "snapshots": [
+            *digits,
+            "scheduler=cyclic",
+            "scheduler.cycles=3",
+            "regularizer=[snapshot_ensemble]",
+            "trainer.epochs=6",
+        ],
+        "average of the weights": [*digits, "regularizer=[ema]"],
+        "sharpness": [*digits, "regularizer=[sam]"],
+        "muon": [*digits, "optimizer=muon"],
+        "lion": [*digits, "optimizer=lion"],
+        "adafactor": [*digits, "optimizer=adafactor"],
+        "folds": [*digits, "data.folds=4", "data.fold=1"],
+        "accumulation": [*digits, "trainer.accumulate=3", "trainer.clip_norm=0.5"],
+        "torch engine": [*digits, "trainer.engine=torch", "activation=gelu", "initialization=orthogonal"],
+        "hinge": [*digits, "loss=multiclass_svm", "activation=prelu"],
+        "moons": [*digits[1:], "data=moons", "loss=binary_cross_entropy", "initialization=xavier"],
+    }
+    for name in ("table", "images", "float64", "bf16", "moons", "average of the weights"):
+        runs[f"end of {name}"] = [*runs[name], f"callbacks=[{every}]", "trainer.steps=6", "trainer.epochs=1"]
+    return runs
+
+
 def table(dice: random.Random) -> dict[str, list[str]]:
     """Runs by name: every optimizer and torch class, with everything else drawn."""
     known = cases()
@@ -173,9 +242,10 @@ def run(kills: int, seed: int, folder: Path) -> Counter[str]:
     dice = random.Random(seed)
     counts: Counter[str] = Counter()
     warm_up()
+    make_data(folder)
     number = 0
     while counts["kills"] < kills:
-        for name, overrides in table(dice).items():
+        for name, overrides in {**groups(folder), **table(dice)}.items():
             if counts["kills"] >= kills:
                 break
             number += 1

@@ -28,7 +28,12 @@ class Console(logging.Handler):
         """Print one record."""
         doubtful = logging.WARNING <= record.levelno < logging.ERROR
         text = f"warning: {record.getMessage()}" if doubtful else record.getMessage()
-        print(text, file=sys.stderr if record.levelno >= logging.WARNING else sys.stdout, flush=True)
+        try:
+            print(text, file=sys.stderr if record.levelno >= logging.WARNING else sys.stdout, flush=True)
+        except BrokenPipeError:
+            raise
+        except OSError:  # a full disk behind a redirection: news are lost there, and a training should not be
+            return
 
 
 def show(*, always: bool = False) -> None:

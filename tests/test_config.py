@@ -312,3 +312,19 @@ def test_steps_take_the_place_of_epochs() -> None:
     assert compose("trainer.steps=5")["trainer"]["steps"] == 5
     with pytest.raises(UserError, match=r"both are null"):
         compose("trainer.epochs=null")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["callbacks=[checkpoint]", "callbacks.statistics.tolerance=1", "~trainer.clip_value"], "which is not chosen"),
+        (["data_seed=@x"], "`data_seed` must be a whole number or null"),
+        (["data_seed=1.5"], "`data_seed` must be a whole number or null"),
+        (["sweep.prune=max"], "`sweep.prune` must be a number in (0, 1), got 'max'"),
+        (["sweep.prune=true"], "`sweep.prune` must be a number in (0, 1), got true"),
+    ],
+)
+def test_what_random_overrides_have_shown_is_answered_in_a_sentence(overrides: list[str], sentence: str) -> None:
+    with pytest.raises(UserError) as error:
+        compose(*overrides)
+    assert sentence in str(error.value)

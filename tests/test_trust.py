@@ -263,3 +263,57 @@ def test_positional_arguments_are_given() -> None:
     layers = [{"_target_": "torch.nn.Flatten"}, {"_target_": "torch.nn.Linear", "_args_": [2, 1]}]
     network = construct({"_target_": "torch.nn.Sequential", "_args_": layers}, "architecture")
     assert [type(layer).__name__ for layer in network] == ["Flatten", "Linear"]
+
+
+MAKERS = """
+from torch import nn
+
+def network(width=8):
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.ReLU(), nn.Linear(width, 10))
+
+def number():
+    return 3
+
+def rule(params):
+    raise AssertionError("an optimizer is no function")
+"""
+
+
+@pytest.fixture
+def makers(mark: Path) -> Iterator[None]:
+    """Functions of one's own that do not say what they make."""
+    Path("makers.py").write_text(MAKERS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(Path.cwd()))
+        yield
+    sys.modules.pop("makers", None)
+
+
+@pytest.mark.usefixtures("makers")
+def test_a_function_that_does_not_say_what_it_makes_is_called_where_its_name_was_asked_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = ["data.limit=80", "trainer.epochs=1", "callbacks=[checkpoint]"]
+    assert main(["train", *few, "architecture={_target_: makers.network, width: 4}", "name=own"]) == 0
+    run = str(next(Path("outputs/own").iterdir()))
+    assert f"nnlab plot {run} 'trust=[makers]'" in capsys.readouterr().out
+    monkeypatch.setenv(trust.VARIABLE, "")
+    assert main(["evaluate", run]) == 2  # a file names it now, and it may do anything
+    assert "annotate it, or add `trust=[makers]`" in capsys.readouterr().err
+    assert main(["evaluate", run, "trust=[makers]"]) == 0
+
+
+@pytest.mark.usefixtures("makers")
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("loss={_target_: makers.number}", "`makers.number` made a int, and `loss` needs a `Loss`"),
+        ("architecture={_target_: makers.number}", "`makers.number` made a int, and `architecture` needs a `torch.nn"),
+        ("optimizer={_target_: makers.rule}", "`makers.rule` is a function, and `optimizer` needs a class"),
+    ],
+)
+def test_what_such_a_function_makes_is_looked_at(
+    override: str, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "data.limit=80", "trainer.epochs=1", "callbacks=[checkpoint]", override]) == 2
+    assert sentence in capsys.readouterr().err

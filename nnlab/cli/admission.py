@@ -12,6 +12,7 @@ from nnlab.config.folder import Primary
 from nnlab.errors import UserError
 
 LONGEST = 255  # bytes that a folder's name may have
+DEEPEST = 3_500  # bytes of a run's path, which leaves the names of its files some of the 4,096 that Linux takes
 
 
 def check_choices(entries: Sequence[Any], known: Primary, options: Callable[[str], Sequence[str]]) -> None:
@@ -59,6 +60,10 @@ def check_place(name: Any, output_dir: Any) -> None:
         for part in Path(value).parts:
             if len(os.fsencode(part)) > LONGEST:
                 raise UserError(f"`{key}`: a folder's name has {LONGEST} bytes at most, got {len(os.fsencode(part))}")
+    if isinstance(name, str) and isinstance(output_dir, str):
+        size = len(os.fsencode(os.path.join(os.getcwd(), output_dir, name)))
+        if size > DEEPEST:
+            raise UserError(f"the path of a run in `output_dir`/`name` has {DEEPEST} bytes at most, got {size}")
     if isinstance(name, str):
         path = Path(name)
         if path.is_absolute() or ".." in path.parts or not path.parts or name.startswith(("-", "~")):

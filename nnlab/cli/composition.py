@@ -355,7 +355,10 @@ def resumed(run: str, overrides: Sequence[str], schema: str) -> DictConfig:
                 raise UserError(f"`{line}` cannot go with `resume=`, which continues a run with its own components")
             if not override.is_add() and not exists(config, key):
                 raise UserError(messages.unknown_key(key, OmegaConf.to_container(config), []))
-            OmegaConf.update(config, key, override.value(), merge=True, force_add=True)
+            try:
+                OmegaConf.update(config, key, override.value(), merge=True, force_add=True)
+            except OmegaConfBaseException as error:
+                raise UserError(f"`{line}` cannot be read: {messages.first_line(error)}") from error
     config.resume = str(directory)
     return config
 

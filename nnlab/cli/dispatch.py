@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nnlab import __version__, console, process
 from nnlab.cli.arguments import HELP, JSON
+from nnlab.cli.failures import caution_addresses, check_working_directory, drop_output, failure
 from nnlab.errors import UserError, did_you_mean
 from nnlab.interruption import leaving_at_once
 
@@ -101,22 +102,25 @@ def _explained(words: list[str]) -> int:
         with leaving_at_once():
             return _dispatch(words)
     except UserError as error:
-        name = words[0] if words and words[0] in COMMANDS else ""
-        print("\n".join(f"nnlab {name}".rstrip() + f": {line}" for line in str(error).splitlines()), file=sys.stderr)
-        return int(getattr(error, "exit_code", 2))
+        return _failed(words, str(error), int(getattr(error, "exit_code", 2)))
     except KeyboardInterrupt:
         return 130
-    except (MemoryError, RuntimeError) as error:
-        from nnlab.device import out_of_memory
-
-        if not out_of_memory(error):
-            raise
-        reason = (str(error).splitlines() or [""])[0].rpartition("DefaultCPUAllocator: ")[2]
-        print(f"nnlab {words[0]}: there is not enough memory for this{reason and ': '}{reason}", file=sys.stderr)
-        return 1
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         return 141
+    except (MemoryError, RuntimeError, ImportError, OSError) as error:
+        found = failure(error)
+        if found is None:
+            raise
+        return _failed(words, *found)
+
+
+def _failed(words: Sequence[str], sentences: str, code: int) -> int:
+    """Say what is wrong, a line for each sentence; returns the exit code."""
+    name = words[0] if words and words[0] in COMMANDS else ""
+    with contextlib.suppress(OSError):  # there may be nowhere to say it
+        print("\n".join(f"nnlab {name}".rstrip() + f": {line}" for line in sentences.splitlines()), file=sys.stderr)
+    return code
 
 
 def _dispatch(words: list[str]) -> int:
@@ -133,6 +137,7 @@ def _dispatch(words: list[str]) -> int:
         return _complete(words[-1])
     if words[0] not in COMMANDS:
         raise UserError(f"there is no command `{words[0]}`; {did_you_mean(words[0], COMMANDS)}")
+    check_working_directory()
     if os.environ.get("WORLD_SIZE", "1") != "1":
         from nnlab.runs.joining import launched
 
@@ -164,6 +169,7 @@ def _run(words: list[str]) -> int:
         if COMMANDS[words[0]].hydra:
             from nnlab.cli.application import run
 
+            caution_addresses()
             return run(words[0], application(words[0]), arguments)
         return int(_function(_target(words[0]))(arguments) or 0)
 

@@ -16,6 +16,7 @@ from nnlab.data.base import Source
 from nnlab.data.summary import ColumnSummary, Summary, summarize
 from nnlab.diagnosis.facts.data import data_facts
 from nnlab.diagnosis.rules.data import data_findings
+from nnlab.errors import UserError
 from nnlab.report import labels_page
 from nnlab.report.data_page import Warning, render
 from nnlab.runs.labels import rank_labels, write_table
@@ -48,6 +49,8 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     if len(given.words) == 1 and is_run(at(given.words[0])):
         return _labels(given, given.words[0])
+    if any(word.startswith("resume=") for word in given.words):
+        raise UserError("`resume=` continues a run, and there is none here: leave it out")
     config = compose(*given.words)
     summary, notes, warnings = describe(config)
     path = Path(given.out) if given.out else Path(config["output_dir"]) / "data" / f"{Path(summary.origin).name}.html"

@@ -47,7 +47,9 @@ from nnlab.regularizer import (
 from nnlab.storage.cache import cache_folder
 from nnlab.storage.files import at
 from nnlab.training import Callback, Member, Run, Trainer, TrainerSettings
+from nnlab.training.chain import Chain
 from nnlab.training.group import Group
+from nnlab.training.single import check_single_examples
 from nnlab.training.stack import check_outputs
 from nnlab.types import Dataset, Task
 
@@ -183,6 +185,8 @@ def build_optimizer(section: Config) -> Optimizer:
     if isinstance(target, type) and issubclass(target, Optimizer):
         optimizer: Optimizer = construct(section, "optimizer")
         return optimizer
+    if not isinstance(target, type):
+        raise UserError(f"`{section['_target_']}` is a function, and `optimizer` needs a class")
     from nnlab.optimizer.torch_optimizer import Part, from_torch
 
     others = section.get("others")
@@ -324,7 +328,10 @@ def build_trainer(
         run.members = range(start, start + len(own))
         start += len(own)
     loss = build_loss(configs[0], members[0].dataset)
-    return Trainer(members, loss, settings, build_callbacks(configs[0]), runs, group)
+    trainer = Trainer(members, loss, settings, build_callbacks(configs[0]), runs, group)
+    if not isinstance(trainer.stack, Chain):  # whose own batch norm takes single examples
+        check_single_examples(members[0].network, members[0].dataset.train.inputs, settings.batch_size)
+    return trainer
 
 
 def stackable(config: Config) -> bool:

@@ -26,6 +26,9 @@ SUPPLIED: Mapping[str, frozenset[str]] = {
 # What nnlab takes itself of the section of an optimizer that is not its own: who moves which parameters.
 FOREIGN = frozenset({"others", "only"})
 
+# Types of the primary configs' own keys whose default is null.
+NULLABLE: Mapping[str, Any] = {"data_seed": int | None, "resume": str | None}
+
 LARGEST = 1e30  # still a number in single precision; products that are none are what divergence is
 
 # Groups whose constructors are cheap and need nothing but their section, so that they check their ranges at once.
@@ -125,7 +128,8 @@ def _plain(value: Any, default: Any, path: str) -> Iterator[Mistake]:
         hint: Any = type(default)
         if isinstance(default, str) and "${" in default:
             hint = str | None
-        if default is not None and not matches(value, hint):
+        hint = NULLABLE.get(path, hint)
+        if (default is not None or path in NULLABLE) and not matches(value, hint):
             yield Mistake(path, f"`{path}` must be {words(hint)}, got {shown(value)}")
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nnlab.config import trust
+from nnlab.config.kinds import returned
+from nnlab.config.lookup import locate
 from nnlab.errors import UserError
 from nnlab.storage.folder import read_config, read_environment
 
@@ -53,11 +56,16 @@ def of_run(command: str, words: Sequence[str], directory: Path, *, composes: boo
 def _foreign(config: Any, words: Sequence[str]) -> set[str]:
     """The packages of what a config names outside of the boundary of trust, without what stands in the words."""
     typed = trust.typed(words)
-    return {
-        trust.package_of(name)
-        for name in _targets(config)
-        if name not in typed and not trust.is_own(name) and not trust.in_project(name)
-    }
+    named = {name for name in _targets(config) if name not in typed and not trust.is_own(name)}
+    return {trust.package_of(name) for name in named if not trust.in_project(name) or _is_unsaid(name)}
+
+
+def _is_unsaid(name: str) -> bool:
+    """Whether something of the user's project is a function that does not say what it makes, which a name asked for."""
+    if not trust.is_asked_for(name):
+        return False
+    found = locate(name)
+    return inspect.isfunction(found) and returned(found) is None
 
 
 def _targets(node: Any) -> Iterator[str]:

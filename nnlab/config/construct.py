@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nnlab.config.kinds import check_kind
+from nnlab.config.kinds import check_kind, kinds_of, wanted
 from nnlab.config.schema import DIRECTIVES, Mistake, placed, signature
 from nnlab.errors import UserError
 
@@ -29,7 +29,12 @@ def construct(section: Any, group: str | None, **supplied: Any) -> Any:
         arguments = {key: construct(value, None) for key, value in section.items() if key not in DIRECTIVES}
         if section.get("_partial_") and group is None:
             return functools.partial(found, *positional, **arguments, **supplied)
-        return _called(found, str(section["_target_"]), positional, {**arguments, **supplied})
+        made = _called(found, str(section["_target_"]), positional, {**arguments, **supplied})
+        if group is not None and not isinstance(made, kinds_of(group)):
+            raise UserError(
+                f"`{section['_target_']}` made a {type(made).__name__}, and `{group}` needs a {wanted(group)}"
+            )
+        return made
     if isinstance(section, Mapping):
         return {key: construct(value, group) for key, value in section.items()}
     return [construct(value, group) for value in section] if isinstance(section, list) else section

@@ -59,8 +59,12 @@ def check_kind(target: str, group: str | None) -> Callable[..., Any]:
     """
     found = locate(target)
     if group is not None:
+        unsaid = inspect.isfunction(found) and returned(found) is None and not trust.is_own(target)
+        if unsaid and trust.is_asked_for(target):
+            return found  # what it makes is looked at when it is made
         if not _makes(found, kinds_of(group), SIGNS.get(group, frozenset())):
-            raise UserError(f"`{target}` is {_said(found, _wanted(group))}, which `{group}` needs")
+            way = f"; annotate it, or add `trust=[{trust.package_of(target)}]`" if unsaid else ""
+            raise UserError(f"`{target}` is {_said(found, wanted(group))}, which `{group}` needs{way}")
     elif not _is_harmless(target, found):
         raise UserError(f"`{target}` is {_said(found, 'component')}")
     return found
@@ -93,25 +97,22 @@ def _is_harmless(target: str, found: Any) -> bool:
     components = tuple(dict.fromkeys(kind for group in KINDS if group != "recipe" for kind in kinds_of(group)))
     if own:
         return _makes(found, components, frozenset())
-    if target in trust.grants() or inspect.isclass(found):
+    if trust.is_asked_for(target) or inspect.isclass(found):
         return True
     made = returned(found) if inspect.isfunction(found) else None
     return inspect.isclass(made) and made.__module__ != "builtins"
 
 
-def _said(found: Any, wanted: str) -> str:
+def _said(found: Any, kind: str) -> str:
     """The words about something that is not what was wanted."""
     if inspect.isclass(found):
-        return f"no {wanted}"
+        return f"no {kind}"
     made = returned(found) if inspect.isfunction(found) else None
     name = getattr(made, "__name__", None)
-    return (
-        f"a function that returns {name}, no {wanted}"
-        if name
-        else f"a function, and not annotated to return a {wanted}"
-    )
+    return f"a function that returns {name}, no {kind}" if name else f"a function, and not annotated to return a {kind}"
 
 
-def _wanted(group: str) -> str:
+def wanted(group: str) -> str:
+    """The classes that the options of a group are of, in words."""
     names = [name.rpartition(".")[2] if name.startswith("nnlab") else name for name in KINDS[group]]
     return " or ".join(f"`{name}`" for name in dict.fromkeys(names))

@@ -104,7 +104,12 @@ def is_own(name: str) -> bool:
 
 def is_trusted(name: str) -> bool:
     """Whether a class, function or module of this name may be imported."""
-    return is_own(name) or is_inside(name, grants()) or in_project(name)
+    return is_own(name) or is_asked_for(name) or in_project(name)
+
+
+def is_asked_for(name: str) -> bool:
+    """Whether the user themselves named a class, a function, or a module that it is in, and not a file."""
+    return is_inside(name, grants())
 
 
 def in_project(name: str) -> bool:

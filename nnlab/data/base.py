@@ -205,9 +205,14 @@ class Source(ABC):
             return rows
         labels = None if raw.task is Task.REGRESSION else raw.targets[rows.train]
         least = 1 if labels is None else len(torch.unique(labels))
-        if not least <= self.limit <= len(rows.train):
-            each = "" if labels is None else " (at least one for each class)"
-            raise UserError(f"`data.limit` must be in [{least}, {len(rows.train)}]{each}, got {self.limit}")
+        if self.limit > len(rows.train):
+            raise UserError(
+                f"`data.limit={self.limit}` is more than the {len(rows.train)} training examples that are left beside "
+                f"{len(rows.validation)} for validation and {len(rows.test)} for testing"
+            )
+        if self.limit < least:
+            each = "" if labels is None else ", one for each class"
+            raise UserError(f"`data.limit` must be at least {least}{each}, got {self.limit}")
         kept = prefix(len(rows.train), labels, self.limit, generator(seed, "limit"))
         return dataclasses.replace(rows, train=rows.train[kept])
 

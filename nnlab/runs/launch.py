@@ -62,19 +62,29 @@ def train(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> Result:
             overrides = list(dict.fromkeys([*(read_overrides(directory) or ()), *overrides]))
         else:
             directory = stack.enter_context(unfinished_or_new(folder, key))
-        return with_references(train_runs([config], [directory], [list(overrides)])[0], config)
+        return train_runs([config], [directory], [list(overrides)], references=True)[0]
 
 
 def train_runs(
-    configs: Sequence[Mapping[str, Any]], directories: Sequence[Path], overrides: Sequence[Sequence[str]]
+    configs: Sequence[Mapping[str, Any]],
+    directories: Sequence[Path],
+    overrides: Sequence[Sequence[str]],
+    references: bool = False,
 ) -> list[Result]:
     """Train runs that can be stacked as one population, each into its claimed directory.
 
     Those that have a checkpoint continue from it; runs at different steps are trained one group after another.
+
+    Args:
+        configs: of the runs.
+        directories: theirs.
+        overrides: that led to each config.
+        references: whether simple methods, where the data name some, are fitted beside what has completed.
     """
     with group_for(configs[0]["trainer"]) as group:
         if len(configs) == 1 and one_by_one.needed(configs[0]):
-            return [one_by_one.train(configs[0], directories[0], overrides[0], train_runs)]
+            whole = one_by_one.train(configs[0], directories[0], overrides[0], train_runs)
+            return [with_references(whole, configs[0]) if references else whole]
         results: dict[int, Result] = {}
         with graceful() as signals:
             while len(results) < len(directories) and not signals.received:
@@ -83,7 +93,7 @@ def train_runs(
                 together = [left[i] for i in continuation.together(list(states.values()))[0]]
                 runs = [Run(directories[i], [0], configs[i], overrides[i], identity(configs[i])) for i in together]
                 try:
-                    trained = _train_together(runs, [states[i] for i in together], signals, group)
+                    trained = _train_together(runs, [states[i] for i in together], signals, group, references)
                 except GroupBroken as error:
                     if group is not None and not signals.received:
                         group.revive(error)
@@ -94,7 +104,11 @@ def train_runs(
 
 
 def _train_together(
-    runs: Sequence[Run], states: Sequence[continuation.State | None], signals: Signals, group: Group | None
+    runs: Sequence[Run],
+    states: Sequence[continuation.State | None],
+    signals: Signals,
+    group: Group | None,
+    references: bool,
 ) -> list[Result]:
     for run, state in zip(runs, states, strict=True):
         continuation.check_config(run.directory, state, run.config)
@@ -120,7 +134,7 @@ def _train_together(
     signals.trainer = trainer
     try:
         trainer.fit()
-        return [finish(trainer, run, signals.received) for run in runs]
+        return [finish(trainer, run, signals.received, references) for run in runs]
     except (SystemExit, Interrupted) as stop:
         if isinstance(stop, SystemExit) and not (trainer.saved and signals.received):
             raise
@@ -149,8 +163,8 @@ def prepare(configs: Sequence[Mapping[str, Any]], runs: Sequence[Run], group: Gr
     return trainer
 
 
-def finish(trainer: Trainer, run: Run, signals: Sequence[int]) -> Result:
-    """Evaluate a run at its best weights and write how it ended."""
+def finish(trainer: Trainer, run: Run, signals: Sequence[int], references: bool = False) -> Result:
+    """Evaluate a run at its best weights, fit its references beside it, and write how it ended, all at once."""
     outcomes = [trainer.outcomes[member] for member in run.members]
     status = _status([outcome.status for outcome in outcomes])
     metrics, ensemble = ({}, None) if status == "interrupted" else final_metrics(trainer, run.members)
@@ -173,6 +187,8 @@ def finish(trainer: Trainer, run: Run, signals: Sequence[int]) -> Result:
         signals=tuple(signals),
         trainer=trainer,
     )
+    if references:
+        result = with_references(result, run.config)
     if status != "interrupted":
         run.finish(result.content())
     run.close()

@@ -28,7 +28,10 @@ WORDS = {"constant": "the best constant answer", "linear": "a linear model", "tr
 
 
 def with_references(result: Result, config: Mapping[str, Any]) -> Result:
-    """A completed run's result with the references that its data name, in its folder too; others as they are."""
+    """A completed run's result with the references that its data name; others as they are.
+
+    What was trained one by one is in its folder already, where the references are added.
+    """
     names = config["data"].get("references") or []
     if result.status != "completed" or not names:
         return result
@@ -40,7 +43,8 @@ def with_references(result: Result, config: Mapping[str, Any]) -> Result:
         findings.append(better.to_dict())
     references = {model.name: model.metrics for model in models}
     found = dataclasses.replace(result, references=references, diagnosis=findings)
-    write_result(result.directory, found.content())
+    if result.trainer is None:
+        write_result(result.directory, found.content())
     return found
 
 

@@ -62,7 +62,7 @@ class Run:
     def create(self, environment: Mapping[str, Any]) -> None:
         """Make the folder, without what an earlier attempt left and `offsets` does not name; write what is known."""
         make_folder(self.checkpoints)
-        for folder in (self.directory, self.checkpoints):
+        for folder in (self.directory, *(path for path in self.directory.iterdir() if path.is_dir())):
             remove_parts(folder)
         remove_events(self.directory, but=list(self.offsets))
         write_config(self.directory, self.config)

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from recorder import Recorder
 from test_equality import CASES, CONV, STEPS, TINY, configs
 
-from nnlab.config.build import build_trainer
+from nnlab.config.build import build_callbacks, build_trainer
 from nnlab.runs.joining import Joined, group_for
 from nnlab.training import Callback, Trainer
 from nnlab.training.division import Division, NativeDivision
 from nnlab.training.group import Command
-from nnlab.training.replicas import Replica
+from nnlab.training.replicas import RecordedReplica, Replica
 
 MOONS = ["data=moons", "data.limit=60", "architecture.widths=[4]", "trainer.batch_size=full", "trainer.steps=50"]
 # Fewer steps: a line search that ends elsewhere by rounding alone goes another way.
@@ -196,3 +197,49 @@ def test_a_step_that_is_not_finite_ends_or_repairs_the_run_in_all_processes(grou
         chosen = configs(more, rates, [7], f"trainer.on_nonfinite={policy}")
         two, one = together(group, chosen).fit(), build_trainer(chosen).fit()
         assert two.outcomes == one.outcomes
+
+
+@pytest.mark.parametrize("more", [[*TINY, "regularizer=[dropout]", "trainer.batch_size=17"], CONV], ids=len)
+def test_recorded_steps_with_the_sum_between_them_are_the_steps(
+    more: list[str], group: Joined, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = configs([*more, "trainer.steps=30"], {}, [7], "trainer.precision=float64", "trainer.engine=torch")
+    graphs: list[Recorder] = []
+
+    def new_graph() -> Recorder:
+        graphs.append(Recorder())
+        return graphs[-1]
+
+    with monkeypatch.context() as patch:
+        engine = "nnlab.training.trainer.make_engine"
+        patch.setattr(engine, lambda *each: RecordedReplica(*each[:5], new_graph=new_graph).join(group))
+        two = together(group, chosen)
+    two.fit()
+    assert sum(graph.replays for graph in graphs) > 40
+    one = build_trainer(chosen).fit()
+    np.testing.assert_allclose(two.history.losses, one.history.losses, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("seeds", [[7], [0, 1, 7]], ids=["one network", "a population"])
+def test_early_stopping_looks_at_the_whole(seeds: list[int], group: Joined) -> None:
+    more = [
+        *TINY, "regularizer=[early_stopping]", "regularizer.early_stopping.patience=2", "data.limit=300",
+        "optimizer.learning_rate=0.05", "trainer.validate_unit=step", "trainer.validate_every=5",
+    ]  # fmt: skip
+    chosen = configs(more, {}, seeds, "trainer.precision=float64")
+    callbacks = [build_callbacks(chosen[0])[:1] for _ in range(2)]
+    two, one = together(group, chosen), build_trainer(chosen)
+    for trainer, own in zip((two, one), callbacks, strict=True):
+        trainer.callbacks = list(own)
+        trainer.fit()
+    assert any("early stopping" in each.reason for each in one.outcomes)
+    assert two.outcomes == one.outcomes
+
+
+def test_a_time_limit_ends_all_processes_after_the_same_step(group: Joined) -> None:
+    chosen = configs(TINY, {}, [7], "trainer.time_limit=0.3")
+    chosen[0]["trainer"]["steps"] = 10**6
+    two = together(group, chosen).fit()
+    assert 0 < two.step < 10**6
+    assert "the time limit was reached at step" in two.outcomes[0].reason
+    assert together(group, configs(TINY, {}, [7])).fit().step == STEPS  # the other waits for the next command

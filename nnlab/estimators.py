@@ -71,6 +71,8 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
     def _train(self, inputs: npt.NDArray[Any], targets: torch.Tensor, task: Task, names: tuple[str, ...]) -> None:
         lines = (*self.defaults, *map(_override, self.overrides.items()))
         config = _composed(lines)
+        if config["trainer"]["processes"] > 1:
+            raise UserError("an estimator trains in one process; `trainer__processes` is for `nnlab.train`")
         section = config["data"]
         columns = tuple(getattr(self, "feature_names_in_", ()))
         raw = Raw(torch.from_numpy(np.array(inputs, dtype=np.float64)), targets, task, names, "X", columns=columns)

@@ -16,7 +16,7 @@ from nnlab.errors import UserError, did_you_mean
 from nnlab.interruption import leaving_at_once
 
 if TYPE_CHECKING:
-    from nnlab.runs.joining import Place
+    from nnlab.runs.meeting import Place
 
 
 class Command(NamedTuple):
@@ -139,7 +139,7 @@ def _dispatch(words: list[str]) -> int:
         raise UserError(f"there is no command `{words[0]}`; {did_you_mean(words[0], COMMANDS)}")
     check_working_directory()
     if os.environ.get("WORLD_SIZE", "1") != "1":
-        from nnlab.runs.joining import launched
+        from nnlab.runs.meeting import launched
 
         place = launched()
         if place is not None:

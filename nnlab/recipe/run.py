@@ -9,6 +9,7 @@ experiment/best.yaml                   the chosen configuration: nnlab train --c
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,12 +28,14 @@ from nnlab.recipe.report import Report
 from nnlab.recipe.settings import RecipeSettings
 from nnlab.recipe.trials import Trials
 from nnlab.recipe.watcher import Watcher
+from nnlab.runs.joining import check_processes
 from nnlab.runs.launch import unfinished_or_new
 from nnlab.storage.claim import claimed
 from nnlab.storage.files import remove_parts
 from nnlab.storage.folder import write_config, write_environment, write_result
 from nnlab.training.signals import graceful
 
+log = logging.getLogger(__name__)
 THREADS = torch.get_num_threads()
 
 
@@ -93,6 +96,10 @@ def recipe(
         UserError: something in the config, the data or the output folder is not as it must be.
     """
     config = {**config, "name": config["name"]}
+    processes = config["trainer"]["processes"]
+    if processes > 1:
+        check_processes(config["trainer"], processes)
+        log.info(f"one process walks the steps; {processes} train the chosen configuration at the end")
     with contextlib.ExitStack() as stack:
         if config.get("resume"):
             directory = stack.enter_context(claimed(Path(config["resume"])))

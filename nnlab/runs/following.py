@@ -14,12 +14,13 @@ from typing import Any
 
 import torch
 
-from nnlab import console
+from nnlab import console, process
 from nnlab.config.build import build_loss, build_members, build_settings
 from nnlab.device import resolve_dtype, set_up
 from nnlab.errors import UserError
 from nnlab.interruption import EXIT_CODES
-from nnlab.runs.joining import Place, launched, member_of
+from nnlab.runs.joining import member_of
+from nnlab.runs.meeting import Place, launched
 from nnlab.training.engines import Follower, make_follower
 from nnlab.training.group import Command, Group, GroupBroken, device_of
 from nnlab.training.member import moved
@@ -88,4 +89,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(process.run(main))

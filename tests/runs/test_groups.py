@@ -16,7 +16,7 @@ import pytest
 
 from nnlab import UserError
 from nnlab.cli import compose, main
-from nnlab.runs.joining import launched
+from nnlab.runs.meeting import launched
 
 sys.path.append(str(Path(__file__).parents[1] / "resume"))
 

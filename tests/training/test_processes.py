@@ -42,6 +42,8 @@ FURTHER = {
     "optimizer=adafactor": ([*TINY, "optimizer=adafactor"], {}),
     "one example more than two": ([*TINY, "trainer.batch_size=3"], {}),
     "last minibatch of one": ([*TINY, "data.limit=201", "trainer.batch_size=20", "architecture.batch_norm=true"], {}),
+    "minibatches from a mapping": ([*TINY, "data.resident=false", "trainer.batch_size=17"], {}),
+    "augmented from a mapping": ([*CONV, "data.resident=false", "data/augmentation=[shift]"], {}),
     "full batch": ([*TINY, "trainer.batch_size=full"], {}),
     "both bounds and accumulation": (
         [*TINY, "trainer.accumulate=3", "trainer.batch_size=17", "trainer.clip_norm=1", "trainer.clip_value=0.05"],

@@ -1,0 +1,149 @@
+"""How processes that were started find one another: by an address, and a store of keys that one of them keeps there.
+
+Each has its place from the variables that `torchrun` sets: RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR,
+MASTER_PORT.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from nnlab.errors import UserError
+from nnlab.training.group import PATIENCE
+
+SECONDS = "NNLAB_JOIN_SECONDS"  # the variable that says how long a process waits for the others
+NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a process stands in a group that is to come together.
+
+    Attributes:
+        rank, size, local_rank, local_size: see `Group`.
+        host, port: where the processes find one another.
+        attempt: how often the group was started before.
+        kept: whether somebody else, as `torchrun` does, keeps the store there.
+    """
+
+    rank: int
+    size: int
+    local_rank: int
+    local_size: int
+    host: str
+    port: int
+    attempt: str = "0"
+    kept: bool = False
+
+
+def launched(environment: Mapping[str, str] = os.environ) -> Place | None:
+    """This process's place in a group that was started from outside; None where it was not.
+
+    Raises:
+        UserError: a variable does not hold a number, or they do not fit together.
+    """
+    if any(not environment.get(name) for name in NEEDED) or environment["WORLD_SIZE"] == "1":
+        return None
+    numbers = {}
+    for name in ("RANK", "WORLD_SIZE", "MASTER_PORT", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
+        given = environment.get(name)
+        if given is not None and not given.isdecimal():
+            raise UserError(f"the variable {name}, this process's place in its group, must be a number: {given!r}")
+        numbers[name] = None if given is None else int(given)
+    rank, size = int(environment["RANK"]), int(environment["WORLD_SIZE"])
+    if rank >= size:
+        raise UserError(f"this process has RANK={rank}, but the group has WORLD_SIZE={size}: ranks count from 0")
+    local_size = numbers["LOCAL_WORLD_SIZE"] or size
+    local_rank = rank % local_size if numbers["LOCAL_RANK"] is None else numbers["LOCAL_RANK"]
+    return Place(
+        rank, size, local_rank, local_size, environment["MASTER_ADDR"], int(environment["MASTER_PORT"]),
+        environment.get("TORCHELASTIC_RESTART_COUNT", "0"), environment.get("TORCHELASTIC_USE_AGENT_STORE") == "True",
+    )  # fmt: skip
+
+
+def meet(place: Place, store: Any = None, check: Callable[[], None] = lambda: None) -> None:
+    """Connect this process with the others of its group.
+
+    Args:
+        place: where this process stands.
+        store: what they find one another by, where it is there.
+        check: asked again and again while the others are not there yet.
+
+    Raises:
+        UserError: the port is in use, or the others are not there in time.
+    """
+    from torch.distributed import PrefixStore, init_process_group, is_nccl_available  # type: ignore[attr-defined]
+
+    seconds = float(os.environ.get(SECONDS, "120"))
+    address = f"{place.host}:{place.port}"
+    if store is None:
+        store = _store(place, address, seconds)
+    # Of a store that outlives the processes, as that of torchrun, each attempt takes keys of its own.
+    store = PrefixStore(f"nnlab/{place.attempt}", store)
+    store.set(f"here/{place.rank}", socket.gethostname())
+    deadline, missing = time.monotonic() + seconds, list(range(place.size))
+    while missing := [rank for rank in missing if not store.check([f"here/{rank}"])]:
+        check()
+        if time.monotonic() > deadline:
+            names = ", ".join(map(str, missing[:8]))
+            raise UserError(
+                f"{place.size - len(missing)} of {place.size} processes came to {address} within {seconds:g} seconds; "
+                f"missing: {names}. {SECONDS} makes the others wait longer"
+            )
+        time.sleep(0.02)
+    _use_loopback(place)
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and is_nccl_available() else "gloo"
+    init_process_group(backend, store=store, rank=place.rank, world_size=place.size, timeout=PATIENCE)
+
+
+def _store(place: Place, address: str, seconds: float) -> Any:
+    """The store at the group's address; the leader makes it unless somebody else has."""
+    from torch.distributed import DistError, TCPStore  # type: ignore[attr-defined]
+
+    leads = place.rank == 0 and not place.kept
+    try:
+        return TCPStore(
+            place.host, place.port, place.size, leads, datetime.timedelta(seconds=seconds), wait_for_workers=False
+        )
+    except (DistError, RuntimeError, ValueError) as error:
+        if leads:
+            raise UserError(f"cannot listen at {address}, where the processes are to meet: {_reason(error)}") from error
+        raise UserError(
+            f"process {place.rank} cannot reach process 0 at {address} within {seconds:g} seconds: {_reason(error)}"
+        ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """What an error of the network says, in half a line."""
+    text = str(error)
+    for sign, reason in {
+        "EADDRINUSE": "the port is in use; choose another MASTER_PORT",
+        "already in use": "the port is in use; choose another MASTER_PORT",
+        "EADDRNOTAVAIL": "this machine does not have that address",
+        "timed out": "there was no answer",
+        "ETIMEDOUT": "there was no answer",
+        "Connection refused": "nobody listens there",
+        "could not be resolved": "there is no machine of that name",
+        "getaddrinfo": "there is no machine of that name",
+        "gai error": "there is no machine of that name",
+    }.items():
+        if sign in text:
+            return reason
+    return (text.splitlines() or [type(error).__name__])[0][:200]
+
+
+def _use_loopback(place: Place) -> None:
+    """Let processes of one machine talk over its own interface, whatever its name in the network resolves to."""
+    if place.host in ("127.0.0.1", "localhost") and hasattr(socket, "if_nameindex"):
+        names = [name for _, name in socket.if_nameindex()]
+        name = next((name for name in ("lo", "lo0") if name in names), None)
+        if name is not None:
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", name)

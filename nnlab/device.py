@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -58,13 +59,48 @@ def set_up(device: torch.device, precision: str, deterministic: bool) -> None:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that are free where `device` keeps its tensors, also under a container's limit."""
+    """Bytes that are free where `device` keeps its tensors, also under a container's or a shell's limit."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     pages = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     available = _number(Path("/proc/meminfo"), "MemAvailable:", 1024) or pages
-    limit, used = _number(Path("/sys/fs/cgroup/memory.max")), _number(Path("/sys/fs/cgroup/memory.current"))
-    return available if limit is None or used is None else min(available, max(limit - used, 0))
+    return max(0, min([available, *_left_by_groups(), *_left_by_shell()]))
+
+
+def _left_by_groups() -> Iterator[int]:
+    """Bytes that control groups leave, those of this process and all above; files that the system keeps do not count.
+
+    Version 2 first, then version 1 (https://docs.kernel.org/admin-guide/cgroup-v2.html, "memory.stat").
+    """
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        lines = []
+    places = [Path("/sys/fs/cgroup")]
+    for line in lines:
+        _, kind, path = [*line.split(":", 2), "", ""][:3]
+        if kind in ("", "memory"):
+            root = Path("/sys/fs/cgroup") / kind
+            group = root / path.lstrip("/")
+            places += [group, *(above for above in group.parents if above.is_relative_to(root)), root]
+    for place in dict.fromkeys(places):
+        for limit, usage in (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")):
+            most, used = _number(place / limit), _number(place / usage)
+            if most is not None and used is not None:
+                files = _number(place / "memory.stat", "inactive_file ") or 0
+                yield most - used + files
+
+
+def _left_by_shell() -> Iterator[int]:
+    """Bytes that `ulimit -v` and `ulimit -d` leave."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return
+    for kind, label in ((resource.RLIMIT_AS, "VmSize:"), (resource.RLIMIT_DATA, "VmData:")):
+        most, used = resource.getrlimit(kind)[0], _number(Path("/proc/self/status"), label, 1024)
+        if most != resource.RLIM_INFINITY and used is not None:
+            yield most - used
 
 
 def _number(path: Path, label: str = "", unit: int = 1) -> int | None:

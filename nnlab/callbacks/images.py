@@ -97,7 +97,8 @@ class Images(Views):
 
     def _surface(self, file: EventFile, view: Moment) -> None:
         train = view.data.train
-        low, high = train.inputs.amin(0), train.inputs.amax(0)
+        inputs = train.inputs[:]
+        low, high = inputs.amin(0), inputs.amax(0)
         low, high = low - 0.08 * (high - low), high + 0.08 * (high - low)
         axis = torch.linspace(0, 1, GRID, device=low.device, dtype=low.dtype)
         x, y = torch.meshgrid(axis, axis.flip(0), indexing="xy")

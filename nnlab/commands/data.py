@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from nnlab.config.build import build_loss, data_root
 from nnlab.config.construct import construct
 from nnlab.config.lookup import locate
 from nnlab.data.base import Source
+from nnlab.data.once import read_once
 from nnlab.data.summary import ColumnSummary, Summary, summarize
 from nnlab.diagnosis.facts.data import data_facts
 from nnlab.diagnosis.rules.data import data_findings
@@ -20,6 +22,7 @@ from nnlab.errors import UserError
 from nnlab.report import labels_page
 from nnlab.report.data_page import Warning, render
 from nnlab.runs.labels import rank_labels, write_table
+from nnlab.storage import cache
 from nnlab.storage.files import at, make_folder, write_whole
 from nnlab.storage.folder import is_run
 
@@ -29,7 +32,10 @@ GRAMMAR = Grammar(
     "data",
     "Every column with its kind, gaps, values and what is done with it; the target; and what to mind.",
     "[FILE|RUN ...]",
-    [Key("out", "the page that is written", shown="FILE.html")],
+    [
+        Key("out", "the page that is written", shown="FILE.html"),
+        Key("cache", "list what is kept of large files on disk, or `clear` it", bare="list", valid=("list", "clear")),
+    ],
     reports=True,
     overrides=True,
     footer="FILE target=NAME is data of your own; data=digits or any other data set, with the keys of `nnlab train`,\n"
@@ -47,6 +53,8 @@ def main(arguments: Sequence[str]) -> int:
     given = GRAMMAR.read(arguments)
     if given is None:
         return 0
+    if given.cache is not None:
+        return _show_cache(given.cache == "clear", given.json)
     if len(given.words) == 1 and is_run(at(given.words[0])):
         return _labels(given, given.words[0])
     if any(word.startswith("resume=") for word in given.words):
@@ -94,12 +102,37 @@ def _labels(given: Given, run: str) -> int:
     return 0
 
 
+def _show_cache(clear: bool, as_json: bool) -> int:
+    """Print what is kept on disk, or remove it."""
+    folder, found = cache.data_folder(), cache.entries()
+    if clear:
+        freed = cache.clear()
+        if as_json:
+            print_json({"folder": folder, "removed": len(found), "bytes": freed})
+        else:
+            print(f"{len(found)} entries removed from {folder}, {freed / 1e6:,.1f} MB")
+        return 0
+    rows = [
+        {"data": entry.title, "about": entry.content.get("about", ""), "bytes": entry.bytes, "used": entry.used}
+        for entry in found
+    ]
+    if as_json:
+        print_json({"folder": folder, "entries": rows})
+        return 0
+    for row in rows:
+        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(row["used"]))
+        print(f"{row['bytes'] / 1e6:>12,.1f} MB  used {used}  {row['data']}: {row['about']}")
+    print(f"{sum(row['bytes'] for row in rows) / 1e6:>12,.1f} MB  in {folder} (nnlab data --cache=clear removes it)")
+    return 0
+
+
 def describe(config: Mapping[str, Any]) -> tuple[Summary, tuple[str, ...], list[Warning]]:
     """The summary of a config's data set, what was decided, and what to mind."""
     seed = config["seed"] if config.get("data_seed") is None else config["data_seed"]
     source: Source = construct({k: v for k, v in config["data"].items() if k != "augmentation"}, "data")
-    raw = source.read_for(getattr(locate(config["loss"]["_target_"]), "tasks", None), seed, data_root(config))
-    dataset = source.prepare(raw, seed)
+    tasks = getattr(locate(config["loss"]["_target_"]), "tasks", None)
+    raw, mark = read_once(source, tasks, seed, data_root(config))
+    dataset = source.prepare(raw, seed, mark)
     findings = list(data_findings(data_facts(dataset, build_loss(config, dataset))))
     warnings = [Warning(each.title, each.explanation, each.fault, each.override) for each in findings]
     return summarize(raw, dataset), raw.notes, warnings

@@ -30,19 +30,23 @@ PLAIN = ("target_names", "origin", "columns", "channels_last", "target_column", 
 TENSORS = ("targets", "groups", "times", "validated")
 
 
-def kept(key: tuple[object, ...], title: str, read: Callable[[Path], Raw]) -> tuple[Raw, str] | None:
+def kept(key: tuple[object, ...], states: object, title: str, read: Callable[[Path], Raw]) -> tuple[Raw, str] | None:
     """What `read` gives, with its fingerprint, from the cache folder; read and kept where it is not there yet.
 
     Args:
-        key: everything that decides it.
+        key: what is read, and how.
+        states: of the files; what was read from earlier ones is removed.
         title: of the files.
         read: reads all examples; large arrays it may write into the folder that it is given.
 
     Returns:
         None where the cache folder cannot hold it, which has been said.
     """
-    name = cache.key_of("raw", *key)
-    entry = cache.built(name, title, lambda folder: _save(read(folder), folder))
+    origin, name = cache.key_of("raw", *key), cache.key_of("raw", *key, states)
+    entry = cache.find(name)
+    if entry is None:
+        entry = cache.built(name, title, lambda folder: {**_save(read(folder), folder), "origin": origin})
+        cache.clear(lambda each: each.content.get("origin") != origin or each.folder.name == name)
     return None if entry is None else (_load(entry.folder, entry.content["raw"]), entry.content["fingerprint"])
 
 

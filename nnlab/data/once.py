@@ -6,6 +6,7 @@ See `nnlab.data.kept` for what lies on disk.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,7 +73,13 @@ def _from_disk(
     sizes = [size for _, size, *_ in key[-1]]
     if min(sizes, default=-1) < 0 or (sum(sizes) < LEAST and source.resident is not False):
         return None
-    return kept(key, source.title(root), lambda folder: source.read_into(folder, tasks, seed, root))
+    *what, states = key
+    return kept(
+        (*what, os.path.commonpath([path for path, *_ in states])),
+        states,
+        source.title(root),
+        lambda folder: source.read_into(folder, tasks, seed, root),
+    )
 
 
 def _size(raw: Raw) -> int:

@@ -22,6 +22,8 @@ from torch import Tensor
 
 from nnlab.data.pipeline import ColumnRule, InputRule, Pipeline, TargetRule
 from nnlab.data.preprocessing.base import Preprocessing, Transform
+from nnlab.device import free_memory
+from nnlab.errors import UserError
 from nnlab.storage import cache
 from nnlab.storage.array_file import ArrayFile, ArrayWriter
 from nnlab.streaming import SMALL, Streamed, fits, pieces
@@ -95,6 +97,8 @@ def prepare_inputs(
         _forget_others(mark)
     files = [ArrayFile(entry.folder / f"{i}.npy") for i in range(len(parts))] if entry is not None and on_disk else []
     resident = _fits(streamed) if source.resident == "auto" else bool(source.resident)
+    if resident:
+        _check_room(streamed)
     inputs: Sequence[Tensor | Streamed] = [_opened(file) for file in files] or streamed
     if resident:
         inputs = [each[:] if isinstance(each, Streamed) else each.clone() for each in inputs]
@@ -115,6 +119,19 @@ def _fits(streamed: Sequence[Streamed]) -> bool:
     if not found:
         log.info("the inputs take %.1f GB and are read from disk in minibatches (data.resident)", needed / 1e9)
     return found
+
+
+def _check_room(streamed: Sequence[Streamed]) -> None:
+    """Refuse inputs that the memory does not hold.
+
+    Raises:
+        UserError: says how much they take.
+    """
+    needed, free = sum(each.numel() * each.element_size() for each in streamed), free_memory(torch.device("cpu"))
+    if needed > free:
+        raise UserError(
+            f"`data.resident=true` takes {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; leave it at `auto`"
+        )
 
 
 def _view(part: Part) -> Any:

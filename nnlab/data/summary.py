@@ -18,9 +18,11 @@ from nnlab.data.table.column import Column, Frame, number_name, time_name
 from nnlab.data.table.encoding import Encoding
 from nnlab.data.table.kinds import Finding, Kind
 from nnlab.data.table.times import parse_times
+from nnlab.streaming import MOST
 from nnlab.types import Dataset, Task
 
 BINS = 12
+EXAMPLES = 1000  # images of many that are looked at
 Array = npt.NDArray[Any]
 MOST_SHOWN = 200  # columns that are described one by one
 LEVELS = 12  # most frequent levels in a histogram
@@ -116,10 +118,13 @@ def _columns(raw: Raw, dataset: Dataset) -> list[ColumnSummary]:
             summarize_column(raw.frame.columns[name], finding, encodings.get(name))
             for name, finding in raw.kinds.items()
         ]
-    if raw.inputs.ndim == 2:
-        names = raw.columns or tuple(map(str, range(raw.inputs.shape[1])))
-        return [_plain_column(name, raw.inputs[:, i].numpy(), "as it is") for i, name in enumerate(names)]
-    channels = raw.inputs.flatten(2).transpose(0, 1)
+    inputs = raw.inputs[:]  # of a file, its mapping
+    if inputs.ndim == 2:
+        names = raw.columns or tuple(map(str, range(inputs.shape[1])))
+        return [_plain_column(name, inputs[:, i].numpy(), "as it is") for i, name in enumerate(names)]
+    if inputs.numel() > MOST:
+        inputs = inputs[torch.linspace(0, len(inputs) - 1, min(len(inputs), EXAMPLES)).long()]
+    channels = inputs.flatten(2).transpose(0, 1)
     return [
         _plain_column(f"channel {k}", _some(channels[k]), "0 ... 255 as 0 ... 1" if _is_bytes(raw) else "as it is")
         for k in range(len(channels))

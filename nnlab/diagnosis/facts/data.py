@@ -15,6 +15,7 @@ from nnlab.diagnosis.facts.near import Pair, find_pair
 from nnlab.diagnosis.facts.references import References, measure_references
 from nnlab.diagnosis.facts.values import LostRows, Placeholder, find_lost_rows, find_placeholder, target_placeholder
 from nnlab.loss.base import Loss
+from nnlab.streaming import MOST, Streamed, at_once, pieces
 from nnlab.types import Dataset
 
 SAMPLE = 2048  # examples that moments and correlations are computed from
@@ -146,8 +147,11 @@ def data_facts(dataset: Dataset, loss: Loss) -> DataFacts:
 def input_facts(dataset: Dataset) -> InputFacts:
     """The facts of the training inputs."""
     inputs = dataset.train.inputs
-    if not bool(torch.isfinite(inputs.sum(dtype=torch.float64))):
-        return InputFacts(broken=int((~torch.isfinite(inputs)).sum()), features=dataset.input_size)
+    count = at_once(inputs, MOST, len(inputs))
+    total = sum(piece.sum(dtype=torch.float64) for piece in pieces(inputs, count))
+    if not bool(torch.isfinite(torch.as_tensor(total))):
+        broken = sum(int((~torch.isfinite(piece)).sum()) for piece in pieces(inputs, count))
+        return InputFacts(broken=broken, features=dataset.input_size)
     part = sample(dataset.train, SAMPLE).inputs
     means, stds = _moments(part)
     return InputFacts(
@@ -158,7 +162,7 @@ def input_facts(dataset: Dataset) -> InputFacts:
         lowest=float(part.min()),
         highest=float(part.max()),
         features=dataset.input_size,
-        constant=_constant_features(inputs.flatten(1), part.flatten(1)),
+        constant=_constant_features(inputs, part.flatten(1)),
     )
 
 
@@ -173,12 +177,15 @@ def _moments(inputs: Tensor) -> tuple[Tensor, Tensor]:
     return means[varying], stds[varying]
 
 
-def _constant_features(inputs: Tensor, part: Tensor) -> int:
+def _constant_features(inputs: Tensor | Streamed, part: Tensor) -> int:
     """How many columns never change; those that do in a part of the examples are not looked at further."""
     suspects = (part == part[0]).all(0).nonzero().flatten()
     if len(part) == len(inputs):
         return len(suspects)
-    return int((inputs[:, suspects] == inputs[0, suspects]).all(0).sum())
+    constant = torch.ones_like(suspects, dtype=torch.bool)
+    for piece in pieces(inputs, at_once(inputs, MOST, len(inputs))) if len(suspects) else ():
+        constant &= (piece.flatten(1)[:, suspects] == part[0, suspects]).all(0)
+    return int(constant.sum())
 
 
 def target_facts(dataset: Dataset) -> TargetFacts:

@@ -22,9 +22,11 @@ from torch import Tensor
 from nnlab.diagnosis.facts.columns import column_name, column_source
 from nnlab.diagnosis.facts.levels import sample
 from nnlab.diagnosis.facts.near import near_copies
+from nnlab.streaming import MOST, Streamed, at_once, pieces
 from nnlab.types import Dataset, Split
 
 ASKED = 512  # held-out examples that are looked for among the training examples
+READ = 1 << 24  # numbers of many that are read at a time
 WINDOW = 4  # neighbors in a projection that are compared number by number
 WIDE = 256  # inputs from which rows cannot agree by chance, and one input cannot be told to give the target away
 FEWEST = 16  # data sets with fewer different examples, such as XOR, share them between splits on purpose
@@ -81,6 +83,8 @@ def shared_examples(train: Split, held_out: Split) -> Shared:
     """How many of (at most `ASKED`) held-out examples are copies of training examples, in inputs and target."""
     part = sample(held_out, ASKED)
     asked, known = part.inputs.flatten(1), train.inputs.flatten(1)
+    if isinstance(known, Streamed) and known.shape[1] <= WIDE:
+        known = known[:]
     partner = _partners(asked, known)
     rows = (partner >= 0).nonzero().flatten()
     rows = rows[_same_target(part.targets[rows], train.targets[partner[rows]], train.targets)]
@@ -91,7 +95,7 @@ def shared_examples(train: Split, held_out: Split) -> Shared:
         return Shared(0, len(asked))
     if known.shape[1] > WIDE:
         return Shared(len(rows), len(asked))
-    table = _Table(train)
+    table = _Table(Split(known, train.targets))
     examined = _some(rows)
     copies = [table.chance(known[partner[row]], part.targets[row])[0] < BY_CHANCE for row in examined]
     found = round(sum(copies) / len(examined) * len(rows))
@@ -116,7 +120,7 @@ def _partners(asked: Tensor, known: Tensor) -> Tensor:
     for start, end in ((count // 3, 2 * count // 3), (0, count)) if count > WIDE else ((0, count),):
         draw = torch.Generator().manual_seed(0)
         direction = torch.randn(end - start, generator=draw).to(known.device, known.dtype)
-        keys, order = (known[:, start:end] @ direction).sort()
+        keys, order = _projected(known, start, end, direction).sort()
         if int((keys.diff() != 0).sum()) + 1 > 0.9 * len(keys):
             break
     limit = NEAR * _usual_distance(known) if count >= 4 else 0.0
@@ -129,6 +133,13 @@ def _partners(asked: Tensor, known: Tensor) -> Tensor:
         closer = (distance < nearest) & (distance <= limit)
         nearest, partner = torch.where(closer, distance, nearest), torch.where(closer, near, partner)
     return partner
+
+
+def _projected(known: Tensor | Streamed, start: int, end: int, direction: Tensor) -> Tensor:
+    """The rows' inputs from `start` to `end` on a direction, (n,)."""
+    if known.numel() <= MOST:
+        return known[:][:, start:end] @ direction
+    return torch.cat([piece[:, start:end] @ direction for piece in pieces(known, at_once(known, READ, len(known)))])
 
 
 def _usual_distance(known: Tensor, probes: int = 128, others: int = 1024) -> float:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from nnlab.diagnosis.facts.levels import EXAMPLES, minimize
 from nnlab.loss.base import Loss
+from nnlab.streaming import MOST, at_once, pieces
 from nnlab.types import Dataset, Split
 
 DECAYS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -21,7 +22,9 @@ class LinearModel:
         self.weight, self.bias = weight, bias
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        return inputs.flatten(1).to(self.weight.dtype) @ self.weight.T + self.bias
+        if inputs.numel() > MOST:
+            return torch.cat([self(piece) for piece in pieces(inputs, at_once(inputs, MOST // 4, len(inputs)))])
+        return inputs[:].flatten(1).to(self.weight.dtype) @ self.weight.T + self.bias
 
 
 def fit_linear(loss: Loss, split: Split, target_size: int, decay: float, iterations: int = 60) -> LinearModel:

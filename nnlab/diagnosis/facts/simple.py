@@ -179,7 +179,7 @@ def _trees(dataset: Dataset, seconds: float) -> dict[str, Tensor] | None:
 
 
 def _numpy(split: Split) -> Any:
-    return split.inputs.flatten(1).float().cpu().numpy()
+    return split.inputs[:].flatten(1).float().cpu().numpy()
 
 
 def _boosted(inputs: dict[str, Any], train: Tensor, validation: Tensor, seconds: float) -> dict[str, Tensor]:

@@ -68,6 +68,8 @@ def cases() -> dict[str, list[str]]:
             "regularizer.dropconnect.inference=gaussian",
             "regularizer.dropconnect.samples=3",
         ],
+        "streamed": ["data.resident=false"],
+        "streamed images": [*IMAGES, "data.resident=false", "data/augmentation=[shift]"],
         "max_norm": ["regularizer=[max_norm]", "regularizer.max_norm.max_norm=0.5", "optimizer=momentum"],
         "penalties": [
             "regularizer=[weight_decay,l1]",

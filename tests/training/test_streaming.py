@@ -1,0 +1,95 @@
+"""Minibatches from disk are those from memory, bit for bit, whatever trains on them (resumed: tests/resume)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import nnlab
+from nnlab.data import Digits
+from nnlab.device import _left_by_shell
+from nnlab.streaming import Streamed, as_streamed
+from nnlab.training.batches import Batches
+from nnlab.training.prefetch import Prefetch
+from nnlab.types import Dataset, Split, Task
+
+QUICK = ("callbacks=[]", "trainer.epochs=2")
+CASES = {
+    "compiled": (),
+    "compiled, one block": ("trainer.validate_every=2",),
+    "compiled, with masks": ("regularizer=dropout", "trainer.batch_size=50"),
+    "full batch": ("trainer.batch_size=full",),
+    "accumulated": ("trainer.accumulate=3", "trainer.batch_size=50"),
+    "torch": ("trainer.engine=torch",),
+    "float64": ("trainer.precision=float64", "trainer.engine=torch"),
+    "augmented convnet": ("architecture=convnet", "data/augmentation=[shift]", "trainer.epochs=0.3"),
+    "principal components": ("data/preprocessing=pca",),
+    "population": ("regularizer=ensemble", "trainer.epochs=1"),
+    "restored": ("trainer.on_nonfinite=restore", "optimizer.learning_rate=1e25", "optimizer=sgd"),
+}
+
+
+def history(folder: Path, *overrides: str) -> list[str]:
+    """Losses, rates and metrics of all members."""
+    nnlab.train("data=digits", f"output_dir={folder}", *QUICK, *overrides)
+    return [path.read_text() for path in sorted(folder.glob("**/history.csv"))]
+
+
+@pytest.mark.parametrize("overrides", CASES.values(), ids=CASES.keys())
+def test_streamed_and_resident_training_have_the_same_bits(tmp_path, overrides):
+    resident = history(tmp_path / "resident", "data.resident=true", *overrides)
+    streamed = history(tmp_path / "streamed", "data.resident=false", *overrides)
+    assert resident
+    assert streamed == resident
+
+
+def dataset(streamed: bool) -> Dataset:
+    splits = [Split(torch.arange(3.0 * 20).reshape(20, 3), torch.arange(20) % 2) for _ in range(3)]
+    if streamed:
+        splits = [Split(as_streamed(split.inputs), split.targets) for split in splits]  # type: ignore[arg-type]
+    return Dataset(*splits, Task.BINARY, ("no", "yes"))
+
+
+@pytest.mark.parametrize("seeds", [(0,), (0, 0, 1, 1), (0, 1, 2)])
+@pytest.mark.parametrize("shared", [True, False])
+def test_any_streamed_minibatch_can_be_asked_for_at_any_time(seeds, shared):
+    sets = [[dataset(streamed)] * len(seeds) if shared else [dataset(streamed) for _ in seeds] for streamed in (0, 1)]
+    resident, streamed = (Batches(each, seeds, 8) for each in sets)
+    for step in (0, 1, 2, 3, 7, 8, 2, 2, 100):
+        for expected, found in zip(resident(step), streamed(step), strict=True):
+            assert torch.equal(found, expected)
+    for batches in (resident, streamed):
+        batches.select([0])
+    assert torch.equal(resident(4)[0], streamed(4)[0])
+
+
+def test_an_error_while_fetching_is_raised_where_the_minibatch_is_asked_for():
+    def fetch(index: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        raise OSError("the disk is gone")
+
+    prefetch = Prefetch(lambda step: torch.tensor([[step]]), fetch, torch.device("cpu"))
+    with pytest.raises(OSError, match="the disk is gone"):
+        prefetch(0)
+
+
+def test_what_is_not_to_be_on_the_device_is_streamed_to_it(tmp_path):
+    resident = Digits(resident=True).load(0, tmp_path)
+    streamed = Digits(resident=False).load(0, tmp_path)
+    assert isinstance(streamed.train.inputs, Streamed)
+    moved = streamed.to(torch.device("cpu"), torch.float64)
+    expected = resident.to(torch.device("cpu"), torch.float64)
+    assert torch.equal(moved.validation.inputs[:], expected.validation.inputs)
+    assert torch.equal(moved.train.inputs[torch.tensor([5, 3])], expected.train.inputs[[5, 3]])
+    assert torch.equal(moved.train.inputs.flatten(1)[-1], expected.train.inputs.flatten(1)[-1])
+
+
+def test_limits_of_the_shell_count_as_memory(monkeypatch):
+    import resource
+
+    infinite = resource.RLIM_INFINITY
+    limits = {resource.RLIMIT_AS: (1 << 50, infinite), resource.RLIMIT_DATA: (infinite, infinite)}
+    monkeypatch.setattr(resource, "getrlimit", limits.__getitem__)
+    (left,) = _left_by_shell()
+    assert (1 << 49) < left < (1 << 50)

@@ -24,12 +24,13 @@ def photograph(number: int) -> Image.Image:
         noise = draw.normal(0, 200 / size**0.5, (size, size, 3)).clip(-128, 127) + 128
         layer = Image.fromarray(noise.astype(np.uint8)).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
         pixels += (np.asarray(layer, dtype=np.float64) - 128) * 0.5
+    pixels += draw.normal(0, 6, pixels.shape)  # of the sensor
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
 
 def _write_photograph(task: tuple[Path, int]) -> None:
     path, number = task
-    photograph(number).save(path, quality=85)
+    photograph(number).save(path, quality=90)
 
 
 def write_photographs(folder: Path, count: int) -> Path:

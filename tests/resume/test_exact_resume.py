@@ -39,8 +39,8 @@ def train(
     directories: list[Path],
     disturbance: tuple[int, str] | None = None,
 ) -> list[launch.Result]:
-    def build(*arguments: Any) -> Trainer:
-        trainer = build_trainer(*arguments)
+    def build(*arguments: Any, **more: Any) -> Trainer:
+        trainer = build_trainer(*arguments, **more)
         if disturbance:
             trainer.callbacks.append(Disturb(*disturbance))
         return trainer

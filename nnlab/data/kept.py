@@ -8,6 +8,7 @@ options that decide what is read from them.
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from nnlab.data.table.kinds import Finding, Kind
 from nnlab.storage import cache
 from nnlab.storage.array_file import ArrayFile, mapped_values, write_array
 from nnlab.types import Task
+
+log = logging.getLogger(__name__)
 
 LEAST = 1 << 22  # bytes of files from which what was read is kept
 
@@ -44,7 +47,10 @@ def kept(key: tuple[object, ...], states: object, title: str, read: Callable[[Pa
     """
     origin, name = cache.key_of("raw", *key), cache.key_of("raw", *key, states)
     entry = cache.find(name)
-    if entry is None:
+    if entry is not None:
+        for line in entry.content["raw"]["notes"]:  # which reading has said
+            log.info("%s", line)
+    else:
         entry = cache.built(name, title, lambda folder: {**_save(read(folder), folder), "origin": origin})
         cache.clear(lambda each: each.content.get("origin") != origin or each.folder.name == name)
     return None if entry is None else (_load(entry.folder, entry.content["raw"]), entry.content["fingerprint"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Mapping
 from typing import Any
@@ -23,14 +24,13 @@ def option_of(group: str, section: Mapping[str, Any]) -> str | None:
 
 
 @functools.cache
-def _text_of(group: str, option: str) -> str:
-    return (config_folder() / group / f"{option}.yaml").read_text(encoding="utf-8")
+def _section_of(group: str, option: str) -> Config:
+    return yaml.safe_load((config_folder() / group / f"{option}.yaml").read_text(encoding="utf-8")) or {}
 
 
 def read_option(group: str, option: str) -> Config:
     """The section that an option stands for."""
-    content: Config = yaml.safe_load(_text_of(group, option)) or {}
-    return content
+    return copy.deepcopy(_section_of(group, option))
 
 
 def says(config: Mapping[str, Any], override: str) -> bool:

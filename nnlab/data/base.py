@@ -45,6 +45,8 @@ class Source(ABC):
             is drawn from the rest. A data set's own test split then stays unseen. None: no cross-validation.
         fold: which fold, [0, folds).
         validation: fraction of the examples outside the test split that are for validation, (0, 1).
+        validation_fold: which part of the examples outside the test split is for validation: the first, the next of the
+            same size, ...; the test split stays as it is, and parts share no example. [0, 1 / validation)
         test: fraction of the examples in the test split, (0, 1). None: the data set's own test split, and a fifth
             where it has none.
         standardize_targets: train regression on targets of zero mean and unit variance; no effect on classes.
@@ -59,6 +61,7 @@ class Source(ABC):
     folds: int | None = None
     fold: int = 0
     validation: float = 0.1
+    validation_fold: int = 0
     test: float | None = 0.2
     standardize_targets: bool = True
     preprocessing: Preprocessing | None = dataclasses.field(default_factory=Standardize)
@@ -72,6 +75,7 @@ class Source(ABC):
         check("validation", self.validation, "(0, 1)")
         if not isinstance(self.resident, bool):
             check_choice("data.resident", self.resident, ("auto", "true", "false"))
+        check("validation_fold", self.validation_fold, "[0, inf)")
         self.check_fraction()
         if self.folds is not None:
             check("folds", self.folds, "[2, inf)")
@@ -180,6 +184,9 @@ class Source(ABC):
         folds = None if self.folds is None else (self.folds, self.fold)
         test = self.test if isinstance(self.test, float | int) and not self._brings_test(raw) else None
         test = DEFAULT_TEST if test is None and raw.test is None else test
+        own_rules = (raw.groups, raw.times, folds, raw.validated)
+        if self.validation_fold and any(rule is not None for rule in own_rules):
+            raise UserError("`data.validation_fold` needs splits at random: leave it out, or groups, time and folds")
         if raw.groups is not None:
             return grouped(raw.groups, labels, test, self.validation, folds, draw)
         if raw.times is not None:
@@ -189,7 +196,7 @@ class Source(ABC):
         if raw.validated is not None:
             rows = torch.nonzero(raw.validated).squeeze(1)
             return Indices(torch.nonzero(~raw.validated).squeeze(1), rows, rows[:0])
-        return holdout(len(raw.inputs), labels, test, self.validation, draw)
+        return holdout(len(raw.inputs), labels, test, self.validation, draw, self.validation_fold)
 
     def _brings_test(self, raw: Raw) -> bool:
         """Whether a column says which rows are for testing, so that no fraction does."""

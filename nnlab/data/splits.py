@@ -46,7 +46,12 @@ def random_order(count: int, labels: Tensor | None, generator: torch.Generator) 
 
 
 def holdout(
-    count: int, labels: Tensor | None, test: float | None, validation: float, generator: torch.Generator
+    count: int,
+    labels: Tensor | None,
+    test: float | None,
+    validation: float,
+    generator: torch.Generator,
+    fold: int = 0,
 ) -> Indices:
     """Split `count` examples once.
 
@@ -56,16 +61,21 @@ def holdout(
         test: fraction of the examples in the test split, (0, 1); None: no test split is drawn.
         validation: fraction of the others in the validation split, (0, 1).
         generator: source of the shuffle.
+        fold: which part of the examples outside the test split is for validation; all have the same size.
 
     Raises:
-        UserError: a split would be empty.
+        UserError: a split would be empty, or there are not so many parts.
     """
     order = random_order(count, labels, generator)
     in_test = 0 if test is None else max(1, round(test * count))
     in_validation = max(1, round(validation * (count - in_test)))
     if in_test + in_validation >= count:
         raise UserError(f"{count} examples are too few for training, validation and test splits; use more examples")
-    return Indices(order[in_test + in_validation :], order[in_test : in_test + in_validation], order[:in_test])
+    folds = (count - in_test) // in_validation
+    if fold >= folds:
+        raise UserError(f"`data.validation_fold` must be in [0, {folds}), got {fold}; parts are as large as validation")
+    rest = order[in_test:].roll(-fold * in_validation)
+    return Indices(rest[in_validation:], rest[:in_validation], order[:in_test])
 
 
 def fold_numbers(count: int, labels: Tensor | None, folds: int, generator: torch.Generator) -> Tensor:

@@ -1,110 +1,125 @@
-"""How much of a step fits into the time that is left, from what steps 3 to 5 cost.
+"""How much is tried: what fits into the time that is left, from what the trials before have cost.
 
-The unit is an epoch of one network. Shares of the remaining time: 15% for step 4, 35% for step 5, what is left of 60%
-for step 7; the rest trains the chosen configuration.
+The unit is an epoch of one network. With `recipe.time_limit`, all of it is used: shares of what is left go to steps 4
+and 5, and step 7 goes on until only the training of the chosen configuration is left. Without it, the trials are the
+same every time, whatever the machine, unless an epoch takes so long that a few hundred of them are too many.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from nnlab.recipe.changes import Changes
 from nnlab.recipe.report import Report
 from nnlab.recipe.settings import RecipeSettings
 from nnlab.recipe.trials import Trials
 
-COARSE_SHARE, REFINE_SHARE, IMPROVE_SHARE = 0.15, 0.35, 0.6
-COARSE_NETWORKS, REFINE_CONFIGURATIONS = 14, 12  # of a grid with one seed
-COARSE_STEPS, REFINE_STEPS = 200, 600  # updates that are worth having, where data are small
-LEARNED_FROM = (3, 4, 5)  # steps whose time tells what an update costs
-
-
-def epoch_steps(trials: Trials) -> int:
-    """Minibatches in an epoch."""
-    size = trials.value("trainer.batch_size", 32)
-    examples = len(trials.dataset.train)
-    return 1 if size == "full" else -(-examples // min(int(size), examples))
+COARSE_SHARE, REFINE_SHARE = 0.25, 0.2  # of the time left before steps 4 and 5
+COARSE_STEPS = 200  # updates that are worth having, where data are small
+EPOCHS = 240.0  # of one network, that a search without a time limit may take,
+SHORTEST, LONGEST = 30.0, 560.0  # but at least and at most so many seconds
+COARSE_BATCH, REFINE_BATCH = 48, 12  # configurations of steps 4 and 5 without a time limit
+MOST_BATCHES = 24
+HALVED = 0.5  # of its length is what a trial of step 4 takes on average
 
 
 class Budget:
-    """The time that is left.
+    """The time that is left, by the clock of the trials.
 
     Args:
-        limit: seconds for the whole recipe, or None.
+        trials: whose work is counted.
+        settings: of the recipe.
         spent: seconds that earlier processes have used.
-
-    Attributes:
-        per_step: seconds of one update of one network, once it is known.
     """
 
-    def __init__(self, limit: float | None, spent: float = 0.0) -> None:
-        self.limit = limit
-        self.started = time.perf_counter() - spent
-        self.per_step: float | None = None
+    def __init__(self, trials: Trials, settings: RecipeSettings, spent: float = 0.0) -> None:
+        self.trials, self.settings = trials, settings
+        self.started = trials.clock() - spent
+        self.per_epoch: float | None = None  # seconds of an epoch of one network
 
-    def learn(self, report: Report, trials: Trials) -> None:
-        """Take the cost of an update, with its share of validation, from the report of a step that trained many."""
-        if report.number not in LEARNED_FROM or not report.trials:
-            return
-        steps = report.numbers.steps if report.number == 3 else report.numbers.epochs * epoch_steps(trials)
-        self.per_step = report.seconds / (steps * len(report.trials))
+    @property
+    def timed(self) -> bool:
+        """Whether there is a time to be used."""
+        return self.settings.time_limit is not None
+
+    def learn(self, report: Report) -> None:
+        """Take the cost of an epoch from the report of a step that trained many."""
+        if report.work and report.number >= 3:
+            self.per_epoch = report.seconds / report.work
+
+    def limit(self) -> float:
+        """Seconds for everything."""
+        if self.settings.time_limit is not None:
+            return self.settings.time_limit
+        return min(max(EPOCHS * (self.per_epoch or 0.0), SHORTEST), LONGEST)
 
     def left(self) -> float:
         """Seconds."""
-        return float("inf") if self.limit is None else max(self.limit - (time.perf_counter() - self.started), 0.0)
+        return max(self.limit() - (self.trials.clock() - self.started), 0.0)
 
-    def epochs(self, share: float, trials: Trials) -> float:
+    def epochs(self, share: float = 1.0) -> float:
         """Epochs of one network that fit into a share of what is left."""
-        if self.per_step is None:
-            return float("inf")
-        return share * self.left() / (self.per_step * epoch_steps(trials))
+        return share * self.left() / self.per_epoch if self.per_epoch else float("inf")
 
-    def coarse(self, settings: RecipeSettings, trials: Trials) -> tuple[float, Sequence[int]]:
-        """Epochs and seeds of step 4."""
-        wanted = settings.coarse_epochs or min(max(COARSE_STEPS / epoch_steps(trials), 1.0), 5.0)
-        fits = self.epochs(COARSE_SHARE, trials) / COARSE_NETWORKS
-        seeds = 2 if 2 * wanted <= fits else 1
-        return (wanted if settings.coarse_epochs else _whole(min(wanted, max(fits, 0.1)))), range(seeds)
+    def coarse_epochs(self) -> float:
+        """Length of step 4: an epoch, and more where so few make few steps."""
+        wanted = min(max(COARSE_STEPS / self.trials.epoch_steps, 1.0), 25.0)
+        return self.settings.coarse_epochs or _whole(min(wanted, max(self.epochs(COARSE_SHARE) / COARSE_BATCH, 0.1)))
 
-    def refine(self, settings: RecipeSettings, trials: Trials) -> tuple[float, Sequence[int], int]:
-        """Epochs, seeds and number of configurations of step 5."""
-        wanted = settings.refine_epochs or min(max(REFINE_STEPS / epoch_steps(trials), 10.0), 20.0)
-        fits = self.epochs(REFINE_SHARE, trials)
-        most = int(min(max(fits / (wanted * settings.seeds), 2), REFINE_CONFIGURATIONS))
-        epochs = min(wanted, max(fits / (most * settings.seeds), 1.0))
-        return (wanted if settings.refine_epochs else _whole(epochs)), range(settings.seeds), most
+    def batches(self, epochs: float) -> Callable[[int], bool]:
+        """Whether, after some batches of step 4 with so many epochs each, there is time for one more."""
+        share, started = COARSE_SHARE * self.left(), self.trials.clock()
+        before = self.trials.work
 
-    def affords(self, epochs: float, settings: RecipeSettings, trials: Trials) -> bool:
-        """Whether so many epochs of one network fit, and still leave time for the chosen configuration."""
-        return epochs <= self.epochs(IMPROVE_SHARE, trials)
+        def more(done: int) -> bool:
+            spent, work = self.trials.clock() - started, self.trials.work - before
+            each = spent / work * COARSE_BATCH * epochs * HALVED if work else 0.0
+            return done < (MOST_BATCHES if self.timed else 1) and spent + each < share
 
-    def estimate(
-        self, number: int, settings: RecipeSettings, trials: Trials, chosen: Changes | None = None
-    ) -> float | None:
-        """About how many seconds are left from step `number` on; None before anything is known.
+        return more
 
-        `chosen` is the configuration that step 8 trains, once it is known.
-        """
-        if self.per_step is None:
+    def refined(self, epochs: float) -> int:
+        """Configurations of step 5."""
+        fits = self.epochs(REFINE_SHARE) / (epochs * self.settings.seeds)
+        return int(min(max(fits, 2), 4 * REFINE_BATCH if self.timed else REFINE_BATCH))
+
+    def affords(self, chosen: Changes) -> Callable[[int, float], bool]:
+        """Whether there is time for a round of step 7 with so many epochs, and for the final training after it."""
+        started, before = self.trials.clock(), self.trials.work
+
+        def fits(number: int, epochs: float) -> bool:
+            spent, work = self.trials.clock() - started, self.trials.work - before
+            each = spent / work if work else self.per_epoch or 0.0
+            enough = number <= self.settings.rounds or self.timed
+            return enough and each * epochs + 2 * self.for_final(chosen) <= self.left()
+
+        return fits
+
+    def refine_epochs(self, usual: float) -> float:
+        """Length of step 5, `usual` where there is time for it."""
+        fits = self.epochs(REFINE_SHARE) / (2 * self.settings.seeds)
+        return self.settings.refine_epochs or _whole(min(usual, max(fits, 1.0)))
+
+    def for_final(self, changes: Changes) -> float:
+        """Seconds that the training of a configuration with all final seeds takes."""
+        epochs = float(changes.get("trainer.epochs") or 1.0)
+        return self.settings.final_seeds * epochs * (self.per_epoch or 0.0)
+
+    def estimate(self, number: int, usual: float, chosen: Changes | None = None) -> float | None:
+        """About how many seconds are left from step `number` on; None before anything is known."""
+        if self.per_epoch is None:
             return None
-        epoch = self.per_step * epoch_steps(trials)
-        coarse, seeds = self.coarse(settings, trials)
-        refine, _, most = self.refine(settings, trials)
+        if number == 8:
+            return self.for_final(chosen or {"trainer.epochs": usual})
+        if self.timed:
+            return self.left()
         costs = {
-            4: coarse * COARSE_NETWORKS * len(seeds),
-            5: refine * settings.seeds * most,
-            6: 0.0,
-            7: settings.rounds * 6 * settings.seeds * 1.5 * refine,
-            8: settings.final_seeds * (3 * refine if chosen is None else epochs_of(chosen)),
+            4: COARSE_BATCH * self.coarse_epochs(),
+            5: REFINE_BATCH * self.settings.seeds * usual,
+            7: self.settings.rounds * 30 * usual,
+            8: self.settings.final_seeds * 2 * usual,
         }
-        seconds = epoch * sum(cost for step, cost in costs.items() if step >= number)
-        return min(seconds, self.left())
-
-
-def epochs_of(changes: Changes) -> float:
-    """Epochs of one network with some changes, in those of the user's: twice as wide ones take twice as long."""
-    return float(changes["trainer.epochs"]) * (2.0 if "architecture.widths" in changes else 1.0)
+        return min(self.per_epoch * sum(cost for step, cost in costs.items() if step >= number), self.left())
 
 
 def _whole(epochs: float) -> float:

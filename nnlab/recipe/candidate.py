@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from nnlab.recipe.changes import Changes
@@ -26,7 +27,8 @@ class Candidate:
         metrics: the primary metric on validation at those points.
         fits: loss on the training split at those points.
         epochs: passes over the data until then.
-        examples: loss of each validation example (N,), mean over seeds; None where it was not kept.
+        examples: losses of the validation examples (S, N) of each of S seeds; None where they were not kept.
+        folds: parts of the data that take turns as validation split; 1: all seeds have the same validation examples.
     """
 
     changes: Changes
@@ -35,6 +37,7 @@ class Candidate:
     fits: Sequence[float]
     epochs: Sequence[float]
     examples: Tensor | None = field(default=None, compare=False)
+    folds: int = field(default=1, compare=False)
 
     @property
     def score(self) -> float:
@@ -45,6 +48,19 @@ class Candidate:
     def spread(self) -> float:
         """Standard deviation over seeds."""
         return deviation(self.scores)
+
+    def joined(self, more: Candidate) -> Candidate:
+        """The same configuration with further seeds."""
+        kept = None if self.examples is None or more.examples is None else torch.cat([self.examples, more.examples])
+        return Candidate(
+            self.changes,
+            [*self.scores, *more.scores],
+            [*self.metrics, *more.metrics],
+            [*self.fits, *more.fits],
+            [*self.epochs, *more.epochs],
+            kept,
+            self.folds,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -84,13 +100,22 @@ def deviation(values: Sequence[float]) -> float:
 def gain(new: Candidate, old: Candidate) -> tuple[float, float]:
     """How much lower the new scores are, and the standard error of that difference.
 
-    Both the seeds (those that both have) and the validation examples are samples, so their variances add up: on a
-    small validation split, a few examples decide between configurations, and not in the same way as those of the test.
+    Both the seeds (those that both have) and the validation examples are samples. Where all seeds share their
+    validation examples, their variances add up: on a small validation split, a few examples decide between
+    configurations, and not in the same way as those of the test. Where parts of the data take turns, the spread over
+    seeds is that over examples too, as is that over all examples, and the larger of the two counts.
     """
     count = min(len(new.scores), len(old.scores))
     differences = [o - n for n, o in zip(new.scores[:count], old.scores[:count], strict=True)]
     error = deviation(differences) / math.sqrt(count)
     if new.examples is None or old.examples is None:
         return mean(differences), error
-    apart = old.examples - new.examples
-    return mean(differences), math.hypot(error, float(apart.std()) / math.sqrt(len(apart)))
+    apart = old.examples[:count] - new.examples[:count]
+    if new.folds > 1:
+        return mean(differences), max(error, float(apart.std()) / math.sqrt(apart.numel()), key=_known)
+    over_seeds = apart.mean(0)
+    return mean(differences), math.hypot(error, float(over_seeds.std()) / math.sqrt(len(over_seeds)))
+
+
+def _known(value: float) -> float:
+    return value if math.isfinite(value) else math.inf

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -31,6 +32,7 @@ def changed(config: Mapping[str, Any], changes: Changes) -> Config:
     return result
 
 
+@functools.cache
 def is_group(key: str) -> bool:
     """Whether a key names a group of options, such as `data/augmentation`."""
     return (config_folder() / key).is_dir()

@@ -1,77 +1,119 @@
 """Step 4: a coarse grid of learning rates around that of step 3, and of weight decays; a few epochs each.
 
-A winner at the edge of the grid says that the grid is in the wrong place, so it grows beyond such an edge.
+A winner at the edge of the grid says that the grid is in the wrong place, so it grows beyond such an edge. Where an
+epoch costs little, other networks take part: other widths, activations and dropout, each with rates and decays of its
+own. Hundreds of these are trained for a few epochs and halved by their curves on the way; the best are trained again
+with another seed, and on another part of the data where that is few, before they are ranked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from nnlab.diagnosis.finding import Finding, shown
 from nnlab.recipe.candidate import Candidate
 from nnlab.recipe.changes import Changes
-from nnlab.recipe.grid import DECAY_KEY, columns, rows, run_grid
+from nnlab.recipe.grid import columns, described, rows, run_grid
+from nnlab.recipe.halving import Halving
 from nnlab.recipe.numbers import GridNumbers
 from nnlab.recipe.rates import merged, rate_key, rung
 from nnlab.recipe.report import StepReport, Table, TrialRecord
+from nnlab.recipe.space import DECAY_KEY, Space
 from nnlab.recipe.trials import Trials
 
 TITLE = "Coarse grid"
-DECAYS = (1e-4, 1e-5, 0.0)
+GRID_DECAYS = (1e-4, 1e-5, 0.0)
 EXTENSIONS = 2
-KEPT = 5  # candidates that the report hands on
+NETWORKS = 12  # of one structure, with rates and decays of their own
+STRUCTURES = 4  # of a batch
+AGAIN = 16  # of the best, that are trained with another seed
+KEPT = 12  # candidates that the report hands on
+ROWS = 30  # of the table
+RATES_FACTOR = 30.0  # around a third of the stable rate
+
+
+@dataclass
+class Coarse:
+    """What has been tried: results, best seen when, and how many were ended early."""
+
+    results: list[Candidate]
+    records: list[TrialRecord]
+    ended: int = 0
 
 
 def coarse_grid(
-    trials: Trials, stable: float, epochs: float = 3, seeds: Sequence[int] = (0, 1)
+    space: Space,
+    stable: float,
+    epochs: float = 3,
+    batches: Callable[[int], bool] = lambda done: False,
+    draw: random.Random | None = None,
 ) -> StepReport[GridNumbers]:
-    """Rates from the largest stable one down times `DECAYS`, each edge that wins extended."""
+    """Rates from the largest stable one down times decays, each edge that wins extended; then other networks.
+
+    Args:
+        space: what may be changed.
+        stable: the largest stable rate of step 3.
+        epochs: length of each trial.
+        batches: asked after each batch, with their number, whether there is time for one of other networks.
+        draw: source of the samples.
+    """
+    trials, draw = space.trials, draw or random.Random(0)
     report = StepReport(4, TITLE, GridNumbers(epochs))
     rates = merged([stable, *(rung(stable, -i) for i in (1, 2, 3))])
-    results, records = _grid(trials, rates, DECAYS, epochs, seeds)
-    grown: list[str] = []
-    for _ in range(EXTENSIONS):
-        more = _beyond(trials, results)
-        if not more:
-            break
-        for rate_list, decay_list, words in more:
-            grown.append(words)
-            further, further_records = _grid(trials, rate_list, decay_list, epochs, seeds)
-            results += further
-            records += further_records
-    best = min(results, key=lambda r: r.score)
-    _fill(report, trials, results, records, best, epochs, len(seeds))
-    report.findings += [Finding("edge_of_grid", words) for words in grown]
+    found = Coarse(*_grid(space, rates, GRID_DECAYS, epochs))
+    _extend(report, space, found, epochs)
+    halving, done = Halving(), 0
+    while batches(done):
+        results, _ = run_grid(trials, sampled(space, stable, epochs, draw), [0], 0, lambda: halving)
+        found.results += results
+        done += 1
+    found.ended = halving.ended
+    best = sorted(found.results, key=lambda each: each.score)[:AGAIN]
+    further, records = run_grid(trials, [each.changes for each in best], [1])
+    found.records += records
+    judged = [one.joined(other) for one, other in zip(best, further, strict=True)]
+    _fill(report, trials, found, sorted(judged, key=lambda each: each.score), epochs)
     return report
 
 
+def sampled(space: Space, stable: float, epochs: float, draw: random.Random) -> list[Changes]:
+    """A batch of configurations: a few structures at random, each with rates, decays and dropout of its own."""
+    found: list[Changes] = []
+    structures = [each for each in space.dimensions if each.name in ("architecture", "activation")]
+    dropout, decay = space.dimension("dropout"), space.dimension("weight decay")
+    for _ in range(STRUCTURES if structures else 1):
+        chosen = [draw.choice(each.choices) for each in structures]
+        for _ in range(NETWORKS):
+            rate = space.rate(draw, stable / 3, RATES_FACTOR)
+            own = [draw.choice(each.choices) for each in (dropout, decay) if each is not None]
+            found.append(space.put(space.plain(rate, 0.0, epochs), *chosen, *own))
+    return found
+
+
 def _grid(
-    trials: Trials, rates: Sequence[float], decays: Sequence[float], epochs: float, seeds: Sequence[int]
+    space: Space, rates: Sequence[float], decays: Sequence[float], epochs: float
 ) -> tuple[list[Candidate], list[TrialRecord]]:
-    candidates = [candidate(trials, rate, decay, epochs) for rate in rates for decay in decays]
-    return run_grid(trials, candidates, seeds)
+    return run_grid(space.trials, [space.plain(rate, decay, epochs) for rate in rates for decay in decays], [0])
 
 
-def candidate(trials: Trials, rate: float, decay: float, epochs: float) -> Changes:
-    """A configuration with the user's own regularizers, constant learning rate, and validation after every epoch."""
-    names = list(trials.value("regularizer", {}))
-    changes: dict[str, Any] = {
-        "regularizer": [*names, *(["weight_decay"] if "weight_decay" not in names else [])],
-        DECAY_KEY: decay,
-        "scheduler": "constant",
-        rate_key(trials): rate,
-        "trainer.steps": None,
-        "trainer.epochs": epochs,
-        "trainer.validate_unit": "epoch",
-        "trainer.validate_every": 1,
-    }
-    return changes
+def _extend(report: StepReport[GridNumbers], space: Space, found: Coarse, epochs: float) -> None:
+    """Grow the grid beyond an edge that wins."""
+    for _ in range(EXTENSIONS):
+        more = _beyond(space, found.results)
+        if not more:
+            break
+        for rate_list, decay_list, words in more:
+            report.findings.append(Finding("edge_of_grid", words))
+            results, records = _grid(space, rate_list, decay_list, epochs)
+            found.results += results
+            found.records += records
 
 
-def _beyond(trials: Trials, results: Sequence[Candidate]) -> list[tuple[list[float], list[float], str]]:
+def _beyond(space: Space, results: Sequence[Candidate]) -> list[tuple[list[float], list[float], str]]:
     """Rates and decays beyond the edges at which the best result lies, with a sentence about each."""
-    key = rate_key(trials)
+    key = space.rate_key
     best = min(results, key=lambda r: r.score)
     rates = sorted({r.changes[key] for r in results})
     decays = sorted({r.changes[DECAY_KEY] for r in results})
@@ -87,27 +129,20 @@ def _beyond(trials: Trials, results: Sequence[Candidate]) -> list[tuple[list[flo
 
 
 def _fill(
-    report: StepReport[GridNumbers],
-    trials: Trials,
-    results: list[Candidate],
-    records: list[TrialRecord],
-    best: Candidate,
-    epochs: float,
-    seeds: int,
+    report: StepReport[GridNumbers], trials: Trials, found: Coarse, judged: list[Candidate], epochs: float
 ) -> None:
-    ranked = sorted(results, key=lambda r: r.score)
-    report.trials = records
-    report.tables.append(Table(f"{epochs:g} epochs, {seeds} seeds, best first", columns(trials), rows(trials, results)))
-    report.numbers.best, report.numbers.candidates = best, ranked[:KEPT]
+    best, count = judged[0], len(found.results)
+    report.trials = found.records
+    title = f"{epochs:g} epochs, the best {len(judged)} of {count} with a second seed"
+    report.tables.append(Table(title, columns(trials), rows(trials, judged[:ROWS])))
+    report.numbers.best, report.numbers.candidates = best, judged[:KEPT]
+    key = rate_key(trials)
+    report.numbers.tried = [[each.changes[key], each.changes[DECAY_KEY], each.score] for each in found.results]
     if best.score == float("inf"):
         report.findings.append(
-            Finding(
-                "all_diverged",
-                f"all {len(results)} configurations diverged",
-                overrides=("trainer.clip_norm=1",),
-            )
+            Finding("all_diverged", f"all {count} configurations diverged", overrides=("trainer.clip_norm=1",))
         )
+    searched = f", {found.ended} of them ended early by their curves" if found.ended else ""
     report.conclusion = (
-        f"best of {len(results)}: learning rate {best.changes[rate_key(trials)]:g}, weight decay "
-        f"{best.changes[DECAY_KEY]:g}, validation loss {shown(best.score)}"
+        f"best of {count}{searched}: {described(trials, best.changes)}, validation loss {shown(best.score)}"
     )

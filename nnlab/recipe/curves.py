@@ -73,11 +73,7 @@ def look_at_curves(trials: Trials, refined: StepReport[GridNumbers]) -> StepRepo
 
 def _records(refined: StepReport[GridNumbers], best: Candidate) -> list[TrialRecord]:
     """The trials of the best configuration, one for each seed."""
-    return [
-        r
-        for r in refined.trials
-        if {**best.changes, "seed": r.changes.get("seed")} == r.changes and "loss/fit" in r.curves
-    ]
+    return [record for record in refined.trials if record.is_of(best.changes) and "loss/fit" in record.curves]
 
 
 def _nothing_to_see(trials: Trials, best: Candidate) -> Finding:

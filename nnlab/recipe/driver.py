@@ -7,7 +7,7 @@ first step that is not in it; whatever a step had begun is begun again.
 from __future__ import annotations
 
 import json
-import time
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from nnlab.recipe.curves import look_at_curves
 from nnlab.recipe.events import write_events
 from nnlab.recipe.finale import TITLE as LAST
 from nnlab.recipe.finale import FinalTraining
-from nnlab.recipe.improve import Linear, improve
+from nnlab.recipe.improve import improve
 from nnlab.recipe.initial_loss import check_initial_loss
 from nnlab.recipe.learning_rate import find_learning_rate
 from nnlab.recipe.numbers import InitialLossNumbers
@@ -29,6 +29,8 @@ from nnlab.recipe.overfit import overfit_sample
 from nnlab.recipe.refine import refine_grid
 from nnlab.recipe.report import Report, StepReport
 from nnlab.recipe.settings import RecipeSettings
+from nnlab.recipe.space import Space, usual_epochs
+from nnlab.recipe.suggest import Linear
 from nnlab.recipe.trials import Trials
 from nnlab.recipe.watcher import Watcher
 from nnlab.storage.files import write_whole
@@ -45,7 +47,6 @@ TITLES = {
 }
 NEEDS = {4: 3, 5: 4, 6: 5, 7: 6, 8: 7}
 FILE = "recipe.json"
-REFINED = 3  # candidates of step 4 around which step 5 looks
 
 
 class Recipe:
@@ -76,10 +77,12 @@ class Recipe:
         self.final, self.watcher, self.about = final, watcher, about
         self.reports = read_reports(folder)
         self.status = "running"
+        self._lines: dict[int, str] = {}  # of `recipe.json`
         spent = sum(report.seconds for report in self.reports.values())
-        self.budget = Budget(settings.time_limit, spent)
+        self.budget = Budget(trials, settings, spent)
+        self.usual_epochs = usual_epochs(trials)
         for report in self.reports.values():
-            self.budget.learn(report, trials)
+            self.budget.learn(report)
 
     def run(self) -> str:
         """Walk; returns `completed`, or `failed` where a step did not pass.
@@ -109,39 +112,55 @@ class Recipe:
 
     def _step(self, number: int) -> None:
         chosen = self.reports[7].numbers.best.changes if number == 8 else None
-        remaining = self.budget.estimate(number, self.settings, self.trials, chosen)
+        remaining = self.budget.estimate(number, self.usual_epochs, chosen)
         self.watcher.start(number, TITLES[number], remaining)
-        started = time.perf_counter()
+        started, work = self.trials.clock(), self.trials.work
         with torch.random.fork_rng(devices=[]):
             report = self._steps()[number]()
-        report.seconds = time.perf_counter() - started
+        report.seconds, report.work = self.trials.clock() - started, self.trials.work - work
         self.reports[number] = report
-        self.budget.learn(report, self.trials)
+        self.budget.learn(report)
         self.save()
         write_events(self.folder, report)
         self.watcher.done(report)
 
     def _steps(self) -> dict[int, Callable[[], Report]]:
-        trials, settings, budget, reports = self.trials, self.settings, self.budget, self.reports
-        seeds = range(settings.seeds)
+        trials, settings, reports = self.trials, self.settings, self.reports
         return {
             1: lambda: check_initial_loss(trials),
             2: lambda: overfit_sample(trials),
-            3: lambda: find_learning_rate(trials, seeds),
-            4: lambda: coarse_grid(trials, reports[3].numbers.stable, *budget.coarse(settings, trials)),
-            5: lambda: refine_grid(trials, reports[4].numbers.candidates[:REFINED], *budget.refine(settings, trials)),
+            3: lambda: find_learning_rate(trials, range(settings.seeds)),
+            4: self._coarse,
+            5: self._refine,
             6: lambda: look_at_curves(trials, reports[5]),
-            7: lambda: improve(
-                trials,
-                reports[6].numbers.best,
-                reports[6].numbers.suggestions,
-                settings.rounds,
-                settings.seeds,
-                lambda epochs: budget.affords(epochs, settings, trials),
-                self._linear(),
-            ),
+            7: self._improve,
             8: self._conclude,
         }
+
+    def _space(self) -> Space:
+        """What steps 4 to 7 may change; what leaves compiled code only where there is time for it."""
+        epochs = self.settings.refine_epochs or self.usual_epochs
+        return Space(self.trials, epochs, slow=self.budget.timed or not self.trials.compiled)
+
+    def _coarse(self) -> Report:
+        epochs = self.budget.coarse_epochs()
+        batches = self.budget.batches(epochs)
+        return coarse_grid(self._space(), self.reports[3].numbers.stable, epochs, batches, self._draw(4))
+
+    def _refine(self) -> Report:
+        epochs = self.budget.refine_epochs(self.usual_epochs)
+        most = self.budget.refined(epochs)
+        candidates = self.reports[4].numbers.candidates[: max(most // 2, 2)]
+        return refine_grid(self._space(), candidates, epochs, range(self.settings.seeds), most)
+
+    def _improve(self) -> Report:
+        suggestions = self.reports[6].numbers.suggestions
+        candidates = [self.reports[6].numbers.best, *self.reports[5].numbers.candidates[1:]]
+        more = self._linear(), self._draw(7)
+        return improve(self._space(), candidates, suggestions, self.budget.affords(candidates[0].changes), *more)
+
+    def _draw(self, number: int) -> random.Random:
+        return random.Random(f"{self.trials.value('seed', 0)} step {number}")
 
     def _conclude(self) -> Report:
         chosen = self.reports[7].numbers.best.changes
@@ -154,8 +173,12 @@ class Recipe:
         return Linear(numbers.linear["loss"], numbers.linear_decay)
 
     def save(self) -> None:
-        """Write `recipe.json`."""
-        write_whole(self.folder / FILE, json.dumps(self.content(), indent=1) + "\n", sync=True)
+        """Write `recipe.json`, a line for each step."""
+        about = json.dumps({"status": self.status, **self.about}, indent=1).removesuffix("\n}")
+        for number in self.reports.keys() - self._lines.keys():
+            self._lines[number] = json.dumps(self.reports[number].to_dict())
+        steps = ",\n".join(f"  {self._lines[number]}" for number in sorted(self._lines))
+        write_whole(self.folder / FILE, f'{about},\n "steps": [\n{steps}\n ]\n}}\n', sync=True)
 
     def content(self) -> dict[str, Any]:
         """What `recipe.json` holds."""

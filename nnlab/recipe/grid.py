@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -12,38 +12,50 @@ from nnlab.recipe.candidate import Candidate, gain, mean
 from nnlab.recipe.changes import Changes
 from nnlab.recipe.rates import rate_key
 from nnlab.recipe.report import TrialRecord
+from nnlab.recipe.space import DECAY_KEY
 from nnlab.recipe.trial import Trial
 from nnlab.recipe.trials import Trials
-from nnlab.recipe.watch import FitWatch
-
-DECAY_KEY = "regularizer.weight_decay.strength"
+from nnlab.training import Callback
 
 
 def run_grid(
-    trials: Trials, candidates: Sequence[Changes], seeds: Sequence[int], points: int = 60
+    trials: Trials,
+    candidates: Sequence[Changes],
+    seeds: Sequence[int],
+    points: int = 60,
+    watch: Callable[[], Callback] | None = None,
 ) -> tuple[list[Candidate], list[TrialRecord]]:
-    """Train every candidate with every seed; results in the order of the candidates."""
-    first = int(trials.value("seed", 0))
-    changes = [{**candidate, "seed": first + seed} for candidate in candidates for seed in seeds]
-    done = trials.run(changes, FitWatch, held_out=True, fastest=True)
+    """Train every candidate with every seed; results in the order of the candidates.
+
+    Args:
+        trials: makes them; where data are few, each seed has its own part of the data for validation.
+        candidates: without seeds.
+        seeds: numbers of seeds.
+        points: of a curve that a record keeps; 0 keeps no records.
+        watch: makes what looks at the trials.
+    """
+    changes = [trials.seeded(candidate, seed) for candidate in candidates for seed in seeds]
+    done = trials.run(changes, watch, held_out=True, fastest=True)
     results, records = [], []
     for position, candidate in enumerate(candidates):
         own = done[position * len(seeds) : (position + 1) * len(seeds)]
         results.append(_candidate(trials, candidate, own))
-        records += [trials.record(t, name_of(trials, t.changes), points) for t in own]
+        records += [trials.record(t, name_of(trials, t.changes), points) for t in own if points]
     return results, records
 
 
 def _candidate(trials: Trials, candidate: Changes, own: Sequence[Trial]) -> Candidate:
     metric = trials.metric
     best = [trial.best("loss/validation") for trial in own]
+    held_out = [t.held_out for t in own if t.held_out is not None]
     return Candidate(
         candidate,
         [score for _, score in best],
         [t.at(f"{metric}/validation", step) for t, (step, _) in zip(own, best, strict=True)],
         [t.at("loss/fit", step) for t, (step, _) in zip(own, best, strict=True)],
         [step / t.batches for t, (step, _) in zip(own, best, strict=True)],
-        torch.stack([t.held_out for t in own if t.held_out is not None]).mean(0),
+        torch.stack(held_out),
+        trials.folds,
     )
 
 
@@ -51,7 +63,7 @@ def name_of(trials: Trials, changes: Changes) -> str:
     """A short name: the rate, the decay, what else distinguishes it, and the seed."""
     words = {rate_key(trials): "rate", DECAY_KEY: "decay", "trainer.epochs": "epochs"}
     parts = [f"{word} {changes[key]:g}" for key, word in words.items() if changes.get(key) is not None]
-    hidden = (*words, "seed", "regularizer", "trainer.", "scheduler", "data/augmentation")
+    hidden = (*words, "seed", "regularizer", "trainer.", "scheduler", "data/augmentation", "data.validation_fold")
     parts += [f"{key.rpartition('.')[2]} {value}" for key, value in changes.items() if not key.startswith(hidden)]
     parts += [str(changes[key]) for key in ("scheduler",) if changes.get(key, "constant") != "constant"]
     parts += [str(name) for name in changes.get("data/augmentation", [])]
@@ -63,18 +75,30 @@ def name_of(trials: Trials, changes: Changes) -> str:
     return " ".join([*parts, *([f"seed {changes['seed']}"] if "seed" in changes else [])])
 
 
+def described(trials: Trials, changes: Changes) -> str:
+    """A configuration in words: its rate, its decay, and what else is not as it was given."""
+    return name_of(trials, {key: value for key, value in changes.items() if key != "trainer.epochs"})
+
+
+def besides(trials: Trials, changes: Changes) -> str:
+    """What is not as it was given, but for rate, decay and length."""
+    hidden = (rate_key(trials), DECAY_KEY, "trainer.epochs")
+    return name_of(trials, {key: value for key, value in changes.items() if key not in hidden})
+
+
 def rows(trials: Trials, results: Sequence[Candidate]) -> list[list[Any]]:
     """Rows of a table, best first: rate, decay, score, spread, primary metric, loss on the training split, epochs."""
     ranked = sorted(results, key=lambda r: r.score)
     return [
         [
-            r.changes.get(rate_key(trials)),
-            r.changes.get(DECAY_KEY),
+            r.changes[rate_key(trials)],
+            r.changes[DECAY_KEY],
             r.score,
             r.spread,
             mean(r.metrics),
             mean(r.fits),
             mean(r.epochs),
+            besides(trials, r.changes),
         ]
         for r in ranked
     ]
@@ -83,7 +107,16 @@ def rows(trials: Trials, results: Sequence[Candidate]) -> list[list[Any]]:
 def columns(trials: Trials) -> list[str]:
     """The columns of `rows`."""
     metric = trials.metric
-    return ["learning rate", "weight decay", "validation loss", "spread", metric, "training loss", "best epoch"]
+    return [
+        "learning rate",
+        "weight decay",
+        "validation loss",
+        "spread",
+        metric,
+        "training loss",
+        "best epoch",
+        "besides",
+    ]
 
 
 def differences(results: Sequence[Candidate]) -> str:

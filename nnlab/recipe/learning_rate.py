@@ -83,6 +83,9 @@ def find_learning_rate(trials: Trials, seeds: Sequence[int] = (0, 1, 2), steps: 
     limits = find_range(found, levels.constant)
     if limits is None or not _significant(found, levels):
         report.findings = [_nothing_drops(found, levels, steps)]
+        best = min(found, key=lambda each: each.loss)
+        if math.isfinite(best.loss):
+            report.numbers.stable = report.numbers.best = best.rate  # for a recipe that is to keep going
         report.conclusion = f"{report.findings[0].name}: {report.findings[0].observed}"
         return report
     numbers = report.numbers

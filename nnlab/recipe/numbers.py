@@ -102,7 +102,9 @@ class RateNumbers(Numbers):
 
 @dataclass
 class GridNumbers(Numbers):
-    """Steps 4 and 5: the best configurations, and, after step 5, the levels of the loss and the lowest on training."""
+    """Steps 4 and 5: the best configurations; after step 4 the rate, decay and loss of all that were tried; after step
+    5 the levels of the loss and the lowest on training.
+    """
 
     epochs: float = 0.0
     best: Candidate | None = None
@@ -112,6 +114,7 @@ class GridNumbers(Numbers):
     floor: float | None = None
     lowest_fit: float | None = None
     differences: str | None = None
+    tried: list[list[float]] = field(default_factory=list)
 
     @property
     def usable(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Generic, TypeVar
 
 from nnlab.diagnosis import Finding
@@ -39,6 +39,20 @@ class TrialRecord:
     curves: dict[str, tuple[list[float], list[float]]] = field(default_factory=dict)
     changes: dict[str, Any] = field(default_factory=dict)
 
+    def is_of(self, changes: Mapping[str, Any]) -> bool:
+        """Whether it is a trial of a configuration, whatever its seed and its validation split."""
+        own = {key: value for key, value in self.changes.items() if key not in ("seed", "data.validation_fold")}
+        return own == changes
+
+    def thin(self, points: int = 60) -> None:
+        """Keep fewer points of the curve of minibatch losses, averages of consecutive ones."""
+        steps, losses = self.curves.get("loss/train", ([], []))
+        size = -(-len(losses) // points)
+        if size > 1:
+            blocks = [losses[i : i + size] for i in range(0, len(losses), size)]
+            averages = [sum(block) / len(block) for block in blocks]
+            self.curves["loss/train"] = ([*steps[size - 1 :: size], steps[-1]][: len(blocks)], averages)
+
 
 N = TypeVar("N", bound=Numbers)
 
@@ -52,6 +66,7 @@ class StepReport(Generic[N]):
         conclusion: in one sentence, what came out.
         numbers: what later steps, programs and the page need.
         seconds: how long it took.
+        work: how many epochs of one network it trained.
     """
 
     number: int
@@ -62,6 +77,7 @@ class StepReport(Generic[N]):
     tables: list[Table] = field(default_factory=list)
     trials: list[TrialRecord] = field(default_factory=list)
     seconds: float = 0.0
+    work: float = 0.0
 
     @property
     def faults(self) -> list[Finding]:
@@ -81,8 +97,8 @@ class StepReport(Generic[N]):
         """The report as plain values for JSON; numbers that are not finite become null."""
         content = {each.name: getattr(self, each.name) for each in fields(self)}
         content |= {
-            "tables": [asdict(table) for table in self.tables],
-            "trials": [asdict(each) for each in self.trials],
+            "tables": [vars(table) for table in self.tables],
+            "trials": [vars(each) for each in self.trials],
         }
         content |= {"findings": [finding.to_dict() for finding in self.findings], "passed": self.passed}
         content["numbers"] = self.numbers.to_dict()

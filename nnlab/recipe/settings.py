@@ -17,8 +17,9 @@ class RecipeSettings:
     Args:
         steps: the steps to walk, of 1 ... 7; after step 7 the chosen configuration is trained and tested.
         keep_going: go on after a step that did not pass.
-        time_limit: seconds for everything, (0, inf); steps 4 to 7 fit their trials into what is left.
-        rounds: how often step 7 tries a handful of changes; it adopts one at most each time. [0, inf)
+        time_limit: seconds for everything, (0, inf), all of which are used; null: as many trials as are worth it.
+        rounds: how often step 7 tries a dozen changes, where there is no time limit; it adopts one at most each time.
+            [0, inf)
         seeds: networks of each configuration in steps 3, 5 and 7. [2, inf)
         final_seeds: networks of the chosen configuration. [1, inf)
         ensemble: train the chosen configuration as one ensemble of that size instead of separate runs.
@@ -28,8 +29,8 @@ class RecipeSettings:
 
     steps: list[int] = field(default_factory=lambda: list(STEPS))
     keep_going: bool = False
-    time_limit: float | None = 600.0
-    rounds: int = 3
+    time_limit: float | None = None
+    rounds: int = 2
     seeds: int = 3
     final_seeds: int = 5
     ensemble: bool = False

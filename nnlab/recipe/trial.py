@@ -15,7 +15,7 @@ from nnlab.training import Callback, Trainer
 from nnlab.training.evaluation import examples_at_once
 
 SMOOTHED = 3  # validations whose mean is a score
-POINTS = 150  # of a curve that a report keeps
+POINTS = 60  # of a curve that a report keeps
 
 
 @dataclass

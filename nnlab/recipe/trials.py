@@ -7,7 +7,10 @@ command that reproduces each trial.
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
+import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -30,9 +33,12 @@ from nnlab.sweep.grouping import stacking_gains
 from nnlab.sweep.stacking import stacking_key
 from nnlab.training import Callback, Trainer
 from nnlab.training.chain import Chain
+from nnlab.training.native.engine import NativeEngine
 from nnlab.types import Dataset
 
 MOST = 64  # members of one population
+FEW = 1000  # validation examples: with no more, seeds take turns with the parts of the data that are for validation
+MOST_FOLDS = 10
 
 
 class Trials:
@@ -55,6 +61,9 @@ class Trials:
         ]
         self.config_dir = config_dir
         self.observer: Callback | None = None
+        self._gaining: dict[str, bool] = {}
+        self.work = 0.0  # epochs of one network so far
+        self.clock: Callable[[], float] = time.perf_counter
         self.dataset: Dataset = load_dataset(self.config)
         self.loss: Loss = build_loss(self.config, self.dataset)
 
@@ -71,6 +80,33 @@ class Trials:
         """The config of one trial."""
         return changed(self.config, changes)
 
+    @functools.cached_property
+    def epoch_steps(self) -> int:
+        """Minibatches in an epoch."""
+        size, examples = self.value("trainer.batch_size", 32), len(self.dataset.train)
+        return 1 if size == "full" else -(-examples // min(int(size), examples))
+
+    @functools.cached_property
+    def folds(self) -> int:
+        """Parts of the data that take turns as validation split; 1 where it is large, or not drawn at random."""
+        validation, section = len(self.dataset.validation), self.config["data"]
+        fixed = any(section.get(key) is not None for key in ("folds", "groups", "time", "split", "limit"))
+        if fixed or validation > FEW or "validation_fold" not in section:
+            return 1
+        return min((len(self.dataset.train) + validation) // validation, MOST_FOLDS)
+
+    @functools.cached_property
+    def compiled(self) -> bool:
+        """Whether compiled code trains the user's network."""
+        return isinstance(build_trainer([self.config]).engine, NativeEngine)
+
+    def seeded(self, changes: Changes, number: int) -> Changes:
+        """A configuration with the seed of a number, and its own part of the data for validation where data are few."""
+        own = {**changes, "seed": int(self.value("seed", 0)) + number}
+        first = int(self.value("data.validation_fold", 0))
+        fold = (first + number) % self.folds if self.folds > 1 else first
+        return own if fold == first else {**own, "data.validation_fold": fold}
+
     @property
     def metric(self) -> str:
         """The metric that decides in tables: the user's, or that of the task."""
@@ -84,9 +120,17 @@ class Trials:
             found.setdefault(key or f"alone {position}", []).append(position)
         groups = []
         for group in found.values():
-            most = 1 if fastest and len(group) > 1 and not _gains(self.configure(changes[group[0]])) else MOST
+            most = 1 if fastest and len(group) > 1 and not self._gains(self.configure(changes[group[0]])) else MOST
             groups += [group[i : i + most] for i in range(0, len(group), most)]
         return groups
+
+    def _gains(self, config: Config) -> bool:
+        """Whether stacked networks of a config are faster than one after another; a chain of layers of any size is."""
+        known = json.dumps([config["architecture"], config["data"]["augmentation"]], sort_keys=True, default=repr)
+        if known not in self._gaining:
+            trainer = build_trainer([config])
+            self._gaining[known] = isinstance(trainer.stack, Chain) or stacking_gains(member_cost(trainer))
+        return self._gaining[known]
 
     def make(self, changes: Sequence[Changes]) -> Trainer:
         """The trainer of one population, a member for each of the changes; it writes no files."""
@@ -132,17 +176,12 @@ class Trials:
             for member, position in enumerate(group):
                 results[position] = trained(trainer, member, changes[position], watching)
                 results[position].held_out = losses[member]
+                self.work += len(results[position].losses) / trainer.steps_per_epoch
         return [results[position] for position in range(len(changes))]
 
     def record(self, trial: Trial, name: str, points: int = POINTS) -> TrialRecord:
         """What a report keeps of a trial, with the command that runs it alone."""
         return record(trial, name, self.command(trial.changes), points)
-
-
-def _gains(config: Config) -> bool:
-    """Whether stacked networks of a config are faster than one after another; a chain of layers of any size is."""
-    trainer = build_trainer([config])
-    return isinstance(trainer.stack, Chain) or stacking_gains(member_cost(trainer))
 
 
 def _without_ensembles(sections: Mapping[str, Config]) -> Config:

@@ -85,7 +85,7 @@ class FitWatch(Callback):
         first = trainer.members[trainer.active[0]].dataset
         part = Split(first.train.inputs[: self.examples], first.train.targets[: self.examples])
         with torch.no_grad():
-            evaluation = evaluate(trainer.stack, [part] * len(trainer.active), first.target_std)
+            evaluation = evaluate(trainer.stack, [part] * len(trainer.active), first.target_std, thorough=())
         for row, member in enumerate(trainer.active):
             values = {f"{name}/fit": float(value[row]) for name, value in evaluation.metrics.items()}
             trainer.history.record(trainer.step, member, values)

@@ -1,7 +1,8 @@
 """What a study is: runs, and configurations, which are runs that only repeat one another.
 
 Overrides that differ among the runs of a study are its axes, except those that only repeat a configuration (`seed`,
-`data.fold`): runs that differ in nothing else are one configuration, with mean and standard deviation.
+`data.fold`, `data.validation_fold`): runs that differ in nothing else are one configuration, with mean and standard
+deviation.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from nnlab.metric_names import HIGHER_IS_BETTER
 
-REPLICATES = ("seed", "data.fold")  # what repeats a configuration instead of changing it
+REPLICATES = ("seed", "data.fold", "data.validation_fold")  # what repeats a configuration instead of changing it
 DEFAULT = "(default)"  # the value of an axis in a run that neither its overrides nor its config name
 SEARCH = ".search"  # what a search leaves in its study's folder
 PRUNED = "pruned:"  # how the reason begins where a search gave a run up

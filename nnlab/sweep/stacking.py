@@ -39,10 +39,11 @@ def stacking_key(config: Mapping[str, Any]) -> tuple[str | None, str]:
     same["trainer"] = {key: value for key, value in config["trainer"].items() if key not in CLIPPING}
     same["optimizer"] = _fixed(optimizer)
     same["regularizer"] = {name: _fixed(each) for name, each in regularizers.items()}
-    same["data"] = {key: value for key, value in config["data"].items() if key not in ("augmentation", "label_noise")}
+    own = ("augmentation", "label_noise", "validation_fold")
+    same["data"] = {key: value for key, value in config["data"].items() if key not in own}
     if config["loss"].get("class_weights") == "balanced":  # they follow from the training split, and all share one loss
         seed = config["seed"] if config.get("data_seed") is None else config["data_seed"]
-        same["training split"] = [seed, config["data"].get("label_noise")]
+        same["training split"] = [seed, config["data"].get("label_noise"), config["data"].get("validation_fold")]
     augmentation = construct(config["data"].get("augmentation") or {}, "data/augmentation")
     same["augmentation"] = {name: _fixed(each) for name, each in augmentation.items()}
     return json.dumps(same, sort_keys=True, default=repr), ""

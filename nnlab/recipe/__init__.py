@@ -17,6 +17,7 @@ from nnlab.recipe.overfit import overfit_sample
 from nnlab.recipe.refine import refine_grid
 from nnlab.recipe.report import StepReport, Table, TrialRecord
 from nnlab.recipe.settings import RecipeSettings
+from nnlab.recipe.space import Space
 from nnlab.recipe.trials import Trials
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "FinalTraining",
     "Recipe",
     "RecipeSettings",
+    "Space",
     "StepReport",
     "Table",
     "TrialRecord",

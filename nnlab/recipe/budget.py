@@ -1,8 +1,8 @@
 """How much is tried: what fits into the time that is left, from what the trials before have cost.
 
-The unit is an epoch of one network. With `recipe.time_limit`, all of it is used: shares of what is left go to steps 4
-and 5, and step 7 goes on until only the training of the chosen configuration is left. Without it, the trials are the
-same every time, whatever the machine, unless an epoch takes so long that a few hundred of them are too many.
+The unit is an epoch of the user's network. With `recipe.time_limit`, all of it is used: shares of what is left go to
+steps 4 and 5, and step 7 goes on until only the training of the chosen configuration is left. Without it, the trials
+are the same every time, whatever the machine, unless an epoch takes so long that a few hundred of them are too many.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from nnlab.recipe.trials import Trials
 COARSE_SHARE, REFINE_SHARE = 0.25, 0.2  # of the time left before steps 4 and 5
 COARSE_STEPS = 200  # updates that are worth having, where data are small
 EPOCHS = 240.0  # of one network, that a search without a time limit may take,
-SHORTEST, LONGEST = 30.0, 560.0  # but at least and at most so many seconds
-COARSE_BATCH, REFINE_BATCH = 48, 12  # configurations of steps 4 and 5 without a time limit
+SHORTEST, LONGEST = 120.0, 560.0  # but at least and at most so many seconds
+COARSE_BATCH, REFINE_BATCH = 48, 9  # configurations of steps 4 and 5 without a time limit,
+IMPROVE_WORK = 120.0  # and networks of the usual length in step 7
 MOST_BATCHES = 24
+CONTESTANTS = 12  # of a round of step 7; twice as many where there is a time to be used
 HALVED = 0.5  # of its length is what a trial of step 4 takes on average
 
 
@@ -81,19 +83,24 @@ class Budget:
     def refined(self, epochs: float) -> int:
         """Configurations of step 5."""
         fits = self.epochs(REFINE_SHARE) / (epochs * self.settings.seeds)
-        return int(min(max(fits, 2), 4 * REFINE_BATCH if self.timed else REFINE_BATCH))
+        return int(min(max(fits, 2), 36 if self.timed else REFINE_BATCH))
 
-    def affords(self, chosen: Changes) -> Callable[[int, float], bool]:
+    def affords(self, chosen: Changes, usual: float) -> Callable[[int, float], bool]:
         """Whether there is time for a round of step 7 with so many epochs, and for the final training after it."""
         started, before = self.trials.clock(), self.trials.work
 
         def fits(number: int, epochs: float) -> bool:
             spent, work = self.trials.clock() - started, self.trials.work - before
             each = spent / work if work else self.per_epoch or 0.0
-            enough = number <= self.settings.rounds or self.timed
-            return enough and each * epochs + 2 * self.for_final(chosen) <= self.left()
+            short = number <= self.settings.rounds and work + epochs <= IMPROVE_WORK * usual
+            return (short or self.timed) and each * epochs + 2 * self.for_final(chosen) <= self.left()
 
         return fits
+
+    @property
+    def contestants(self) -> int:
+        """Configurations that a round of step 7 tries."""
+        return 2 * CONTESTANTS if self.timed else CONTESTANTS
 
     def refine_epochs(self, usual: float) -> float:
         """Length of step 5, `usual` where there is time for it."""
@@ -102,7 +109,7 @@ class Budget:
 
     def for_final(self, changes: Changes) -> float:
         """Seconds that the training of a configuration with all final seeds takes."""
-        epochs = float(changes.get("trainer.epochs") or 1.0)
+        epochs = float(changes.get("trainer.epochs") or 1.0) * self.trials.weight(changes)
         return self.settings.final_seeds * epochs * (self.per_epoch or 0.0)
 
     def estimate(self, number: int, usual: float, chosen: Changes | None = None) -> float | None:
@@ -116,7 +123,7 @@ class Budget:
         costs = {
             4: COARSE_BATCH * self.coarse_epochs(),
             5: REFINE_BATCH * self.settings.seeds * usual,
-            7: self.settings.rounds * 30 * usual,
+            7: IMPROVE_WORK * usual,
             8: self.settings.final_seeds * 2 * usual,
         }
         return min(self.per_epoch * sum(cost for step, cost in costs.items() if step >= number), self.left())

@@ -156,8 +156,10 @@ class Recipe:
     def _improve(self) -> Report:
         suggestions = self.reports[6].numbers.suggestions
         candidates = [self.reports[6].numbers.best, *self.reports[5].numbers.candidates[1:]]
-        more = self._linear(), self._draw(7)
-        return improve(self._space(), candidates, suggestions, self.budget.affords(candidates[0].changes), *more)
+        more = self._linear(), self._draw(7), self.budget.contestants
+        return improve(
+            self._space(), candidates, suggestions, self.budget.affords(candidates[0].changes, self.usual_epochs), *more
+        )
 
     def _draw(self, number: int) -> random.Random:
         return random.Random(f"{self.trials.value('seed', 0)} step {number}")

@@ -27,7 +27,6 @@ from nnlab.recipe.suggest import Linear, Suggestion, as_given, suggest
 from nnlab.recipe.trials import Trials
 
 TITLE = "Go to step 5, one change at a time"
-CONTESTANTS = 24  # of a round
 ELITE = 3  # configurations whose choices others take over
 ADOPTED = "adopted"
 MOST_ROUNDS = 100
@@ -59,6 +58,7 @@ def improve(
     go_on: Callable[[int, float], bool],
     linear: Linear | None = None,
     draw: random.Random | None = None,
+    most: int = 12,
 ) -> StepReport[ImproveNumbers]:
     """Race changes of the present best against it, round by round.
 
@@ -69,6 +69,7 @@ def improve(
         go_on: whether there is time for a round of a number, with so many epochs of one network.
         linear: the linear baseline of step 1.
         draw: source of the samples.
+        most: configurations that a round tries.
     """
     trials, draw = space.trials, draw or random.Random(1)
     report = StepReport(7, TITLE, ImproveNumbers())
@@ -76,10 +77,13 @@ def improve(
     at = Progress(first, [each.changes for each in candidates], max(len(candidates[0].scores), 2))
     stop = "no rounds left"
     for number in range(1, MOST_ROUNDS + 1):
-        options = proposals(space, at, findings, linear, number, draw)
+        options = proposals(space, at, findings, linear, number, draw, most)
         wanted = len(options)
-        while options and not go_on(number, _epochs(at, options)):
-            options = options[: len(options) // 2]
+        while options and not go_on(number, _epochs(space, at, options)):
+            alone = go_on(
+                number, _epochs(space, at, options[:1])
+            )  # the first is the dearest, where it is what was given
+            options = options[: len(options) // 2] if alone else options[1:]
         if not options:
             stop = "no time left" if wanted and number == 1 else "nothing left to try" if not wanted else stop
             break
@@ -88,8 +92,8 @@ def improve(
     return report
 
 
-def _epochs(at: Progress, options: Sequence[Suggestion]) -> float:
-    return race_epochs([at.present.changes, *(option.changes for option in options)])
+def _epochs(space: Space, at: Progress, options: Sequence[Suggestion]) -> float:
+    return race_epochs(space, [at.present.changes, *(option.changes for option in options)])
 
 
 def _round(space: Space, at: Progress, options: Sequence[Suggestion], number: int) -> list[Any]:
@@ -109,15 +113,20 @@ def _round(space: Space, at: Progress, options: Sequence[Suggestion], number: in
 
 
 def proposals(
-    space: Space, at: Progress, findings: Sequence[str], linear: Linear | None, number: int, draw: random.Random
+    space: Space,
+    at: Progress,
+    findings: Sequence[str],
+    linear: Linear | None,
+    number: int,
+    draw: random.Random,
+    most: int,
 ) -> list[Suggestion]:
-    """The contestants of a round: as given, what the curves suggest, single changes, and several at once."""
+    """At most so many contestants of a round: as given, what the curves suggest, single changes, several at once."""
     options = suggest(space, at.present, findings, linear, draw)
-    half = CONTESTANTS // 2
     given = as_given(space) if number == 1 else None
-    found = [*([given] if given else []), *(o for o in options if o.changes not in at.tried)][: half + 1]
-    for _ in range(4 * CONTESTANTS):
-        if len(found) >= CONTESTANTS:
+    found = [*([given] if given else []), *(o for o in options if o.changes not in at.tried)][: most // 2 + 1]
+    for _ in range(4 * most):
+        if len(found) >= most:
             break
         changes = space.several_changes(draw.choice([at.present.changes, *at.elite]), draw, at.elite)
         if changes not in [at.present.changes, *at.tried, *(each.changes for each in found)]:

@@ -37,6 +37,7 @@ AS_GOOD = 0.1  # of that drop, by which the largest stable rate may be worse
 TOO_LOW = 0.25  # of that drop, which a rate that is too low does not reach
 FAR_ABOVE, FAR_BELOW = 2.0, 3.0  # factors beyond the range from which the configured rate is too high or too low
 EXTENSIONS = 2
+MARGIN = 2.0  # to the largest stable rate, that the rate to use keeps
 
 
 @dataclass(frozen=True)
@@ -91,10 +92,11 @@ def find_learning_rate(trials: Trials, seeds: Sequence[int] = (0, 1, 2), steps: 
     numbers = report.numbers
     numbers.lowest, numbers.highest = limits.lowest, limits.highest
     numbers.stable, numbers.best = limits.stable, limits.best.rate
+    numbers.use = min(limits.best.rate, limits.stable / MARGIN)
     report.findings = [*_mixed_labels(trials, done, limits), *_judge_configured(configured, found, limits, levels)]
     report.conclusion = (
         f"the loss drops significantly from {limits.lowest:g} to {limits.highest:g}; the largest stable "
-        f"rate is {limits.stable:g}"
+        f"rate is {limits.stable:g}; use {numbers.use:g}: {trials.command({rate_key(trials): numbers.use})}"
     )
     if report.faults:
         report.conclusion = f"{report.faults[0].name}: {report.faults[0].observed}"

@@ -84,7 +84,7 @@ class SampleNumbers(Numbers):
 
 @dataclass
 class RateNumbers(Numbers):
-    """Step 3: every rate's loss, spread and divergences, and the range of rates that drop the loss."""
+    """Step 3: every rate's loss, spread and divergences, the range of rates that drop the loss, and the one to use."""
 
     steps: int | None = None
     seeds: int | None = None
@@ -94,6 +94,7 @@ class RateNumbers(Numbers):
     highest: float | None = None
     stable: float | None = None
     best: float | None = None
+    use: float | None = None
 
     @property
     def usable(self) -> bool:

@@ -62,9 +62,10 @@ def race(space: Space, contestants: Sequence[Changes], names: Sequence[str], fir
     return Race([results[i] for i in range(len(contestants))], running, records)
 
 
-def race_epochs(contestants: Sequence[Changes]) -> float:
-    """Epochs of one network that a race takes."""
-    epochs, running, total = [float(each["trainer.epochs"]) for each in contestants], len(contestants), 0.0
+def race_epochs(space: Space, contestants: Sequence[Changes]) -> float:
+    """Epochs of the user's network that take as long as a race."""
+    epochs = [float(each["trainer.epochs"]) * space.trials.weight(each) for each in contestants]
+    running, total = len(contestants), 0.0
     for seeds in RUNGS:
         total += running * seeds
         running = 1 + min(running - 1, max(FEWEST, -(-(running - 1) // SHARE)))

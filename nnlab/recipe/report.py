@@ -66,7 +66,7 @@ class StepReport(Generic[N]):
         conclusion: in one sentence, what came out.
         numbers: what later steps, programs and the page need.
         seconds: how long it took.
-        work: how many epochs of one network it trained.
+        work: how much it trained, in epochs of the user's network.
     """
 
     number: int

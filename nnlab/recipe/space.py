@@ -25,7 +25,7 @@ ACTIVATIONS = ("relu", "tanh", "silu")
 WIDEST = 1024
 LONGEST = 320.0  # epochs
 REFINE_STEPS = 600  # updates that are worth having, where data are small
-VALIDATIONS = 30  # of a trial
+FEWEST_VALIDATIONS, MOST_VALIDATIONS = 8, 30  # of a trial
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,14 @@ class Space:
             found = {key: value for key, value in found.items() if not key.startswith(without)}
         own = [name for name in self.trials.value("regularizer", {}) if name not in ("weight_decay", "dropout")]
         found["regularizer"] = [*own, "weight_decay", *(["dropout"] if DROPOUT_KEY in found else [])]
-        found["trainer.validate_every"] = max(1, round(found["trainer.epochs"] / VALIDATIONS))
-        return found
+        return {**found, **self._validations(float(found["trainer.epochs"]))}
+
+    def _validations(self, epochs: float) -> dict[str, Any]:
+        """When to validate: so often that a short run has a curve, and no more often than a long one needs."""
+        if epochs < FEWEST_VALIDATIONS:
+            every = max(1, int(epochs * self.trials.epoch_steps) // FEWEST_VALIDATIONS)
+            return {"trainer.validate_unit": "step", "trainer.validate_every": every}
+        return {"trainer.validate_unit": "epoch", "trainer.validate_every": max(1, round(epochs / MOST_VALIDATIONS))}
 
     def plain(self, rate: float, decay: float, epochs: float) -> Changes:
         """The user's configuration with another rate, decay and length, and a constant learning rate."""
@@ -114,7 +120,6 @@ class Space:
                 self.rate_key: rate,
                 "trainer.steps": None,
                 "trainer.epochs": epochs,
-                "trainer.validate_unit": "epoch",
                 **({DROPOUT_KEY: self.trials.value(DROPOUT_KEY)} if self.trials.value(DROPOUT_KEY) else {}),
             }
         )

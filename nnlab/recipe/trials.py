@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
+import itertools
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -39,6 +40,7 @@ from nnlab.types import Dataset
 MOST = 64  # members of one population
 FEW = 1000  # validation examples: with no more, seeds take turns with the parts of the data that are for validation
 MOST_FOLDS = 10
+LIGHTEST = 0.2  # of the time of the user's network, that even a linear model takes
 
 
 class Trials:
@@ -62,7 +64,7 @@ class Trials:
         self.config_dir = config_dir
         self.observer: Callback | None = None
         self._gaining: dict[str, bool] = {}
-        self.work = 0.0  # epochs of one network so far
+        self.work = 0.0  # epochs of the user's network so far
         self.clock: Callable[[], float] = time.perf_counter
         self.dataset: Dataset = load_dataset(self.config)
         self.loss: Loss = build_loss(self.config, self.dataset)
@@ -99,6 +101,19 @@ class Trials:
     def compiled(self) -> bool:
         """Whether compiled code trains the user's network."""
         return isinstance(build_trainer([self.config]).engine, NativeEngine)
+
+    def weight(self, changes: Changes) -> float:
+        """About how long a step of a configuration takes, in those of the user's: by the weights of its layers."""
+        own = self.value("architecture.widths")
+        if not own:
+            return 1.0
+        inputs, outputs = self.dataset.train.inputs[0].numel(), self.loss.output_size(self.dataset.target_size)
+        linear = changes.get("architecture") == "perceptron"
+        widths = [] if linear else changes.get("architecture.widths") or own
+        sizes = [
+            sum(a * b for a, b in itertools.pairwise([inputs, *map(int, each), outputs])) for each in (widths, own)
+        ]
+        return max(sizes[0] / sizes[1], LIGHTEST)
 
     def seeded(self, changes: Changes, number: int) -> Changes:
         """A configuration with the seed of a number, and its own part of the data for validation where data are few."""
@@ -143,7 +158,8 @@ class Trials:
 
     def words(self, changes: Changes) -> list[str]:
         """The overrides of one trial: the user's, without those of sections that it exchanges, and its own."""
-        return words(self.overrides, {"data_seed": self.config["data_seed"], **changes})
+        own = self.config["data_seed"] != changes.get("seed", self.config["seed"])
+        return words(self.overrides, {**({"data_seed": self.config["data_seed"]} if own else {}), **changes})
 
     def command(self, changes: Changes) -> str:
         """What to type to run one of them alone."""
@@ -176,7 +192,8 @@ class Trials:
             for member, position in enumerate(group):
                 results[position] = trained(trainer, member, changes[position], watching)
                 results[position].held_out = losses[member]
-                self.work += len(results[position].losses) / trainer.steps_per_epoch
+                epochs = len(results[position].losses) / trainer.steps_per_epoch
+                self.work += epochs * self.weight(changes[position])
         return [results[position] for position in range(len(changes))]
 
     def record(self, trial: Trial, name: str, points: int = POINTS) -> TrialRecord:

@@ -20,6 +20,7 @@ MOST_ROWS = 14
 DECADE = 10.0  # ratio of the ends of an axis up to which ticks between powers of ten are labelled
 
 SIMPLE = {"constant": "the constant", "linear": "a linear model", "trees": "boosted trees"}
+MARKERS = "os^vDPX"
 MARKS = {"constant": "x", "linear": "s", "trees": "^"}
 
 
@@ -173,26 +174,25 @@ def _rate_curves(axis: Axes, step: Step) -> None:
 
 @styled
 def _grid(step: Step) -> tuple[Figure, str] | None:
-    rows = [row for row in step["tables"][0]["rows"] if row[2] is not None]
-    if not rows:
+    tried = [row for row in step["numbers"].get("tried", []) if row[2] is not None]
+    if not tried:
         return None
     figure, (axis,) = panels(size=WIDE)
-    for position, decay in enumerate(sorted({row[1] for row in rows})):
-        own = sorted((row[0], row[2], row[3] or 0.0) for row in rows if row[1] == decay)
-        rate, loss, spread = zip(*own, strict=True)
-        style = line_style(position)
-        axis.errorbar(rate, loss, yerr=spread, marker="o", capsize=3, label=f"{decay:g}", linewidth=1.6, **style)
+    for position, decay in enumerate(sorted({row[1] for row in tried})):
+        rate, loss = zip(*((row[0], row[2]) for row in tried if row[1] == decay), strict=True)
+        color = line_style(position)["color"]
+        axis.plot(rate, loss, MARKERS[position % len(MARKERS)], label=f"{decay:g}", color=color, alpha=0.7)
     _rate_axis(axis)
-    _log_if_positive(axis, [np.asarray([row[2] for row in rows])])
+    _log_if_positive(axis, [np.asarray([row[2] for row in tried])])
     axis.set(title="Coarse grid", xlabel="learning rate", ylabel="validation loss")
     axis.legend(title="weight decay", fontsize=10)
-    return figure, "Lower is better; bars are the spread of the seeds. The winner should not lie at an edge."
+    return figure, "A point for each configuration; lower is better. The best should not lie at an edge."
 
 
 @styled
 def _refined(step: Step) -> tuple[Figure, str] | None:
     rows = [row for row in step["tables"][0]["rows"] if row[2] is not None][:MOST_ROWS]
-    labels = [f"rate {row[0]:g}, decay {row[1]:g}" for row in rows]
+    labels = [f"rate {row[0]:g}, {row[-1] or f'decay {row[1]:g}'}" for row in rows]
     return _dots(
         "Refined grid, best first", labels, [row[2] for row in rows], [row[3] or 0.0 for row in rows], "validation loss"
     ), "Points closer than their bars cannot be told apart."
@@ -254,7 +254,8 @@ def _curves(step: Step) -> tuple[Figure, str] | None:
 
 @styled
 def _changes(step: Step) -> tuple[Figure, str] | None:
-    rows = [row for row in step["tables"][0]["rows"] if row[4] is not None]
+    finalists = [row for row in step["tables"][0]["rows"] if row[4] is not None and row[-1] != "fell behind"]
+    rows = finalists[-MOST_ROWS:]
     if not rows:
         return None
     labels = [f"round {row[0]}: {row[1]}" for row in rows]

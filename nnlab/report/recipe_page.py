@@ -21,10 +21,10 @@ PURPOSE = {
     2: "Regularization off. A network that cannot memorize a few minibatches will not learn the rest. Plain gradient "
     "descent takes part, because adaptive optimizers hide faults.",
     3: "All training data, small weight decay, about a hundred iterations: which rates make the loss drop?",
-    4: "A few epochs for each pair of learning rate and weight decay.",
+    4: "A few epochs for each pair of learning rate and weight decay, and for other networks, halved by their curves.",
     5: "The best few, finer and longer, with several seeds; the learning rate does not decay yet.",
     6: "What the curves of the best configuration say.",
-    7: "One change at a time, as long as it gains more than the spread of the seeds.",
+    7: "Races between the best and changes of it, as long as one gains more than its standard error.",
     8: "Several seeds of the chosen configuration, on the test split, which nothing has looked at before.",
 }
 

@@ -22,11 +22,13 @@ from nnlab.loss import GaussianNLL, Hinge, MulticlassSVM, SoftmaxCrossEntropy, S
 from nnlab.recipe import StepReport, check_initial_loss, coarse_grid, find_learning_rate, improve, refine_grid
 from nnlab.recipe.candidate import Candidate, gain
 from nnlab.recipe.curves import Curves, read
-from nnlab.recipe.improve import Linear, Suggestion, choose, suggest
+from nnlab.recipe.improve import choose
 from nnlab.recipe.initial_loss import check_loss_at_zero, explained_excess
 from nnlab.recipe.learning_rate import Rate, find_range
 from nnlab.recipe.overfit_causes import explain_failure
 from nnlab.recipe.rates import merged
+from nnlab.recipe.space import Space
+from nnlab.recipe.suggest import Linear, Suggestion, suggest
 from nnlab.recipe.trial import Trial
 from nnlab.recipe.trials import Trials
 from nnlab.recipe.watch import SampleWatch
@@ -195,6 +197,10 @@ def result(*scores: float, **changes: Any) -> Candidate:
     )
 
 
+def one_round(number: int, epochs: float) -> bool:
+    return number == 1
+
+
 def test_gains_are_paired_over_seeds() -> None:
     difference, error = gain(result(0.9, 1.9, 2.9), result(1.0, 2.0, 3.0))
     assert difference == pytest.approx(0.1)
@@ -204,11 +210,23 @@ def test_gains_are_paired_over_seeds() -> None:
 
 def test_a_small_validation_split_makes_gains_unsure() -> None:
     losses = torch.linspace(0, 2, 25, dtype=torch.float64)
-    old = replace(result(1.0, 1.0), examples=losses)
-    new = replace(result(0.9, 0.9), examples=losses.flip(0))
+    old = replace(result(1.0, 1.0), examples=losses.expand(2, -1))
+    new = replace(result(0.9, 0.9), examples=losses.flip(0).expand(2, -1))
     difference, error = gain(new, old)
     assert difference == pytest.approx(0.1)
     assert error == pytest.approx(float((losses - losses.flip(0)).std()) / 5)
+    # Two parts of the data have twice as many examples as one validation split that two seeds share.
+    _, over_parts = gain(replace(new, folds=2), replace(old, folds=2))
+    assert over_parts == pytest.approx(error / math.sqrt(2), rel=0.05)
+
+
+def test_the_spread_over_splits_is_part_of_the_error() -> None:
+    source = torch.Generator().manual_seed(1)
+    losses = torch.rand(4, 500, generator=source).double()
+    old = replace(result(1.0, 1.0, 1.0, 1.0), examples=losses, folds=4)
+    new = replace(result(0.5, 1.2, 0.6, 1.1), examples=losses + 0.001, folds=4)
+    _, error = gain(new, old)
+    assert error == pytest.approx(float(np.std([0.5, -0.2, 0.4, -0.1], ddof=1)) / 2)
 
 
 def test_examples_in_both_splits_are_found_among_many_features() -> None:
@@ -223,8 +241,9 @@ def test_examples_in_both_splits_are_found_among_many_features() -> None:
 def test_fewer_changes_are_tried_where_time_is_short(make_trials: Make) -> None:
     trials = make_trials("data=moons", SMALL)
     best = result(0.2, 0.3, **{"regularizer": ["weight_decay"], "trainer.steps": None, "trainer.epochs": 2.0})
-    report = improve(trials, best, [], rounds=1, seeds=2, go_on=lambda epochs: epochs <= 12)
-    assert report.numbers.tried == 1
+    whole = improve(Space(trials, 2.0), [best], [], one_round)
+    short = improve(Space(trials, 2.0), [best], [], lambda number, epochs: number == 1 and epochs <= 60.0)
+    assert 1 <= short.numbers.tried < whole.numbers.tried == 12
 
 
 def test_a_sure_gain_is_adopted_before_a_larger_one_that_may_be_luck() -> None:
@@ -281,11 +300,15 @@ def test_a_good_curve_is_not_complained_about() -> None:
 
 def test_suggestions_follow_the_findings(make_trials: Make) -> None:
     trials = make_trials(SMALL)
-    plain = [s.name for s in suggest(trials, result(1.0, 1.1), [])]
-    regularized = [s.name for s in suggest(trials, result(1.0, 1.1), ["overfitting"])]
-    assert "dropout 0.2" not in plain
-    assert {"dropout 0.2", "weight decay 0.0001", "shifted images"} <= set(regularized)
-    linear = suggest(trials, result(1.0, 1.1), [], Linear(0.9, 0.1))[0]
+    space = Space(trials, 10.0)
+    plain = suggest(space, result(1.0, 1.1), [])
+    regularized = suggest(space, result(1.0, 1.1), ["overfitting"])
+    assert {each.name for each in plain} == {each.name for each in regularized}
+    assert not [each for each in plain if each.reason == "the gap to validation"]
+    first = {each.name for each in regularized if each.reason == "the gap to validation"}
+    assert first == {"dropout 0.1", "weight decay 1e-05", "shifted images"}
+    assert {each.name for each in regularized[:3]} == first
+    linear = suggest(space, result(1.0, 1.1), [], Linear(0.9, 0.1))[0]
     assert linear.changes["architecture"] == "perceptron"
     assert linear.changes["regularizer.weight_decay.strength"] == 0.1
 
@@ -299,7 +322,7 @@ def test_finding_a_rate_leaves_the_random_state_alone(make_trials: Make) -> None
 
 
 def test_the_coarse_grid_grows_beyond_an_edge_that_wins(make_trials: Make) -> None:
-    report = coarse_grid(make_trials("data=blobs", SMALL), stable=1e-4, epochs=1, seeds=(0,))
+    report = coarse_grid(Space(make_trials("data=blobs", SMALL), 10.0), stable=1e-4, epochs=1)
     assert report.numbers.best.changes["optimizer.learning_rate"] > 1e-4
     assert "edge_of_grid" in report.names()
 
@@ -307,7 +330,7 @@ def test_the_coarse_grid_grows_beyond_an_edge_that_wins(make_trials: Make) -> No
 def test_refining_keeps_the_schedule_constant_and_reports_the_spread(make_trials: Make) -> None:
     trials = make_trials("data=moons", SMALL)
     best = result(1.0, **{"regularizer": ["weight_decay"], "trainer.steps": None})
-    report = refine_grid(trials, [best], epochs=3, seeds=(0, 1))
+    report = refine_grid(Space(trials, 3.0), [best], epochs=3, seeds=(0, 1))
     assert len(report.trials) == 6
     assert all("scheduler=constant" in trial.command for trial in report.trials)
     assert all(row[3] > 0 for row in report.tables[0].rows)
@@ -316,15 +339,16 @@ def test_refining_keeps_the_schedule_constant_and_reports_the_spread(make_trials
 def test_improving_stops_without_time_and_compares_on_fresh_seeds(make_trials: Make) -> None:
     trials = make_trials("data=moons", SMALL)
     best = result(0.2, 0.3, **{"regularizer": ["weight_decay"], "trainer.steps": None, "trainer.epochs": 2.0})
-    stopped = improve(trials, best, [], go_on=lambda epochs: False)
+    space = Space(trials, 2.0)
+    stopped = improve(space, [best], [], lambda number, epochs: False)
     assert stopped.numbers.stop == "no time left"
     own = {key: value for key, value in best.changes.items() if key != "scheduler"}
     assert stopped.numbers.best.changes == own  # the user's schedule, which steps 3 to 5 did without
-    assert improve(
-        make_trials("data=moons", SMALL, "scheduler=constant"), best, [], go_on=lambda epochs: False
-    ).numbers.best.changes == dict(best.changes)
-    report = improve(trials, best, [], rounds=1, seeds=2)
-    assert any(trial.name.startswith("round 1 as before") and "seed=2" in trial.command for trial in report.trials)
+    constant = Space(make_trials("data=moons", SMALL, "scheduler=constant"), 2.0)
+    unchanged = improve(constant, [best], [], lambda number, epochs: False)
+    assert unchanged.numbers.best.changes == dict(best.changes)
+    report = improve(space, [best], [], one_round)
+    assert any(trial.name.startswith("round 1 as before") and "seed=5" in trial.command for trial in report.trials)
 
 
 def test_a_report_survives_json(make_trials: Make) -> None:

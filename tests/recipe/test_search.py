@@ -1,0 +1,120 @@
+"""The search of steps 4, 5 and 7: its space, halving by curves, races over seeds, and parts of the data for each."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from nnlab.recipe.coarse import coarse_grid, sampled
+from nnlab.recipe.grid import run_grid
+from nnlab.recipe.halving import Halving
+from nnlab.recipe.race import RUNGS, race, race_epochs
+from nnlab.recipe.space import DECAY_KEY, DROPOUT_KEY, Space
+from nnlab.recipe.trials import Trials
+
+Make = Callable[..., Trials]
+SMALL = "architecture.widths=[16]"
+
+
+@pytest.fixture
+def space(make_trials: Make) -> Space:
+    return Space(make_trials("data=moons", "data.examples=200", SMALL), 2.0)
+
+
+@pytest.mark.parametrize("overrides", [(), ("regularizer=[weight_decay,dropout]",), ("scheduler=constant",)], ids=str)
+def test_every_choice_is_a_config_and_is_found_again(overrides: tuple[str, ...], make_trials: Make) -> None:
+    space = Space(make_trials("data=moons", SMALL, *overrides), 10.0)
+    start = space.plain(0.01, 1e-4, 10.0)
+    for dimension in space.dimensions:
+        for position, choice in enumerate(dimension.choices):
+            changes = space.put(start, choice)
+            assert dimension.position(changes) == position
+            config = space.trials.configure(changes)
+            assert ("dropout" in config["regularizer"]) == (DROPOUT_KEY in changes)
+            assert space.put(changes, choice) == changes
+
+
+def test_a_linear_model_has_neither_widths_nor_activation_nor_dropout(space: Space) -> None:
+    architecture, dropout = space.dimension("architecture"), space.dimension("dropout")
+    assert architecture is not None
+    assert dropout is not None
+    wide = space.put(space.plain(0.01, 0.0, 2.0), architecture.choices[1], dropout.choices[-1])
+    linear = space.put(wide, architecture.choices[-1])
+    assert linear["architecture"] == "perceptron"
+    assert linear["regularizer"] == ["weight_decay"]
+    assert not [key for key in linear if key.startswith(("architecture.", "activation", DROPOUT_KEY))]
+
+
+def test_several_changes_say_what_they_are(space: Space) -> None:
+    draw = random.Random(0)
+    start = space.plain(0.01, 0.0, 2.0)
+    for _ in range(50):
+        changes = space.several_changes(start, draw)
+        words = space.difference(start, changes)
+        assert (words == []) == (changes == start)
+    assert space.difference(start, {**start, DECAY_KEY: 1e-3}) == ["weight decay 0.001"]
+
+
+def test_samples_are_structures_with_rates_of_their_own(space: Space) -> None:
+    batch = sampled(space, 0.01, 1.0, random.Random(0))
+    assert len({str(each) for each in batch}) > 0.9 * len(batch)
+    assert 1 < len({str((each.get("architecture.widths"), each.get("activation"))) for each in batch}) <= 4
+    assert all(space.lowest_rate <= each[space.rate_key] <= space.highest_rate for each in batch)
+
+
+def test_halving_ends_the_worse_part_and_leaves_the_others_as_they_were(space: Space) -> None:
+    rates = [0.03, 0.01, 1e-4, 1e-5]
+    candidates = [space.plain(rate, 0.0, 8.0) for rate in rates]
+    whole, _ = run_grid(space.trials, candidates, [0], 0)
+    halving = Halving(at=(0.5,), share=0.5)
+    halved, _ = run_grid(space.trials, candidates, [0], 0, lambda: halving)
+    assert halving.ended == 2
+    assert [one.scores for one in halved[:2]] == [other.scores for other in whole[:2]]
+    assert all(each.epochs[0] <= 4 for each in halved[2:])
+
+
+def test_halving_compares_with_populations_that_were_trained_before(space: Space) -> None:
+    halving = Halving(at=(0.5,), share=0.5)
+    good = [space.plain(rate, 0.0, 8.0) for rate in (0.03, 0.02)]
+    bad = [space.plain(rate, 0.0, 8.0) for rate in (1e-5, 2e-5)]
+    run_grid(space.trials, good, [0], 0, lambda: halving)
+    ended = halving.ended
+    run_grid(space.trials, bad, [0], 0, lambda: halving)
+    assert halving.ended - ended == 2
+
+
+def test_a_race_gives_more_seeds_to_the_better_and_to_the_present_best(space: Space) -> None:
+    worst, rates = space.plain(1e-4, 0.0, 4.0), (0.03, 0.02, 0.01, 3e-4, 2e-4, 1e-3, 5e-4)
+    contestants = [worst, *(space.plain(rate, 0.0, 4.0) for rate in rates)]
+    done = race(space, contestants, [str(i) for i in range(8)], 5)
+    assert done.finalists[0] == 0
+    assert len(done.finalists) == 3
+    for position, result in enumerate(done.results):
+        assert (len(result.scores) == sum(RUNGS)) == (position in done.finalists)
+    best = min(range(1, 8), key=lambda i: done.results[i].scores[0])
+    assert best in done.finalists
+    assert sum(len(each.scores) for each in done.results) * 4.0 == race_epochs(space, contestants)
+
+
+def test_seeds_have_their_own_part_of_few_data_for_validation(make_trials: Make) -> None:
+    trials = make_trials("data=moons", "data.examples=300", SMALL, "seed=3")
+    assert trials.folds == 10
+    first, second = (trials.seeded({}, number) for number in (0, 1))
+    assert first == {"seed": 3}
+    assert second == {"seed": 4, "data.validation_fold": 1}
+    one, other = (trials.make([each]).members[0].dataset for each in (first, second))
+    assert one.test.inputs.sort(0).values == pytest.approx(other.test.inputs.sort(0).values, abs=0.1)
+    assert len(one.validation) == len(other.validation)
+    fixed = make_trials("data=moons", "data.examples=300", "data.folds=5", SMALL)
+    assert fixed.folds == 1
+    assert fixed.seeded({}, 1) == {"seed": 1}
+
+
+def test_step_4_trains_more_networks_while_there_is_time(space: Space) -> None:
+    grid = coarse_grid(space, 0.01, 1.0)
+    more = coarse_grid(space, 0.01, 1.0, lambda done: done < 1)
+    assert len(more.numbers.tried) > len(grid.numbers.tried) + 40
+    assert "ended early by their curves" in more.conclusion
+    assert all(len(each.scores) == 2 for each in more.numbers.candidates)

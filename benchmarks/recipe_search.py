@@ -5,10 +5,10 @@
 
 For each data set and seed (other splits, weights and data orders) the recipe walks steps 1 to 7 with a budget of
 processor time; random search and TPE (Optuna 5's default: multivariate, with constant liar) get what it took, and end
-with the batch in which that runs out. All three train on the same engine, stacked where trials can be stacked, and score
-a trial by the same lowest validation loss. What each chooses is trained with the same three fresh seeds, and its error
-on the test split is compared: misclassified examples, or root mean squared error. The order of the searches alternates.
-What has been measured is kept in `--out`; the same command goes on with the pairs that are not in it.
+with the batch in which that runs out. All three train on the same engine, stacked where trials can be stacked, and
+score a trial by the same lowest validation loss. What each chooses is trained with the same three fresh seeds, and its
+error on the test split is compared: misclassified examples, or root mean squared error. The order of the searches
+alternates. What has been measured is kept in `--out`; the same command goes on with the pairs that are not in it.
 
 The space is the recipe's own (`nnlab.recipe.space`): the rate (log-uniform, 1e-4 to 0.1), weight decay, constant or
 cosine rate, one, two or four times the usual epochs, widths (a quarter, half, as given, twice; a layer less or more; a
@@ -18,7 +18,7 @@ The sixteen data sets below were chosen before anything was measured on them; th
 diabetes, friedman1, 450 digits, five classes, 6% imbalance, moons with 60 features of noise, a product of sines). Five
 tables come with `pip install statsmodels`.
 
-MEASURED
+In this form it is being measured.
 """
 
 from __future__ import annotations

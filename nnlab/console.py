@@ -75,7 +75,12 @@ def answer(text: str) -> None:
 
 def is_live() -> bool:
     """Whether a picture that moves may be drawn: news are shown, and the standard output is a terminal."""
-    return sys.stdout.isatty() and _Kept.stream is None and LOGGER.isEnabledFor(logging.INFO)
+    return sys.stdout.isatty() and are_news_shown()
+
+
+def are_news_shown() -> bool:
+    """Whether news are printed, and to the standard output."""
+    return _Kept.stream is None and LOGGER.isEnabledFor(logging.INFO)
 
 
 @contextlib.contextmanager

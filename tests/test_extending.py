@@ -21,13 +21,13 @@ COMMANDS = re.findall(r"^PYTHONPATH=\. nnlab (.+)$", PAGE, re.M)
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("lab")
+    folder = tmp_path_factory.mktemp("page")
     for name, content in re.findall(r"```(?:python|yaml)\n# (\S+)\n(.*?)```", PAGE, re.S):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as file:
             file.write(content)
-    return folder
+    return folder / "lab"
 
 
 def run(lab: Path, words: list[str]) -> subprocess.CompletedProcess[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import json
 import logging
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import nnlab
-from nnlab.cli import main
+from nnlab.backprop import read
 from nnlab.runs.result import Result
 
 SMALL = ("data.limit=80", "architecture.widths=[8]", "trainer.epochs=2", "callbacks=[checkpoint]")
@@ -96,20 +95,28 @@ def test_news_go_to_the_log_which_can_be_caught_and_silenced(
     assert (silent.stdout, silent.stderr) == ("", "")
 
 
-def test_programs_get_json_and_nothing_else_on_the_standard_output(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["train", "--json", *SMALL, f"output_dir={tmp_path}", "name=a"]) == 0
-    result = json.loads(capsys.readouterr().out)
-    run = result["directory"]
-    assert result["status"] == "completed"
-    assert main(["evaluate", run, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["metrics"] == result["metrics"]["test"]
-    assert main(["diagnose", run, "--json"]) == 0
-    assert list(json.loads(capsys.readouterr().out)) == [run]
-    assert main(["train", "-m", "--json", *SMALL, f"output_dir={tmp_path}", "name=b", "seed=0,1"]) == 0
-    assert len(json.loads(capsys.readouterr().out)) == 2
-    assert main(["study", str(tmp_path / "b"), "--json"]) == 0
-    assert len(json.loads(capsys.readouterr().out)["configurations"]) == 1
-    assert main(["list", "optimizer", "--json"]) == 0
-    assert "adam" in json.loads(capsys.readouterr().out)["optimizer"]
+def test_every_result_shows_itself_in_a_notebook_and_escapes_what_it_shows(tmp_path: Path) -> None:
+    wild = [
+        "data=xor",
+        "loss=binary_cross_entropy",
+        "architecture.widths=[4]",
+        "trainer.epochs=2",
+        f"output_dir={tmp_path}",
+    ]
+    run = nnlab.train(*wild, "name=<b>")
+    shown = run._repr_html_()
+    assert "<b>" not in shown
+    assert "&lt;b&gt;" in shown
+    assert 'src="data:image/png;base64,' in shown
+    assert "true \\ predicted" in nnlab.evaluate(run.directory)._repr_html_()
+    nnlab.sweep(*wild, "seed=0,1", "optimizer.learning_rate=0.1,0.01", "name=s")
+    study = nnlab.study(tmp_path / "s")._repr_html_()
+    assert "<table>" in study
+    assert "<svg" in study
+    assert "nnlab train -m name=s" in study
+    steps = nnlab.recipe("recipe.steps=[1]", "initialization=constant", f"output_dir={tmp_path}")
+    assert "<td>failed</td>" in steps._repr_html_()
+    assert "initialization=he" in steps.reports[1].faults[0]._repr_html_()
+    graph = read("y = w * x", "w = 3", "x = 2")
+    graph.backward()
+    assert "<td>w * x</td><td>6</td><td>1</td>" in graph._repr_html_()

@@ -27,7 +27,7 @@ FLOORS = {
         ],
         0,
     ),
-    **dict.fromkeys(["console", "storage"], 0),
+    **dict.fromkeys(["console", "notebook", "storage"], 0),
     **dict.fromkeys(
         [
             *("data", "architecture", "activation", "initialization", "loss", "optimizer", "scheduler"),

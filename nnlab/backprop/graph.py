@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from nnlab import notebook
 from nnlab.backprop.numbers import number_text
 from nnlab.backprop.operations import Array, Operation, describe
 from nnlab.backprop.symbols import substitute
@@ -76,6 +77,21 @@ class Graph:
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
+
+    def _repr_html_(self) -> str:
+        """In a notebook: every named node with its value and, once `backward` has run, its error signal."""
+        known = bool(self.output.error_signal.any())
+        rows = [
+            (
+                node.name,
+                "input" if node.is_input else ast.unparse(node.expression),
+                number_text(node.value),
+                number_text(node.error_signal) if known else "",
+            )
+            for node in self.nodes
+            if node.named
+        ]
+        return notebook.table(("node", "expression", "value", "error signal"), rows)
 
     def __getitem__(self, name: str) -> Node:
         for node in self.nodes:

@@ -1,4 +1,4 @@
-"""A live progress bar in a terminal, and plain lines elsewhere."""
+"""A live progress bar in a terminal and in a notebook, and plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nnlab import console
+from nnlab import console, notebook
 from nnlab.training import Callback, Trainer
 from nnlab.validation import check
 
@@ -28,7 +28,7 @@ class Progress(Callback):
         self.seconds = check("seconds", seconds, "[0, inf)")
 
     def fit_start(self, trainer: Trainer) -> None:
-        self._bar = _Bar(trainer.step, trainer.total_steps) if console.is_live() else None
+        self._bar = _make_bar(trainer.step, trainer.total_steps)
         self._drawn = self._printed = time.monotonic()
 
     def wants(self, step: int) -> bool:
@@ -92,6 +92,13 @@ def _span(values: Sequence[float]) -> str:
     ('0.2500', '0.25-0.75')
     """
     return f"{values[0]:.4f}" if len(values) == 1 else f"{min(values):.3g}-{max(values):.3g}"
+
+
+def _make_bar(step: int, total: int) -> _Bar | notebook.Bar | None:
+    """The bar that suits where news are shown; None where that is no place for pictures."""
+    if console.is_live():
+        return _Bar(step, total)
+    return notebook.Bar(step, total) if console.are_news_shown() and notebook.is_open() else None
 
 
 class _Bar:

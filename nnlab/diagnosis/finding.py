@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from nnlab import notebook
 from nnlab.diagnosis.catalogue import FORMER, PLACES, Kind, Severity, kind_of
 
 Number = float | int | str
@@ -118,6 +119,14 @@ class Finding:
         """One line for a log: name, layer, step, explanation, override."""
         remedy = f" Try: {self.override}" if self.overrides else ""
         return f"{self.headed}: {self.explanation}{remedy}"
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the sentences, the numbers behind them, and the override to try."""
+        evidence = [
+            (name, shown(value) if isinstance(value, float) else value) for name, value in self.evidence.items()
+        ]
+        remedy = notebook.code(self.override) if self.overrides else ""
+        return notebook.lines(f"{self.headed}: {self.explanation}") + notebook.table(("", ""), evidence) + remedy
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; numbers that JSON does not have become null."""

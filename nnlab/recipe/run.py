@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 import nnlab
+from nnlab import notebook
 from nnlab.config import identity
 from nnlab.config.command_line import command_line
 from nnlab.config.construct import construct
@@ -66,6 +67,15 @@ class RecipeResult:
                 for _, report in sorted(self.reports.items())
             ],
         }
+
+    def _repr_html_(self) -> str:
+        """In a notebook: every step with its verdict as a table, what is wrong, and the command of what was chosen."""
+        steps = [report for _, report in sorted(self.reports.items())]
+        rows = [(str(r.number), r.title, "passed" if r.passed else "failed", r.conclusion) for r in steps]
+        found = notebook.lines(*(finding.line() for report in steps for finding in report.faults))
+        command = self.content()["experiment"]
+        again = notebook.code(command) if command else ""
+        return notebook.table(("", "step", "verdict", ""), rows) + found + again + notebook.lines(f"{self.directory}")
 
     @property
     def exit_code(self) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from nnlab import notebook
 from nnlab.errors import UserError, did_you_mean
 from nnlab.loss import decisions
 from nnlab.regularizer.base import NoiseModule
@@ -17,7 +18,6 @@ from nnlab.runs.networks import Networks, load_networks
 from nnlab.runs.other_data import labelled_examples, moved_dataset
 from nnlab.runs.own_data import own_dataset
 from nnlab.runs.prediction import calibrated, combined, evaluation
-from nnlab.runs.result import html_table
 from nnlab.statistics import uncertainty
 from nnlab.statistics.calibration import confusion_matrix, reliability
 from nnlab.storage.files import write_whole
@@ -27,6 +27,8 @@ from nnlab.training.evaluation import SPLITS
 from nnlab.training.monte_carlo import masked_predictions
 from nnlab.types import Split
 from nnlab.validation import check
+
+MOST_CLASSES = 20  # whose confusion matrix a notebook shows
 
 
 @dataclass
@@ -86,8 +88,15 @@ class Measurement:
         return found | ({"calibration": self.calibration()} if "ece" in self.metrics else {})
 
     def _repr_html_(self) -> str:
-        """The metrics as a table in a notebook."""
-        return html_table(("metric", "value"), [(name, f"{value:.4g}") for name, value in self.metrics.items()])
+        """The metrics, and of few classes the confusion matrix, as tables in a notebook."""
+        metrics = [(name, f"{value:.4g}") for name, value in self.metrics.items()]
+        shown = notebook.lines(f"{self.what} ({len(self.targets)} examples)") + notebook.table(
+            ("metric", "value"), metrics
+        )
+        if self.targets.is_floating_point() or len(self.names) > MOST_CLASSES:
+            return shown
+        rows = [(name, *map(str, row)) for name, row in zip(self.names, self.confusion().tolist(), strict=True)]
+        return shown + notebook.table(("true \\ predicted", *self.names), rows)
 
 
 def evaluate(

@@ -11,6 +11,7 @@ import numpy as np
 
 from nnlab.config.comparison import labels
 from nnlab.errors import UserError, did_you_mean
+from nnlab.runs.curves import loss_label, train_validation
 from nnlab.runs.own_data import ChangedData
 from nnlab.storage.files import WriteError, at
 from nnlab.storage.folder import find_runs
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-NATS = ("SoftmaxCrossEntropy", "BinaryCrossEntropy", "GaussianNLL")
 EXAMPLES = 512  # whose activations are shown
 Figures = Mapping[str, Callable[[], "Figure | None"]]
 
@@ -85,7 +85,6 @@ def single(run: SavedRun) -> Figures:
     from nnlab.report import figures
 
     loss, per_epoch = loss_label(run), run.steps_per_epoch
-    metric = next((name for name in ("accuracy", "rmse") if name in run.metrics), None)
     common: dict[str, Any] = {"steps_per_epoch": per_epoch}
 
     whose = " of the first member" if run.curves.member_losses.shape[1] > 1 else ""
@@ -108,26 +107,12 @@ def single(run: SavedRun) -> Figures:
         weights = {name: curve for name, curve in curves("gradient_norm").items() if "bias" not in name}
         return figures.gradient_flow(weights, title="Gradient flow" + whose, **common) if weights else None
 
-    def train_validation() -> Figure | None:
-        if "loss" not in run.metrics or not len(run.metrics["loss"].steps):
-            return None
-        validation, second = run.metrics["loss"], run.metrics.get(metric or "")
-        return figures.train_validation(
-            (run.steps, run.losses),
-            (validation.steps, validation.values),
-            metric=(second.steps, second.values) if second else None,
-            metric_name=metric or "",
-            best_step=(run.result or {}).get("best_step"),
-            ylabel=loss,
-            **common,
-        )
-
     def loss_curve() -> Figure | None:
         return figures.loss_curve(run.steps, run.losses, ylabel=loss, **common) if len(run.steps) else None
 
     return {
         "loss": loss_curve,
-        "train_validation": train_validation,
+        "train_validation": lambda: train_validation(run),
         "learning_rate": lambda: figures.learning_rate({run.name: (run.steps, run.curves.rates)}, **common),
         "gradient_flow": gradient_flow,
         "update_ratio": update_ratio,
@@ -170,12 +155,6 @@ def several(runs: Sequence[SavedRun]) -> Figures:
         f"validation_{metric}": lambda: overlaid(metric),
         "learning_rate": lambda: figures.learning_rate({k: (g[0].steps, g[0].curves.rates) for k, g in groups.items()}),
     }
-
-
-def loss_label(run: SavedRun) -> str:
-    """What the axis of a loss says, with its unit."""
-    kind = str(run.config.get("loss", {}).get("_target_", "")).rpartition(".")[2]
-    return "loss (nats)" if kind in NATS else f"loss ({kind or 'mean over examples'})"
 
 
 def activation_figure(run: SavedRun) -> Figure | None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nnlab import notebook
 from nnlab.interruption import EXIT_CODES
 from nnlab.metric_names import SHOWN
+from nnlab.runs.curves import train_validation
+from nnlab.storage.folder import HISTORY
+from nnlab.storage.saved_run import read_run
 from nnlab.training import Trainer
 
 DIVERGED = 3  # exit code of a single run that diverged
@@ -60,16 +63,28 @@ class Result:
         return f"{self.status} after {self.steps} steps{values} ({self.directory})"
 
     def _repr_html_(self) -> str:
-        """The metrics of all splits as a table in a notebook, with the status and the folder."""
-        names = list(self.metrics.get("test") or {})
+        """In a notebook: the metrics of all splits as a table, the status, what is wrong, the folder and the curves."""
+        names = [name for name in self.metrics.get("test") or {} if name in SHOWN]
         rows = [(split, *(f"{values[name]:.4g}" for name in names)) for split, values in self.metrics.items()]
+        for name, by_split in self.references.items():
+            known = by_split["test"]
+            rows.append((f"test, {name}", *(f"{known[each]:.4g}" if each in known else "" for each in names)))
         reason = f": {self.reason}" if self.reason else ""
         caption = (
             f"{self.status} in {self.seconds:.1f} s, best weights at step {self.best_step} of {self.steps}{reason}"
         )
         findings = [f"{each['where']}: {each['explanation']}" for each in self.diagnosis if each["severity"] == "fault"]
-        lines = "".join(f"<p>{html.escape(line)}</p>" for line in [caption, *findings, str(self.directory)])
-        return html_table(("", *names), rows) + lines
+        words = notebook.lines(caption, *findings, str(self.directory))
+        return notebook.table(("", *names), rows) + words + self._curves()
+
+    def _curves(self) -> str:
+        """Training against validation as a picture; nothing where the folder has no history."""
+        from nnlab.report.style import to_png
+
+        if not (self.directory / HISTORY).exists():
+            return ""
+        figure = train_validation(read_run(self.directory))
+        return "" if figure is None else notebook.picture(to_png(figure), "training against validation")
 
     @property
     def exit_code(self) -> int:
@@ -77,16 +92,3 @@ class Result:
         if self.signals and self.status == "interrupted":
             return EXIT_CODES[self.signals[0]]
         return {"completed": 0, "diverged": DIVERGED}.get(self.status, 1)
-
-
-def html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table for a notebook; every text is escaped.
-
-    >>> html_table(["", "loss"], [["test", "<1"]])
-    '<table><tr><th></th><th>loss</th></tr><tr><td>test</td><td>&lt;1</td></tr></table>'
-    """
-
-    def row(kind: str, cells: Sequence[str]) -> str:
-        return "<tr>" + "".join(f"<{kind}>{html.escape(str(cell))}</{kind}>" for cell in cells) + "</tr>"
-
-    return "<table>" + row("th", header) + "".join(row("td", cells) for cells in rows) + "</table>"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nnlab import notebook
 from nnlab.report.study_page import Page, Section, Table, render
 from nnlab.storage.files import WriteError, write_whole
 from nnlab.study import tables
@@ -51,6 +52,14 @@ class Report:
         page = [f"study: {self.page}"] if self.page is not None else []
         said = [] if self.study.searched else [tables.headline(self.study), *tables.next_lines(self.proposal)]
         return "\n".join([*said, *page])
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the best configurations as a table, what the seeds tell, the axes, and the next command."""
+        compared = tables.contenders(self.study)
+        shown = notebook.lines(tables.headline(self.study)) + notebook.table(*tables.best_rows(self.study, compared))
+        axes = "".join(_axis_figure(self.study, axis) for axis in study_axes(self.study))
+        following = notebook.lines(*self.proposal.notes) + notebook.code(self.proposal.command)
+        return shown + notebook.lines(tables.seeds_sentence(self.study, compared)) + axes + following
 
     def content(self) -> dict[str, Any]:
         """The study as plain values: its configurations, the best first, and the command to run next."""

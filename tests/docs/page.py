@@ -65,7 +65,8 @@ class Session:
 
     def command(self, line: str, *, shown: bool = False) -> str:
         """Run a line of a shell; returns what it printed. Where that is `shown`, it runs as it stands and may fail."""
-        with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(out):
+        out = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True)
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
             for part in line.split(" && "):
                 words = shlex.split(part, comments=True)
                 while words and re.fullmatch(r"[A-Z]+=.*", words[0]):
@@ -78,8 +79,8 @@ class Session:
                     assert words[1] == "install", part
                 elif words:
                     code = self._nnlab(words, shown)
-                    assert shown or code == 0, f"{part}: exit code {code}\n{out.getvalue()}"
-        return out.getvalue()
+                    assert shown or code == 0, f"{part}: exit code {code}\n{said(out)}"
+        return said(out)
 
     def _nnlab(self, words: list[str], as_it_stands: bool) -> int:
         assert words[0] == "nnlab", f"no command of nnlab: {words}"
@@ -106,6 +107,13 @@ class Session:
         path.parent.mkdir(parents=True, exist_ok=True)
         before = path.read_text() + "\n\n" if path.exists() else ""
         path.write_text(before + text)
+
+
+def said(out: io.TextIOWrapper) -> str:
+    """What was printed into a stream of its own."""
+    buffer = out.buffer
+    assert isinstance(buffer, io.BytesIO)
+    return buffer.getvalue().decode()
 
 
 def lines(text: str) -> Iterator[str]:
@@ -164,6 +172,8 @@ def quick(command: str, words: list[str]) -> list[str]:
         words.append("data.limit=200")
     if any(word.endswith(".csv") for word in words):
         words.append("data.references=[]")  # boosted trees and others, which take seconds
+    if command == "train" and not any(word == "-m" or word.startswith("callbacks") for word in words):
+        words.append("callbacks.diagnosis.probe=false")  # experiments take as long as the run, or longer
     if "hydra/launcher=processes" in words:
         words.append("sweep.dry_run=true")
     if command == "recipe" and not any(word.startswith("recipe.steps=") for word in words):

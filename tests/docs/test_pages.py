@@ -55,7 +55,8 @@ def people(folder: Path) -> None:
             f"p{number},{age:.1f},{city},{draw.random() < 0.5},{'yes' if (age > 40) ^ (city == 'Oslo') else 'no'}"
         )
     (folder / "people.csv").write_text("\n".join(lines) + "\n")
-    (folder / "new_people.csv").write_text("\n".join(line.rpartition(",")[0] for line in lines[:51]) + "\n")
+    for name in ("new_people.csv", "new.csv"):
+        (folder / name).write_text("\n".join(line.rpartition(",")[0] for line in lines[:51]) + "\n")
 
 
 def a_run(folder: Path) -> None:

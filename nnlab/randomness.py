@@ -78,9 +78,9 @@ def random_bits(key: Tensor, *shape: int, first: int = 0) -> Tensor:
     return bits.reshape(*key.shape, *shape)
 
 
-def uniform(key: Tensor, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Uniform numbers in [0, 1) with 24 random bits, of shape (*key.shape, *shape)."""
-    return ((random_bits(key, *shape) >> 8) & 0xFFFFFF).to(dtype) * 2.0**-24
+def uniform(key: Tensor, *shape: int, dtype: torch.dtype = torch.float32, first: int = 0) -> Tensor:
+    """Uniform numbers in [0, 1) with 24 random bits, of shape (*key.shape, *shape); `first` as in `random_bits`."""
+    return ((random_bits(key, *shape, first=first) >> 8) & 0xFFFFFF).to(dtype) * 2.0**-24
 
 
 def bernoulli(key: Tensor, probability: Tensor | float, *shape: int, first: int = 0) -> Tensor:
@@ -95,7 +95,10 @@ def bernoulli(key: Tensor, probability: Tensor | float, *shape: int, first: int 
     return bits < threshold.reshape(threshold.shape + (1,) * len(shape))
 
 
-def normal(key: Tensor, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Standard normal numbers of shape (*key.shape, *shape), by the transform of Box and Muller (1958)."""
-    radius = torch.sqrt(-2.0 * torch.log1p(-uniform(fold(key, 1), *shape, dtype=dtype)))
-    return radius * torch.cos(2.0 * math.pi * uniform(fold(key, 2), *shape, dtype=dtype))
+def normal(key: Tensor, *shape: int, dtype: torch.dtype = torch.float32, first: int = 0) -> Tensor:
+    """Standard normal numbers of shape (*key.shape, *shape), by the transform of Box and Muller (1958).
+
+    `first` is that of `random_bits`.
+    """
+    radius = torch.sqrt(-2.0 * torch.log1p(-uniform(fold(key, 1), *shape, dtype=dtype, first=first)))
+    return radius * torch.cos(2.0 * math.pi * uniform(fold(key, 2), *shape, dtype=dtype, first=first))

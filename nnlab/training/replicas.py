@@ -145,7 +145,10 @@ class Replica(Engine):
 
     def gather(self, index: Tensor, keys: Tensor | None) -> tuple[Tensor, Tensor]:
         part = self._part(index.shape[1])
-        if keys is None or not self.rules.augmentations:
+        augmentations = self.rules.augmentations if keys is not None else []
+        if all(getattr(each, "by_example", False) for each in augmentations):
+            for each in augmentations:
+                each.first = part.start  # type: ignore[attr-defined]
             return super().gather(index[:, part], keys)
         inputs, targets = super().gather(index, keys)
         return inputs[:, part], targets[:, part]

@@ -12,6 +12,7 @@ from recorder import Recorder
 from test_equality import CASES, CONV, STEPS, TINY, configs
 
 from nnlab.config.build import build_callbacks, build_trainer
+from nnlab.data.augmentation import Affine, Augmentation, Elastic, Flip, GaussianNoise, Shift
 from nnlab.runs.joining import Joined, group_for
 from nnlab.training import Callback, Trainer
 from nnlab.training.division import Division, NativeDivision
@@ -245,3 +246,27 @@ def test_a_time_limit_ends_all_processes_after_the_same_step(group: Joined) -> N
     assert 0 < two.step < 10**6
     assert "the time limit was reached at step" in two.outcomes[0].reason
     assert together(group, configs(TINY, {}, [7])).fit().step == STEPS  # the other waits for the next command
+
+
+class Mean(Augmentation):
+    """Adds a tenth of the minibatch's mean, which no slice knows."""
+
+    needs_images = False
+
+    def __call__(self, inputs: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
+        return inputs + 0.1 * inputs.mean((1, *range(2, inputs.dim())), keepdim=True)
+
+
+def test_an_augmentation_that_looks_at_other_examples_gets_the_whole_minibatch(group: Joined) -> None:
+    [config] = configs(TINY, {}, [7], "trainer.precision=float64", "trainer.steps=20")
+    config["data"]["augmentation"] = {"mean": {"_target_": f"{__name__}.Mean"}}
+    two, one = together(group, [config]).fit(), build_trainer([config]).fit()
+    np.testing.assert_allclose(two.history.losses, one.history.losses, rtol=1e-9)
+
+
+def test_each_augmentation_of_a_part_is_that_part_of_the_whole() -> None:
+    inputs, keys = torch.rand(1, 7, 2, 6, 5, dtype=torch.float64), torch.tensor([12345])
+    for kind in (Affine, Elastic, Flip, GaussianNoise, Shift):
+        whole, part = kind(), kind()
+        part.first = 3
+        torch.testing.assert_close(part(inputs[:, 3:], keys), whole(inputs, keys)[:, 3:], rtol=1e-12, atol=1e-12)

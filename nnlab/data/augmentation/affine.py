@@ -14,7 +14,6 @@ from torch import Tensor
 
 from nnlab.data.augmentation.base import FILLS, Augmentation, broadcast, warp
 from nnlab.members import Hyper
-from nnlab.randomness import uniform
 from nnlab.validation import check, check_choice
 
 
@@ -31,6 +30,7 @@ class Affine(Augmentation):
     """
 
     per_member: ClassVar[tuple[str, ...]] = ("degrees", "scale", "shear", "translate")
+    by_example: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Affine(Augmentation):
     def __call__(self, inputs: Tensor, key: Tensor) -> Tensor:
         """Distorted images (M, N, K, H, W)."""
         height, width = inputs.shape[-2:]
-        draw = 2 * uniform(key, inputs.shape[1], 5, 1, 1, dtype=inputs.dtype) - 1
+        draw = 2 * self.uniform(key, inputs, 5, 1, 1) - 1
         angle = math.pi / 180 * broadcast(self.degrees, 4) * draw[:, :, 0]
         size = 1 + broadcast(self.scale, 4) * draw[:, :, 1]
         slope = torch.tan(math.pi / 180 * broadcast(self.shear, 4) * draw[:, :, 2])

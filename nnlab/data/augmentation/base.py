@@ -7,9 +7,10 @@ it would get alone. Strengths may be numbers or columns (M, 1).
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -17,16 +18,33 @@ from torch import Tensor
 
 from nnlab.errors import UserError
 from nnlab.members import Hyper
-from nnlab.randomness import fold
+from nnlab.randomness import fold, uniform
 
 FILLS = ("background", "edge", "zero")
 
 
 class Augmentation(ABC):
-    """Base of all augmentations."""
+    """Base of all augmentations.
+
+    Attributes:
+        by_example: whether what an example becomes follows from its position in the minibatch, and from no other
+            example: a part of a minibatch, of which `first` is the position of its first example, may then come alone.
+    """
 
     per_member: ClassVar[tuple[str, ...]] = ()
     needs_images: ClassVar[bool] = True
+    by_example: ClassVar[bool] = False
+    first: int = 0
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        if "__call__" in vars(cls) and "by_example" not in vars(cls):
+            cls.by_example = False  # what a base class says of its own way is not said of another
+
+    def uniform(self, key: Tensor, inputs: Tensor, *shape: int) -> Tensor:
+        """Uniform numbers (M, N, *shape) in [0, 1) for each example of inputs (M, N, ...), by its position."""
+        first = self.first * math.prod(shape)
+        return uniform(key, inputs.shape[1], *shape, dtype=inputs.dtype, first=first)
 
     @abstractmethod
     def __call__(self, inputs: Tensor, key: Tensor) -> Tensor:

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from nnlab.data.augmentation.base import FILLS, Augmentation, broadcast, warp
 from nnlab.members import Hyper
-from nnlab.randomness import uniform
 from nnlab.validation import check, check_choice
 
 _LARGEST_SIGMA = 32
@@ -30,6 +29,7 @@ class Elastic(Augmentation):
     """
 
     per_member: ClassVar[tuple[str, ...]] = ("alpha", "sigma")
+    by_example: ClassVar[bool] = True
 
     def __init__(
         self, alpha: float = 34.0, sigma: float = 4.0, fill: Literal["background", "edge", "zero"] = "background"
@@ -41,7 +41,7 @@ class Elastic(Augmentation):
     def __call__(self, inputs: Tensor, key: Tensor) -> Tensor:
         """Distorted images (M, N, K, H, W)."""
         height, width = inputs.shape[-2:]
-        noise = 2 * uniform(key, inputs.shape[1], 2, height, width, dtype=inputs.dtype) - 1
+        noise = 2 * self.uniform(key, inputs, 2, height, width) - 1
         sigma = broadcast(self.sigma, 5)
         vertical, horizontal = (gaussian_matrix(size, sigma, inputs) for size in (height, width))
         field = broadcast(self.alpha, 5) * (vertical @ noise @ horizontal)

@@ -24,11 +24,12 @@ class Flip(Augmentation):
     """
 
     per_member: ClassVar[tuple[str, ...]] = ("p",)
+    by_example: ClassVar[bool] = True
 
     def __init__(self, p: float = 0.5) -> None:
         self.p: Hyper = check("p", p, "[0, 1]")
 
     def __call__(self, inputs: Tensor, key: Tensor) -> Tensor:
         """Images (M, N, K, H, W), some of them mirrored."""
-        mirrored = uniform(key, inputs.shape[1]) < self.p
+        mirrored = uniform(key, inputs.shape[1], first=self.first) < self.p
         return torch.where(mirrored[..., None, None, None], inputs.flip(-1), inputs)

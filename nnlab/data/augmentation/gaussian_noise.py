@@ -5,6 +5,7 @@ Source: Bishop 1995, "Training with noise is equivalent to Tikhonov regularizati
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 from torch import Tensor
@@ -23,6 +24,7 @@ class GaussianNoise(Augmentation):
     """
 
     per_member: ClassVar[tuple[str, ...]] = ("std",)
+    by_example: ClassVar[bool] = True
     needs_images: ClassVar[bool] = False
 
     def __init__(self, std: float = 0.1) -> None:
@@ -30,5 +32,6 @@ class GaussianNoise(Augmentation):
 
     def __call__(self, inputs: Tensor, key: Tensor) -> Tensor:
         """Noisy inputs (M, N, ...)."""
-        noise = normal(key, *inputs.shape[1:], dtype=inputs.dtype)
+        first = self.first * math.prod(inputs.shape[2:])
+        noise = normal(key, *inputs.shape[1:], dtype=inputs.dtype, first=first)
         return inputs + broadcast(self.std, inputs.ndim) * noise

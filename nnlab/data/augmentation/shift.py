@@ -26,6 +26,7 @@ class Shift(Augmentation):
     """
 
     per_member: ClassVar[tuple[str, ...]] = ("pixels",)
+    by_example: ClassVar[bool] = True
 
     def __init__(self, pixels: int = 1, fill: Literal["background", "edge", "zero"] = "background") -> None:
         self.pixels: Hyper = check("pixels", pixels, "[0, inf)")
@@ -34,7 +35,7 @@ class Shift(Augmentation):
     def __call__(self, inputs: Tensor, key: Tensor) -> Tensor:
         """Shifted images (M, N, K, H, W)."""
         pixels = broadcast(self.pixels, 3)
-        offsets = torch.floor(uniform(key, inputs.shape[1], 2) * (2 * pixels + 1)) - pixels
+        offsets = torch.floor(uniform(key, inputs.shape[1], 2, first=2 * self.first) * (2 * pixels + 1)) - pixels
         return move(inputs, offsets.long(), self.fill)
 
 

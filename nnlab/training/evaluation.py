@@ -56,7 +56,8 @@ def examples_at_once(stack: Stack, members: int, example: Tensor) -> int:
     """How many examples such as `example` the networks of a stack should take together."""
     on_cpu = CHUNK_OF_IMAGES if stack.convolves else CHUNK
     chunk = on_cpu if stack.theta.device.type == "cpu" else CHUNK_OFF_CPU
-    return max(1, chunk // max(members * example.numel(), 1))
+    together = 1 if stack.one_by_one else members
+    return max(1, chunk // max(together * example.numel(), 1))
 
 
 def evaluate(

@@ -176,7 +176,22 @@ class Stack:
     def outputs(self, inputs: Tensor) -> Tensor:
         """Outputs (M, N, O) in evaluation mode, from inputs (G, N, ...)."""
         self.network.eval()
+        if self.one_by_one:
+            each = spread(inputs, len(self))
+            return torch.stack([self._member_outputs(row, each[row]) for row in range(len(self))])
         return self._forward(inputs, self.views)
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether evaluation takes several members one after another: grouped convolutions are slower on a CPU."""
+        return self.convolves and len(self) > 1 and self.theta.device.type == "cpu"
+
+    def _member_outputs(self, row: int, inputs: Tensor) -> Tensor:
+        """Outputs (N, O) of one member from inputs (N, ...), as of that network alone."""
+        state = {name: value[row] for name, value in (self.views | self.buffers).items()}
+        with self._precision():
+            outputs: Tensor = functional_call(self.network, state, (self._laid_out(inputs),))
+        return outputs.to(self.theta.dtype)
 
     @torch.no_grad()
     def capture(self, inputs: Tensor, names: Sequence[str]) -> dict[str, Tensor]:

@@ -50,3 +50,14 @@ def test_convolutions_see_images_with_channels_last(channels: int) -> None:
 def test_other_networks_take_images_as_they_are() -> None:
     assert not trainer_of("architecture=mlp").stack.channels_last
     assert trainer_of("architecture=convnet").stack.channels_last
+
+
+@pytest.mark.parametrize("overrides", NETWORKS.values(), ids=NETWORKS)
+def test_convolutional_members_are_evaluated_as_each_of_them_alone(overrides: list[str]) -> None:
+    config = compose(*SMALL, "data_seed=0", *overrides)
+    stack = build_trainer([{**config, "seed": seed} for seed in range(3)]).stack
+    images = build_trainer([config]).members[0].dataset.validation.inputs[:5]
+    outputs = stack.outputs(images[None])
+    for row in range(3):
+        with torch.no_grad():
+            torch.testing.assert_close(outputs[row], stack.member(row)(images), rtol=1e-12, atol=1e-14)

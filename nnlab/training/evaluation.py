@@ -19,6 +19,7 @@ from nnlab.types import Split
 CHUNK = 1 << 20  # numbers of input that are evaluated at once
 CHUNK_OFF_CPU = 1 << 24  # the same where it is launches that take time
 CHUNK_OF_IMAGES = 1 << 18  # the same for convolutions on a CPU, whose many channels else leave its caches
+PRODUCTS = 1 << 34  # multiply-adds of linear layers after which a signal may be heard, a tenth of a second
 MEASURED = 1 << 18  # predictions from which metrics are computed at once
 
 SPLITS = ("train", "validation", "test")
@@ -56,8 +57,9 @@ def examples_at_once(stack: Stack, members: int, example: Tensor) -> int:
     """How many examples such as `example` the networks of a stack should take together."""
     on_cpu = CHUNK_OF_IMAGES if stack.convolves else CHUNK
     chunk = on_cpu if stack.theta.device.type == "cpu" else CHUNK_OFF_CPU
-    together = 1 if stack.one_by_one else members
-    return max(1, chunk // max(together * example.numel(), 1))
+    if stack.one_by_one:
+        return max(1, min(chunk // max(example.numel(), 1), PRODUCTS // stack.theta.numel()))
+    return max(1, chunk // max(members * example.numel(), 1))
 
 
 def evaluate(
@@ -99,8 +101,7 @@ def evaluate(
             if stopped():
                 raise Interrupted
             part = slice(first + start, min(first + start + size, end))
-            inputs = stacked([split.inputs[part] for split in groups])
-            outputs = stack.outputs(inputs)
+            outputs = stack.outputs_of([split.inputs[part] for split in groups])
             losses.append(stack.loss.losses(outputs, targets[:, start : start + size]))
             piece = stack.loss.prediction(outputs)
             if start == 0:

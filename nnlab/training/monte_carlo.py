@@ -32,7 +32,7 @@ def masked_predictions(stack: Stack, theta: Tensor, buffers: dict[str, Tensor], 
         module.sampling = True
     pieces = []
     # In pieces of masks, never of examples: a mask is drawn for all examples of a call at once.
-    for part in keys.split(masks_at_once(stack, samples, inputs), 1):
+    for part in keys.split(masks_at_once(stack, inputs), 1):
         count = part.shape[1]
         stack.replace(theta.expand(count, -1), {n: v.expand(count, *v.shape) for n, v in buffers.items()})
         stack.set_keys(part)
@@ -43,7 +43,6 @@ def masked_predictions(stack: Stack, theta: Tensor, buffers: dict[str, Tensor], 
     return torch.cat(pieces)
 
 
-def masks_at_once(stack: Stack, samples: int, inputs: Tensor) -> int:
+def masks_at_once(stack: Stack, inputs: Tensor) -> int:
     """How many masks go through the networks together, so that a pass takes no more memory than an evaluation."""
-    examples = examples_at_once(stack, samples, inputs[0])
-    return max(1, samples * examples // len(inputs))
+    return max(1, examples_at_once(stack, 1, inputs[0]) // len(inputs))

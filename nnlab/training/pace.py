@@ -6,11 +6,11 @@ import contextlib
 import time
 from collections.abc import Iterator
 
-LONGEST = 0.1  # seconds that a block of steps should take at most
+LONGEST = 0.3  # seconds that a block of steps should take at most; each fetches and brings back what it changes
 
 
 class Pace:
-    """Finds the number of steps that fit into a tenth of a second; results do not depend on it.
+    """Finds the number of steps that fit into a third of a second; results do not depend on it.
 
     Attributes:
         steps: how many to take together next.

@@ -19,7 +19,7 @@ from nnlab.errors import UserError
 from nnlab.loss.base import Loss
 from nnlab.optimizer.memory import lanes
 from nnlab.regularizer.base import NoiseModule
-from nnlab.training.batches import spread
+from nnlab.training.batches import spread, stacked
 from nnlab.training.layout import Layout
 
 
@@ -181,9 +181,16 @@ class Stack:
             return torch.stack([self._member_outputs(row, each[row]) for row in range(len(self))])
         return self._forward(inputs, self.views)
 
+    def outputs_of(self, inputs: Sequence[Tensor]) -> Tensor:
+        """As `outputs`, from G tensors (N, ...)."""
+        return self.outputs(stacked(inputs))
+
     @property
     def one_by_one(self) -> bool:
-        """Whether evaluation takes several members one after another: grouped convolutions are slower on a CPU."""
+        """Whether evaluation takes several members one after another: grouped convolutions are slower on a CPU.
+
+        As many examples may then go through the networks together as through one of them.
+        """
         return self.convolves and len(self) > 1 and self.theta.device.type == "cpu"
 
     def _member_outputs(self, row: int, inputs: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -59,6 +60,7 @@ class NativeChain(Chain):
     """
 
     threads = 1
+    one_by_one = True
     remembers = False  # compiled steps leave no signals behind
 
     def bind(self) -> None:
@@ -77,6 +79,12 @@ class NativeChain(Chain):
     def outputs(self, inputs: Tensor) -> Tensor:
         if inputs.dtype != self.theta.dtype:
             return super().outputs(inputs)
+        return self.compiled.outputs(inputs, self._keys_of_masks())
+
+    @torch.no_grad()
+    def outputs_of(self, inputs: Sequence[Tensor]) -> Tensor:
+        if inputs[0].dtype != self.theta.dtype:
+            return super().outputs_of(inputs)
         return self.compiled.outputs(inputs, self._keys_of_masks())
 
     def _keys_of_masks(self) -> Tensor | None:

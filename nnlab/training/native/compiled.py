@@ -158,20 +158,19 @@ class Compiled:
         self.library.nnlab_train(ctypes.byref(plan))
         return Block(losses, ended, skipped)
 
-    def outputs(self, inputs: Tensor, keys: Tensor | None = None) -> Tensor:
+    def outputs(self, inputs: Tensor | Sequence[Tensor], keys: Tensor | None = None) -> Tensor:
         """Outputs (M, N, O) in evaluation mode, from inputs (G, N, ...), M / G members side by side share theirs.
 
         Args:
             keys: (noise modules, M), from which masks are drawn.
         """
-        inputs = inputs.flatten(2) if inputs.dim() > 2 else inputs.unsqueeze(2)
-        rows = [row.contiguous() for row in inputs]
-        self._link(inputs.shape[2])
+        rows = [(row.flatten(1) if row.dim() > 1 else row.unsqueeze(1)).contiguous() for row in inputs]
+        self._link(rows[0].shape[1])
         plan = Plan.from_buffer_copy(self.plan)  # the inputs of training stay where they are
         each = plan.members // len(rows)
         sources = np.repeat(components.pointers(rows), each)
-        outputs = inputs.new_empty(plan.members, inputs.shape[1], self.chain[-1].outputs)
-        plan.inputs, plan.count, plan.outputs = sources.ctypes.data, inputs.shape[1], outputs.data_ptr()
+        outputs = rows[0].new_empty(plan.members, len(rows[0]), self.chain[-1].outputs)
+        plan.inputs, plan.count, plan.outputs = sources.ctypes.data, len(rows[0]), outputs.data_ptr()
         keys = None if keys is None else keys.contiguous()
         plan.pass_keys = None if keys is None else keys.data_ptr()
         plan.threads = self._threads(plan.count)

@@ -2,6 +2,7 @@
 
     OMP_NUM_THREADS=1 NNLAB_DATA=... python benchmarks/engine_speed.py
     OMP_NUM_THREADS=1 NNLAB_DATA=... python benchmarks/engine_speed.py --jax python-that-has-jax
+    OMP_NUM_THREADS=1 NNLAB_DATA=... python benchmarks/engine_speed.py --threads
 
 Every figure is microseconds of processor time per step and network, on one thread, the median of rounds in which the
 contestants take turns. Bare: fused Adam on resident tensors, one network at a time, the loop that one would write by
@@ -148,6 +149,13 @@ def two_threads(case: Case, rounds: int) -> float:
     return min(seconds[1]) / min(seconds[2])
 
 
+def print_threads(rounds: int) -> None:
+    """What a second thread brings to 64 networks, tiny ones and larger ones; both cores must be free."""
+    for case in (CASES[1], CASES[4]):
+        ratio = two_threads(case, 2 * rounds + 1)
+        print(f"{case.name}, two threads: {ratio:.2f} times one thread (load {os.getloadavg()[0]:.1f})")
+
+
 def resident() -> int:
     """Memory of this process in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -180,7 +188,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="", help="rows whose name contains this")
     parser.add_argument("--memory", action="store_true", help="only print the memory of 1,024 networks")
+    parser.add_argument("--threads", action="store_true", help="only print what a second thread brings, by the clock")
     options = parser.parse_args()
+    if options.threads:
+        print_threads(options.rounds)
+        return
     if options.memory:
         print(f"{memory(CASES[2]):.2f}")
         return
@@ -194,8 +206,8 @@ def main() -> None:
         if options.only in case.name:
             print(row(case, data[case.data], jax, options.rounds), flush=True)
     if not options.only:
-        ratio = two_threads(CASES[1], 2 * options.rounds + 1)
-        print(f"\n{CASES[1].name}, two threads: {ratio:.2f} times one thread")
+        print()
+        print_threads(options.rounds)
         told = subprocess.run([sys.executable, __file__, "--memory"], capture_output=True, text=True, check=True).stdout
         print(f"{CASES[2].name}: {told.strip()} times parameters, moments and gradients")
 

@@ -1,0 +1,79 @@
+"""What a run and a grid cost from call to return in a warm process: the fit, and all that surrounds it.
+
+    OMP_NUM_THREADS=1 python benchmarks/around_the_fit.py [--rounds 5] [--jobs 1000] [--only NAME]
+
+Everything is called as a user of Python calls it, `nnlab.train` and `nnlab.sweep` on the digits with 64-32-10 and
+batches of 32, into a fresh temporary folder (`TMPDIR` says where: making a file takes 10 to 250 us, as the file system
+has it). Printed are the time on the clock and the processor time, medians of rounds after a warm-up, without any
+callbacks and with the default ones. Asked: a run of 410 steps 60 ms without callbacks and 100 with the default ones, a
+grid of 64 such runs 12 us a step and member, a grid of 1,000 jobs of one epoch 8 ms a job.
+
+Processor time on one of two cores of an AMD EPYC that a dozen other programs shared, on a file system in memory:
+
+                                   callbacks=[]     default
+    one run of 410 steps, ms                 38          95
+    64 runs, us a step and member            22          61
+    1,000 jobs, ms a job                    5.9          30
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+
+import nnlab
+
+COMMON = ("architecture.widths=[32]", "trainer.batch_size=32")
+STEPS = 410
+
+
+def run(*overrides: str) -> None:
+    """One run of 410 steps."""
+    with tempfile.TemporaryDirectory() as folder:
+        nnlab.train(*COMMON, f"trainer.steps={STEPS}", f"output_dir={folder}", *overrides)
+
+
+def grid(jobs: int, length: str, *overrides: str) -> None:
+    """A grid of seeds."""
+    with tempfile.TemporaryDirectory() as folder:
+        nnlab.sweep(*COMMON, f"seed=range({jobs})", length, f"output_dir={folder}", *overrides)
+
+
+def measured(function: Callable[[], None], rounds: int) -> tuple[float, float]:
+    """Seconds on the clock and of the processor, medians after one round to warm up."""
+    times = []
+    for _ in range(rounds + 1):
+        clock, spent = time.perf_counter(), time.process_time()
+        with contextlib.redirect_stdout(io.StringIO()):
+            function()
+        times.append((time.perf_counter() - clock, time.process_time() - spent))
+    first, second = zip(*times[1:], strict=True)
+    return statistics.median(first), statistics.median(second)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=1000)
+    parser.add_argument("--only", default="", help="lines whose name contains this")
+    given = parser.parse_args()
+    lines: list[tuple[str, Callable[..., None], float, int]] = [
+        (f"one run of {STEPS} steps, ms", run, 1e3, given.rounds),
+        ("64 runs, us a step and member", lambda *o: grid(64, f"trainer.steps={STEPS}", *o), 1e6 / 64 / STEPS, 3),
+        (f"{given.jobs:,} jobs, ms a job", lambda *o: grid(given.jobs, "trainer.epochs=1", *o), 1e3 / given.jobs, 1),
+    ]
+    print(f"{'':34}{'callbacks':>12}{'clock':>10}{'processor':>12}")
+    for name, function, unit, rounds in lines:
+        for label, overrides in (("none", ["callbacks=[]"]), ("default", [])):
+            if given.only in name:
+                clock, spent = measured(lambda f=function, o=overrides: f(*o), rounds)  # type: ignore[misc]
+                print(f"{name:34}{label:>12}{clock * unit:10.1f}{spent * unit:12.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

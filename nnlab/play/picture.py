@@ -21,6 +21,7 @@ SURFACE, SMALL, UNIT = 60, 40, 20  # pixels of a side: of the surface, of one be
 POINTS = 600  # examples that are drawn
 SHOWN = 12  # units of a layer that are drawn
 BINS = 24  # of a histogram
+EXAMINED = 256  # examples whose activations and gradients are drawn
 EXAMPLES = 24  # images shown with their predictions
 PLANE, PLANE_EXAMPLES, MOST_NAMED = 31, 256, 300  # the loss surface of two parameters
 
@@ -48,6 +49,7 @@ def scene(playground: Playground) -> dict[str, Any]:
         found["images"] = [_image(image) for image in images]
         found["labels"] = dataset.validation.targets[:EXAMPLES].tolist()
         found["shape"] = list(dataset.input_shape[-2:])
+        found["gray"] = dataset.input_shape[0] == 1 and dataset.pipeline is not None
     return found
 
 
@@ -75,10 +77,11 @@ def _points(split: Any) -> list[list[float]]:
 def _image(image: Tensor) -> str:
     flat = image.mean(0) if image.dim() == 3 else image
     low, high = float(flat.min()), float(flat.max())
-    return _bytes((flat - low) / max(high - low, 1e-6))
+    return as_bytes((flat - low) / max(high - low, 1e-6))
 
 
-def _bytes(values: Tensor) -> str:
+def as_bytes(values: Tensor) -> str:
+    """Numbers in [0, 1] as bytes 0 ... 255, base64."""
     scaled = values.detach().float().nan_to_num(0.5).clamp(0, 1).mul(255).round().to(torch.uint8)
     return base64.b64encode(scaled.cpu().numpy().tobytes()).decode()
 
@@ -160,13 +163,13 @@ def _grid(dataset: Dataset, side: int) -> Tensor:
 def _surface(prediction: Tensor, dataset: Dataset) -> dict[str, str]:
     """Of two classes the second one's share; of more the class and how sure it is; of a target its value."""
     if dataset.task is Task.REGRESSION:
-        return {"value": _bytes(_spread(prediction.flatten(1)[:, 0], dataset.train.targets[:, 0]))}
+        return {"value": as_bytes(_spread(prediction.flatten(1)[:, 0], dataset.train.targets[:, 0]))}
     if prediction.shape[-1] == 2:
         probability = prediction[:, 1] if _sums_to_one(prediction) else torch.sigmoid(prediction[:, 1])
-        return {"value": _bytes(probability)}
+        return {"value": as_bytes(probability)}
     share = prediction if _sums_to_one(prediction) else prediction.softmax(-1)
     sure, best = share.max(-1)
-    return {"class": _bytes(best / 255), "value": _bytes(sure)}
+    return {"class": as_bytes(best / 255), "value": as_bytes(sure)}
 
 
 def _sums_to_one(prediction: Tensor) -> bool:
@@ -207,22 +210,30 @@ def _network(network: nn.Module, dataset: Dataset) -> dict[str, Any]:
 def _map(values: Tensor) -> str:
     """A unit's response over the plane: 0 in the middle, its largest size at the ends."""
     largest = float(values.abs().max())
-    return _bytes(0.5 + 0.5 * values / max(largest, 1e-6))
+    return as_bytes(0.5 + 0.5 * values / max(largest, 1e-6))
 
 
 def _statistics(playground: Playground, network: nn.Module) -> list[dict[str, Any]]:
     """Histograms of each activation's outputs and of each layer's gradient."""
-    trainer = playground.trainer
-    found, x = [], playground.dataset.validation.inputs[:256]
+    found, x = [], playground.dataset.validation.inputs[:EXAMINED]
     for name, module in network.named_children() if isinstance(network, nn.Sequential) else ():
         x = module(x)
         if isinstance(module, Activation):
             found.append({"name": name, "what": "activation", **_histogram(x)})
-    if trainer.step > 0:
-        for name, gradient in trainer.stack.layout.views(trainer.stack.gradient).items():
-            if name.endswith("weight"):
-                found.append({"name": name, "what": "gradient", **_histogram(gradient[0])})
+    if playground.step > 0:
+        for name, gradient in _gradients(playground, network).items():
+            found.append({"name": name, "what": "gradient", **_histogram(gradient)})
     return found
+
+
+def _gradients(playground: Playground, network: nn.Module) -> dict[str, Tensor]:
+    """The gradient of every weight matrix, by name, on the first training examples."""
+    split, loss = playground.dataset.train, playground.trainer.loss
+    weights = {name: parameter for name, parameter in network.named_parameters() if name.endswith("weight")}
+    with torch.enable_grad():
+        values = loss.losses(network(split.inputs[:EXAMINED]), split.targets[:EXAMINED]).mean()
+        found = torch.autograd.grad(values, list(weights.values()), allow_unused=True)
+    return {name: each for name, each in zip(weights, found, strict=True) if each is not None}
 
 
 def _histogram(values: Tensor) -> dict[str, Any]:
@@ -269,7 +280,7 @@ def loss_plane(playground: Playground, pair: list[int]) -> dict[str, Any]:
     shade = (losses - low).clamp(min=0).log1p() / max(math.log1p(high - low), 1e-9)
     return {
         "pair": pair,
-        "surface": _bytes(shade),
+        "surface": as_bytes(shade),
         "side": PLANE,
         "bounds": [float(axes[0][0]), float(axes[0][-1]), float(axes[1][0]), float(axes[1][-1])],
         "losses": [low, high],

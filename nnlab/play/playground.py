@@ -180,7 +180,7 @@ class Playground:
         """
         file, self.file = self.file, path
         try:
-            self.change({"data": "arrays", "data.path": str(path), "data.target": target})
+            self.change({"data": "table", "data.path": str(path), "data.target": target})
         except UserError:
             self.file = file
             raise

@@ -11,10 +11,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from nnlab.errors import UserError
 from nnlab.play import knobs
 from nnlab.play.backward import as_plain, backward_pass
-from nnlab.play.picture import frame, loss_plane, scene
+from nnlab.play.drawing import placed, received
+from nnlab.play.picture import SHOWN, as_bytes, frame, loss_plane, scene
 from nnlab.play.playground import Compose, Playground
 
 PAUSE = 1 / 30  # seconds between two frames
@@ -135,10 +138,25 @@ class Session:
             {
                 "type": "backward",
                 "example": example,
+                "inputs": [float(f"{v:.4g}") for v in split.inputs[example].flatten()[:SHOWN].tolist()],
                 "steps": [as_plain(step) for step in steps],
                 "command": command,
             }
         )
+
+    def _do_draw(self, message: Message) -> None:
+        dataset = self._playground.dataset
+        if len(dataset.input_shape) != 3 or dataset.input_shape[0] != 1 or dataset.pipeline is None:
+            raise UserError("only data sets of gray images can be drawn")
+        image = placed(received(str(message["pixels"])), *dataset.input_shape[1:])
+        with torch.no_grad():
+            encoded = dataset.pipeline.transform.apply(image[None, None]).float()
+            chances = [
+                self._playground.trainer.loss.prediction(network(encoded))[0]
+                for _, network in self._playground.networks()
+            ]
+        shown = [[float(f"{v:.4g}") for v in row.tolist()] for row in chances]
+        self._send({"type": "drawing", "image": as_bytes(image), "predictions": shown})
 
     def _do_file(self, message: Message) -> None:
         name = Path(str(message["name"])).name or "table.csv"

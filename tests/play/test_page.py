@@ -118,6 +118,45 @@ def test_the_backward_pass_is_stepped_by_click_and_its_command_agrees(page: Any)
     assert loss in printed
 
 
+def test_values_and_error_signals_stand_on_the_graph_until_the_weights_change(page: Any) -> None:
+    page.click("#backward")
+    page.wait_for_selector("#graph text.values")
+    before = page.locator("#graph text.values").count()
+    assert page.locator("#graph text.errors").count() == 0
+    page.click("#back-all")
+    assert page.locator("#graph text.values").count() > before
+    errors = [float(text) for text in page.locator("#graph text.errors").all_text_contents()]
+    steps = page.locator("#backward-steps li.back", has_text="z1")
+    assert len(errors) >= 5  # four hidden units and one output
+    numbers = steps.first.locator("td").all_inner_texts()
+    assert [f"{float(n):.2f}" for n in numbers] == [f"{e:.2f}" for e in errors[:4]]
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SHOTS / "play_backward.png", full_page=True)
+    page.click("#step")
+    page.wait_for_function("document.querySelector('#n-step').textContent === '1'")
+    assert page.locator("#graph text.values").count() == 0
+
+
+def test_a_drawn_digit_is_recognized(page: Any) -> None:
+    assert page.is_hidden("#draw")
+    page.select_option("#knob-data", label="digits")
+    page.wait_for_selector("#draw")
+    for _ in range(12):
+        page.click("#epoch")
+    page.wait_for_function("+document.querySelector('#n-epoch').textContent >= 12")
+    box = page.locator("#drawing").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] - 20, steps=8)
+    page.mouse.up()
+    page.wait_for_selector("#chances .best")
+    page.screenshot(path=SHOTS / "play_drawn.png", full_page=True)
+    assert page.locator("#chances div").count() == 10
+    assert page.inner_text("#chances .best b") == "1"
+    page.click("#clear")
+    assert page.locator("#chances div").count() == 0
+
+
 def test_settings_are_turned_and_mistakes_answered(page: Any) -> None:
     page.fill("[id='knob-optimizer.learning_rate']", "-3")
     page.keyboard.press("Tab")

@@ -180,3 +180,17 @@ def test_every_lesson_sets_a_playground_and_asks_what_it_can_check(lesson: dict[
     assert not playground.notes
     assert torch.isfinite(playground.advance(2)[0]).any()
     assert 0 <= lesson["answer"] < len(lesson["choices"])  # type: ignore[operator,arg-type]
+
+
+def test_the_gradients_drawn_are_those_of_the_network_on_the_screen(playground: Playground) -> None:
+    from nnlab.play.picture import EXAMINED, frame
+
+    playground.advance(5)
+    drawn = {one["name"]: one for one in frame(playground)["statistics"] if one["what"] == "gradient"}
+    network, split = playground.trainer.stack.member(0), playground.dataset.train
+    loss = playground.trainer.loss.losses(network(split.inputs[:EXAMINED]), split.targets[:EXAMINED]).mean()
+    for name, weight in network.named_parameters():
+        if name.endswith("weight"):
+            gradient = torch.autograd.grad(loss, weight, retain_graph=True)[0]
+            assert drawn[name]["std"] == pytest.approx(float(gradient.std(correction=0)), rel=1e-3)
+            assert float(gradient.std()) > 0

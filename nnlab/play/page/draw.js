@@ -126,8 +126,9 @@ export function svg(name, attributes, parent) {
 
 // The network: columns of units; each shows what it responds to, over the plane or in its weights.
 const unitCanvas = document.createElement("canvas");
-export function drawNetwork(root, network, side) {
-  const gapX = 92, gapY = 34, size = 26, tall = Math.max(...network.layers.map(l => l.shown), 1);
+// `pass`, of one example: by layer the units' values and error signals, and by layer the weights' error signals.
+export function drawNetwork(root, network, pass = null) {
+  const gapX = 104, gapY = 40, size = 32, tall = Math.max(...network.layers.map(l => l.shown), 1);
   const width = gapX * (network.layers.length - 1) + size + 30, height = tall * gapY + 26;
   root.setAttribute("width", width); root.setAttribute("height", height); root.setAttribute("viewBox", `0 0 ${width} ${height}`);
   root.replaceChildren();
@@ -142,21 +143,29 @@ export function drawNetwork(root, network, side) {
         d: `M${x1 + size} ${y1 + size / 2} C${x1 + gapX * .6} ${y1 + size / 2} ${x2 - gapX * .25} ${y2 + size / 2} ${x2} ${y2 + size / 2}`,
         fill: "none", stroke: weight > 0 ? "#0072b2" : "#d55e00", "stroke-width": (.4 + 3 * share).toFixed(2), opacity: (.25 + .6 * share).toFixed(2),
       }, root);
-      svg("title", {}, line).textContent = `weight ${weight}`;
+      const signal = pass?.weights[layer + 1]?.[to]?.[from];
+      svg("title", {}, line).textContent = `weight ${weight}` + (signal === undefined ? "" : `, error signal ${+signal.toPrecision(4)}`);
     }));
   });
   network.layers.forEach((layer, position) => {
     for (let unit = 0; unit < layer.shown; unit++) {
-      const [x, y] = at(position, unit), picture = unitPicture(layer, unit, side);
+      const [x, y] = at(position, unit), picture = unitPicture(layer, unit);
       if (picture) svg("image", { href: picture, x, y, width: size, height: size, style: "image-rendering:auto" }, root);
       svg("rect", { x, y, width: size, height: size, rx: 3, fill: picture ? "none" : "#fff", stroke: "#777" }, root);
+      for (const [kind, color, up] of [["values", "#00507e", 13], ["errors", "#a84600", 26]]) {
+        const value = pass?.[kind][position]?.[unit];
+        if (value !== undefined) svg("text", { x: x + size / 2, y: y + up, class: `value ${kind}`, fill: color }, root).textContent = brief(value);
+      }
     }
     const label = svg("text", { x: at(position, 0)[0] + size / 2, y: height - 2, "text-anchor": "middle", "font-size": 10, fill: "#5f5f5f" }, root);
     label.textContent = layer.shown < layer.size ? `${layer.shown} of ${layer.size}` : `${layer.size}`;
   });
 }
 
-function unitPicture(layer, unit, side) {
+// A number in six characters.
+const brief = value => Math.abs(value) >= 1000 || (value && Math.abs(value) < .005) ? value.toExponential(0) : value.toFixed(2);
+
+function unitPicture(layer, unit) {
   const map = layer.maps?.[unit], image = layer.images?.[unit];
   if (!map && !image) return null;
   const data = bytes(map || image), n = Math.round(Math.sqrt(data.length));

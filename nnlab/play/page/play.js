@@ -5,7 +5,7 @@ const $ = id => document.getElementById(id);
 const token = new URLSearchParams(location.search).get("token") || "";
 let socket, scene = null, settings = null, lessons = [], running = false, lesson = null;
 let train = [], validation = [], trails = [], latest = null;
-let back = { steps: [], shown: 0 };
+let back = { steps: [], shown: 0, inputs: [] };
 
 const ask = (what, more = {}) => socket?.readyState === 1 && socket.send(JSON.stringify({ do: what, ...more }));
 
@@ -33,7 +33,8 @@ const hear = {
     scene = message; train = []; validation = []; trails = []; latest = null;
     $("n-metric-name").textContent = scene.task === "regression" ? "rmse" : "accuracy";
     $("graph").replaceChildren(); $("statistics").replaceChildren(); $("backward-steps").replaceChildren();
-    $("backward-command").hidden = true; back = { steps: [], shown: 0 };
+    $("backward-command").hidden = true; back = { steps: [], shown: 0, inputs: [] };
+    $("draw").hidden = scene.kind !== "images" || !scene.gray; clearDrawing();
     for (const id of ["back-one", "forward-one", "back-all"]) $(id).disabled = true;
     showFindings([]); makeSurfaces(); makeLegend(); makePlaneChoices();
     $("plane").getContext("2d").clearRect(0, 0, $("plane").width, $("plane").height);
@@ -57,6 +58,7 @@ const hear = {
   findings(message) { showFindings(message.findings); },
   backward(message) { showBackward(message); },
   plane(message) { showPlane(message); },
+  drawing(message) { showDrawing(message); },
   error(message) { notice(message.text); },
 };
 
@@ -78,7 +80,8 @@ function show(frame) {
   $("n-metric").textContent = short(first(frame.validation[$("n-metric-name").textContent]));
   showCommand(frame.command, frame.kept);
   showData(frame);
-  if (frame.network) { draw.drawNetwork($("graph"), frame.network); showStatistics(frame.statistics); }
+  if (frame.network) { draw.drawNetwork($("graph"), frame.network, pass()); showStatistics(frame.statistics); }
+  askDrawing();
   draw.drawLoss($("loss"), train, validation);
   checkGoal(frame);
 }
@@ -268,7 +271,7 @@ function showPlane(plane) {
 // The backward pass.
 $("backward").onclick = () => ask("backward", { example: +$("example").value || 0 });
 function showBackward(message) {
-  back = { steps: message.steps, shown: 1 };
+  back = { steps: message.steps, shown: 1, inputs: message.inputs, at: latest?.step };
   $("backward-command").hidden = false; $("backward-command").textContent = message.command;
   $("backward-steps").replaceChildren(...message.steps.map(step => {
     const item = document.createElement("li"), code = document.createElement("code"), table = document.createElement("table");
@@ -288,10 +291,68 @@ function nameOf(name) {
 function showBack() {
   [...$("backward-steps").children].forEach((item, i) => { item.classList.toggle("later", i >= back.shown); item.classList.toggle("now", i === back.shown - 1); });
   $("back-one").disabled = back.shown <= 1; $("forward-one").disabled = back.shown >= back.steps.length; $("back-all").disabled = $("forward-one").disabled;
+  if (latest?.network) draw.drawNetwork($("graph"), latest.network, pass());
+}
+// What the steps shown so far say of every unit and weight: the newest value, and error signal, of each layer.
+function pass() {
+  if (!back.shown || back.at !== latest.step) return null; // its numbers are of weights that have gone
+  const found = { values: { 0: back.inputs }, errors: {}, weights: {} }, layers = latest.network.layers.length - 1;
+  for (const step of back.steps.slice(0, back.shown)) {
+    const name = step.name.replace("_bar", "");
+    if (/^W\d+$/.test(name)) found.weights[step.layer] = step.value;
+    else if (/^([zh]\d+|[yp])$/.test(name) && Math.min(step.layer, layers) > 0)
+      found[step.back ? "errors" : "values"][Math.min(step.layer, layers)] = step.value.map(row => row[0]);
+  }
+  return found;
 }
 $("forward-one").onclick = () => { back.shown++; showBack(); };
 $("back-one").onclick = () => { back.shown--; showBack(); };
 $("back-all").onclick = () => { back.shown = back.steps.length; showBack(); };
+
+// A digit of one's own.
+const pen = $("drawing").getContext("2d", { willReadFrequently: true });
+let drawnOn = false, waiting = 0;
+function clearDrawing() {
+  pen.fillStyle = "#000"; pen.fillRect(0, 0, 112, 112); drawnOn = false;
+  $("chances").replaceChildren(); $("drawn").getContext("2d").clearRect(0, 0, $("drawn").width, $("drawn").height);
+}
+function penAt(event) {
+  const box = $("drawing").getBoundingClientRect();
+  return [(event.clientX - box.left) / box.width * 112, (event.clientY - box.top) / box.height * 112];
+}
+$("drawing").onpointerdown = event => {
+  $("drawing").setPointerCapture(event.pointerId);
+  pen.strokeStyle = "#fff"; pen.lineWidth = 11; pen.lineCap = pen.lineJoin = "round";
+  const [x, y] = penAt(event);
+  pen.beginPath(); pen.moveTo(x, y); pen.lineTo(x + .1, y); pen.stroke(); drawnOn = true;
+};
+$("drawing").onpointermove = event => {
+  if (!event.buttons) return;
+  pen.lineTo(...penAt(event)); pen.stroke();
+};
+$("drawing").onpointerup = () => askDrawing(true);
+$("drawing").onkeydown = event => { if (event.key === "Delete" || event.key === "Backspace") clearDrawing(); };
+$("clear").onclick = clearDrawing;
+function askDrawing(always = false) {
+  const now = performance.now();
+  if (!drawnOn || $("draw").hidden || (!always && now - waiting < 500)) return;
+  waiting = now;
+  const pixels = pen.getImageData(0, 0, 112, 112).data;
+  let text = "";
+  for (let i = 0; i < pixels.length; i += 4) text += String.fromCharCode(pixels[i]);
+  ask("draw", { pixels: btoa(text) });
+}
+function showDrawing(message) {
+  if (!drawnOn) return;
+  draw.drawImage($("drawn"), message.image, scene.shape);
+  const row = message.predictions[0] || [], best = row.indexOf(Math.max(...row)), high = Math.max(1e-9, ...row.map(Math.abs));
+  $("chances").replaceChildren(...row.slice(0, 20).map((value, k) => {
+    const line = document.createElement("div"), name = document.createElement("b"), bar = document.createElement("i"), number = document.createElement("span");
+    name.textContent = scene.classes[k]; bar.style.width = `${Math.max(0, 100 * value / high)}%`; number.textContent = value.toFixed(2);
+    line.className = k === best ? "best" : ""; line.append(name, bar, number);
+    return line;
+  }));
+}
 
 // The command.
 function showCommand(command, kept) {

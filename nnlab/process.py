@@ -34,7 +34,10 @@ class Ending:
         if cls.code is None:
             return
         kinds = {*WRITERS}
-        files = [each for each in gc.get_objects() if type(each) in kinds]
+        try:
+            files = [each for each in gc.get_objects() if type(each) in kinds]
+        except MemoryError:
+            return
         for file in [*(each for each in files if type(each) is io.TextIOWrapper), *files, sys.stdout, sys.stderr]:
             with contextlib.suppress(OSError, ValueError, AttributeError):
                 file.flush()

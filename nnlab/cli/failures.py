@@ -35,10 +35,11 @@ def failure(error: BaseException) -> Failure | None:
         return _of_system(error)
     if not isinstance(error, MemoryError | RuntimeError):
         return None
-    from nnlab.device import out_of_memory
+    if not isinstance(error, MemoryError):  # which may come from loading what follows
+        from nnlab.device import out_of_memory
 
-    if not out_of_memory(error):
-        return None
+        if not out_of_memory(error):
+            return None
     reason = (str(error).splitlines() or [""])[0].rpartition("DefaultCPUAllocator: ")[2]
     return Failure(f"there is not enough memory for this{reason and ': '}{reason}", 1)
 

@@ -6,8 +6,9 @@ Makes photographs of 224 x 224 pixels as JPEGs (`--images 20000` for the full se
 and CSV (`--rows 5000000`) in FOLDER, where what nnlab keeps goes, too. Claims, each a line with the measured number:
 the first reading of the images reaches 0.9 of the rate of torchvision's decoder on the same cores; the second start
 takes less than 2 s to the first step; an epoch from disk reaches 0.9 of the speed of one from memory; memory stays
-below 1.5 GB; an epoch runs where the process may take, beyond its imports, a quarter of what the inputs take as float32
-(RLIMIT_DATA, which unlike `ulimit -v` does not count mapped files). Seconds are of the processor, all threads, and by the clock in brackets.
+below 1.5 GB; an epoch runs where the process may take, beyond its imports, a quarter of what the inputs take as
+float32 (RLIMIT_DATA, which unlike `ulimit -v` does not count mapped files). Seconds are of the processor, all threads,
+and by the clock in brackets.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import yaml
 import nnlab
 from nnlab.cli import compose, main
 from nnlab.cli.short_form import expanded
+from nnlab.cli.table_defaults import table_defaults
 from nnlab.errors import UserError
 
 FAST = ["trainer.epochs=1", "callbacks=[]"]
@@ -74,3 +75,78 @@ def test_two_files_and_missing_files_are_refused(folder):
         compose("my data.csv", "a.npz")
     with pytest.raises(UserError, match=r"nofile\.csv does not exist"):
         nnlab.train("nofile.csv", *FAST)
+
+
+CHOSEN = [
+    "data/preprocessing=robust",
+    "data.preprocessing.clip=10.0",
+    "regularizer=[ensemble,weight_decay]",
+    "regularizer.ensemble.members=8",
+    "regularizer.weight_decay.strength=1.0",
+    "regularizer.weight_decay.decoupled=true",
+    "optimizer.learning_rate=0.003",
+    "trainer.epochs=60",
+]
+TABLE = ["data=table", "data.path='my data.csv'", "data.target=kind"]
+
+
+def chosen(*typed, command="train"):
+    return table_defaults(command, [*TABLE, *typed])[len(TABLE) + len(typed) :]
+
+
+def test_a_table_gets_what_was_measured_to_be_best_where_nothing_else_is_said(folder):
+    assert chosen() == CHOSEN
+    config = compose("my data.csv", "target=kind")
+    assert config["data"]["preprocessing"]["_target_"] == "nnlab.data.preprocessing.Robust"
+    assert config["regularizer"]["ensemble"]["members"] == 8
+    assert (config["trainer"]["epochs"], config["optimizer"]["learning_rate"]) == (60, 0.003)
+
+
+@pytest.mark.parametrize(
+    ("typed", "left_out"),
+    [
+        (["data/preprocessing=standardize"], CHOSEN[:2]),
+        (["regularizer=[dropout]"], CHOSEN[2:6]),
+        (["regularizer=[]"], CHOSEN[2:6]),
+        (["regularizer.weight_decay.strength=0.1"], CHOSEN[2:6]),
+        (["optimizer.learning_rate=0.01"], CHOSEN[4:7]),
+        (["optimizer=sgd"], CHOSEN[2:7]),
+        (["trainer.epochs=5"], CHOSEN[7:]),
+        (["trainer.steps=100"], CHOSEN[7:]),
+        (["architecture.widths=[8]"], []),
+        (["architecture=realmlp"], CHOSEN[2:]),
+        (["experiment=realmlp"], CHOSEN),
+    ],
+)
+def test_what_is_typed_stays_as_it_is_typed_with_what_depends_on_it(folder, typed, left_out):
+    assert chosen(*typed) == [line for line in CHOSEN if line not in left_out]
+    compose(*TABLE, *typed, "trainer.batch_size=full")  # all that is left goes together
+
+
+def test_the_recipe_gets_the_preprocessing_alone_and_other_data_nothing(folder):
+    assert chosen(command="recipe") == CHOSEN[:2]
+    assert table_defaults("train", ["data=digits"]) == ["data=digits"]
+    assert compose("a.npz", "target=y")["trainer"]["epochs"] == 30
+
+
+def test_a_grid_compares_single_networks(folder):
+    assert table_defaults("train", TABLE, grid=True)[len(TABLE) :] == [*CHOSEN[:2], *CHOSEN[4:]]
+    results = nnlab.sweep("my data.csv", "target=kind", "seed=0,1", *FAST)
+    config = yaml.safe_load((results[0].directory / "config.yaml").read_text())
+    assert "ensemble" not in config["regularizer"]
+    assert config["optimizer"]["learning_rate"] == 0.003
+
+
+def test_a_large_table_gets_a_smaller_ensemble_in_the_time_that_it_had(folder):
+    (folder / "large.csv").write_text("a,b,kind\n" + "1.0,2.0,p\n" * 250_000)
+    found = table_defaults("train", ["data=table", "data.path=large.csv"])
+    assert "regularizer.ensemble.members=3" in found
+    assert not any(line.startswith("trainer.epochs") for line in found)
+
+
+def test_the_choice_for_a_table_is_said_once(folder, capsys):
+    assert main(["train", "my data.csv", "target=kind", *FAST]) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("chosen for a table: ")]
+    assert len(said) == 1
+    assert "data/preprocessing=robust" in said[0]
+    assert "trainer.epochs" not in said[0]

@@ -30,7 +30,7 @@ from nnlab.cli.arguments import JSON, print_json
 from nnlab.cli.composition import checked, continued, hydra_for, resumed, take_resume, task_overrides, user_folder
 from nnlab.cli.grammar import parsed, quoted
 from nnlab.cli.messages import first_line
-from nnlab.cli.short_form import expanded, with_loss
+from nnlab.cli.short_form import completed, expanded
 from nnlab.config import folder
 from nnlab.errors import UserError
 from nnlab.interruption import EXIT_CODES
@@ -103,7 +103,7 @@ def run(command: str, task: Task, arguments: Sequence[str]) -> int:
     with hydra_for(command, flags.config_dir) as hydra, _explained():
         if not (flags.help or flags.hydra_help):
             with console.silenced() if flags.cfg else contextlib.nullcontext():
-                flags.overrides = with_loss(hydra, name, flags.overrides)
+                flags.overrides = completed(hydra, name, flags.overrides, flags.multirun)
         if _shows(hydra, name, flags, answers):
             return 0
         config = None if flags.multirun else hydra.compose_config(name, flags.overrides, RunMode.RUN)
@@ -171,7 +171,7 @@ def swept(job: ComposedJob, overrides: Sequence[str], config_dir: str | Path | N
     """
     folder.note_own(config_dir)
     with hydra_for(job.command, config_dir) as hydra, _explained():
-        return _sweep(hydra, job.command, job, with_loss(hydra, job.command, expanded(overrides)))
+        return _sweep(hydra, job.command, job, completed(hydra, job.command, expanded(overrides), grid=True))
 
 
 @contextlib.contextmanager

@@ -30,7 +30,7 @@ from nnlab.cli import messages, remembered
 from nnlab.cli.admission import check_choices, check_place
 from nnlab.cli.grammar import parsed, values_of
 from nnlab.cli.own_section import check_section
-from nnlab.cli.short_form import expanded, with_loss
+from nnlab.cli.short_form import completed, expanded
 from nnlab.config import folder
 from nnlab.config.checking import check
 from nnlab.config.dotted import exists
@@ -330,7 +330,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
 def compose(overrides: Sequence[str], config_name: str, config_dir: str | Path | None) -> dict[str, Any]:
     """The plain, resolved and checked config of a command; see `nnlab.cli.compose`."""
     with hydra_for(config_name, config_dir) as hydra:
-        lines = with_loss(hydra, config_name, expanded(overrides))
+        lines = completed(hydra, config_name, expanded(overrides))
         config = hydra.compose_config(config_name, lines, RunMode.RUN, from_shell=False)
         return checked_job(config, config_name)
 

@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nnlab.cli.grammar import quoted
+from nnlab.cli.table_defaults import table_defaults
 from nnlab.config.build import data_root
 from nnlab.config.construct import construct
 from nnlab.config.overrides import literal
@@ -73,6 +74,18 @@ def _target(word: str) -> str:
         return word
     plain_value = re.fullmatch(r"-?\d+|[A-Za-z_]\w*|['\"\[].*", value)
     return f"data.target={value}" if plain_value else f"data.target={literal(value)}"
+
+
+def completed(hydra: Any, name: str, overrides: Sequence[str], grid: bool = False) -> list[str]:
+    """The overrides, with the loss that one's own data need and what a table gets besides; what is typed stays.
+
+    Args:
+        hydra: what composes.
+        name: the primary config.
+        overrides: what was typed, without the short form.
+        grid: whether that describes several runs.
+    """
+    return table_defaults(name, with_loss(hydra, name, overrides), grid)
 
 
 def with_loss(hydra: Any, name: str, overrides: Sequence[str]) -> list[str]:

@@ -305,18 +305,18 @@ def build_settings(config: Config) -> TrainerSettings:
 def build_trainer(
     configs: Sequence[Config],
     runs: Sequence[Run] = (),
+    group: Group | None = None,
     overrides: Sequence[str] | None = None,
     dataset: Dataset | None = None,
-    group: Group | None = None,
 ) -> Trainer:
     """One trainer for runs whose configs differ only in what the members of a population may differ in.
 
     Args:
         configs: one for each run.
         runs: the run directories, which know the overrides that led to each config.
+        group: the processes that train together, where there are several.
         overrides: those of all configs, where there are no runs; None: they are unknown.
         dataset: examples that are in memory already; None: those that the configs name.
-        group: the processes that train together, where there are several.
     """
     settings = build_settings(configs[0])
     given: list[Sequence[str] | None] = [run.overrides for run in runs] or [overrides] * len(configs)
@@ -329,7 +329,8 @@ def build_trainer(
         start += len(own)
     loss = build_loss(configs[0], members[0].dataset)
     trainer = Trainer(members, loss, settings, build_callbacks(configs[0]), runs, group)
-    if not isinstance(trainer.stack, Chain):  # whose own batch norm takes single examples
+    synchronized = group is not None and len(members) == 1 and settings.sync_batch_norm
+    if not isinstance(trainer.stack, Chain) and not synchronized:  # these batch norms take single examples
         check_single_examples(members[0].network, members[0].dataset.train.inputs, settings.batch_size)
     return trainer
 

@@ -155,7 +155,7 @@ def prepare(configs: Sequence[Mapping[str, Any]], runs: Sequence[Run], group: Gr
     """Set torch up as the runs' settings ask for, and build their trainer; then let a group's followers do the same."""
     settings = configs[0]["trainer"]
     set_up(resolve_device(settings["device"]), settings["precision"], bool(settings["deterministic"]))
-    trainer = build_trainer(configs, runs, group=group)
+    trainer = build_trainer(configs, runs, group)
     torch.set_num_threads(settings["threads"] or suitable_threads(trainer, group.local_size if group else 1))
     if group is not None:
         group.say(Command.PREPARE)

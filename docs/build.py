@@ -24,24 +24,30 @@ DOCS = ROOT / "docs"
 PAGES, SITE = ROOT / "build" / "docs", ROOT / "build" / "site"  # as zensical.toml names them
 FILES = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md", "AGENTS.md": "agents.md"}
 LINK = re.compile(r"(!?\[[^\]]*\]\()([^)\s]+)(\))")
+CODE = re.compile(r"^```.*?^```|`[^`]*`", re.MULTILINE | re.DOTALL)
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 
 def main() -> int:
     """Write the pages and build the site; the exit code is that of the first step that fails."""
     shutil.rmtree(PAGES, ignore_errors=True)
-    for path, text in pages().items():
-        write(PAGES / path, in_site(text, PurePosixPath(origin(path)), PurePosixPath(path)))
-    for picture in [*DOCS.glob("figures/*"), *ROOT.glob("experiments/*/figure.png")]:
-        target = PAGES / picture.relative_to(DOCS if DOCS in picture.parents else ROOT)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(picture, target)
+    write_pages()
     missing = [*missing_files(), *missing_in_navigation()]
     if missing:
         print(*missing, sep="\n", file=sys.stderr)
         return 1
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean", "-f", str(ROOT / "zensical.toml")]
     return subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}).returncode
+
+
+def write_pages() -> None:
+    """Write all pages and pictures."""
+    for path, text in pages().items():
+        write(PAGES / path, in_site(text, PurePosixPath(origin(path)), PurePosixPath(path)))
+    for picture in [*DOCS.glob("figures/*"), *ROOT.glob("experiments/*/figure.png")]:
+        target = PAGES / picture.relative_to(DOCS if DOCS in picture.parents else ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(picture, target)
 
 
 def pages() -> dict[str, str]:
@@ -51,6 +57,8 @@ def pages() -> dict[str, str]:
     for readme in sorted(ROOT.glob("experiments/*/README.md")):
         text = readme.read_text("utf-8")
         found[f"experiments/{readme.parent.name}/index.md"] = text + "\n![The measured evidence](figure.png)\n"
+    for notebook in sorted(ROOT.glob("notebooks/*.py")):
+        found[f"notebooks/{notebook.stem}.md"] = as_page(notebook.read_text("utf-8"))
     found["findings.md"] = findings()
     found["experiments/index.md"] = experiments()
     found |= {f"api/{name}.md": text for name, text in api().items()}
@@ -104,9 +112,27 @@ def in_the_site(file: str) -> str:
         module = file.removesuffix(".py").replace("/", ".")
         package = module.split(".")[1]
         return f"api/{package}.md" + (f"#{module}" if module.count(".") > 1 else "")
+    if file.startswith("notebooks/"):
+        return file.replace(".py", ".md")
     if file.endswith("/README.md"):
         return file.replace("README.md", "index.md")
     return file
+
+
+def as_page(notebook: str) -> str:
+    """A notebook in jupytext's percent format as a page, without its outputs.
+
+    >>> as_page("# header\\n# %% [markdown]\\n# # Title\\n# %%\\nx = 1\\n")
+    '# Title\\n\\n```python\\nx = 1\\n```\\n'
+    """
+    parts = []
+    for cell in re.split(r"^# %%", notebook, flags=re.MULTILINE)[1:]:
+        kind, _, text = cell.partition("\n")
+        if "markdown" in kind:
+            parts.append("\n".join(line.removeprefix("#").removeprefix(" ") for line in text.strip().splitlines()))
+        else:
+            parts.append(f"```python\n{text.strip()}\n```")
+    return "\n\n".join(parts) + "\n"
 
 
 def findings() -> str:
@@ -167,7 +193,7 @@ def _modules(package: Path) -> Iterator[str]:
 def missing_files() -> Iterator[str]:
     """Links to files that are not in the site, which Zensical checks for pages alone."""
     for page in sorted(PAGES.rglob("*.md")):
-        for _, address, _ in LINK.findall(FENCE.sub("", page.read_text("utf-8"))):
+        for _, address, _ in LINK.findall(CODE.sub("", page.read_text("utf-8"))):
             path = address.partition("#")[0]
             if path and "://" not in path and not (page.parent / path).exists():
                 yield f"{page.relative_to(PAGES)}: there is no {address}"

@@ -38,9 +38,10 @@ def table_defaults(command: str, overrides: Sequence[str], grid: bool = False) -
     typed = {key_of(word): word.partition("=")[2] for word in overrides}
     if typed.get("data") != "table" or "experiment" in typed or command not in ("train", "recipe"):
         return list(overrides)
-    chosen = [] if _says(typed, "data/preprocessing", "data.preprocessing") else list(PREPROCESSING)
+    chosen = [] if _elsewhere(typed, "data/preprocessing", "clip") else list(PREPROCESSING)
     if command == "train" and "architecture" not in typed:
         chosen += _training(typed, _is_small(typed), grid)
+    chosen = [line for line in chosen if key_of(line) not in typed]
     if chosen:
         log.info("chosen for a table: %s (docs/tables.md)", " ".join(chosen))
     return [*overrides, *chosen]
@@ -49,7 +50,7 @@ def table_defaults(command: str, overrides: Sequence[str], grid: bool = False) -
 def _training(typed: dict[str, str], small: bool, grid: bool) -> list[str]:
     """Ensemble, decay, rate and epochs, as far as nothing else was typed."""
     chosen = []
-    if not _says(typed, "regularizer") and "optimizer" not in typed:
+    if not _elsewhere(typed, "regularizer", "ensemble", "weight_decay") and "optimizer" not in typed:
         if not grid:
             members = MEMBERS if small else MEMBERS_OF_LARGE
             chosen += ["regularizer=[ensemble,weight_decay]", f"regularizer.ensemble.members={members}"]
@@ -60,6 +61,13 @@ def _training(typed: dict[str, str], small: bool, grid: bool) -> list[str]:
     if small and not _says(typed, "trainer.epochs", "trainer.steps"):
         chosen.append("trainer.epochs=60")
     return chosen
+
+
+def _elsewhere(typed: dict[str, str], group: str, *parts: str) -> bool:
+    """Whether the group was typed, or a key of its section that is below none of `parts`."""
+    section = group.replace("/", ".") + "."
+    keys = [name.removeprefix(section).partition(".")[0] for name in typed if name.startswith(section)]
+    return group in typed or any(key not in parts for key in keys)
 
 
 def _says(typed: dict[str, str], *keys: str) -> bool:

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable
 from typing import ClassVar
 
-GARBAGE = (100_000, 20, 100)  # objects, and younger collections, after which Python looks for cycles
+SELDOM = (100_000, 20, 100)  # objects, and younger collections, after which Python looks for cycles
 WRITERS = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 
 
@@ -44,9 +44,20 @@ class Ending:
         os._exit(cls.code)
 
 
+_usual: list[tuple[int, int, int]] = []  # how often Python looked for cycles before, while it looks seldom
+
+
 def run(main: Callable[[], int]) -> int:
     """Run what a process is for, before anything large is imported; the process then ends with the code it returns."""
-    gc.set_threshold(*GARBAGE)
+    _usual.append(gc.get_threshold())
+    gc.set_threshold(*SELDOM)
     atexit.register(Ending.now)
     Ending.code = code = main()
     return code
+
+
+def loaded() -> None:
+    """All that is large has been imported: from now on look for cycles as usual, but not among what is there."""
+    if _usual:
+        gc.freeze()
+        gc.set_threshold(*_usual.pop())

@@ -40,3 +40,19 @@ def test_an_error_ends_the_process_as_usual(tmp_path: Path) -> None:
     assert found.returncode == 1
     assert "ValueError: a bug" in found.stderr
     assert (tmp_path / "kept.txt").read_text() == "written"
+
+
+def test_garbage_is_looked_for_as_usual_once_all_is_loaded(tmp_path: Path) -> None:
+    lines = """
+import gc, sys
+from nnlab import process
+usual = gc.get_threshold()
+def main():
+    seldom = gc.get_threshold()
+    process.loaded()
+    process.loaded()
+    return 10 * (seldom > usual) + (gc.get_threshold() == usual)
+sys.exit(process.run(main))
+"""
+    found = subprocess.run([sys.executable, "-c", lines], cwd=tmp_path, timeout=60, check=False)
+    assert found.returncode == 11

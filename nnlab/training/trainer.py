@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor
 
+from nnlab import process
 from nnlab.device import resolve_dtype
 from nnlab.errors import UserError, described
 from nnlab.loss.base import Loss
@@ -165,6 +166,7 @@ class Trainer:
 
     def fit(self) -> Trainer:
         """Train until the end, or until every member has ended; then evaluate the best weights on all splits."""
+        process.loaded()
         started = time.perf_counter() - self.seconds
         looking = [callback for callback in self.callbacks if callback.looks_at_steps]
         pace = Pace()

@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -73,7 +73,17 @@ def draw(data: str, number: int) -> random.Random:
     return random.Random(f"{data}/{number}")
 
 
-def names_it(kind: Kind, finding: Finding) -> bool:
+class Named(Protocol):
+    """What has a cause: names of findings, and beginnings of keys, that name it."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    @property
+    def keys(self) -> tuple[str, ...]: ...
+
+
+def names_it(kind: Named, finding: Finding) -> bool:
     """Whether a finding names the planted cause."""
     by_key = finding.name in TRIED and any(word.startswith(kind.keys) for word in finding.overrides if kind.keys)
     return finding.name in kind.names or by_key

@@ -54,6 +54,7 @@ OUTCOME = (
     "update_ratio_out_of_range",
     "overfitting",
     "train_evaluation_mismatch",
+    "cut_off",
 )
 LATE = ("loss_exploded", "plateau", "underfitting", "still_improving", "class_collapse", "update_ratio_out_of_range")
 
@@ -297,6 +298,11 @@ CATALOGUE: tuple[Kind, ...] = (
         "zero, so they cannot recover.",
         explains=OUTCOME,
         variant="late",
+    ),
+    Kind(
+        "cut_off",
+        "Behind it all units are dead or saturated, or the layer is not connected: nothing that it learns can matter.",
+        symptom=True,
     ),
     Kind(
         "train_evaluation_mismatch",

@@ -38,8 +38,9 @@ def data_findings(config: Mapping[str, Any]) -> list[Finding]:
     """What is wrong with the data of a config whose networks can learn what there is to learn; the cause first."""
     dataset = load_dataset(config)
     folds = _folds(config, dataset)
-    found = list(_labels(dataset, folds)) if folds is not None and dataset.task is not Task.REGRESSION else []
     differ = list(shift_findings(dataset, measure_shift(dataset)))
+    classes = dataset.task is not Task.REGRESSION
+    found = list(_labels(dataset, folds, bool(differ))) if folds is not None and classes else []
     if folds is not None and not found and not differ:
         differ = list(_does_not_carry_over(dataset, folds))
     found += differ
@@ -56,11 +57,12 @@ def _folds(config: Mapping[str, Any], dataset: Dataset) -> OutOfFold | None:
     return folds if finite else None
 
 
-def _labels(dataset: Dataset, folds: OutOfFold) -> Iterator[Finding]:
+def _labels(dataset: Dataset, folds: OutOfFold, shifted: bool) -> Iterator[Finding]:
+    """What is wrong with labels; splits whose inputs differ are answered wrongly for that."""
     targets, known = dataset.train.targets.cpu(), dataset.validation.targets.cpu()
     other = renamed(folds.validation, known)
     facts = label_facts(folds.prediction, targets, folds.learned, folds.validation, known)
-    if other is not None and facts.train > other[2]:
+    if other is not None and facts.train > other[2] and not shifted:
         yield renamed_finding(*other, dataset.target_names)
     else:
         yield from label_findings(facts, dataset.target_names)

@@ -18,6 +18,7 @@ import yaml
 
 from nnlab.diagnosis import Finding, RunRecord, diagnose
 from nnlab.diagnosis.diagnose import arranged
+from nnlab.diagnosis.facts.curves import View
 from nnlab.probe.cause import NOISE, Evidence, Tried, single_cause, smallest_set
 from nnlab.probe.data import data_findings
 from nnlab.probe.experiments import LONGEST, Experiments, Outcome, judged
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 
 USUAL_EPOCHS = 30
 DOUBTFUL = 0.1  # skill that is put down to chance where no rule found a fault
+MOST_CHANCE = 0.2  # skill that few validation examples may put down to chance
 BETTER = 0.02  # skill gained by further changes that is worth a note
 LEAKS = ("leakage_between_splits", "target_among_inputs", "validation_easier")  # make a run look better, not worse
 
@@ -116,6 +118,7 @@ def _evidence(
         experiments.length = experiments.steps  # what is wrong shows only in the whole run
         before, healthy = experiments.run([{}, all_back(list(own))])
     noise = least + healthy.spread if math.isfinite(healthy.spread) else least
+    noise += min(View(record).margin, MOST_CHANCE) * (1.0 if least > NOISE else 0.5)  # of a few validation examples
     if least > NOISE and healthy.skill - min(before.skills) <= noise:
         own = advised = ()
     return Evidence(before, healthy, _tried(experiments, own), _tried(experiments, advised), noise)

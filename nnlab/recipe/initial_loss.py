@@ -22,6 +22,7 @@ from nnlab.diagnosis.facts.linear import linear_baseline, linear_metrics
 from nnlab.diagnosis.finding import Finding, shown
 from nnlab.diagnosis.rules.data import data_findings
 from nnlab.diagnosis.rules.fresh import signal_findings
+from nnlab.diagnosis.rules.layers import check_layers, check_loss
 from nnlab.diagnosis.rules.mechanics import (
     check_evaluation,
     check_independence,
@@ -72,6 +73,7 @@ def check_initial_loss(trials: Trials, seeds: Sequence[int] = (0, 1, 2, 3, 4)) -
         report.findings += check_outputs(trainer, inputs)
         report.findings += check_slope(trainer, inputs, targets)
     report.findings += [*check_independence(trainer, inputs), *check_optimizer(trainer)]
+    report.findings += [*check_layers(trainer, inputs), *check_loss(trials.loss, targets, size)]
     report.findings += check_evaluation(trials.make([{"seed": seeds[0]}]), inputs)
     _describe(report, trials, trainer, signal, levels, targets)
     _baselines(report, trials, levels)

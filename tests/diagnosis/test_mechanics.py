@@ -81,7 +81,28 @@ def trainer(
     return Trainer([member], loss or SoftmaxCrossEntropy(), settings, [Statistics()])
 
 
+class Unconnected(nn.Sequential):
+    """What the second layer gives is multiplied by nothing."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, activation, last = self
+        return last(0 * activation(first(x)))
+
+
+class Upside(SoftmaxCrossEntropy):
+    """A loss that is small for wrong answers, with the gradient that belongs to it."""
+
+    def losses_and_gradient(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        losses, gradient = super().losses_and_gradient(outputs, targets)
+        return -losses, -gradient
+
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return -super().losses(outputs, targets)
+
+
 FAULTS = {
+    "a layer that is cut off": (Unconnected(*layers()), None, "cut_off"),
+    "a loss that likes wrong answers": (nn.Sequential(*layers()), Upside(), "loss_of_wrong_sign"),
     "a ReLU at the end": (nn.Sequential(*layers(nn.ReLU())), None, "output_layer_not_linear"),
     "a softmax at the end": (nn.Sequential(*layers(nn.Softmax(-1))), None, "doubled_output_layer"),
     "a sigmoid at the end": (nn.Sequential(*layers(nn.Sigmoid())), None, "doubled_output_layer"),

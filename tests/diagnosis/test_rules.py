@@ -259,7 +259,7 @@ def test_a_bottleneck_is_named_before_the_rate() -> None:
 # What is seen elsewhere: in fresh networks, in the trials of a recipe or a probe, after the run.
 SEEN_ELSEWHERE = {
     *("component_at_fault", "setting_at_fault", "cause_not_found", "better_still"),  # tests/probe
-    *("splits_differ", "classes_renamed", "targets_shifted", "labels_wrong"),
+    *("cut_off", "splits_differ", "classes_renamed", "targets_shifted", "labels_wrong"),
     *("simple_model_better", "rate_lowered", "failed_seed"),  # of a finished table run, the guard, and a set of seeds
     *("all_diverged", "bad_initialization", "classes_imbalanced", "classes_mixed_up", "constant_features"),
     *("doubled_output_layer", "edge_of_grid", "examples_mixed", "fits_smaller_sample_only", "generalization_gap"),

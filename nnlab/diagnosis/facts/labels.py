@@ -17,6 +17,7 @@ from nnlab.diagnosis.facts.chance import Pair, mixed_pair
 
 SUREST = 0.25  # share of the examples of each answer that networks are surest of
 WRONG = 0.15  # of them whose label is another, from which labels are wrong
+EVEN = 0.7  # of the share of all examples: where a task is hard, the surest are wrong far less often
 STRUCTURE = 0.1  # skill of the predictions, from which they say something about labels
 APART = 0.1  # in accuracy, by which training labels agree less than those of validation
 SIGMAS = 4.0
@@ -60,7 +61,8 @@ class LabelFacts:
     def wrong(self) -> bool:
         """Whether more labels are wrong than a task that is hard explains."""
         usable = self.skill > STRUCTURE and self.examples[0] >= 60
-        return (usable and self.surest > WRONG) or (self.noisier and self.validation > 0)
+        everywhere = self.surest > max(WRONG, EVEN * (1 - self.train))  # as wrong as the others, nearly
+        return (usable and everywhere) or (self.noisier and self.validation > 0)
 
 
 def label_facts(prediction: Tensor, targets: Tensor, learned: Tensor, validation: Tensor, known: Tensor) -> LabelFacts:

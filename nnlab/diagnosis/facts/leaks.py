@@ -21,7 +21,7 @@ from torch import Tensor
 
 from nnlab.diagnosis.facts.columns import column_name, column_source
 from nnlab.diagnosis.facts.levels import sample
-from nnlab.diagnosis.facts.near import near_copies
+from nnlab.diagnosis.facts.near import beyond_base_rates, near_copies
 from nnlab.streaming import MOST, Streamed, at_once, pieces
 from nnlab.types import Dataset, Split
 
@@ -87,7 +87,9 @@ def shared_examples(train: Split, held_out: Split) -> Shared:
         known = known[:]
     partner = _partners(asked, known)
     rows = (partner >= 0).nonzero().flatten()
+    agreeing = len(rows)
     rows = rows[_same_target(part.targets[rows], train.targets[partner[rows]], train.targets)]
+    rows = rows[: round(beyond_base_rates(len(rows), agreeing, train.targets) * len(rows))]
     near, compared = near_copies(train, held_out) if len(rows) < 0.03 * len(part) else (0, 1)
     if near:
         return Shared(round(near / compared * len(part)), len(part))

@@ -28,6 +28,7 @@ PAIRED = 40  # columns from which no pairs are tried
 DETERMINED = 0.995  # share of the target's variance that a pair which gives it away explains
 ALONE = 0.6  # share that each of the two may explain alone
 FEWEST = 60  # examples
+EVEN = 0.7  # agreement of the targets of any two examples, from which it says little
 
 
 def near_copies(train: Split, held_out: Split) -> tuple[int, int]:
@@ -49,9 +50,24 @@ def near_copies(train: Split, held_out: Split) -> tuple[int, int]:
     if dimension < LEAST_DIMENSION:
         return 0, 0
     same = _same_answer(part.targets, sample(train, KNOWN).targets[nearest.indices[:, 0]])
-    found = int(((first < NEARER * second) & usable & same).sum())
+    near = (first < NEARER * second) & usable
+    found = int((near & same).sum())
+    found = round(found * beyond_base_rates(found, int(near.sum()), train.targets))
     chance = len(part) * NEARER**dimension
     return (found if found > chance + 4 * math.sqrt(chance) + 0.03 * len(part) else 0), len(part)
+
+
+def beyond_base_rates(same: int, agreeing: int, targets: Tensor) -> float:
+    """Share of the rows with equal inputs and target that cannot be other examples, whose targets agree by chance.
+
+    Where nearly all targets are one class, so are those of different people who share their inputs.
+    """
+    if targets.is_floating_point() or not agreeing:
+        return 1.0
+    share = torch.bincount(targets).double() / len(targets)
+    chance = float(share.square().sum())
+    upper = chance + 3 * math.sqrt(chance * (1 - chance) / agreeing)
+    return min(max((same / agreeing - upper) / max(1 - chance, 1e-9), 0.0), 1.0) if chance > EVEN else 1.0
 
 
 def _same_answer(first: Tensor, second: Tensor) -> Tensor:

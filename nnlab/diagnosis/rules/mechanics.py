@@ -19,6 +19,7 @@ from torch import Tensor
 
 from nnlab.diagnosis.facts.curves import View
 from nnlab.diagnosis.finding import Finding, shown
+from nnlab.diagnosis.rules.layers import check_layers, check_loss
 from nnlab.loss.base import Loss
 from nnlab.optimizer.base import FirstOrder
 from nnlab.training import Trainer
@@ -44,6 +45,8 @@ def network_findings(trainer: Trainer, inputs: Tensor, targets: Tensor) -> list[
         *check_independence(trainer, inputs),
         *check_optimizer(trainer),
         *check_evaluation(trainer, inputs),
+        *check_layers(trainer, inputs),
+        *check_loss(trainer.loss, targets, trainer.members[0].dataset.target_size),
     ]
 
 

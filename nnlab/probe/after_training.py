@@ -20,6 +20,7 @@ from nnlab.types import Task
 log = logging.getLogger(__name__)
 
 GOOD = 0.9  # skill from which a run without a fault is not asked about
+BEHIND = 0.1  # skill on the validation split behind that on the training split
 NOISIER = 3.0  # standard errors by which training labels agree less with the network than validation labels
 
 
@@ -70,6 +71,8 @@ def follow_up(config: Mapping[str, Any], record: RunRecord, findings: Sequence[F
         return list(findings)
     from nnlab.probe.run import probe
 
+    if record.tests is not None and not any(finding.fault for finding in findings):
+        findings = [*findings, *(finding for finding in record.tests() if finding.fault)]
     return probe(config, record, findings)
 
 
@@ -77,7 +80,8 @@ def worse_than_it_should(config: Mapping[str, Any], record: RunRecord, findings:
     """Whether the end of a run asks for experiments.
 
     It does where a rule finds a fault that experiments can say more about; and where the run is far from perfect, as it
-    may be for its data, but has unusual settings, or answers validation labels better than those it was trained on.
+    may be for its data, but has unusual settings, stays behind what its training suggests, or answers validation labels
+    better than those that it was trained on.
     """
     faults = [finding for finding in findings if finding.fault]
     if faults:
@@ -85,16 +89,20 @@ def worse_than_it_should(config: Mapping[str, Any], record: RunRecord, findings:
     skill = View(record).skill("validation")
     if math.isnan(skill) or skill > GOOD:
         return False
-    return labels_doubtful(record) or _unusual(config, record)
+    return splits_apart(record) or _unusual(config, record)
 
 
-def labels_doubtful(record: RunRecord) -> bool:
-    """Whether a network answers the labels of the validation better than those that it was trained on."""
-    train, validation = record.splits.get("train"), record.splits.get("validation")
-    if train is None or validation is None or record.task is Task.REGRESSION:
+def splits_apart(record: RunRecord) -> bool:
+    """Whether a network answers one of the two splits clearly better than the other: its training examples, as if the
+    splits differed, or those of the validation, as if training labels were wrong."""
+    train, validation, view = record.splits.get("train"), record.splits.get("validation"), View(record)
+    if train is None or validation is None:
         return False
+    behind = view.skill("train") - view.skill("validation")
+    if behind > max(BEHIND, 1.5 * view.margin):
+        return True
     error = math.hypot(train.error, validation.error)
-    return validation.metric - train.metric > max(0.03, NOISIER * error)
+    return record.task is not Task.REGRESSION and validation.metric - train.metric > max(0.03, NOISIER * error)
 
 
 def _unusual(config: Mapping[str, Any], record: RunRecord) -> bool:

@@ -15,10 +15,12 @@ from nnlab.config.construct import construct
 from nnlab.console import silenced
 from nnlab.data.once import read_once
 from nnlab.diagnosis import Finding
+from nnlab.diagnosis.facts.chance import association
 from nnlab.diagnosis.facts.labels import label_facts, renamed
 from nnlab.diagnosis.facts.levels import sample
 from nnlab.diagnosis.facts.references import simple_predictions, skill
 from nnlab.diagnosis.facts.shift import measure_shift
+from nnlab.diagnosis.rules.fit import UNRELATED
 from nnlab.diagnosis.rules.labels import label_findings, renamed_finding
 from nnlab.diagnosis.rules.splits import shift_findings
 from nnlab.errors import UserError
@@ -45,6 +47,13 @@ def data_findings(config: Mapping[str, Any]) -> list[Finding]:
         differ = list(_does_not_carry_over(dataset, folds))
     found += differ
     return found or list(_offset(config, dataset))
+
+
+def targets_related(config: Mapping[str, Any]) -> bool:
+    """Whether out-of-fold predictions of all training examples, more than there are for validation, beat chance."""
+    dataset = load_dataset(config)
+    folds = _folds(config, dataset)
+    return folds is not None and association(folds.prediction, dataset.train.targets.cpu()) > UNRELATED
 
 
 def _folds(config: Mapping[str, Any], dataset: Dataset) -> OutOfFold | None:

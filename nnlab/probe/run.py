@@ -20,7 +20,7 @@ from nnlab.diagnosis import Finding, RunRecord, diagnose
 from nnlab.diagnosis.diagnose import arranged
 from nnlab.diagnosis.facts.curves import View
 from nnlab.probe.cause import NOISE, Evidence, Tried, single_cause, smallest_set
-from nnlab.probe.data import data_findings
+from nnlab.probe.data import data_findings, targets_related
 from nnlab.probe.experiments import LONGEST, Experiments, Outcome, judged
 from nnlab.probe.suspects import Suspect, all_back, suspects
 from nnlab.probe.words import answered, better_still, cause_found, cause_unknown
@@ -64,11 +64,14 @@ def probe(
     """
     experiments = Experiments(config, max(record.total_steps, 1), budget, LONGEST if budget is None else budget)
     own = _suspects(experiments, record)
+    healthy = experiments.trials.configure({**all_back(own), **experiments.length_of({})})
+    if any(finding.name == "targets_unrelated" for finding in findings) and targets_related(healthy):
+        findings = [finding for finding in findings if finding.name != "targets_unrelated"]
     advised = _advice(findings, {suspect.label for suspect in own})
     sure = any(finding.fault for finding in findings)
     evidence = _evidence(experiments, record, own, advised, NOISE if sure else DOUBTFUL)
     heard = [answered(finding, evidence, experiments) for finding in findings]
-    of_data = data_findings(experiments.trials.configure({**all_back(own), **experiments.length_of({})}))
+    of_data = data_findings(healthy)
     if evidence.lost <= evidence.noise:
         return [*of_data, *heard] if not sure else _unknown(of_data, heard, evidence, own, experiments)
     cause = single_cause(evidence.own, evidence) or single_cause(evidence.advised, evidence)

@@ -44,9 +44,12 @@ def records_of(directory: str | Path) -> list[RunRecord]:
 
 
 def diagnose_run(directory: str | Path) -> list[list[Finding]]:
-    """The findings about every member of a run.
+    """The findings about every member of a run; those after experiments where it was followed by any.
 
     Raises:
         UserError: see `records_of`.
     """
+    kept = (read_result(Path(directory)) or {}).get("diagnosis", [])
+    if any(finding.get("tried") for finding in kept):
+        return [[Finding.from_dict(finding) for finding in kept]]
     return [diagnose(record) for record in records_of(directory)]

@@ -43,6 +43,10 @@ def test_a_bad_run_ends_with_its_cause_and_the_remedy_that_was_tried(
     assert "diagnosis: setting at fault" in shown
     assert "trainer.clip_norm=null" in shown.partition("try:  nnlab train")[2]
     assert "--probe" not in shown
+    [run] = (tmp_path / "train").iterdir()
+    assert main(["diagnose", str(run)]) == 0  # what was tried is told again, without being tried again
+    again = capsys.readouterr().out
+    assert "setting at fault: `trainer.clip_norm=null` instead of `trainer.clip_norm=1e-06` takes" in again
 
 
 def test_what_is_written_is_a_function_of_the_run(tmp_path: Path) -> None:

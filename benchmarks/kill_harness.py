@@ -49,7 +49,8 @@ REGULARIZERS = {
 
 
 SMALL = ("callbacks.checkpoint.seconds=0", "scheduler=constant")
-PLAIN = ("trainer.epochs=3", "trainer.batch_size=16", "architecture.widths=[8]", *SMALL)
+NO_PROBE = "callbacks.diagnosis.probe=false"  # the experiments after a result are no part of it
+PLAIN = ("trainer.epochs=3", "trainer.batch_size=16", "architecture.widths=[8]", NO_PROBE, *SMALL)
 
 
 def make_data(folder: Path) -> None:
@@ -237,7 +238,7 @@ class Case:
         return wrong + [f"left over: {name}" for name in left]
 
 
-def run(kills: int, seed: int, folder: Path) -> Counter[str]:
+def run(kills: int, seed: int, folder: Path, only: str = "") -> Counter[str]:
     """Kill `kills` times; returns what was counted."""
     dice = random.Random(seed)
     counts: Counter[str] = Counter()
@@ -248,6 +249,8 @@ def run(kills: int, seed: int, folder: Path) -> Counter[str]:
         for name, overrides in {**groups(folder), **table(dice)}.items():
             if counts["kills"] >= kills:
                 break
+            if only not in name:
+                continue
             number += 1
             case = Case(overrides, folder / str(number), dice)
             before = counts["kills"]
@@ -269,11 +272,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="", help="runs with this in their names")
     parser.add_argument("--folder", type=Path, default=None, help="for what differed; default: a temporary one")
     options = parser.parse_args()
     folder = options.folder or Path(tempfile.mkdtemp(prefix="nnlab-kills-"))
     began = time.monotonic()
-    counts = run(options.kills, options.seed, folder)
+    counts = run(options.kills, options.seed, folder, options.only)
     print(f"\n{time.monotonic() - began:.0f} s, seed {options.seed}; what differed is in {folder}")
     for name in ("runs", "starts", "kills", "kills, time", "kills, slow disk", "kills, operation"):
         print(f"{name:18} {counts[name]:4}")

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import getpass
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from nnlab import console
 from nnlab.storage import cache
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--like-windows`: see `like_windows.py`."""
+    parser.addoption("--like-windows", action="store_true", help="no fcntl, and Windows' rules for names of files")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Lay Windows' rules over the folder in which tests write."""
+    if config.getoption("--like-windows"):
+        import like_windows
+
+        like_windows.install(f"{tempfile.gettempdir()}/pytest-of-{getpass.getuser()}")
 
 
 @pytest.fixture(autouse=True)

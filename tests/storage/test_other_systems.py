@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from like_windows import mistake
+
 CODE = """
 import os, signal, sys
 sys.modules["fcntl"] = None
@@ -25,3 +28,38 @@ def test_runs_train_and_continue_without_what_only_posix_has(tmp_path: Path) -> 
     done = subprocess.run([sys.executable, "-c", CODE, str(tmp_path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "completed completed True"
+
+
+def test_the_rules_of_windows_are_those_of_its_manual() -> None:
+    sound = ("train/seed=1,data.limit=80/config.yaml", "a-b_c/2026-11-29_18-50-56/x.part", "console/auxiliary.csv")
+    assert [mistake(path) for path in sound] == [None] * 3
+    for path in ("a:b", "x/a?", "con", "x/NUL.txt", "a.", "a /b", 'a"b', "a<b", "a|b", "a*", "a\\b", "x" * 241):
+        assert mistake(path), path
+
+
+@pytest.mark.slow
+def test_runs_sweeps_and_pages_have_names_that_windows_takes(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", NAMES, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "refused"
+    names = {path.parent.name for path in tmp_path.glob("out/*/*/config.yaml")}
+    assert len(names) == 3
+
+
+NAMES = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+import like_windows
+like_windows.install(sys.argv[1].rpartition("/")[0])
+from nnlab.cli import main
+small = ["data.limit=80", "trainer.epochs=1", f"output_dir={{sys.argv[1]}}/out"]
+grid = ["data/preprocessing=none,standardize", "architecture.widths=[4]", "seed=0", "name=study"]
+assert main(["train", "-m", *small, *grid, "hydra.launcher.stack=never"]) == 0
+assert main(["train", *small, "callbacks=[tensorboard,statistics,histograms,images,projector,checkpoint]"]) == 0
+assert main(["study", f"{{sys.argv[1]}}/out/study"]) == 0
+assert main(["plot", f"{{sys.argv[1]}}/out/train"]) == 0
+try:
+    open(f"{{sys.argv[1]}}/a:b", "w")
+except OSError:
+    print("refused")
+"""

@@ -63,8 +63,8 @@ def test_files_that_are_removed_while_a_run_trains_are_written_again_and_named(
     twin = nnlab.train(*SMALL, f"output_dir={tmp_path / 'twin'}")
     build = launch.build_trainer
 
-    def with_remover(*arguments: object) -> Trainer:
-        trainer = build(*arguments)  # type: ignore[arg-type]
+    def with_remover(*arguments: object, **named: object) -> Trainer:
+        trainer = build(*arguments, **named)  # type: ignore[arg-type]
         trainer.callbacks.append(Remover())
         return trainer
 

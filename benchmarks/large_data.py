@@ -28,6 +28,7 @@ from typing import Any
 from large_files import CLASSES, SIDE, write_photographs, write_tables
 
 NETWORK = ("architecture=convnet", "architecture.channels=[8,16]", "architecture.hidden=16", "trainer.batch_size=16")
+REPEATS = 3  # of which the median counts, memory and disk in turn
 SMALL = ("architecture.widths=[64]", "trainer.batch_size=256", "loss=binary_cross_entropy")
 
 
@@ -66,6 +67,12 @@ def measured(folder: Path, overrides: Sequence[str], epochs: float, allowed: int
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
+def middle(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The one of several whose epoch took the median of time; one that failed, if one did."""
+    failed = [each for each in found if "failed" in each]
+    return failed[0] if failed else sorted(found, key=lambda each: each["epoch"])[len(found) // 2]
+
+
 def decoding_rates(folder: Path, photographs: Path) -> None:
     """Images a second of torchvision's decoder in threads, and of the first reading into the cache, interleaved."""
     from torchvision.io import ImageReadMode, decode_jpeg, read_file
@@ -96,8 +103,11 @@ def decoding_rates(folder: Path, photographs: Path) -> None:
 def starts_and_epochs(folder: Path, name: str, overrides: Sequence[str], epochs: float, floats: int) -> None:
     """The lines for one data set."""
     first = measured(folder, [*overrides, "data.resident=false"], 0)
-    second = measured(folder, [*overrides, "data.resident=false"], epochs)
-    resident = measured(folder, [*overrides, "data.resident=true"], epochs)
+    both = [
+        [measured(folder, [*overrides, f"data.resident={kind}"], epochs) for kind in ("false", "true")]
+        for _ in range(REPEATS)
+    ]
+    second, resident = (middle([pair[position] for pair in both]) for position in (0, 1))
     for kind, found in (("first start", first), ("second start", second), ("second start, resident", resident)):
         if "failed" in found:
             print(f"{name}: {kind}: {found['failed']}")

@@ -13,13 +13,13 @@
 #
 # The learning rate in four shapes, optimizers side by side, and what a schedule gives.
 #
-# The first cell installs nnlab where it is missing, as on Colab, and does nothing elsewhere: upload a wheel or an
-# archive of the source (`pip wheel .` makes one) and name it there.
+# The first cell installs nnlab where it is missing, as on Colab, and does nothing elsewhere: upload the wheel that
+# `pip wheel --no-deps .` makes in the source's folder, and name it there.
 
 # %%
 import importlib.util
 
-SOURCE = "nnlab"  # or the path or address of a wheel or of the source
+SOURCE = "nnlab-0.1.0-py3-none-any.whl"  # a wheel beside this notebook
 if importlib.util.find_spec("nnlab") is None:
     import subprocess
     import sys

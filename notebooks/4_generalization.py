@@ -13,13 +13,13 @@
 #
 # A network that learns its examples by heart, and penalty, dropout, early stopping and ensembles against it.
 #
-# The first cell installs nnlab where it is missing, as on Colab, and does nothing elsewhere: upload a wheel or an
-# archive of the source (`pip wheel .` makes one) and name it there.
+# The first cell installs nnlab where it is missing, as on Colab, and does nothing elsewhere: upload the wheel that
+# `pip wheel --no-deps .` makes in the source's folder, and name it there.
 
 # %%
 import importlib.util
 
-SOURCE = "nnlab"  # or the path or address of a wheel or of the source
+SOURCE = "nnlab-0.1.0-py3-none-any.whl"  # a wheel beside this notebook
 if importlib.util.find_spec("nnlab") is None:
     import subprocess
     import sys
@@ -31,7 +31,8 @@ import nnlab
 # %% [markdown]
 # ## By heart
 #
-# A hundred examples with some wrong labels, many units: the training loss goes to zero, and the validation loss rises.
+# Three hundred examples with some wrong labels, many units: the training loss goes to zero, and the validation loss
+# rises.
 
 # %%
 FEW = ("data.limit=300", "data.label_noise=0.1", "architecture.widths=[256,256]", "trainer.epochs=60", "data_seed=0")

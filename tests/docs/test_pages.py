@@ -22,6 +22,7 @@ NOT_RUN = {
     "README.md": 1,
     "docs/extending.md": 1,
     "docs/gpu.md": 1,
+    "docs/large-data.md": 1,
     "docs/loggers.md": 2,
     "docs/notebooks.md": 1,
     "docs/ray.md": 2,

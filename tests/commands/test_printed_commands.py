@@ -22,6 +22,7 @@ from nnlab.config.overrides import literal
 from nnlab.storage.folder import read_config
 
 SMALL = ["data.limit=80", "architecture.widths=[4]", "trainer.epochs=1"]
+NO_PROBE = "callbacks.diagnosis.probe=false"
 
 
 @pytest.fixture
@@ -78,7 +79,15 @@ def test_commands_keep_the_folder_of_options_and_the_trust(
     monkeypatch.syspath_prepend(str(stranger))
     monkeypatch.setattr(trust, "_working_directory", lambda: options.resolve())
     (options / "optimizer" / "rule.yaml").write_text("_target_: strange_rule.Rule\nlearning_rate: 50\n")
-    words = ["--config-dir", "my options", "optimizer=rule", *SMALL, "trainer.epochs=6", "trainer.batch_size=8"]
+    words = [
+        "--config-dir",
+        "my options",
+        "optimizer=rule",
+        *SMALL,
+        "trainer.epochs=6",
+        "trainer.batch_size=8",
+        NO_PROBE,
+    ]
     assert main(["train", *words, "trust=[strange_rule]"]) in (0, 3)
     commands = printed(capsys.readouterr().out)
     assert {words[0] for words in commands} == {"board", "train", "diagnose"}

@@ -98,7 +98,10 @@ class Recipe:
             if number not in self.reports and not self._blocked(number):
                 self._step(number)
             report = self.reports.get(number)
-            if report is None or (not report.passed and not self.settings.keep_going):
+            stopped = report is not None and not report.passed and not self.settings.keep_going
+            if stopped and number != wanted[-1]:
+                self.watcher.say(f"The recipe stops after step {number}; `recipe.keep_going=true` goes on")
+            if report is None or stopped:
                 break
         done = [self.reports[number] for number in wanted if number in self.reports]
         self.status = "completed" if len(done) == len(wanted) and all(r.passed for r in done) else "failed"

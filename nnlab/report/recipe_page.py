@@ -16,6 +16,7 @@ from nnlab.storage.files import write_whole
 Content = Mapping[str, Any]
 _SIZE = re.compile(r'<svg([^>]*?) width="([\d.]+)pt" height="([\d.]+)pt"')
 
+LAST = 8  # the step that trains the chosen configuration
 PURPOSE = {
     1: "Regularization off. Are data, loss and the fresh network what they should be, before anything is trained?",
     2: "Regularization off. A network that cannot memorize a few minibatches will not learn the rest. Plain gradient "
@@ -76,7 +77,11 @@ def headline(content: Content) -> str:
     steps = content["steps"]
     failed = [step for step in steps if not step["passed"]]
     if failed:
-        return f"Step {failed[0]['number']}, {failed[0]['title'].lower()}, did not pass: {failed[0]['conclusion']}"
+        stopped = failed[0] is steps[-1] and failed[0]["number"] < LAST
+        more = "; the recipe stopped there, and goes on with recipe.keep_going=true" if stopped else ""
+        return (
+            f"Step {failed[0]['number']}, {failed[0]['title'].lower()}, did not pass: {failed[0]['conclusion']}{more}"
+        )
     if steps and steps[-1]["number"] == 8:
         return f"All steps passed: {steps[-1]['conclusion']}."
     return f"{len(steps)} steps done; nothing is wrong so far."

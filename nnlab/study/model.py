@@ -148,6 +148,15 @@ class Study:
         return self.ranked[0]
 
     @functools.cached_property
+    def tied(self) -> list[Configuration]:
+        """The best and those whose metric is exactly the same, runs that diverged or not; one where there is no tie."""
+        value = self.best.mean(self.metric)
+        same = [
+            each for each in self.ranked if math.isclose(each.mean(self.metric), value, rel_tol=1e-9, abs_tol=1e-12)
+        ]
+        return [each for each in same if each.count("diverged") == self.best.count("diverged")]
+
+    @functools.cached_property
     def metrics(self) -> list[str]:
         """The metrics that any run has, in the order in which they came."""
         return list(dict.fromkeys(tag for run in self.runs for tag in run.metrics))

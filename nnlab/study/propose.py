@@ -16,6 +16,7 @@ from pathlib import Path
 from nnlab.config.command_line import of_run
 from nnlab.config.overrides import literal
 from nnlab.study.axes import Axis, tied
+from nnlab.study.default_rates import default_rates
 from nnlab.study.model import DEFAULT, Study, canonical, sort_values
 
 SEEDS = 3  # below which a spread says little
@@ -54,6 +55,7 @@ def propose(study: Study, axes: Sequence[Axis]) -> Proposal:
     bound = {key for group in tied(study) for key in group}
     if bound:
         notes.append(f"{_listed(sorted(bound))} change together; the proposal keeps their best values")
+    notes += default_rates(study)
     options = [] if study.searched else [axis for axis in axes if not axis.numbers]
     nested = {axis.key for axis in options if _nested(study, axis)}
     chosen = {axis.key: [axis.best] if axis.key in bound | nested else next_values(axis) for axis in axes}

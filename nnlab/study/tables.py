@@ -15,6 +15,7 @@ from nnlab.study.model import Configuration, Study
 from nnlab.study.propose import Proposal
 
 TOP = 10  # configurations among the best
+SHOWN_OF_A_TIE = 4
 STATUSES = ("completed", "diverged", "failed", "unfinished")
 
 
@@ -78,10 +79,15 @@ def ended(configuration: Configuration) -> str:
 
 
 def headline(study: Study) -> str:
-    """The result in one sentence."""
-    best = study.best
+    """The result in one sentence; where several are exactly as good, none of them is the best."""
+    best, tied = study.best, study.tied
     seeds = len(best.results(study.metric))
     mean = f"mean of {seeds} runs" if seeds > 1 else "one run"
+    if len(tied) > 1:
+        shown = "; ".join(each.label for each in tied[:SHOWN_OF_A_TIE])
+        more = f"; and {len(tied) - SHOWN_OF_A_TIE} more" if len(tied) > SHOWN_OF_A_TIE else ""
+        value = f"{best.mean(study.metric):.4g}"
+        return f"A tie of {len(tied)}: {shown}{more}, all with {in_words(study.metric)} {value} ({mean})."
     sentence = f"Best: {best.label}, with {in_words(study.metric)} {spread(best, study.metric)} ({mean})"
     test = study.metric.partition("/")[0] + "/test"
     return sentence + (f"; on the test split {spread(best, test)}." if best.results(test) else ".")

@@ -116,3 +116,16 @@ def test_too_few_examples_are_refused():
         splits.holdout(2, None, 0.2, 0.1, draw())
     with pytest.raises(UserError, match=r"`data\.folds` must be at most the number of examples, 4, got 5"):
         splits.cross_validation(4, None, 5, 0, 0.1, draw())
+
+
+@pytest.mark.parametrize("labels", [True, False])
+def test_parts_for_validation_share_no_example_and_leave_the_test_split_alone(labels: bool) -> None:
+    classes = torch.arange(103) % 3 if labels else None
+    parts = [splits.holdout(103, classes, 0.2, 0.1, torch.Generator().manual_seed(4), fold) for fold in range(10)]
+    assert all(torch.equal(part.test, parts[0].test) for part in parts)
+    assert len({len(part.validation) for part in parts}) == 1
+    assert len(torch.cat([part.validation for part in parts]).unique()) == 10 * len(parts[0].validation)
+    for part in parts:
+        assert torch.equal(torch.cat([part.train, part.validation, part.test]).sort().values, torch.arange(103))
+    with pytest.raises(UserError, match=r"must be in \[0, 10\), got 10"):
+        splits.holdout(103, classes, 0.2, 0.1, torch.Generator().manual_seed(4), 10)

@@ -133,10 +133,13 @@ def test_the_test_split_is_looked_at_once_and_compared_with_simple_models(done: 
 def test_a_fault_stops_the_recipe_with_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [*QUICK, "initialization=constant", "recipe.steps=[1,2]", f"output_dir={tmp_path}"]
     assert main(["recipe", *words]) == 1
-    assert "symmetric_units" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "symmetric_units" in printed
+    assert "The recipe stops after step 1; `recipe.keep_going=true` goes on" in printed
     folder = next((tmp_path / "recipe").iterdir())
     assert [step["number"] for step in json.loads((folder / "recipe.json").read_text())["steps"]] == [1]
     assert "not passed" in (folder / "report.html").read_text()
+    assert "recipe.keep_going=true" in (folder / "report.md").read_text()
     assert main(["recipe", *words, "recipe.keep_going=true"]) == 1
     newest = max((tmp_path / "recipe").iterdir(), key=lambda path: path.stat().st_mtime)
     assert [step["number"] for step in json.loads((newest / "recipe.json").read_text())["steps"]] == [1, 2]

@@ -329,6 +329,26 @@ def test_the_end_of_a_sweep_names_the_best_and_what_to_run_next(tmp_path: Path) 
     assert last == f"study: {tmp_path / 's' / 'study.html'}"
 
 
+def test_an_exact_tie_has_no_best(tmp_path: Path) -> None:
+    make_grid(tmp_path / "s", {"lr=0.1": 0.9, "lr=0.2": 0.9, "lr=0.3": 0.8})
+    first, *_ = command.write(tmp_path / "s").brief.splitlines()
+    assert first == "A tie of 2: lr=0.1; lr=0.2, all with validation accuracy 0.9 (mean of 3 runs)."
+    many = make_grid(tmp_path / "many", {f"lr={rate}": 0.9 for rate in range(1, 8)})
+    assert len(many.tied) == 7
+    assert "and 3 more" in command.write(tmp_path / "many").brief
+
+
+def test_optimizers_at_their_default_rates_are_named_as_that(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    for name, rate in (("sgd", 0.01), ("adam", 0.001)):
+        add_run(folder, f"optimizer={name}", 0.9 + rate, config=f"optimizer:\n  learning_rate: {rate}\n")
+    text = command.write(folder).brief
+    assert "every optimizer ran at its default learning rate (sgd 0.01, adam 0.001)" in text
+    for name in ("sgd", "adam"):
+        add_run(tmp_path / "own", f"optimizer={name} optimizer.learning_rate=0.1", 0.9)
+    assert "default learning rate" not in command.write(tmp_path / "own").brief
+
+
 def test_one_run_and_one_configuration_make_a_page_too(tmp_path: Path) -> None:
     add_run(tmp_path / "s", "seed=0", 0.9)
     report = command.write(tmp_path / "s")

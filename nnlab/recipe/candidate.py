@@ -28,6 +28,7 @@ class Candidate:
         fits: loss on the training split at those points.
         epochs: passes over the data until then.
         examples: losses of the validation examples (S, N) of each of S seeds; None where they were not kept.
+        classes: whether the targets are classes.
         folds: parts of the data that take turns as validation split; 1: all seeds have the same validation examples.
     """
 
@@ -38,6 +39,7 @@ class Candidate:
     epochs: Sequence[float]
     examples: Tensor | None = field(default=None, compare=False)
     folds: int = field(default=1, compare=False)
+    classes: bool = field(default=False, compare=False)
 
     @property
     def score(self) -> float:
@@ -60,6 +62,7 @@ class Candidate:
             [*self.epochs, *more.epochs],
             kept,
             self.folds,
+            self.classes,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -80,6 +83,21 @@ class Candidate:
             return [math.inf if value is None else value for value in content[name]]
 
         return cls(content["changes"], numbers("scores"), numbers("metrics"), numbers("fits"), numbers("epochs"))
+
+
+def best_first(candidates: Sequence[Candidate], rate_key: str) -> list[Candidate]:
+    """Candidates by their score; of those that the validation examples cannot tell apart, the lowest rate first.
+
+    n validation examples of classes that are all answered right say little about losses below 1/n: a network of a high
+    rate has a loss of 0 there, and a large one at the first example that it gets wrong.
+    """
+    return sorted(candidates, key=lambda each: _rank(each, rate_key))
+
+
+def _rank(candidate: Candidate, rate_key: str) -> tuple[float, float]:
+    seen = 0 if candidate.examples is None else candidate.examples.numel()
+    known = bool(candidate.classes and seen)
+    return max(candidate.score, 1 / seen if known else -math.inf), float(candidate.changes.get(rate_key) or 0.0)
 
 
 def mean(values: Sequence[float]) -> float:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from nnlab.diagnosis.finding import Finding, shown
-from nnlab.recipe.candidate import Candidate
+from nnlab.recipe.candidate import Candidate, best_first
 from nnlab.recipe.changes import Changes
 from nnlab.recipe.grid import columns, described, rows, run_grid
 from nnlab.recipe.halving import Halving
@@ -70,11 +70,11 @@ def coarse_grid(
         found.results += results
         done += 1
     found.ended = halving.ended
-    best = sorted(found.results, key=lambda each: each.score)[:AGAIN]
+    best = best_first(found.results, space.rate_key)[:AGAIN]
     further, records = run_grid(trials, [each.changes for each in best], [1])
     found.records += records
     judged = [one.joined(other) for one, other in zip(best, further, strict=True)]
-    _fill(report, trials, found, sorted(judged, key=lambda each: each.score), epochs)
+    _fill(report, trials, found, best_first(judged, space.rate_key), epochs)
     return report
 
 
@@ -114,12 +114,12 @@ def _extend(report: StepReport[GridNumbers], space: Space, found: Coarse, epochs
 def _beyond(space: Space, results: Sequence[Candidate]) -> list[tuple[list[float], list[float], str]]:
     """Rates and decays beyond the edges at which the best result lies, with a sentence about each."""
     key = space.rate_key
-    best = min(results, key=lambda r: r.score)
+    best = best_first(results, key)[0]
     rates = sorted({r.changes[key] for r in results})
     decays = sorted({r.changes[DECAY_KEY] for r in results})
     rate, decay = best.changes[key], best.changes[DECAY_KEY]
     more = []
-    if rate == rates[-1]:
+    if rate == rates[-1] and rung(rate, 1) <= space.highest_rate:
         more.append(([rung(rate, 1)], [decay], f"the largest rate, {rate:g}, won: {rung(rate, 1):g} tried"))
     elif rate == rates[0]:
         more.append(([rung(rate, -1)], [decay], f"the smallest rate, {rate:g}, won: {rung(rate, -1):g} tried"))

@@ -23,7 +23,7 @@ from nnlab.recipe.finale import TITLE as LAST
 from nnlab.recipe.finale import FinalTraining
 from nnlab.recipe.improve import improve
 from nnlab.recipe.initial_loss import check_initial_loss
-from nnlab.recipe.learning_rate import find_learning_rate
+from nnlab.recipe.learning_rate import MARGIN, find_learning_rate
 from nnlab.recipe.numbers import InitialLossNumbers
 from nnlab.recipe.overfit import overfit_sample
 from nnlab.recipe.refine import refine_grid
@@ -143,12 +143,14 @@ class Recipe:
     def _space(self) -> Space:
         """What steps 4 to 7 may change; what leaves compiled code only where there is time for it."""
         epochs = self.settings.refine_epochs or self.usual_epochs
-        return Space(self.trials, epochs, slow=self.budget.timed or not self.trials.compiled)
+        numbers = self.reports[3].numbers
+        highest = None if numbers.stable is None else max(numbers.stable / MARGIN, numbers.use or 0.0)
+        return Space(self.trials, epochs, self.budget.timed or not self.trials.compiled, highest)
 
     def _coarse(self) -> Report:
         epochs = self.budget.coarse_epochs()
-        batches = self.budget.batches(epochs)
-        return coarse_grid(self._space(), self.reports[3].numbers.stable, epochs, batches, self._draw(4))
+        batches, numbers = self.budget.batches(epochs), self.reports[3].numbers
+        return coarse_grid(self._space(), numbers.use or numbers.stable, epochs, batches, self._draw(4))
 
     def _refine(self) -> Report:
         epochs = self.budget.refine_epochs(self.usual_epochs)

@@ -16,6 +16,7 @@ from nnlab.recipe.space import DECAY_KEY
 from nnlab.recipe.trial import Trial
 from nnlab.recipe.trials import Trials
 from nnlab.training import Callback
+from nnlab.types import Task
 
 
 def run_grid(
@@ -56,6 +57,7 @@ def _candidate(trials: Trials, candidate: Changes, own: Sequence[Trial]) -> Cand
         [step / t.batches for t, (step, _) in zip(own, best, strict=True)],
         torch.stack(held_out),
         trials.folds,
+        trials.dataset.task is not Task.REGRESSION,
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from nnlab.recipe.candidate import Candidate
+from nnlab.recipe.candidate import Candidate, best_first
 from nnlab.recipe.changes import Changes
 from nnlab.recipe.grid import run_grid
 from nnlab.recipe.report import TrialRecord
@@ -57,8 +57,9 @@ def race(space: Space, contestants: Sequence[Changes], names: Sequence[str], fir
         records += [replace(r, name=f"{names[running[n // seeds]]} {r.name}") for n, r in enumerate(kept)]
         first += seeds
         if rung < len(RUNGS) - 1:
-            others = sorted(running[1:], key=lambda i: results[i].score)
-            running = [0, *others[: max(FEWEST, -(-len(others) // SHARE))]]
+            others = best_first([results[i] for i in running[1:]], space.rate_key)
+            kept_on = others[: max(FEWEST, -(-len(others) // SHARE))]
+            running = [0, *(i for i in running[1:] if any(results[i] is each for each in kept_on))]
     return Race([results[i] for i in range(len(contestants))], running, records)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from nnlab.diagnosis.facts.levels import measure_levels
 from nnlab.diagnosis.finding import shown
-from nnlab.recipe.candidate import Candidate
+from nnlab.recipe.candidate import Candidate, best_first
 from nnlab.recipe.changes import Changes
 from nnlab.recipe.grid import columns, described, differences, rows, run_grid
 from nnlab.recipe.numbers import GridNumbers
@@ -32,7 +32,7 @@ def refine_grid(
     trials = space.trials
     finer = finer_candidates(space, candidates, epochs)[:most]
     results, records = run_grid(trials, finer, seeds, POINTS, FitWatch)
-    ranked = sorted(results, key=lambda r: r.score)
+    ranked = best_first(results, space.rate_key)
     best = ranked[0]
     levels = measure_levels(trials.dataset, trials.loss)
     numbers = GridNumbers(
@@ -67,6 +67,8 @@ def finer_candidates(space: Space, candidates: Sequence[Candidate], epochs: floa
             rate = float(f"{each.changes[key] * factor:.2g}")
             new = space.settled({**each.changes, key: rate, "trainer.epochs": epochs})
             near = [other for other in found if {**other, key: 0} == {**new, key: 0}]
-            if all(abs(math.log(rate / other[key])) >= SAME for other in near):
+            if rate <= max(space.highest_rate, each.changes[key]) and all(
+                abs(math.log(rate / other[key])) >= SAME for other in near
+            ):
                 found.append(new)
     return found

@@ -76,6 +76,8 @@ def suggest(
             (others if reason is None else supported).append(Suggestion(choice.word, reason or "one change", changes))
     for factor, word in ((0.5, "lower"), (2.0, "higher")):
         rate = float(f"{float(best.changes[space.rate_key]) * factor:.2g}")
+        if rate > space.highest_rate:
+            continue
         new = space.settled({**best.changes, space.rate_key: rate})
         others.append(Suggestion(f"learning rate {rate:g}", f"a {word} rate", new))
     (draw or random.Random(0)).shuffle(others)

@@ -6,7 +6,9 @@ import random
 from collections.abc import Callable
 
 import pytest
+import torch
 
+from nnlab.recipe.candidate import Candidate, best_first
 from nnlab.recipe.coarse import coarse_grid, sampled
 from nnlab.recipe.grid import run_grid
 from nnlab.recipe.halving import Halving
@@ -118,3 +120,13 @@ def test_step_4_trains_more_networks_while_there_is_time(space: Space) -> None:
     assert len(more.numbers.tried) > len(grid.numbers.tried) + 40
     assert "ended early by their curves" in more.conclusion
     assert all(len(each.scores) == 2 for each in more.numbers.candidates)
+
+
+def test_losses_that_few_examples_cannot_tell_apart_prefer_the_lower_rate() -> None:
+    def candidate(rate: float, score: float, classes: bool = True) -> Candidate:
+        return Candidate({"lr": rate}, [score], [1.0], [0.0], [1.0], torch.zeros(1, 20), classes=classes)
+
+    saturated, sound, worse = candidate(0.3, 0.0), candidate(0.001, 0.04), candidate(0.0001, 0.2)
+    assert best_first([worse, saturated, sound], "lr") == [sound, saturated, worse]
+    exact, near = candidate(0.3, 0.0, classes=False), candidate(0.001, 0.04, classes=False)
+    assert best_first([near, exact], "lr") == [exact, near]

@@ -31,8 +31,8 @@ import nnlab
 # %% [markdown]
 # ## By heart
 #
-# Three hundred examples with some wrong labels, many units: the training loss goes to zero, and the validation loss
-# rises.
+# Three hundred examples with some wrong labels, many units: the training loss goes to zero, wrong labels included, and
+# the validation loss stays far above it.
 
 # %%
 FEW = ("data.limit=300", "data.label_noise=0.1", "architecture.widths=[256,256]", "trainer.epochs=60", "data_seed=0")

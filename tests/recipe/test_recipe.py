@@ -206,7 +206,9 @@ def test_a_killed_recipe_ends_as_one_that_was_never_stopped(done: RecipeResult, 
     killed = json.loads((folder / "recipe.json").read_text())
     for one, other in zip(killed["steps"], content(done)["steps"], strict=True):
         if one["number"] < 8:
-            assert one["conclusion"] == other["conclusion"]
+            folders = str(tmp_path), str(done.directory.parents[1])  # step 3 ends with a command
+            first, second = (each["conclusion"] for each in (one, other))
+            assert first.replace(folders[0], "") == second.replace(folders[1], "")
 
 
 FOREIGN = [

@@ -245,7 +245,8 @@ class Playground:
             configs = [self._config(f"{key}={value}") for value in values]
             groups = [configs] if key in STACKED else [[config] for config in configs]
         self.config = groups[0][0]
-        self.trainers = [build_trainer(group) for group in groups]
+        typed = [*self.lines(), *([] if self.versus is None else [f"{self.versus[0]}={self.versus[1][0]}"])]
+        self.trainers = [build_trainer(group, overrides=typed) for group in groups]
 
     def _config(self, *more: str) -> dict[str, Any]:
         return self._compose(*self.lines(), "callbacks=[]", *more)

@@ -48,7 +48,8 @@ class Trials:
 
     Args:
         config: the user's.
-        overrides: what the user typed, for the commands that reproduce trials.
+        overrides: what the user typed, for the commands that reproduce trials; a batch size that is not among them
+            takes what examples there are.
         config_dir: the user's own config folder, for those commands.
     """
 
@@ -100,7 +101,7 @@ class Trials:
     @functools.cached_property
     def compiled(self) -> bool:
         """Whether compiled code trains the user's network."""
-        return isinstance(build_trainer([self.config]).engine, NativeEngine)
+        return isinstance(build_trainer([self.config], overrides=self.overrides).engine, NativeEngine)
 
     def weight(self, changes: Changes) -> float:
         """About how long a step of a configuration takes, in those of the user's: by the weights of its layers."""
@@ -143,13 +144,13 @@ class Trials:
         """Whether stacked networks of a config are faster than one after another; a chain of layers of any size is."""
         known = json.dumps([config["architecture"], config["data"]["augmentation"]], sort_keys=True, default=repr)
         if known not in self._gaining:
-            trainer = build_trainer([config])
+            trainer = build_trainer([config], overrides=self.overrides)
             self._gaining[known] = isinstance(trainer.stack, Chain) or stacking_gains(member_cost(trainer))
         return self._gaining[known]
 
     def make(self, changes: Sequence[Changes]) -> Trainer:
         """The trainer of one population, a member for each of the changes; it writes no files."""
-        trainer = build_trainer([self.configure(each) for each in changes])
+        trainer = build_trainer([self.configure(each) for each in changes], overrides=self.overrides)
         trainer.callbacks = [callback for callback in trainer.callbacks if not isinstance(callback, HistoryFile)]
         if self.observer is not None:
             trainer.callbacks.append(self.observer)

@@ -109,7 +109,7 @@ def _trainer(config: Mapping[str, Any], dataset: Dataset, fold: Tensor, folds: i
             validation=_rows(dataset.train, fold == number),
         )
         if number == 0:
-            [member] = build_members(alone, None, own)
+            [member] = build_members(alone, [], own)  # a batch larger than a fold takes what there is
         else:
             member = build_member(alone, own, build_loss(alone, dataset), config["seed"])
         members.append(member)

@@ -65,7 +65,7 @@ class Trajectory(Callback):
 
 def trajectory(config: Mapping[str, Any]) -> tuple[Tensor, Trainer]:
     """Parameters along a run (T, P), and its trainer with the last of them."""
-    trainer = build_trainer([{**config, "callbacks": {}}])
+    trainer = build_trainer([{**config, "callbacks": {}}], overrides=[])
     watch = Trajectory()
     trainer.callbacks = [callback for callback in trainer.callbacks if callback.changes_state] + [watch]
     trainer.fit()

@@ -59,7 +59,7 @@ def measure(config: Mapping[str, Any], members: int = 0, overrides: Sequence[str
     alone = step_seconds(trainer)
     if members == 1 or isinstance(trainer.engine, NativeEngine):  # which trains each member as if it were alone
         return Measured(cost, trainer.total_steps, alone, alone)
-    stacked = step_seconds(build_trainer([config] * members))
+    stacked = step_seconds(build_trainer([config] * members, overrides=overrides))
     return Measured(cost, trainer.total_steps, None if stacked is None else stacked / members, alone)
 
 

@@ -59,3 +59,10 @@ def test_regression_is_predicted_by_its_means() -> None:
     found = out_of_fold(config, folds=3)
     assert found.prediction.shape == (len(load_dataset(config).train), 1)
     assert bool(found.learned.isnan().all())
+
+
+def test_a_batch_larger_than_a_fold_takes_the_whole_fold() -> None:
+    shared = ["data=digits", "data.limit=200", "trainer.epochs=5"]
+    rows = len(load_dataset(compose(*shared)).train)
+    found = out_of_fold(compose(*shared, f"trainer.batch_size={rows}"))
+    assert torch.equal(found.prediction, out_of_fold(compose(*shared, "trainer.batch_size=full")).prediction)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from nnlab.cli.arguments import Grammar, Key, print_json, truth
 from nnlab.config.chosen import says
+from nnlab.config.command_line import of_run
 from nnlab.diagnosis import Finding
 from nnlab.errors import UserError
 from nnlab.runs.advice import command
 from nnlab.runs.diagnosing import diagnose_run
-from nnlab.storage.folder import read_config, read_overrides
+from nnlab.storage.folder import PROBE_PENDING, read_config, read_overrides, read_result
 from nnlab.validation import check
 
 SHOWN = 3  # findings; further ones are only counted
@@ -55,6 +56,8 @@ def main(arguments: Sequence[str]) -> int:
                 print(f"member {member}")
             _show(findings)
             _suggest(directory, findings)
+        if not given.probe:
+            _say_pending(directory)
     return 0
 
 
@@ -91,6 +94,18 @@ def _suggest(directory: str | Path, findings: Sequence[Finding]) -> None:
     overrides = read_overrides(Path(directory)) or []
     if remedy is not None:
         print(f"next: {command(overrides, remedy, Path(directory))}")
+
+
+def _say_pending(directory: str) -> None:
+    """That the experiments after training have not ended, and how to make them."""
+    folder = Path(directory)
+    if (read_result(folder) or {}).get(PROBE_PENDING):
+        again = of_run("diagnose", [directory, "--probe"], folder)
+        keep = of_run("train", [f"resume={directory}"], folder)
+        print(
+            "the experiments after training have not ended, so the cause has not been looked for: "
+            f"`{again}` makes them, `{keep}` also keeps in the run what they find"
+        )
 
 
 def _number(value: float | int | str) -> str:

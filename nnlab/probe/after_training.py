@@ -13,6 +13,7 @@ from nnlab.diagnosis import Finding, RunRecord
 from nnlab.diagnosis.facts.curves import View
 from nnlab.runs import launch
 from nnlab.runs.advice import effective
+from nnlab.runs.references import with_references
 from nnlab.runs.result import Result
 from nnlab.storage.folder import read_config, write_result
 from nnlab.types import Task
@@ -32,43 +33,66 @@ def train(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> Result:
     Raises:
         UserError: something in the config, the data or the output folder is not as it must be.
     """
-    return followed_up(launch.train(config, overrides))
+    return followed_up(launch.train(config, overrides, completed))
+
+
+def completed(result: Result, config: Mapping[str, Any]) -> Result:
+    """A result with its references, and marked where experiments follow: a process killed during these leaves the mark.
+
+    What fails here costs nothing but the experiments.
+    """
+    result = with_references(result, config)
+    watching = _watching(result)
+    if watching is None:
+        return result
+    try:
+        pending = worse_than_it_should(config, watching.records[0], watching.findings[0])
+    except Exception as error:
+        _not_looked_for(error)
+        return result
+    return dataclasses.replace(result, probe_pending=pending)
 
 
 def followed_up(result: Result) -> Result:
     """A run's result, in its folder too, with findings after experiments where they are called for.
 
-    What fails here, or is interrupted, costs nothing but its words: the result is there already.
+    What fails here costs nothing but its words: the result is there already. One that is interrupted keeps its mark.
     """
-    trainer = result.trainer
-    if result.status not in ("completed", "diverged") or trainer is None or len(trainer.members) > 1:
-        return result
-    watching = next((each for each in trainer.callbacks if isinstance(each, Diagnosis)), None)
-    if watching is None or not watching.probe or 0 not in watching.records:
+    watching = _watching(result)
+    if watching is None or not result.probe_pending:
         return result
     config, findings = read_config(result.directory), watching.findings[0]
+    followed = dataclasses.replace(result, probe_pending=False)
     try:
         found = follow_up(config, watching.records[0], findings)
     except KeyboardInterrupt:
         log.info("the search for the cause was interrupted; the result of the run stands")
         return result
     except Exception as error:
-        log.warning("the cause could not be looked for (%s: %s); the result stands", type(error).__name__, error)
-        return result
-    if found == findings:
-        return result
-    known = {finding.name for finding in findings}
-    others = [finding for finding in result.diagnosis if finding["name"] not in known]
-    diagnosis = [*effective([finding.to_dict() for finding in found], config), *others]
-    followed = dataclasses.replace(result, diagnosis=diagnosis)
+        _not_looked_for(error)
+    else:
+        known = {finding.name for finding in findings}
+        others = [finding for finding in result.diagnosis if finding["name"] not in known]
+        followed.diagnosis = [*effective([finding.to_dict() for finding in found], config), *others]
     write_result(result.directory, followed.content())
     return followed
 
 
+def _watching(result: Result) -> Diagnosis | None:
+    """What followed the only network of a run that has ended, where it asks for experiments."""
+    trainer = result.trainer
+    if result.status not in ("completed", "diverged") or trainer is None or len(trainer.members) > 1:
+        return None
+    watching = next((each for each in trainer.callbacks if isinstance(each, Diagnosis)), None)
+    return watching if watching is not None and watching.probe and 0 in watching.records else None
+
+
+def _not_looked_for(error: Exception) -> None:
+    log.warning("the cause could not be looked for (%s: %s); the result stands", type(error).__name__, error)
+
+
 def follow_up(config: Mapping[str, Any], record: RunRecord, findings: Sequence[Finding]) -> list[Finding]:
-    """The findings after experiments, where something is wrong; as they are where nothing is."""
-    if not worse_than_it_should(config, record, findings):
-        return list(findings)
+    """The findings after experiments."""
     from nnlab.probe.run import probe
 
     if record.tests is not None and not any(finding.fault for finding in findings):

@@ -9,7 +9,7 @@ import logging
 import os
 import platform
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +42,17 @@ from nnlab.training.group import Command, Group, GroupBroken
 from nnlab.training.signals import Signals, graceful
 
 _THREADS = torch.get_num_threads()
+Completion = Callable[[Result, Mapping[str, Any]], Result]  # what a result of a config is completed with
 log = logging.getLogger(__name__)
 
 
-def train(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> Result:
+def train(config: Mapping[str, Any], overrides: Sequence[str] = (), complete: Completion = with_references) -> Result:
     """Train one run: continue the newest unfinished run of this identity, or start a new one.
+
+    Args:
+        config: of the run.
+        overrides: that led to it.
+        complete: what is done to the result before it is written.
 
     Raises:
         UserError: something in the config, the data or the output folder is not as it must be.
@@ -62,14 +68,14 @@ def train(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> Result:
             overrides = list(dict.fromkeys([*(read_overrides(directory) or ()), *overrides]))
         else:
             directory = stack.enter_context(unfinished_or_new(folder, key))
-        return train_runs([config], [directory], [list(overrides)], references=True)[0]
+        return train_runs([config], [directory], [list(overrides)], complete)[0]
 
 
 def train_runs(
     configs: Sequence[Mapping[str, Any]],
     directories: Sequence[Path],
     overrides: Sequence[Sequence[str]],
-    references: bool = False,
+    complete: Completion | None = None,
 ) -> list[Result]:
     """Train runs that can be stacked as one population, each into its claimed directory.
 
@@ -79,12 +85,12 @@ def train_runs(
         configs: of the runs.
         directories: theirs.
         overrides: that led to each config.
-        references: whether simple methods, where the data name some, are fitted beside what has completed.
+        complete: what is done to each result before it is written, such as fitting simple methods beside it.
     """
     with group_for(configs[0]["trainer"]) as group:
         if len(configs) == 1 and one_by_one.needed(configs[0]):
             whole = one_by_one.train(configs[0], directories[0], overrides[0], train_runs)
-            return [with_references(whole, configs[0]) if references else whole]
+            return [whole if complete is None else complete(whole, configs[0])]
         results: dict[int, Result] = {}
         with graceful() as signals:
             while len(results) < len(directories) and not signals.received:
@@ -93,7 +99,7 @@ def train_runs(
                 together = [left[i] for i in continuation.together(list(states.values()))[0]]
                 runs = [Run(directories[i], [0], configs[i], overrides[i], identity(configs[i])) for i in together]
                 try:
-                    trained = _train_together(runs, [states[i] for i in together], signals, group, references)
+                    trained = _train_together(runs, [states[i] for i in together], signals, group, complete)
                 except GroupBroken as error:
                     if group is not None and not signals.received:
                         group.revive(error)
@@ -108,7 +114,7 @@ def _train_together(
     states: Sequence[continuation.State | None],
     signals: Signals,
     group: Group | None,
-    references: bool,
+    complete: Completion | None,
 ) -> list[Result]:
     for run, state in zip(runs, states, strict=True):
         continuation.check_config(run.directory, state, run.config)
@@ -134,7 +140,7 @@ def _train_together(
     signals.trainer = trainer
     try:
         trainer.fit()
-        return [finish(trainer, run, signals.received, references) for run in runs]
+        return [finish(trainer, run, signals.received, complete) for run in runs]
     except (SystemExit, Interrupted) as stop:
         if isinstance(stop, SystemExit) and not (trainer.saved and signals.received):
             raise
@@ -163,8 +169,8 @@ def prepare(configs: Sequence[Mapping[str, Any]], runs: Sequence[Run], group: Gr
     return trainer
 
 
-def finish(trainer: Trainer, run: Run, signals: Sequence[int], references: bool = False) -> Result:
-    """Evaluate a run at its best weights, fit its references beside it, and write how it ended, all at once."""
+def finish(trainer: Trainer, run: Run, signals: Sequence[int], complete: Completion | None = None) -> Result:
+    """Evaluate a run at its best weights, complete the result, and write how it ended, all at once."""
     outcomes = [trainer.outcomes[member] for member in run.members]
     status = _status([outcome.status for outcome in outcomes])
     metrics, ensemble = ({}, None) if status == "interrupted" else final_metrics(trainer, run.members)
@@ -187,8 +193,8 @@ def finish(trainer: Trainer, run: Run, signals: Sequence[int], references: bool 
         signals=tuple(signals),
         trainer=trainer,
     )
-    if references:
-        result = with_references(result, run.config)
+    if complete is not None:
+        result = complete(result, run.config)
     if status != "interrupted":
         run.finish(result.content())
     run.close()

@@ -11,7 +11,7 @@ from nnlab import notebook
 from nnlab.interruption import EXIT_CODES
 from nnlab.metric_names import SHOWN
 from nnlab.runs.curves import train_validation
-from nnlab.storage.folder import HISTORY
+from nnlab.storage.folder import HISTORY, PROBE_PENDING
 from nnlab.storage.saved_run import read_run
 from nnlab.training import Trainer
 
@@ -30,6 +30,7 @@ class Result:
         best_step, steps, seconds: when the weights were best, how long training was.
         references: what simple methods reach, metrics by split for each by its name; see `nnlab.runs.references`.
         diagnosis: findings about it as plain values, as in `result.json`; see `nnlab.diagnosis`.
+        probe_pending: whether experiments that look for the cause of a bad end have yet to be made or to end.
         signals: signals that interrupted it.
         trainer: the trainer with history and networks, where it ran in this process.
     """
@@ -46,6 +47,7 @@ class Result:
     ensemble: dict[str, Any] | None = None
     references: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     diagnosis: Sequence[dict[str, Any]] = ()
+    probe_pending: bool = False
     signals: Sequence[int] = ()
     trainer: Trainer | None = field(default=None, repr=False)
 
@@ -53,7 +55,7 @@ class Result:
         """The result as plain values, as the run's folder keeps it."""
         names = ("status", "metrics", "metric", "best_step", "steps", "seconds", "reason", "identity")
         content = {name: getattr(self, name) for name in names} | {"diagnosis": list(self.diagnosis)}
-        optional = {"ensemble": self.ensemble, "references": self.references}
+        optional = {"ensemble": self.ensemble, "references": self.references, PROBE_PENDING: self.probe_pending}
         return content | {name: value for name, value in optional.items() if value}
 
     def __str__(self) -> str:

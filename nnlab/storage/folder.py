@@ -40,6 +40,7 @@ NO_RESULT: Mapping[str, Any] = {
     **{"metrics": {}, "metric": "", "best_step": 0, "steps": 0, "seconds": 0.0},
     **{"reason": "", "identity": "", "diagnosis": []},
 }
+PROBE_PENDING = "probe_pending"  # key of a result whose experiments have yet to be made or to end
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]

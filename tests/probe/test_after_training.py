@@ -85,6 +85,42 @@ def test_experiments_that_fail_cost_the_run_nothing(
     result = nnlab.train(*BAD, f"output_dir={tmp_path}")
     assert result.status == "completed"
     assert findings(tmp_path) == list(result.diagnosis) != []
+    [written] = tmp_path.rglob("result.json")
+    assert json.loads(written.read_text()).get("probe_pending", False) == isinstance(error, KeyboardInterrupt)
+
+
+class Killed(BaseException):
+    """Ends a command where SIGKILL would, but for what is on the disk."""
+
+
+def test_a_kill_during_the_experiments_is_noted_said_and_made_up_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def killed(*arguments: object) -> Any:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(after_training, "follow_up", killed)
+        with pytest.raises(Killed):
+            nnlab.train(*BAD, f"output_dir={tmp_path}/killed")
+    [folder] = (tmp_path / "killed" / "train").iterdir()
+    kept = json.loads((folder / "result.json").read_text())
+    assert (kept["status"], kept["probe_pending"]) == ("completed", True)
+    assert main(["diagnose", str(folder)]) == 0
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said.startswith("the experiments after training have not ended")
+    assert f"`nnlab diagnose {folder} --probe`" in said
+    assert f"`nnlab train resume={folder}`" in said
+
+    assert main(["train", f"resume={folder}"]) == 0
+    nnlab.train(*BAD, f"output_dir={tmp_path}/whole")
+    assert findings(tmp_path / "killed") == findings(tmp_path / "whole")
+    again = json.loads((folder / "result.json").read_text())
+    assert "probe_pending" not in again
+    assert again["metrics"] == kept["metrics"]
+    capsys.readouterr()
+    assert main(["diagnose", str(folder)]) == 0
+    assert "have not ended" not in capsys.readouterr().out
 
 
 def rows(tmp_path: Path, x: np.ndarray, y: np.ndarray) -> list[str]:
@@ -112,6 +148,17 @@ def test_wrong_labels_are_said_with_their_share(tmp_path: Path) -> None:
     first = first_finding(tmp_path, *rows(tmp_path, x, y), "trainer.epochs=60", "scheduler=constant")
     assert first["name"] == "labels_wrong"
     assert abs(first["evidence"]["share"] - 0.375) < 0.08
+
+
+def test_a_batch_size_of_an_experiment_file_may_be_more_than_the_rows(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    x, y = classes()
+    few = [*rows(tmp_path, x[:200], y[:200]), "experiment=realmlp", "architecture=mlp", "trainer.epochs=40"]
+    first = first_finding(tmp_path, *few, "optimizer.learning_rate=1e-7")
+    assert (first["name"], first["override"]) == ("learning_rate_too_low", "optimizer.learning_rate=0.001")
+    assert first["tried"]
+    assert "could not be looked for" not in caplog.text
 
 
 def test_targets_of_the_next_row_are_recognized(tmp_path: Path) -> None:

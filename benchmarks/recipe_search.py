@@ -183,7 +183,7 @@ class Chosen:
 
     changes: Changes = {}
 
-    def conclude(self, chosen: Changes, seeds: Sequence[int]) -> StepReport[FinalNumbers]:
+    def conclude(self, chosen: Changes, seeds: Sequence[int], given: Sequence[int] = ()) -> StepReport[FinalNumbers]:
         """Keep what was chosen."""
         self.changes = chosen
         return StepReport(8, "", FinalNumbers())

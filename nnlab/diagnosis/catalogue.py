@@ -384,6 +384,11 @@ CATALOGUE: tuple[Kind, ...] = (
         severity="note",
     ),
     Kind(
+        "given_configuration_better",
+        "What was found is no better than what it began with: more validation examples, or more time, may find more.",
+        severity="note",
+    ),
+    Kind(
         "simple_model_better",
         "Take the simpler model, or give the network more time, other features or stronger regularization.",
         severity="note",

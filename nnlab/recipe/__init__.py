@@ -9,7 +9,8 @@ from nnlab.recipe.changes import Changes
 from nnlab.recipe.coarse import coarse_grid
 from nnlab.recipe.curves import look_at_curves
 from nnlab.recipe.driver import Recipe
-from nnlab.recipe.finale import FinalRun, FinalTraining, conclude
+from nnlab.recipe.finale import FinalTraining, conclude
+from nnlab.recipe.given import FinalRun
 from nnlab.recipe.improve import improve
 from nnlab.recipe.initial_loss import check_initial_loss
 from nnlab.recipe.learning_rate import find_learning_rate

@@ -21,6 +21,7 @@ SHORTEST, LONGEST = 120.0, 560.0  # but at least and at most so many seconds
 COARSE_BATCH, REFINE_BATCH = 48, 9  # configurations of steps 4 and 5 without a time limit,
 IMPROVE_WORK = 120.0  # and networks of the usual length in step 7
 MOST_BATCHES = 24
+GIVEN_SHARE = 0.2  # of all time, that the configuration as given may take at the end
 CONTESTANTS = 12  # of a round of step 7; twice as many where there is a time to be used
 HALVED = 0.5  # of its length is what a trial of step 4 takes on average
 
@@ -93,7 +94,8 @@ class Budget:
             spent, work = self.trials.clock() - started, self.trials.work - before
             each = spent / work if work else self.per_epoch or 0.0
             short = number <= self.settings.rounds and work + epochs <= IMPROVE_WORK * usual
-            return (short or self.timed) and each * epochs + 2 * self.for_final(chosen) <= self.left()
+            final = 2 * self.for_final(chosen) + min(self.for_given(), GIVEN_SHARE * self.limit())
+            return (short or self.timed) and each * epochs + final <= self.left()
 
         return fits
 
@@ -112,12 +114,23 @@ class Budget:
         epochs = float(changes.get("trainer.epochs") or 1.0) * self.trials.weight(changes)
         return self.settings.final_seeds * epochs * (self.per_epoch or 0.0)
 
+    def for_given(self) -> float:
+        """Seconds that the training of the configuration as given with all final seeds takes."""
+        steps, epochs = self.trials.value("trainer.steps"), self.trials.value("trainer.epochs")
+        return self.for_final({"trainer.epochs": epochs if steps is None else steps / self.trials.epoch_steps})
+
+    def given_seeds(self, chosen: Changes) -> int:
+        """Networks of the configuration as given that there is time for, after those of the chosen one."""
+        most, cost = self.settings.final_seeds, self.for_given()
+        left = self.left() - self.for_final(chosen)
+        return most if cost <= left else max(int(most * left / cost), 0)
+
     def estimate(self, number: int, usual: float, chosen: Changes | None = None) -> float | None:
         """About how many seconds are left from step `number` on; None before anything is known."""
         if self.per_epoch is None:
             return None
         if number == 8:
-            return self.for_final(chosen or {"trainer.epochs": usual})
+            return self.for_final(chosen or {"trainer.epochs": usual}) + self.for_given()
         if self.timed:
             return self.left()
         costs = {

@@ -171,7 +171,8 @@ class Recipe:
 
     def _conclude(self) -> Report:
         chosen = self.reports[7].numbers.best.changes
-        return self.final.conclude(chosen, range(self.settings.final_seeds))
+        given = self.budget.given_seeds(chosen)
+        return self.final.conclude(chosen, range(self.settings.final_seeds), range(given))
 
     def _linear(self) -> Linear | None:
         numbers = self.reports[1].numbers if 1 in self.reports else InitialLossNumbers()

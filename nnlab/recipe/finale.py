@@ -1,13 +1,15 @@
 """The end: the chosen configuration on several seeds, evaluated on the test split once, next to simple models.
 
 A network that a constant, a linear model or boosted trees beat is told so: the same test examples judge all of them.
+The configuration as given is trained with the same seeds; where it is better on validation by more than the standard
+error, it is the best network, and what was found is the rival.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,9 @@ from nnlab.diagnosis.finding import Finding
 from nnlab.interruption import EXIT_CODES
 from nnlab.metric_names import HIGHER_IS_BETTER
 from nnlab.recipe.best import write_experiment
-from nnlab.recipe.candidate import deviation, mean
+from nnlab.recipe.candidate import deviation
 from nnlab.recipe.changes import Changes
+from nnlab.recipe.given import Contest, FinalRun, averages, compare, given_gain, is_given, paired_advantage, standing
 from nnlab.recipe.numbers import FinalNumbers
 from nnlab.recipe.rates import rate_key
 from nnlab.recipe.report import StepReport, Table
@@ -34,21 +37,14 @@ from nnlab.storage.folder import read_result
 MEMBERS = "regularizer.ensemble.members"
 TITLE = "Train the chosen configuration"
 NUMBER = 8
-HIDDEN = ("seed", "trainer.steps")
-WORDS = {"constant": "the constant", "linear": "a linear model", "trees": "boosted trees"}
+WORDS = {
+    "constant": "the constant",
+    "linear": "a linear model",
+    "trees": "boosted trees",
+    "given": "the configuration as given",
+    "found": "the configuration found",
+}
 STEPS_DOWN = 2  # halvings of the learning rate where a seed fails
-CHOSEN = "The configuration: given, and chosen"
-
-
-@dataclass(frozen=True)
-class FinalRun:
-    """A finished run of the chosen configuration: its folder, seed, status, command, and metrics by split."""
-
-    directory: str
-    seed: int
-    status: str
-    command: str
-    metrics: dict[str, dict[str, float]]
 
 
 class FinalTraining:
@@ -64,28 +60,46 @@ class FinalTraining:
     def __init__(self, config: Mapping[str, Any], trials: Trials, settings: RecipeSettings, directory: Path) -> None:
         self.config, self.trials, self.settings, self.directory = config, trials, settings, directory
 
-    def conclude(self, chosen: Changes, seeds: Sequence[int]) -> StepReport[FinalNumbers]:
-        """Train the chosen configuration; with a lower rate where a seed fails; and judge it."""
+    def conclude(self, chosen: Changes, seeds: Sequence[int], given: Sequence[int] = ()) -> StepReport[FinalNumbers]:
+        """Train the chosen configuration; with a lower rate where a seed fails; and judge it.
+
+        Args:
+            chosen: by step 7.
+            seeds: of its networks.
+            given: seeds with which the configuration as given is trained, too; fewer where there is no time.
+        """
         [constant] = simple_models(self.trials.dataset, self.trials.loss, ["constant"])
         key, lowered = rate_key(self.trials), list[float]()
-        runs, experiment = self.train(chosen, seeds, "final")
+        runs = self.train(chosen, seeds, "final")
         while failed(self.trials, runs, constant) and len(lowered) < STEPS_DOWN and key in chosen:
             lowered.append(float(chosen[key]))
             chosen = {**chosen, key: lowered[-1] / 2}
-            runs, experiment = self.train(chosen, seeds, f"final, rate {chosen[key]:g}")
-        return conclude(self.trials, chosen, runs, experiment, lowered)
+            runs = self.train(chosen, seeds, f"final, rate {chosen[key]:g}")
+        same = is_given(self.trials, chosen)
+        as_given = self.train({}, given, "given") if given and not same else []
+        contest = Contest(runs, as_given, given_gain(self.trials, runs, as_given), same)
+        best = {} if contest.given_wins else chosen
+        experiment = write_experiment(
+            self.directory,
+            self._configs(best, seeds)[0],
+            f"Chosen by `nnlab recipe` on {self.trials.option('data')}",
+        )
+        return conclude(self.trials, chosen, contest, experiment, lowered)
 
-    def train(self, changes: Changes, seeds: Sequence[int], name: str = "final") -> tuple[list[FinalRun], str]:
-        """Train with some seeds, or one ensemble of as many; returns the runs and the command of the experiment."""
+    def _changes(self, changes: Changes, seeds: Sequence[int]) -> list[Changes]:
+        """A configuration with each of some seeds, or one ensemble of as many."""
         first = int(self.config["seed"])
         if self.settings.ensemble:
-            names = [*changes.get("regularizer", []), "ensemble"]
+            names = [*changes.get("regularizer", self.trials.value("regularizer", {})), "ensemble"]
             changes, seeds = {**changes, "regularizer": names, MEMBERS: len(seeds)}, [0]
-        chosen = [{**changes, "seed": first + seed} for seed in seeds]
-        configs = [self._config(each) for each in chosen]
-        command = write_experiment(
-            self.directory, configs[0], f"Chosen by `nnlab recipe` on {self.trials.option('data')}"
-        )
+        return [{**changes, "seed": first + seed} for seed in seeds]
+
+    def _configs(self, changes: Changes, seeds: Sequence[int]) -> list[dict[str, Any]]:
+        return [self._config(each) for each in self._changes(changes, seeds)]
+
+    def train(self, changes: Changes, seeds: Sequence[int], name: str = "final") -> list[FinalRun]:
+        """Train with some seeds, or one ensemble of as many, in a folder of a name; returns the runs."""
+        chosen, configs = self._changes(changes, seeds), self._configs(changes, seeds)
         folders = [self.directory / name / f"seed={each['seed']}" for each in chosen]
         for group in self._unfinished(chosen, folders):
             words = [self.trials.words(chosen[i]) for i in group]
@@ -97,7 +111,7 @@ class FinalTraining:
         return [
             FinalRun(str(folder), each["seed"], result["status"], self.trials.command(each), result["metrics"])
             for folder, each, result in zip(folders, chosen, found, strict=True)
-        ], command
+        ]
 
     def _config(self, changes: Changes) -> dict[str, Any]:
         config = self.trials.configure(changes)
@@ -115,66 +129,79 @@ class FinalTraining:
 
 
 def conclude(
-    trials: Trials, chosen: Changes, runs: Sequence[FinalRun], experiment: str, lowered: Sequence[float] = ()
+    trials: Trials, chosen: Changes, contest: Contest, experiment: str, lowered: Sequence[float] = ()
 ) -> StepReport[FinalNumbers]:
-    """What the final runs achieved on the test split, against simple models on the same examples.
+    """What the better networks achieved on the test split, against the others and simple models on the same examples.
 
     Args:
-        chosen: what distinguishes the configuration from the one that was given.
+        chosen: what distinguishes the configuration found from the one that was given.
+        contest: the final runs of both.
         experiment: the command that reproduces the first run.
         lowered: learning rates that were given up before, because a seed failed with them.
     """
     report = StepReport(NUMBER, TITLE, FinalNumbers())
     metric = comparable(trials.metric, trials.dataset, trials.loss)
-    good = [run for run in runs if run.metrics]
+    good, (name, rival) = [run for run in contest.runs if run.metrics], contest.names
     if not good:
-        report.findings = [Finding("all_diverged", f"all {len(runs)} networks diverged before their first validation")]
+        report.findings = [
+            Finding("all_diverged", f"all {len(contest.runs)} networks diverged before their first validation")
+        ]
         report.numbers = FinalNumbers(metric, lowered=list(lowered), experiment=experiment)
         report.conclusion = report.findings[0].observed
         return report
-    names = [name for name in good[0].metrics["test"] if name in good[0].metrics["validation"]]
-    averages = {name: mean([run.metrics["test"][name] for run in good]) for name in names}
-    spreads = {name: deviation([run.metrics["test"][name] for run in good]) for name in names}
+    test = averages(good, "test")
+    spreads = {each: deviation([run.metrics["test"][each] for run in good]) for each in test}
     simple = simple_models(trials.dataset, trials.loss)
     predictions = [evaluate(run.directory, "test").prediction for run in good]
     judged = {
         each.name: advantage(metric, predictions, each.predictions["test"], trials.dataset, "test") for each in simple
     }
-    rows: list[list[Any]] = [[f"seed {run.seed}", *(run.metrics["test"][name] for name in names)] for run in good]
-    rows += [["mean", *averages.values()], ["spread of the seeds", *spreads.values()]]
-    rows += [[WORDS[each.name], *(each.metrics["test"].get(name, math.nan) for name in names)] for each in simple]
-    report.tables += [Table("Test split, at the best validation weights", ["", *names], rows), compare(trials, chosen)]
+    others = list(simple)
+    if apart := paired_advantage(trials, good, contest.rivals, "test"):
+        judged[rival] = apart
+        metrics = {split: averages(contest.rivals, split) for split in ("validation", "test")}
+        others.append(SimpleModel(rival, {}, metrics))
+    rows: list[list[Any]] = [[f"seed {run.seed}", *(run.metrics["test"][each] for each in test)] for run in good]
+    rows += [["mean", *test.values()], ["spread of the seeds", *spreads.values()]]
+    rows += [[WORDS[each.name], *(each.metrics["test"].get(key, math.nan) for key in test)] for each in others]
+    report.tables += [Table("Test split, at the best validation weights", ["", *test], rows), compare(trials, chosen)]
     report.numbers = FinalNumbers(
         metric,
-        averages,
+        test,
         spreads,
         {each.name: each.metrics["test"] for each in simple},
         {each.name: each.metrics["validation"] for each in simple},
-        {name: gain for name, (gain, _) in judged.items()},
-        {name: error for name, (_, error) in judged.items()},
-        winner(judged),
+        {key: gain for key, (gain, _) in judged.items()},
+        {key: error for key, (_, error) in judged.items()},
+        winner(judged, "given" if contest.given_wins else "network"),
+        name,
+        list(contest.gain or ()),
+        averages(contest.rivals, "test"),
+        [asdict(run) for run in contest.rivals],
         list(lowered),
         experiment,
-        [asdict(run) for run in runs],
+        [asdict(run) for run in contest.runs],
     )
-    report.findings = [*_failed_seeds(trials, good, simple), *_better_models(metric, averages, simple, judged)]
+    report.findings = [*_failed_seeds(trials, good, simple), *_better_models(metric, test, others, judged)]
+    if contest.given_wins:
+        report.findings.append(Finding("given_configuration_better", standing(metric, contest)))
     for rate in lowered:
         report.findings.append(Finding("rate_lowered", f"with the learning rate {rate:g} a seed failed; it was halved"))
     report.conclusion = (
-        f"test {metric} {averages[metric]:.4g} ± {spreads[metric]:.2g} over {len(good)} runs; "
-        f"{verdict(metric, simple, judged)}"
+        f"test {metric} {test[metric]:.4g} ± {spreads[metric]:.2g} over {len(good)} runs; "
+        f"{standing(metric, contest)}; {verdict(metric, others, judged)}"
     )
     return report
 
 
-def winner(judged: Mapping[str, tuple[float, float]]) -> str:
-    """The simple model that is ahead by most of those ahead by more than a standard error; else `network`."""
+def winner(judged: Mapping[str, tuple[float, float]], network: str = "network") -> str:
+    """What is ahead of the network by most, of all that is ahead by more than a standard error; else the network."""
     ahead = {name: -gain for name, (gain, error) in judged.items() if gain < -error}
-    return max(ahead, key=lambda name: ahead[name]) if ahead else "network"
+    return max(ahead, key=lambda name: ahead[name]) if ahead else network
 
 
 def verdict(metric: str, simple: Sequence[SimpleModel], judged: Mapping[str, tuple[float, float]]) -> str:
-    """How the networks stand against each simple model, in words and numbers."""
+    """How the networks stand against each simple model and their rival on the test split, in words and numbers."""
 
     def listed(models: Sequence[SimpleModel]) -> str:
         return ", ".join(f"{WORDS[each.name]} ({each.metrics['test'][metric]:.4g})" for each in models)
@@ -227,31 +254,12 @@ def _better_models(
     found = []
     for each in simple:
         gain, error = judged[each.name]
-        if gain < -error:
+        if gain < -error and each.name != "found":
             observed = (
                 f"{WORDS[each.name]} has test {metric} {each.metrics['test'][metric]:.4g}, the network "
                 f"{averages[metric]:.4g}: better by {-gain:.2g} ± {error:.1g}"
             )
             level: Severity | None = "fault" if each.name == "constant" else None
-            found.append(Finding("simple_model_better", observed, level=level))
+            kind = "given_configuration_better" if each.name == "given" else "simple_model_better"
+            found.append(Finding(kind, observed, level=level))
     return found
-
-
-def compare(trials: Trials, chosen: Changes) -> Table:
-    """What was chosen, next to what the user gave, key by key."""
-    rows = []
-    for key, value in chosen.items():
-        if key in HIDDEN or key.startswith("trainer.validate"):
-            continue
-        given = _given(trials, key)
-        words = [", ".join(map(str, each)) if isinstance(each, list) else each for each in (given, value)]
-        rows.append([key, *("none" if word in (None, "") else word for word in words), "" if given == value else "new"])
-    return Table(CHOSEN, ["key", "given", "chosen", ""], rows)
-
-
-def _given(trials: Trials, key: str) -> Any:
-    """The user's value of a key; of a group the option, or the list of them."""
-    if key in ("regularizer", "data/augmentation"):
-        return list(trials.value(key.replace("/", "."), {}))
-    value = trials.value(key)
-    return trials.option(key) if isinstance(value, Mapping) else value

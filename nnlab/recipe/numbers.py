@@ -153,8 +153,12 @@ class ImproveNumbers(Numbers):
 class FinalNumbers(Numbers):
     """Step 8: metrics on the test split, those of simple models, and the runs.
 
-    `gains` says by how much the networks are better than each simple model, in the metric that decides, `gain_errors`
-    the standard error of that; `best` is `network`, or the simple model that is better by more than its error.
+    `network` is `found`, or `given` where the configuration that the recipe began with is better on validation by more
+    than the standard error: the runs, the metrics and the experiment are of that one, `rival` and `rival_runs` of the
+    other, and `given_gain` says by how much the given one is better on validation, with the error of that.
+    `gains` says by how much the networks are better than each simple model, and than the rival, on the test split in
+    the metric that decides, `gain_errors` the standard error of that; `best` is `network`, `found` or `given`, or the
+    simple model, whichever is ahead by more than its error.
     """
 
     metric: str = ""
@@ -165,6 +169,10 @@ class FinalNumbers(Numbers):
     gains: Metrics = field(default_factory=dict)
     gain_errors: Metrics = field(default_factory=dict)
     best: str = "network"
+    network: str = "found"
+    given_gain: list[float] = field(default_factory=list)
+    rival: Metrics = field(default_factory=dict)
+    rival_runs: list[dict[str, Any]] = field(default_factory=list)
     lowered: list[float] = field(default_factory=list)
     experiment: str = ""
     runs: list[dict[str, Any]] = field(default_factory=list)

@@ -3,7 +3,8 @@
 recipe.json, report.html, report.md    what was seen, for programs and people
 step1/ ... step7/                      TensorBoard events of the trials, a run each
 final/seed=0/ ...                      complete runs of the chosen configuration
-experiment/best.yaml                   the chosen configuration: nnlab train --config-dir FOLDER experiment=best
+given/seed=0/ ...                      complete runs of the configuration as given
+experiment/best.yaml                   the better of the two: nnlab train --config-dir FOLDER experiment=best
 """
 
 from __future__ import annotations

@@ -19,9 +19,15 @@ WIDE = (9.0, 4.2)
 MOST_ROWS = 14
 DECADE = 10.0  # ratio of the ends of an axis up to which ticks between powers of ten are labelled
 
-SIMPLE = {"constant": "the constant", "linear": "a linear model", "trees": "boosted trees"}
+SIMPLE = {
+    "constant": "the constant",
+    "linear": "a linear model",
+    "trees": "boosted trees",
+    "given": "as given",
+    "found": "as found",
+}
 MARKERS = "os^vDPX"
-MARKS = {"constant": "x", "linear": "s", "trees": "^"}
+MARKS = {"constant": "x", "linear": "s", "trees": "^", "given": "P", "found": "P"}
 
 
 def figures(step: Step) -> list[tuple[Figure, str]]:
@@ -296,18 +302,21 @@ def _test(step: Step) -> tuple[Figure, str] | None:
         capsize=6,
         label=f"mean {mean:.4g}",
     )
-    for place, (name, metrics) in enumerate(numbers.get("simple_test", {}).items(), 1):
+    others = dict(numbers.get("simple_test", {}))
+    if rival := numbers.get("rival"):
+        others["found" if numbers["network"] == "given" else "given"] = rival
+    for place, (name, metrics) in enumerate(others.items(), 1):
         if metrics.get(metric) is not None:
             error, label = numbers["gain_errors"].get(name) or 0.0, f"{SIMPLE[name]} {metrics[metric]:.4g}"
             axis.errorbar(
                 [metrics[metric]], [-0.35 * place], xerr=[error], fmt=MARKS[name], color=QUIET, capsize=6, label=label
             )
     axis.set_yticks([])
-    axis.set_ylim(-1.4, 0.6)
+    axis.set_ylim(-1.75, 0.6)
     axis.set(title=f"Test {metric}", xlabel=metric)
     axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return (
         figure,
-        "Each point is a network trained with another seed; a simple model's bar is the standard error of its "
+        "Each point is a network trained with another seed; the bar of another model is the standard error of its "
         "difference from the networks, over the test examples and the seeds.",
     )

@@ -260,7 +260,12 @@ def test_a_bottleneck_is_named_before_the_rate() -> None:
 SEEN_ELSEWHERE = {
     *("component_at_fault", "setting_at_fault", "cause_not_found", "better_still"),  # tests/probe
     *("cut_off", "splits_differ", "classes_renamed", "targets_shifted", "labels_wrong"),
-    *("simple_model_better", "rate_lowered", "failed_seed"),  # of a finished table run, the guard, and a set of seeds
+    *(
+        "simple_model_better",
+        "given_configuration_better",
+        "rate_lowered",
+        "failed_seed",
+    ),  # of a finished table run, the guard, and a set of seeds
     *("all_diverged", "bad_initialization", "classes_imbalanced", "classes_mixed_up", "constant_features"),
     *("doubled_output_layer", "edge_of_grid", "examples_mixed", "fits_smaller_sample_only", "generalization_gap"),
     *("gradient_off", "gradients_not_cleared", "hidden_by_optimizer", "learns_too_slowly", "loss_does_not_fall"),

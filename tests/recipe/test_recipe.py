@@ -24,6 +24,8 @@ from nnlab.recipe.rates import rate_key
 from nnlab.recipe.run import RecipeResult, recipe
 from nnlab.recipe.settings import RecipeSettings
 from nnlab.recipe.trials import Trials
+from nnlab.report.recipe_figures import figures
+from nnlab.report.recipe_page import headline
 from nnlab.runs.launch import train
 from nnlab.storage.folder import read_config, read_result
 
@@ -252,6 +254,39 @@ def test_a_seed_below_the_constant_lowers_the_rate_and_is_said(tmp_path: Path) -
     assert "failed_seed" in [finding.name for finding in report.faults]
     assert not report.passed
     assert (tmp_path / "final, rate 25" / "seed=0").is_dir()
+
+
+def test_the_configuration_as_given_is_the_best_network_where_it_is_better_on_validation(tmp_path: Path) -> None:
+    config = compose(*QUICK, "data=digits", "data.limit=600", config_name="recipe")
+    trials = Trials(config)
+    final = FinalTraining(config, trials, RecipeSettings(final_seeds=2), tmp_path)
+    found = {"regularizer": [], rate_key(trials): 1e-4, "trainer.epochs": 2, "trainer.steps": None}
+    report = final.conclude(found, range(2), range(2))
+    numbers = report.numbers
+    assert numbers.network == "given"
+    assert numbers.best != "network"
+    gain, error = numbers.given_gain
+    assert gain > error > 0
+    assert numbers.test["accuracy"] > numbers.rival["accuracy"]
+    assert numbers.gains["found"] == pytest.approx(numbers.test["accuracy"] - numbers.rival["accuracy"], abs=1e-6)
+    assert "the best network is the configuration as given" in report.conclusion
+    assert report.names().count("given_configuration_better") == 1
+    assert [Path(run["directory"]).parent.name for run in numbers.runs] == ["given", "given"]
+    best = compose("experiment=best", config_dir=tmp_path)
+    assert identity(best) == identity(read_config(tmp_path / "given" / "seed=0"))
+    assert "the best network is the configuration as given" in headline({"steps": [report.to_dict()]})
+    assert "as found" in figures(report.to_dict())[0][0].axes[0].get_legend_handles_labels()[1][-1]
+
+
+def test_the_configuration_as_given_is_a_contestant_of_the_final_table(done: RecipeResult) -> None:
+    report = done.reports[8]
+    numbers = content(done)["steps"][-1]["numbers"]
+    assert numbers["network"] == "found"
+    assert [run["seed"] for run in numbers["rival_runs"]] == [run["seed"] for run in numbers["runs"]]
+    assert numbers["gains"]["given"] == pytest.approx(numbers["test"]["accuracy"] - numbers["rival"]["accuracy"])
+    assert numbers["given_gain"][0] <= numbers["given_gain"][1]
+    assert "the configuration as given" in [row[0] for row in report.tables[0].rows]
+    assert "on validation the configuration as given is" in report.conclusion
 
 
 def test_the_recipe_s_settings_are_found_though_a_function_has_the_name_of_their_room() -> None:

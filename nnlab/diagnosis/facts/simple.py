@@ -107,18 +107,18 @@ def _metrics(
 
 
 def advantage(
-    metric: str, first: Sequence[Tensor], second: Tensor, dataset: Dataset, split: str
+    metric: str, first: Sequence[Tensor], second: Tensor | Sequence[Tensor], dataset: Dataset, split: str
 ) -> tuple[float, float]:
-    """By how much several predictions of one kind are better than another one, and the standard error of that.
+    """By how much several predictions of one kind are better than others, and the standard error of that.
 
     The same examples judge both: they are drawn again and again with replacement (the paired bootstrap; Efron and
-    Tibshirani 1993), so that what both find hard cancels. The spread of the several, divided by the root of their
-    number, is added in squares.
+    Tibshirani 1993), so that what both find hard cancels. The spread of the differences over seeds, divided by the root
+    of their number, is added in squares.
 
     Args:
         metric: what decides; positive is better, whatever its direction.
         first: predictions (N, C) of each seed.
-        second: a prediction (N, C).
+        second: a prediction (N, C), or one for each of these seeds.
         split: `validation` or `test`.
     """
     targets, sign = getattr(dataset, split).targets, 1 if metric in HIGHER_IS_BETTER else -1
@@ -133,9 +133,10 @@ def advantage(
         ]
         return torch.cat([whole, torch.stack(drawn)])
 
-    of_first = torch.stack([values(each) for each in first])
-    apart = sign * (of_first.mean(0) - values(second))
-    of_seeds = float(of_first[:, 0].std()) / math.sqrt(len(first)) if len(first) > 1 else 0.0
+    others = [second] if isinstance(second, Tensor) else second
+    of_seed = torch.stack([values(each) for each in first]) - torch.stack([values(each) for each in others])
+    apart = sign * of_seed.mean(0)
+    of_seeds = float(of_seed[:, 0].std()) / math.sqrt(len(first)) if len(first) > 1 else 0.0
     return float(apart[0]), math.hypot(float(apart[1:].nan_to_num().std()), of_seeds)
 
 

@@ -21,7 +21,7 @@ SHORTEST, LONGEST = 120.0, 560.0  # but at least and at most so many seconds
 COARSE_BATCH, REFINE_BATCH = 48, 9  # configurations of steps 4 and 5 without a time limit,
 IMPROVE_WORK = 120.0  # and networks of the usual length in step 7
 MOST_BATCHES = 24
-GIVEN_SHARE = 0.2  # of all time, that the configuration as given may take at the end
+GIVEN_SHARE = 0.2  # of all time, that the configuration as given may take at the end in any case
 CONTESTANTS = 12  # of a round of step 7; twice as many where there is a time to be used
 HALVED = 0.5  # of its length is what a trial of step 4 takes on average
 
@@ -120,10 +120,13 @@ class Budget:
         return self.for_final({"trainer.epochs": epochs if steps is None else steps / self.trials.epoch_steps})
 
     def given_seeds(self, chosen: Changes) -> int:
-        """Networks of the configuration as given that there is time for, after those of the chosen one."""
+        """Networks of the configuration as given that there is time for, after those of the chosen one.
+
+        Its share of all time is its own, though step 7 may have taken longer than expected.
+        """
         most, cost = self.settings.final_seeds, self.for_given()
-        left = self.left() - self.for_final(chosen)
-        return most if cost <= left else max(int(most * left / cost), 0)
+        left = max(self.left() - self.for_final(chosen), GIVEN_SHARE * self.limit())
+        return most if cost <= left else int(most * left / cost)
 
     def estimate(self, number: int, usual: float, chosen: Changes | None = None) -> float | None:
         """About how many seconds are left from step `number` on; None before anything is known."""

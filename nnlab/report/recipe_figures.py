@@ -19,7 +19,7 @@ WIDE = (9.0, 4.2)
 MOST_ROWS = 14
 DECADE = 10.0  # ratio of the ends of an axis up to which ticks between powers of ten are labelled
 
-SIMPLE = {
+OTHERS = {
     "constant": "the constant",
     "linear": "a linear model",
     "trees": "boosted trees",
@@ -307,7 +307,7 @@ def _test(step: Step) -> tuple[Figure, str] | None:
         others["found" if numbers["network"] == "given" else "given"] = rival
     for place, (name, metrics) in enumerate(others.items(), 1):
         if metrics.get(metric) is not None:
-            error, label = numbers["gain_errors"].get(name) or 0.0, f"{SIMPLE[name]} {metrics[metric]:.4g}"
+            error, label = numbers["gain_errors"].get(name) or 0.0, f"{OTHERS[name]} {metrics[metric]:.4g}"
             axis.errorbar(
                 [metrics[metric]], [-0.35 * place], xerr=[error], fmt=MARKS[name], color=QUIET, capsize=6, label=label
             )

@@ -8,11 +8,13 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from nnlab.recipe.budget import Budget
 from nnlab.recipe.candidate import Candidate, best_first
 from nnlab.recipe.coarse import coarse_grid, sampled
 from nnlab.recipe.grid import run_grid
 from nnlab.recipe.halving import Halving
 from nnlab.recipe.race import RUNGS, race, race_epochs
+from nnlab.recipe.settings import RecipeSettings
 from nnlab.recipe.space import DECAY_KEY, DROPOUT_KEY, Space
 from nnlab.recipe.trials import Trials
 
@@ -130,3 +132,14 @@ def test_losses_that_few_examples_cannot_tell_apart_prefer_the_lower_rate() -> N
     assert best_first([worse, saturated, sound], "lr") == [sound, saturated, worse]
     exact, near = candidate(0.3, 0.0, classes=False), candidate(0.001, 0.04, classes=False)
     assert best_first([near, exact], "lr") == [exact, near]
+
+
+def test_the_configuration_as_given_has_a_share_of_the_time_though_the_rest_is_used(
+    make_trials: Callable[..., Trials],
+) -> None:
+    trials = make_trials("data=blobs", "trainer.epochs=100")
+    trials.clock = lambda: 0.0
+    budget = Budget(trials, RecipeSettings(time_limit=50.0, final_seeds=5), spent=50.0)
+    for per_epoch, seeds in ((0.01, 5), (0.05, 2), (0.2, 0)):  # 10 of the 50 seconds; a network takes 1, 5, 20
+        budget.per_epoch = per_epoch
+        assert budget.given_seeds({"trainer.epochs": 1.0}) == seeds

@@ -17,7 +17,7 @@ from nnlab.recipe.trials import Trials
 from nnlab.runs.evaluation import evaluate
 
 HIDDEN = ("seed", "trainer.steps")
-CHOSEN = "The configuration: given, and chosen"
+CHOSEN = "The configuration: given, and found"
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def compare(trials: Trials, chosen: Changes) -> Table:
         given = _given(trials, key)
         words = [", ".join(map(str, each)) if isinstance(each, list) else each for each in (given, value)]
         rows.append([key, *("none" if word in (None, "") else word for word in words), "" if given == value else "new"])
-    return Table(CHOSEN, ["key", "given", "chosen", ""], rows)
+    return Table(CHOSEN, ["key", "given", "found", ""], rows)
 
 
 def _given(trials: Trials, key: str) -> Any:

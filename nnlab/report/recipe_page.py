@@ -26,7 +26,7 @@ PURPOSE = {
     5: "The best few, finer and longer, with several seeds; the learning rate does not decay yet.",
     6: "What the curves of the best configuration say.",
     7: "Races between the best and changes of it, as long as one gains more than its standard error.",
-    8: "Several seeds of the chosen configuration, on the test split, which nothing has looked at before.",
+    8: "What was found and what was given, with the same seeds; the better one on validation meets the test split.",
 }
 
 

@@ -36,12 +36,14 @@ class Evidence:
         claims: what the lecture says, in sentences, and whether it was measured to be so.
         table: a heading and rows of cells for the README.
         figure: the evidence at a glance.
+        seconds: of processor time, where parts were kept from an earlier call; None: as long as `run` took.
     """
 
     results: dict[str, Any]
     claims: dict[str, bool]
     table: Sequence[Sequence[Any]]
     figure: Figure
+    seconds: float | None = None
 
     @property
     def verdict(self) -> str:

@@ -73,6 +73,12 @@ class Found:
         return float(np.mean(self.errors))
 
 
+def less(first: Found, second: Found) -> bool:
+    """Whether the first errs less, by more than the standard error over the seeds."""
+    apart = np.subtract(second.errors, first.errors)
+    return bool(apart.mean() > apart.std(ddof=1) / len(apart) ** 0.5)
+
+
 def whole(dataset: Dataset) -> Dataset:
     """A data set that trains on its validation examples, too, as the papers do that report their last weights."""
     parts = (dataset.train, dataset.validation)

@@ -18,11 +18,10 @@ SMALL: dict[str, Any] = {"widths": [10, 20, 150], "setting": ["data.limit=150", 
 MEDIUM: dict[str, Any] = {"widths": [5, 10, 20, 30, 40, 60, 150, 300],
                           "setting": ["data.limit=300", "trainer.steps=2000"]}  # fmt: skip
 LARGE: dict[str, Any] = {"widths": [5, 10, 20, 35, 50, 70, 120, 400],
-                         "setting": ["data=mnist", "data.limit=4400", "trainer.batch_size=128", "optimizer=heavy_ball",
-                                     "optimizer.momentum=0.95", "trainer.steps=64000"]}  # fmt: skip
+                         "setting": ["data=mnist", "data.limit=4000", "trainer.steps=500000"]}  # fmt: skip
 QUICK: dict[str, Any] = {"data": "digits", "examples": 250, "seeds": 2, "noise": 0.2, "epoch_seeds": 3, "net": SMALL}
 DEFAULT: dict[str, Any] = {"data": "mnist", "examples": 500, "seeds": 3, "noise": 0.2, "epoch_seeds": 10, "net": MEDIUM}
-FULL: dict[str, Any] = {**DEFAULT, "examples": 2000, "seeds": 3, "epoch_seeds": 30, "net": LARGE}
+FULL: dict[str, Any] = {**DEFAULT, "examples": 2000, "seeds": 5, "epoch_seeds": 100, "net": LARGE}
 SHARED = ["scheduler=cosine", "loss=squared_error", "activation=tanh", "initialization=xavier"]
 SHARED += ["optimizer.learning_rate=0.01", "trainer.batch_size=full", "trainer.epochs=null"]
 

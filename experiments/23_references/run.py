@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from experiments.published import Evidence, Row, at_full_size, evidence, measure
+from experiments.published import Evidence, Row, at_full_size, evidence, less, measure
 
 TANH = ["scheduler=linear", "trainer.batch_size=64", "optimizer=heavy_ball", "activation=tanh", "initialization=xavier"]
 MNIST = ["data=mnist", "data/preprocessing=none", *TANH]
@@ -40,11 +40,11 @@ def run(setting: Sequence[str], epochs: int, elastic: int | None, seeds: int) ->
     mean = {name: each.mean for name, each in found.items()}
     claims = {"every net errs less than one in ten": max(mean.values()) < 10}
     if "data=mnist" in setting:
-        entropy, squared = (mean[f"800 units, {loss}"] for loss in ("cross-entropy", "squared error"))
-        claims["cross-entropy errs less than squared error, 800 units"] = entropy < squared
-        narrow = mean["300 units, squared error"]
-        claims["1000 units err less than 300"] = mean["1000 units, squared error"] < narrow
-        claims["two hidden layers err less than one of 300"] = mean["500 and 150 units, squared error"] < narrow
+        entropy, squared = (found[f"800 units, {loss}"] for loss in ("cross-entropy", "squared error"))
+        claims["cross-entropy errs less than squared error, 800 units"] = less(entropy, squared)
+        narrow = found["300 units, squared error"]
+        claims["1000 units err less than 300"] = less(found["1000 units, squared error"], narrow)
+        claims["two hidden layers err less than one of 300"] = less(found["500 and 150 units, squared error"], narrow)
     if elastic:
         claims["elastic distortions halve the error"] = mean[ELASTIC.name] < 0.5 * mean["800 units, cross-entropy"]
     return evidence(rows, found, claims, "Plain networks on MNIST", at_full_size(setting))

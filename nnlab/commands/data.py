@@ -82,7 +82,12 @@ def _labels(given: Given, run: str) -> int:
     write_table(table, ranked)
     if given.json:
         worst = [{**vars(each), "where": ranked.where(each)} for each in ranked.suspects[:MOST_LABELS]]
-        counts = {"examples": len(ranked.suspects), "issues": ranked.issues, "accuracy": ranked.accuracy}
+        counts: dict[str, Any] = {
+            "informed": ranked.informed,
+            "examples": len(ranked.suspects),
+            "issues": ranked.issues,
+            "accuracy": ranked.accuracy,
+        }
         print_json({**counts, "worst": worst, "page": page, "table": table})
         return 0
     count = len(ranked.suspects)
@@ -90,6 +95,11 @@ def _labels(given: Given, run: str) -> int:
         f"{ranked.issues} of {count} labels look wrong ({ranked.issues / count:.1%}); networks that have not seen an "
         f"example agree with {ranked.accuracy:.1%} of the labels"
     )
+    if not ranked.informed:
+        print(
+            f"warning: that is hardly more than the most frequent class gives ({ranked.constant:.1%}): these networks "
+            "have learned too little for their doubts to say anything about labels"
+        )
     width = max([len(ranked.where(each)) for each in ranked.suspects[:SHOWN_LABELS]] + [7])
     print(f"{'example':{width}}  split       probability of its label  of the other")
     for each in ranked.suspects[:SHOWN_LABELS]:

@@ -34,6 +34,7 @@ from nnlab.training.evaluation import SPLITS
 from nnlab.types import Dataset, Split, Task
 
 FOLDS = 4
+INFORMED = 0.1  # share of a constant's mistakes that networks avoid, from which they know something
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,14 @@ class RankedLabels:
     Attributes:
         suspects: the examples.
         accuracy: share of the labels that networks which have not seen the example give it, too.
+        constant: share that the most frequent class would give.
         raw: the examples as they were read.
         test_rows: whether the test split was taken from the examples, and not brought by the data set.
     """
 
     suspects: list[Suspect]
     accuracy: float
+    constant: float
     raw: Raw
     test_rows: bool
 
@@ -81,6 +84,11 @@ class RankedLabels:
     def issues(self) -> int:
         """How many labels are counted as wrong."""
         return sum(suspect.issue for suspect in self.suspects)
+
+    @property
+    def informed(self) -> bool:
+        """Whether the networks know enough for their doubts to say something about labels."""
+        return self.accuracy - self.constant > INFORMED * (1 - self.constant)
 
     def where(self, suspect: Suspect) -> str:
         """Where an example stands: a line or row of a table, a file, or its index in the source, from 0."""
@@ -153,7 +161,9 @@ def rank_labels(run: str | Path, folds: int = FOLDS) -> RankedLabels:
                 bool(wrong[position]),
             )
         )
-    return RankedLabels(suspects, float((probabilities.argmax(1) == labels).double().mean()), raw, bool(len(rows.test)))
+    accuracy = float((probabilities.argmax(1) == labels).double().mean())
+    constant = float(labels.bincount().max()) / len(labels)
+    return RankedLabels(suspects, accuracy, constant, raw, bool(len(rows.test)))
 
 
 def write_table(path: Path, ranked: RankedLabels) -> None:

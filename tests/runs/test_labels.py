@@ -74,6 +74,16 @@ def test_rows_of_a_table_are_named_by_their_lines_and_shown_escaped(tmp_path: Pa
     assert (tmp_path / "found.csv").exists()
 
 
+def test_networks_that_have_learned_nothing_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    overrides = ["data=moons", "data.examples=100", "optimizer.learning_rate=1e-9", "trainer.epochs=1"]
+    loss = ["loss=binary_cross_entropy", "callbacks.diagnosis.probe=false"]
+    run = nnlab.train(*overrides, *loss, f"output_dir={tmp_path}").directory
+    assert not rank_labels(run).informed
+    assert main(["data", str(run)]) == 0
+    assert "have learned too little" in capsys.readouterr().out
+    assert "have learned too little" in (Path(run) / "labels.html").read_text()
+
+
 def test_numbers_have_no_labels(tmp_path: Path) -> None:
     run = nnlab.train(
         "data=diabetes", "loss=squared_error", "trainer.epochs=1", f"output_dir={tmp_path}", *QUICK

@@ -244,13 +244,18 @@ def test_a_missing_or_damaged_scikit_learn_is_named(monkeypatch, tmp_path):
     import importlib.util
     from types import SimpleNamespace
 
+    from nnlab.data.bundled import bundled_file
+
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    bundled_file.cache_clear()
     with pytest.raises(UserError, match=r"bundled with scikit-learn .*: pip install scikit-learn"):
         Digits().load(0, NOWHERE)
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: SimpleNamespace(submodule_search_locations=[tmp_path])
     )
+    bundled_file.cache_clear()
     (tmp_path / "datasets" / "data").mkdir(parents=True)
     (tmp_path / "datasets" / "data" / "digits.csv.gz").write_bytes(b"no gzip")
     with pytest.raises(UserError, match=r"cannot read .*digits\.csv\.gz .*; reinstall scikit-learn"):
         Digits().load(0, NOWHERE)
+    bundled_file.cache_clear()

@@ -7,13 +7,14 @@ import shlex
 import shutil
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from page import FILE, PAGES, ROOT, Session, blocks
 
+from nnlab import console
 from nnlab.cli import main
 from nnlab.cli.dispatch import COMMANDS
 
@@ -72,6 +73,15 @@ def a_recipe(folder: Path) -> None:
     short = ["recipe.time_limit=3", "recipe.final_seeds=1", "recipe.keep_going=true", "recipe.rounds=0"]
     main(["recipe", "data=moons", "loss=binary_cross_entropy", *short])
     assert list(folder.glob("outputs/recipe/*/experiment/best.yaml"))
+
+
+@pytest.fixture(autouse=True)
+def news() -> Iterator[None]:
+    """What a page does to the messages of nnlab ends with it."""
+    before = console.LOGGER.level, list(console.LOGGER.handlers)
+    yield
+    console.LOGGER.setLevel(before[0])
+    console.LOGGER.handlers[:] = before[1]
 
 
 SETUP: dict[str, Callable[[Path], None]] = {

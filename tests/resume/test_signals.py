@@ -129,7 +129,7 @@ class Slow(Callback):
     """Makes an evaluation of the validation split take long, in which a signal arrives."""
 
     def fit_start(self, trainer: Trainer) -> None:
-        outputs, calls = trainer.stack.outputs, iter(range(10**6))
+        outputs, calls = trainer.stack.outputs_of, iter(range(10**6))
 
         def slow(inputs: Any) -> Any:
             if trainer.step == 16:
@@ -138,7 +138,7 @@ class Slow(Callback):
                 time.sleep(0.3)
             return outputs(inputs)
 
-        trainer.stack.outputs = slow  # type: ignore[method-assign]
+        trainer.stack.outputs_of = slow  # type: ignore[method-assign]
 
 
 def test_a_signal_is_heard_within_a_second_in_a_long_validation(

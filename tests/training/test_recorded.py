@@ -104,7 +104,7 @@ def test_a_recording_keeps_what_only_a_cache_has() -> None:
     trainer, _ = recorded(short([*TINY, "regularizer=[dropout]"], {}, [0, 1]))
     trainer.fit()
     alive = {weakref.ref(tensor) for part in trainer.engine._parts.values() for tensor in part.held}  # type: ignore[attr-defined]
-    counter = randomness._counter(32 * 12, trainer.device).untyped_storage().data_ptr()
+    counter = randomness._counter(0, 32 * 12, trainer.device).untyped_storage().data_ptr()
     randomness._counter.cache_clear()
     assert counter in {tensor().untyped_storage().data_ptr() for tensor in alive}  # type: ignore[union-attr]
 

@@ -39,7 +39,7 @@ class BinFill(Transform):
     last: Tensor
 
     def apply(self, inputs: Tensor) -> Tensor:
-        fill = (some(inputs).flatten(1).double()[:, self.source] - self.start) / self.width
+        fill = (inputs.flatten(1).double()[:, self.source] - self.start) / self.width
         lower = torch.where(self.first, -torch.inf, 0.0).double()
         upper = torch.where(self.last, torch.inf, 1.0).double()
         return fill.clamp(lower, upper).to(inputs.dtype)

@@ -39,7 +39,7 @@ class PiecewiseMap(Transform):
     keeps_inputs = True
 
     def apply(self, inputs: Tensor) -> Tensor:
-        x = some(inputs).flatten(1).double()
+        x = inputs.flatten(1).double()
         count, width = self.knots.shape
         # The last knot that is not above x; exported graphs have no binary search.
         if torch.compiler.is_exporting():

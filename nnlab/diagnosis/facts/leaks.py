@@ -30,6 +30,7 @@ READ = 1 << 24  # numbers of many that are read at a time
 WINDOW = 4  # neighbors in a projection that are compared number by number
 WIDE = 256  # inputs from which rows cannot agree by chance, and one input cannot be told to give the target away
 FEWEST = 16  # data sets with fewer different examples, such as XOR, share them between splits on purpose
+FINE = 0.2  # different values of a column, as a share of the rows, from which equal rows are copies
 NEAR = 2e-2  # of the usual distance between neighbors: the same example, changed a little
 EXAMINED = 32  # examples that agree, for which chance is estimated
 BY_CHANCE = 0.2  # rows that chance gives, from which an example that agrees is no copy
@@ -89,7 +90,8 @@ def shared_examples(train: Split, held_out: Split) -> Shared:
     rows = (partner >= 0).nonzero().flatten()
     agreeing = len(rows)
     rows = rows[_same_target(part.targets[rows], train.targets[partner[rows]], train.targets)]
-    rows = rows[: round(beyond_base_rates(len(rows), agreeing, train.targets) * len(rows))]
+    if not _tell_apart(known[:1000]):
+        rows = rows[: round(beyond_base_rates(len(rows), agreeing, train.targets) * len(rows))]
     near, compared = near_copies(train, held_out) if len(rows) < 0.03 * len(part) else (0, 1)
     if near:
         return Shared(round(near / compared * len(part)), len(part))
@@ -105,6 +107,12 @@ def shared_examples(train: Split, held_out: Split) -> Shared:
     chances = [table.chance(asked[row], part.targets[row])[1] for row in single]
     expected = sum(chances) / max(len(chances), 1) * len(asked)
     return Shared(found, len(asked), max(len(rows) - found, round(expected)))
+
+
+def _tell_apart(known: Tensor) -> bool:
+    """Whether a column has so many different values that different examples do not share all of theirs by chance."""
+    distinct = (known.sort(0).values.diff(dim=0) != 0).sum(0) + 1
+    return bool((distinct > FINE * len(known)).any())
 
 
 def _some(rows: Tensor) -> Tensor:

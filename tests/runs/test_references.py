@@ -66,7 +66,7 @@ def test_a_network_behind_one_of_them_is_told_so(tmp_path: Path, capsys: pytest.
 
 
 def test_a_network_that_is_as_good_is_not_blamed(tmp_path: Path) -> None:
-    assert not behind(trained(tmp_path, "corners", "trainer.epochs=300", "regularizer=[ensemble]"))
+    assert not behind(trained(tmp_path, "corners", "trainer.epochs=100", "regularizer=[ensemble]"))
 
 
 def test_references_can_be_chosen_and_turned_off(tmp_path: Path) -> None:

@@ -10,10 +10,7 @@ from typing import Any
 
 from nnlab.cli import compose
 from nnlab.cli.arguments import Given, Grammar, Key, print_json
-from nnlab.config.build import build_loss, data_root
-from nnlab.config.construct import construct
-from nnlab.config.lookup import locate
-from nnlab.data.base import Source
+from nnlab.config.build import build_loss, build_source, data_root, data_seed, loss_tasks
 from nnlab.data.once import read_once
 from nnlab.data.summary import ColumnSummary, Summary, summarize
 from nnlab.diagnosis.facts.data import data_facts
@@ -138,10 +135,8 @@ def _show_cache(clear: bool, as_json: bool) -> int:
 
 def describe(config: Mapping[str, Any]) -> tuple[Summary, tuple[str, ...], list[Warning]]:
     """The summary of a config's data set, what was decided, and what to mind."""
-    seed = config["seed"] if config.get("data_seed") is None else config["data_seed"]
-    source: Source = construct({k: v for k, v in config["data"].items() if k != "augmentation"}, "data")
-    tasks = getattr(locate(config["loss"]["_target_"]), "tasks", None)
-    raw, mark = read_once(source, tasks, seed, data_root(config))
+    source, seed = build_source(config), data_seed(config)
+    raw, mark = read_once(source, loss_tasks(config), seed, data_root(config))
     dataset = source.prepare(raw, seed, mark)
     findings = list(data_findings(data_facts(dataset, build_loss(config, dataset))))
     warnings = [Warning(each.title, each.explanation, each.fault, each.override) for each in findings]

@@ -9,10 +9,8 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-import logging
-import math
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +23,11 @@ from nnlab.config.checking import FOREIGN
 from nnlab.config.construct import construct
 from nnlab.config.kinds import check_kind
 from nnlab.config.lookup import locate
+from nnlab.config.network_size import check_size
 from nnlab.config.overrides import key_of
 from nnlab.config.schema import DIRECTIVES, placed
-from nnlab.device import free_memory, resolve_dtype
+from nnlab.data.base import Source
+from nnlab.device import resolve_dtype
 from nnlab.errors import UserError
 from nnlab.initialization.base import Initialization
 from nnlab.loss.base import Loss
@@ -55,13 +55,6 @@ from nnlab.types import Dataset, Task
 
 Config = Mapping[str, Any]
 
-log = logging.getLogger(__name__)
-
-MANY = 200_000_000  # parameters that are warned about
-WIDE = 100_000  # inputs of a network beyond which memory is counted first
-LARGE = 10_000  # a number of units or channels beyond which memory is counted first
-COPIES = 3  # of the parameters at least: themselves, the gradient, and the best so far
-
 
 def data_root(config: Config) -> Path:
     """Where downloaded data lives."""
@@ -74,15 +67,35 @@ _datasets: weakref.WeakValueDictionary[str, Dataset] = weakref.WeakValueDictiona
 
 def load_dataset(config: Config) -> Dataset:
     """The prepared data set; runs of one process that ask for the same one share it."""
-    section = {name: value for name, value in config["data"].items() if name != "augmentation"}
-    seed = config["seed"] if config.get("data_seed") is None else config["data_seed"]
-    tasks: frozenset[Task] | None = getattr(locate(config["loss"]["_target_"]), "tasks", None)
+    section, seed, tasks = _data_section(config), data_seed(config), loss_tasks(config)
     key = json.dumps([section, seed, str(data_root(config)), sorted(tasks or ())], sort_keys=True)
     dataset = _datasets.get(key)
     if dataset is None:
-        dataset = construct(section, "data").load(seed, data_root(config), tasks)
+        dataset = build_source(config).load(seed, data_root(config), tasks)
         _datasets[key] = dataset
     return dataset
+
+
+def _data_section(config: Config) -> dict[str, Any]:
+    return {name: value for name, value in config["data"].items() if name != "augmentation"}
+
+
+def build_source(config: Config) -> Source:
+    """Where the examples come from, and how they are split and prepared."""
+    source: Source = construct(_data_section(config), "data")
+    return source
+
+
+def data_seed(config: Config) -> int:
+    """The seed of generated data and of the splits: the run's own, if there is no other."""
+    seed: int = config["seed"] if config.get("data_seed") is None else config["data_seed"]
+    return seed
+
+
+def loss_tasks(config: Config) -> frozenset[Task] | None:
+    """The tasks that the config's loss fits; None where it does not say."""
+    tasks: frozenset[Task] | None = getattr(locate(config["loss"]["_target_"]), "tasks", None)
+    return tasks
 
 
 def build_network(
@@ -137,46 +150,6 @@ def build_network(
             network = regularizer.apply(network)
     network.train()
     return network  # type: ignore[no-any-return]
-
-
-def check_size(section: Config, supplied: Mapping[str, Any]) -> None:
-    """Refuse a network that does not fit into memory, before the system ends the process for it; warn of a large one.
-
-    Networks with many inputs, or a large number in their section, are first made without memory, to count parameters.
-
-    Raises:
-        UserError: says how much it takes, and how much there is.
-    """
-    shape = tuple(supplied.get("input_shape", ()))
-    if max(_whole_numbers(section), default=0) < LARGE and math.prod(shape) < WIDE:
-        return
-    try:
-        with torch.device("meta"):
-            network = construct(section, "architecture", **supplied)
-        count = sum(parameter.numel() for parameter in network.parameters())
-    except Exception:  # foreign code may want real memory; a mistake in the section is found when it is built
-        return
-    images = len(shape) == 3
-    hint = "scale the images with `data.size=64`, or take `architecture=convnet`" if images else "choose smaller layers"
-    needed, free = count * COPIES * 4, free_memory(torch.device("cpu"))
-    if needed > free:
-        raise UserError(
-            f"`architecture` has {count:,} parameters, which take {needed / 1e9:,.0f} GB in training; "
-            f"{free / 1e9:,.0f} GB are free: {hint}"
-        )
-    if count > MANY:
-        log.warning(
-            "the network has %s parameters on inputs of %s: %s", f"{count:,}", " x ".join(map(str, shape)), hint
-        )
-
-
-def _whole_numbers(value: Any) -> Iterator[int]:
-    """All whole numbers inside a section."""
-    if isinstance(value, Mapping | list):
-        for each in value.values() if isinstance(value, Mapping) else value:
-            yield from _whole_numbers(each)
-    elif isinstance(value, int):
-        yield value
 
 
 def build_optimizer(section: Config) -> Optimizer:

@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nnlab.config.build import data_root, load_dataset
-from nnlab.config.construct import construct
+from nnlab.config.build import build_source, data_root, data_seed, load_dataset, loss_tasks
 from nnlab.console import silenced
 from nnlab.data.once import read_once
 from nnlab.diagnosis import Finding
@@ -104,10 +103,8 @@ def _center(targets: Tensor, classes: int) -> Tensor:
 
 def _offset(config: Mapping[str, Any], dataset: Dataset) -> Iterator[Finding]:
     """Whether targets go with the inputs of the row before or after, in the order in which they were read."""
-    seed = config["seed"] if config.get("data_seed") is None else config["data_seed"]
-    section = {name: value for name, value in config["data"].items() if name != "augmentation"}
     with silenced():  # what was guessed about the data has been said
-        raw, _ = read_once(construct(section, "data"), {dataset.task}, seed, data_root(config))
+        raw, _ = read_once(build_source(config), loss_tasks(config), data_seed(config), data_root(config))
     if not isinstance(raw.inputs, Tensor) or len(raw.inputs) < 60:
         return
     rows = slice(0, 2 * ROWS)

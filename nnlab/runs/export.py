@@ -21,8 +21,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from nnlab.config.build import data_root
-from nnlab.config.construct import construct
+from nnlab.config.build import build_source, data_root, data_seed
 from nnlab.console import silenced
 from nnlab.errors import UserError
 from nnlab.randomness import generator
@@ -119,11 +118,9 @@ def _of_the_run(networks: Networks, module: Deployed, inputs: Tensor, raw: Any) 
 def example_inputs(networks: Networks) -> tuple[Tensor, Any]:
     """Examples as the graph takes them, and the same as the data have them; None where they are drawn."""
     config, pipeline = networks.config, networks.fitted.pipeline
-    seed = config["seed"] if config.get("data_seed") is None else config["data_seed"]
-    section = {name: value for name, value in config["data"].items() if name not in ("augmentation", "preprocessing")}
     try:
         with silenced():
-            raw = construct(section, "data").read(seed, data_root(config))
+            raw = build_source(config).read(data_seed(config), data_root(config))
         rows = raw.inputs[np.arange(min(ROWS, len(raw.inputs)))]
         return graph_inputs(pipeline, rows), rows
     except UserError as error:

@@ -14,10 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nnlab.config.build import data_root, load_dataset
-from nnlab.config.construct import construct
-from nnlab.config.lookup import locate
-from nnlab.data.base import Source
+from nnlab.config.build import build_source, data_root, data_seed, load_dataset, loss_tasks
 from nnlab.data.once import read_once
 from nnlab.data.raw import Raw
 from nnlab.data.splits import Indices
@@ -180,10 +177,8 @@ def write_table(path: Path, ranked: RankedLabels) -> None:
 
 def _read(config: Mapping[str, Any]) -> tuple[Raw, Indices, Sequence[str]]:
     """The raw examples, the rows of each split, and the files of images, if each is one."""
-    seed = config["seed"] if config.get("data_seed") is None else config["data_seed"]
-    source: Source = construct({k: v for k, v in config["data"].items() if k != "augmentation"}, "data")
-    root = data_root(config)
-    raw, _ = read_once(source, getattr(locate(config["loss"]["_target_"]), "tasks", None), seed, root)
+    source, seed, root = build_source(config), data_seed(config), data_root(config)
+    raw, _ = read_once(source, loss_tasks(config), seed, root)
     rows = source.limited(raw, source.rows(raw, seed), seed)
     paths = source.files(root) or ()
     if len(paths) < 2 or len(paths) != len(raw.targets):

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from nnlab.config import identity
-from nnlab.config.build import member_seed, stackable
+from nnlab.config.build import data_seed, member_seed, stackable
 from nnlab.config.construct import construct
 from nnlab.regularizer import Ensemble
 from nnlab.runs.loading import load_run
@@ -44,8 +44,8 @@ def needed(config: Config) -> bool:
 def member_config(config: Config, position: int) -> dict[str, Any]:
     """The config of one member as a run of its own: its seed, the ensemble's data."""
     rest = {name: each for name, each in config["regularizer"].items() if not each["_target_"].endswith(".Ensemble")}
-    data_seed = config["seed"] if config.get("data_seed") is None else config["data_seed"]
-    return {**config, "regularizer": rest, "seed": member_seed(config["seed"], position), "data_seed": data_seed}
+    own = {"seed": member_seed(config["seed"], position), "data_seed": data_seed(config)}
+    return {**config, "regularizer": rest, **own}
 
 
 TrainRuns = Callable[[Sequence[Config], Sequence[Path], Sequence[Sequence[str]]], list[Result]]

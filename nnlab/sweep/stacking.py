@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from nnlab.config.build import build_optimizer, stackable
+from nnlab.config.build import build_optimizer, data_seed, stackable
 from nnlab.config.construct import construct
 from nnlab.storage.keys import meaning
 from nnlab.training import Callback
@@ -42,8 +42,8 @@ def stacking_key(config: Mapping[str, Any]) -> tuple[str | None, str]:
     own = ("augmentation", "label_noise", "validation_fold")
     same["data"] = {key: value for key, value in config["data"].items() if key not in own}
     if config["loss"].get("class_weights") == "balanced":  # they follow from the training split, and all share one loss
-        seed = config["seed"] if config.get("data_seed") is None else config["data_seed"]
-        same["training split"] = [seed, config["data"].get("label_noise"), config["data"].get("validation_fold")]
+        noise, fold = (config["data"].get(key) for key in ("label_noise", "validation_fold"))
+        same["training split"] = [data_seed(config), noise, fold]
     augmentation = construct(config["data"].get("augmentation") or {}, "data/augmentation")
     same["augmentation"] = {name: _fixed(each) for name, each in augmentation.items()}
     return json.dumps(same, sort_keys=True, default=repr), ""

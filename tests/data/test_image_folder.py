@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import nnlab
-from nnlab.config.build import check_size
+from nnlab.config.network_size import check_size
 from nnlab.data import ImageFolder
 from nnlab.data.pipeline import Pipeline
 from nnlab.errors import UserError
@@ -277,6 +277,6 @@ def test_a_network_of_billions_of_weights_is_refused_before_they_are_made(tmp_pa
     ):
         nnlab.train(*given, "architecture.widths=[500]")
     assert not list((tmp_path / "out").glob("*/*"))
-    monkeypatch.setattr("nnlab.config.build.construct", lambda *_args, **_more: torch.nn.Linear(6_000_000, 50))
+    monkeypatch.setattr("nnlab.config.network_size.construct", lambda *_args, **_more: torch.nn.Linear(6_000_000, 50))
     check_size({}, {"input_shape": (1, 2000, 3000)})
     assert "the network has 300,000,050 parameters on inputs of 1 x 2000 x 3000: scale the images" in caplog.text

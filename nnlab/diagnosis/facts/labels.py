@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from nnlab.diagnosis.facts.chance import Pair, mixed_pair
+from nnlab.statistics.label_errors import margins
 
 SUREST = 0.25  # share of the examples of each answer that networks are surest of
 WRONG = 0.15  # of them whose label is another, from which labels are wrong
@@ -69,7 +70,7 @@ def label_facts(prediction: Tensor, targets: Tensor, learned: Tensor, validation
     """From out-of-fold predictions (N, C) of targets (N,), and predictions of validation targets `known` (n,)."""
     answers, count = prediction.argmax(1), len(targets)
     classes = prediction.shape[1]
-    margin = prediction.gather(1, answers[:, None])[:, 0] - prediction.gather(1, targets[:, None])[:, 0]
+    margin = margins(prediction, targets)
     runner_up = prediction.topk(2, 1).values
     sure = runner_up[:, 0] - runner_up[:, 1]
     surest = torch.zeros(count, dtype=torch.bool)
@@ -78,7 +79,7 @@ def label_facts(prediction: Tensor, targets: Tensor, learned: Tensor, validation
         surest[rows[sure[rows].argsort(descending=True)][: math.ceil(SUREST * len(rows))]] = True
     wrong = answers != targets
     suspicious = (wrong & (sure >= sure[surest].min() if surest.any() else wrong)).nonzero().flatten()
-    suspicious = suspicious[margin[suspicious].argsort(descending=True)]
+    suspicious = suspicious[margin[suspicious].argsort()]
     accuracy = 1 - float(wrong.double().mean())
     constant = float(torch.bincount(targets, minlength=classes).max()) / count
     validated = float((validation.argmax(1) == known).double().mean())

@@ -1,0 +1,61 @@
+"""Whether a network fits into memory, found before it is made."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+
+from nnlab.config.construct import construct
+from nnlab.device import free_memory
+from nnlab.errors import UserError
+
+log = logging.getLogger(__name__)
+
+MANY = 200_000_000  # parameters that are warned about
+WIDE = 100_000  # inputs of a network beyond which memory is counted first
+LARGE = 10_000  # a number of units or channels beyond which memory is counted first
+COPIES = 3  # of the parameters at least: themselves, the gradient, and the best so far
+
+
+def check_size(section: Mapping[str, Any], supplied: Mapping[str, Any]) -> None:
+    """Refuse a network that does not fit into memory, before the system ends the process for it; warn of a large one.
+
+    Networks with many inputs, or a large number in their section, are first made without memory, to count parameters.
+
+    Raises:
+        UserError: says how much it takes, and how much there is.
+    """
+    shape = tuple(supplied.get("input_shape", ()))
+    if max(_whole_numbers(section), default=0) < LARGE and math.prod(shape) < WIDE:
+        return
+    try:
+        with torch.device("meta"):
+            network = construct(section, "architecture", **supplied)
+        count = sum(parameter.numel() for parameter in network.parameters())
+    except Exception:  # foreign code may want real memory; a mistake in the section is found when it is built
+        return
+    images = len(shape) == 3
+    hint = "scale the images with `data.size=64`, or take `architecture=convnet`" if images else "choose smaller layers"
+    needed, free = count * COPIES * 4, free_memory(torch.device("cpu"))
+    if needed > free:
+        raise UserError(
+            f"`architecture` has {count:,} parameters, which take {needed / 1e9:,.0f} GB in training; "
+            f"{free / 1e9:,.0f} GB are free: {hint}"
+        )
+    if count > MANY:
+        log.warning(
+            "the network has %s parameters on inputs of %s: %s", f"{count:,}", " x ".join(map(str, shape)), hint
+        )
+
+
+def _whole_numbers(value: Any) -> Iterator[int]:
+    """All whole numbers inside a section."""
+    if isinstance(value, Mapping | list):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _whole_numbers(each)
+    elif isinstance(value, int):
+        yield value

@@ -41,7 +41,7 @@ def configure(
         UserError: an override, an option or a file is wrong, or there is no run to continue.
     """
     from nnlab.cli.admission import check_single
-    from nnlab.cli.composition import continued, take_resume
+    from nnlab.cli.continuing import continued, take_resume
     from nnlab.cli.grammar import parsed
     from nnlab.cli.short_form import expanded
     from nnlab.config import trust

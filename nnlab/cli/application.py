@@ -27,8 +27,10 @@ from omegaconf import DictConfig, OmegaConf
 from nnlab import console
 from nnlab.cli.admission import check_single
 from nnlab.cli.arguments import JSON, print_json
-from nnlab.cli.composition import checked, continued, hydra_for, resumed, take_resume, task_overrides, user_folder
+from nnlab.cli.composition import hydra_for
+from nnlab.cli.continuing import continued, resumed, take_resume
 from nnlab.cli.grammar import parsed, quoted
+from nnlab.cli.job_config import checked, task_overrides, user_folder
 from nnlab.cli.messages import first_line
 from nnlab.cli.short_form import completed, expanded
 from nnlab.config import folder

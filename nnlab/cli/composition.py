@@ -23,23 +23,20 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from nnlab.cli import messages, remembered
-from nnlab.cli.admission import check_choices, check_place
+from nnlab.cli.admission import check_choices
 from nnlab.cli.grammar import parsed, values_of
+from nnlab.cli.job_config import checked_job
 from nnlab.cli.own_section import check_section
 from nnlab.cli.short_form import completed, expanded
 from nnlab.config import folder
-from nnlab.config.checking import check
 from nnlab.config.dotted import exists
 from nnlab.config.folder import Primary, primary
-from nnlab.config.overrides import drop_replaced_arguments
-from nnlab.config.schema import with_defaults
 from nnlab.errors import UserError
 from nnlab.storage.files import at
-from nnlab.storage.folder import CONFIG, read_config, run_at
 
 hydra_version = tuple(int(part) for part in __version__.split(".")[:2])
 
@@ -269,122 +266,9 @@ def hydra_for(command: str, config_dir: str | Path | None = None, *, checking: b
         GlobalHydra.instance().hydra, HydraConfig.instance().cfg = before, config_before
 
 
-def checked_job(config: DictConfig, schema: str) -> dict[str, Any]:
-    """What `checked` gives for a config as Hydra composed it, before it runs as a job."""
-    before = HydraConfig.instance().cfg
-    HydraConfig.instance().set_config(config)  # for references such as ${hydra:job.name}
-    try:
-        return checked(config, config.hydra, schema)
-    finally:
-        HydraConfig.instance().cfg = before
-        OmegaConf.set_readonly(config.hydra, False)
-
-
-def checked(config: DictConfig, hydra: Any, schema: str) -> dict[str, Any]:
-    """The plain, resolved and checked config of a job, given Hydra's own section.
-
-    Raises:
-        UserError: a value is wrong, missing, or refers to a key that does not exist.
-    """
-    content = plain(OmegaConf.masked_copy(config, [key for key in config if key != "hydra"]))
-    known = primary(schema, folder.config_folder())
-    for section in known.sections().difference(known.required()):
-        content.setdefault(section, {})  # Hydra leaves out the section of an empty list of options
-    folders = [Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"]
-    choices = OmegaConf.to_container(hydra.runtime.choices)
-    overrides = task_overrides(hydra)
-    check_place(content.get("name"), content.get("output_dir"))
-    content["output_dir"] = str(at(content["output_dir"]))
-    drop_replaced_arguments(content, overrides)
-    if isinstance(content.get("trainer"), dict):
-        content["trainer"] = with_defaults(content["trainer"])
-    check(content, overrides, config_name=schema, choices=choices, folders=folders)
-    return content
-
-
-def task_overrides(hydra: Any) -> list[str]:
-    """The overrides that led to a composed config, as they were written."""
-    return OmegaConf.to_container(hydra.overrides.task, resolve=False)  # type: ignore[no-any-return]
-
-
-def user_folder(hydra: Any) -> str | None:
-    """The folder that `--config-dir` named, by Hydra's own section of a config; None where there is none."""
-    sources = hydra.runtime.config_sources
-    return next((str(source.path) for source in sources if source.provider == "command-line"), None)
-
-
-def plain(config: DictConfig) -> dict[str, Any]:
-    """A config as dictionaries and lists, with all references resolved.
-
-    Raises:
-        UserError: a value is missing, or refers to a key that does not exist.
-    """
-    try:
-        return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[no-any-return]
-    except MissingMandatoryValue as error:
-        raise UserError(f"`{error.full_key}` has no value; add `{error.full_key}=...`") from error
-    except OmegaConfBaseException as error:
-        raise UserError(f"`{error.full_key}` cannot be resolved: {messages.first_line(error)}") from error
-
-
 def compose(overrides: Sequence[str], config_name: str, config_dir: str | Path | None) -> dict[str, Any]:
     """The plain, resolved and checked config of a command; see `nnlab.cli.compose`."""
     with hydra_for(config_name, config_dir) as hydra:
         lines = completed(hydra, config_name, expanded(overrides))
         config = hydra.compose_config(config_name, lines, RunMode.RUN, from_shell=False)
         return checked_job(config, config_name)
-
-
-def resumed(run: str, overrides: Sequence[str], schema: str) -> DictConfig:
-    """The config that a run left behind, with further overrides applied; components cannot be exchanged.
-
-    Raises:
-        UserError: there is no such run, or an override is wrong.
-    """
-    try:
-        directory = run_at(run)
-    except UserError as error:
-        raise UserError(str(error).replace(f"`{run}`", f"`resume={run}`", 1)) from error
-    config = OmegaConf.create(read_config(directory))
-    with hydra_for(schema) as hydra:
-        for override in parsed(overrides):
-            key, line = override.key_or_group, override.input_line
-            if override.is_sweep_override() or override.is_delete():
-                raise UserError(f"`{line}` cannot go with `resume=`, which continues one run as it is")
-            if hydra.config_loader.options(key):
-                raise UserError(f"`{line}` cannot go with `resume=`, which continues a run with its own components")
-            if not override.is_add() and not exists(config, key):
-                raise UserError(messages.unknown_key(key, OmegaConf.to_container(config), []))
-            try:
-                OmegaConf.update(config, key, override.value(), merge=True, force_add=True)
-            except OmegaConfBaseException as error:
-                raise UserError(f"`{line}` cannot be read: {messages.first_line(error)}") from error
-    config.resume = str(directory)
-    return config
-
-
-def continued(run: str, overrides: Sequence[str], schema: str) -> dict[str, Any]:
-    """The plain and checked config with which a run continues.
-
-    Raises:
-        UserError: there is no such run, or a value is wrong.
-    """
-    content = plain(resumed(run, overrides, schema))
-    check(content, list(overrides), config_name=schema, file=Path(content["resume"]) / CONFIG)
-    return content
-
-
-def take_resume(arguments: Sequence[str]) -> tuple[list[str], str | None]:
-    """Split `resume=RUN` off the arguments, for the name of a run holds `=` and `,`, which Hydra would interpret.
-
-    Raises:
-        UserError: it is empty.
-
-    >>> take_resume(["trainer.epochs=50", "resume=outputs/train/optimizer=adam,seed=1"])
-    (['trainer.epochs=50'], 'outputs/train/optimizer=adam,seed=1')
-    """
-    values = [each.removeprefix("resume=") for each in arguments if each.startswith("resume=")]
-    rest = [each for each in arguments if not each.startswith("resume=")]
-    if values and not values[-1].strip("'\" "):
-        raise UserError("`resume=` names no run; write `resume=outputs/train/RUN`, or leave it out for a new run")
-    return rest, next((value for value in reversed(values) if value != "null"), None)

@@ -18,8 +18,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from nnlab.cli.composition import checked_job
 from nnlab.cli.grammar import parsed
+from nnlab.cli.job_config import checked_job
 from nnlab.config.checking import check
 from nnlab.config.dotted import get, put
 from nnlab.errors import UserError

@@ -19,10 +19,11 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnlab.data.table.column import MISSING, Column, Frame, coded_column, narrowed, number_of
+from nnlab.data.table.column import MISSING, Column, Frame, narrowed, number_of
 from nnlab.data.table.dialect import BLANKS, Dialect, find_dialect, split_line
 from nnlab.data.table.joining import join_columns
 from nnlab.data.table.opening import BLOCK, blocks, encoding_of, opened
+from nnlab.data.table.series import series_column
 from nnlab.data.table.spool import Spool
 from nnlab.errors import UserError
 
@@ -282,51 +283,6 @@ def _counts(line: bytes, comment: bytes) -> bool:
     """Whether a line is a row: neither blank nor a comment."""
     stripped = line.strip()
     return bool(stripped) and not (comment and stripped.startswith(comment))
-
-
-def series_column(series: polars.Series, decimal: str = ".") -> Column:
-    """A column of polars as one of ours; what is nested becomes its text.
-
-    Args:
-        series: of any type.
-        decimal: how numbers among the texts are written.
-    """
-    import polars
-
-    kind = series.dtype
-    if kind.is_numeric():
-        return Column(series.name, "number", series.cast(polars.Float64).to_numpy().astype(np.float64, copy=False))
-    if kind == polars.Boolean:
-        return Column(series.name, "truth", series.cast(polars.Float64).to_numpy().astype(np.float64))
-    if kind in (polars.Date, polars.Datetime):
-        moments = series.cast(polars.Datetime("us")).cast(polars.Int64).cast(polars.Float64)
-        return Column(series.name, "time", moments.to_numpy().astype(np.float64) / 1e6)
-    if kind == polars.Null:
-        return Column(series.name, "number", np.full(len(series), np.nan))
-    if kind in (polars.Duration, polars.Time):
-        return Column(series.name, "number", series.cast(polars.Int64).cast(polars.Float64).to_numpy() / 1e6)
-    if kind.is_nested():
-        return coded_column(series.name, *_factorized([repr(cell) for cell in series.to_list()]))
-    text = series.cast(polars.String)
-    levels = text.unique().drop_nulls()
-    codes = text.cast(polars.Enum(levels)).to_physical().cast(polars.Int64).fill_null(-1).to_numpy()
-    names: list[str | None] = levels.to_list()
-    if decimal == ",":
-        names = [name and _with_point(name) for name in names]
-    return coded_column(series.name, codes, names)
-
-
-def _factorized(cells: Sequence[str]) -> tuple[Any, list[str | None]]:
-    """Codes and levels of texts."""
-    codes: dict[str | None, int] = {}
-    return np.array([codes.setdefault(cell, len(codes)) for cell in cells]), list(codes)
-
-
-def _with_point(text: str) -> str:
-    """A number with a decimal comma as one with a point; any other text as it is."""
-    if re.fullmatch(r"\s*[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+([eE][+-]?\d+)?\s*", text):
-        return text.replace(".", "").replace(",", ".")
-    return text
 
 
 def join_frames(frames: list[Frame]) -> Frame:

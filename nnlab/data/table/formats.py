@@ -12,9 +12,10 @@ from typing import IO, Any
 import numpy as np
 
 from nnlab.data.table.column import Column, Frame, as_column, narrowed
-from nnlab.data.table.delimited import TextOptions, join_frames, series_column, stream_frames
+from nnlab.data.table.delimited import TextOptions, join_frames, stream_frames
 from nnlab.data.table.header import unique_names
 from nnlab.data.table.opening import opened
+from nnlab.data.table.series import series_column
 from nnlab.data.table.spool import Spool
 from nnlab.errors import UserError
 

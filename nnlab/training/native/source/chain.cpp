@@ -16,10 +16,6 @@ constexpr int64_t MOST_THREADS = 256;
 
 constexpr int64_t AHEAD = 4;  // examples that are on their way to the cache while one is copied
 
-inline void prefetch(const void* start, int64_t bytes) {
-    for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(static_cast<const char*>(start) + i);
-}
-
 template <class X> void swap(X& a, X& b) { const X c = a; a = b; b = c; }
 
 // Memory of one thread, from a block that its next call finds again: fresh pages would cost more than a short call.
@@ -64,7 +60,7 @@ public:
     }
 
 private:
-    static constexpr size_t LINE = 64, GAP = 512, MOST = 1 << 25;  // bytes
+    static constexpr size_t GAP = 512, MOST = 1 << 25;  // bytes
     static thread_local char* block;
     static thread_local size_t capacity;
     size_t used = 0;
@@ -96,6 +92,7 @@ private:
     int64_t size = 0;  // of a padded row
     T *theta, *gradient = nullptr, *state1 = nullptr, *state2 = nullptr, *total = nullptr, *error[2] = {};
     Target<T>* target;
+    Rows<T> examples;  // the minibatch, where the first layer reads it
 
     static int64_t outputs_of(const Plan& plan) { return plan.chain[plan.links - 1].outputs; }
     void place_parameters(bool training);
@@ -171,6 +168,7 @@ template <class T> void Network<T>::make_layers(bool training) {
     if (!training) return;
     T* transposed = arena.take<T>(matrix);
     for (int i = 0; i < plan.links; i++) layers[i].transposed = transposed;
+    if (layers[0].link->kind == LINEAR) layers[0].rows = &examples;
     for (T*& part : error) part = arena.take<T>(rows * widest);
     target = arena.take<Target<T>>(rows);
 }
@@ -198,17 +196,16 @@ template <class T> void Network<T>::bring(const T* row, void* rows_of_all, int64
     for (const Segment* s = segments; s < segments + segment_count; s++) from_panels(s->in, s->out, row + s->place, to + s->start);
 }
 
-// Copies the minibatch into the first layer's input; returns how many examples it has.
+// Gives the minibatch to the first layer and to the loss; returns how many examples it has.
 template <class T> int64_t Network<T>::gather(int64_t member, int64_t position) {
     const int64_t per_epoch = plan.batches_per_epoch, epoch = per_epoch > 1 ? position / per_epoch - plan.first_epoch : 0;
     const int64_t start = position % per_epoch * plan.batch_size;
     const int64_t n = least(plan.batch_size, plan.examples - start);
     const int64_t* order = plan.order[member] + epoch * plan.order_stride + start;
-    const T* inputs = static_cast<const T*>(plan.inputs[member]);
     const Signal<T>& x = layers[0].x;
+    examples = {static_cast<const T*>(plan.inputs[member]), x.size, order, plan.examples - start};
+    if (!layers[0].rows) copy_rows<AHEAD>(examples, 0, n, x.data, x.stride);
     for (int64_t i = 0; i < n; i++) {
-        if (i + AHEAD < n) prefetch(inputs + order[i + AHEAD] * x.size, x.size * sizeof(T));
-        memcpy(x.data + i * x.stride, inputs + order[i] * x.size, x.size * sizeof(T));
         if (plan.labels) target[i] = {static_cast<const int64_t*>(plan.labelled[member])[order[i]], nullptr};
         else target[i] = {0, static_cast<const T*>(plan.labelled[member]) + order[i] * plan.targets};
     }
@@ -299,12 +296,15 @@ template <class T> void Network<T>::train(int64_t member) {
 
 template <class T> void Network<T>::outputs(int64_t member, int64_t first, int64_t count) {
     bind(member);
-    const Signal<T>&x = layers[0].x, &f = layers[plan.links - 1].y;
+    const Signal<T>& f = layers[plan.links - 1].y;
+    Signal<T>& x = layers[0].x;
+    const bool in_place = layers[0].link->kind == LINEAR;  // products read no padding
     T* to = static_cast<T*>(plan.outputs) + (member * plan.count) * f.size;
     for (int64_t start = first; start < first + count; start += rows) {
         const int64_t n = least(rows, first + count - start);
         const T* inputs = static_cast<const T*>(plan.inputs[member]) + start * x.size;
-        for (int64_t i = 0; i < n; i++) memcpy(x.data + i * x.stride, inputs + i * x.size, x.size * sizeof(T));
+        if (in_place) x = {const_cast<T*>(inputs), x.size, x.size};
+        else for (int64_t i = 0; i < n; i++) memcpy(x.data + i * x.stride, inputs + i * x.size, x.size * sizeof(T));
         for (int i = 0; i < plan.links; i++) {
             const int noise = plan.pass_keys ? layers[i].link->noise : -1;
             const int64_t key = noise >= 0 ? plan.pass_keys[noise * plan.members + member] : -1;

@@ -21,6 +21,7 @@ template <class T> struct Layer {
     T *running_mean = nullptr, *running_variance = nullptr;          // of the present member
     int64_t* batches = nullptr;
     T drop = 0;
+    const Rows<T>* rows = nullptr;  // where a product finds its input, which is then copied to x
 
     void forward(int64_t n, bool training, bool noisy, int64_t key, int64_t first);
     void backward(int64_t n, T* e, T* before, bool is_first);
@@ -176,6 +177,7 @@ template <class T> void Layer<T>::forward(int64_t n, bool training, bool noisy, 
     const int64_t count = n * x.stride;
     switch (link->kind) {
         case LINEAR:  // y = x W^T + bias
+            if (rows) return times_panels_of(*rows, n, y.size, x.data, x.stride, weight, bias, y.data, y.stride);
             return times_panels(n, y.size, x.size, x.data, x.stride, weight, bias, y.data, y.stride);
         case DROPCONNECT:  // y = x (mask * W)^T + bias
             if (noisy) mask_weights(*this, key);

@@ -7,20 +7,26 @@
 #include "vectors.h"
 
 template <class T> constexpr int PANEL = 2 * W<T>;  // columns of a full panel
+constexpr int64_t LINE = 64;                        // bytes that a cache holds together
 
-// R rows and V vectors of C, which starts from S; element (i, p) of A is A[i * row + p * column].
-template <class T, int R, int V>
+// R rows and V vectors of C, which starts from S; element (i, p) of A is A[i * row + p * column]. Where FETCH, the
+// second-level cache meanwhile gets R rows `ahead` as long as those of A, line by line, as fast as these are read.
+template <class T, int R, int V, bool FETCH = false>
 static inline void block(int64_t k, const T* A, int64_t row, int64_t column, const T* B, int64_t ldb, const T* S,
-                         int64_t lds, T* C, int64_t ldc) {
+                         int64_t lds, T* C, int64_t ldc, const T* const* ahead = nullptr) {
     Vec<T> c[R][V];
     for (int i = 0; i < R; i++)
         for (int j = 0; j < V; j++) c[i][j] = S ? load(S + i * lds + W<T> * j) : Vec<T>{};
-    for (int64_t p = 0; p < k; p++) {
-        Vec<T> b[V];
-        for (int j = 0; j < V; j++) b[j] = load(B + p * ldb + W<T> * j);
-        for (int i = 0; i < R; i++) {
-            const Vec<T> a = all<T>(A[i * row + p * column]);
-            for (int j = 0; j < V; j++) c[i][j] += a * b[j];
+    for (int64_t p = 0; p < k;) {
+        if (FETCH)
+            for (int i = 0; i < R; i++) __builtin_prefetch(ahead[i] + p, 0, 2);
+        for (const int64_t end = FETCH ? least(p + LINE / sizeof(T), k) : k; p < end; p++) {
+            Vec<T> b[V];
+            for (int j = 0; j < V; j++) b[j] = load(B + p * ldb + W<T> * j);
+            for (int i = 0; i < R; i++) {
+                const Vec<T> a = all<T>(A[i * row + p * column]);
+                for (int j = 0; j < V; j++) c[i][j] += a * b[j];
+            }
         }
     }
     for (int i = 0; i < R; i++)
@@ -53,6 +59,47 @@ static void times_panels(int64_t m, int64_t n, int64_t k, const T* X, int64_t ld
         else
             rows_of_panel<T, 1>(m, k, X, ldx, 1, panel, W<T>, start, 0, Z + j, ldz);
     }
+}
+
+// Rows of a matrix at any places in memory, such as the examples of a minibatch.
+template <class T> struct Rows {
+    const T* data;
+    int64_t size;          // of a row
+    const int64_t* order;  // which row is where
+    int64_t count;         // rows that `order` knows
+
+    const T* operator[](int64_t i) const { return data + order[i] * size; }
+};
+
+// Copies m of the rows, from `first` on, to X; those that are `AHEAD` are fetched meanwhile.
+template <int AHEAD = 0, class T>
+static void copy_rows(const Rows<T>& rows, int64_t first, int64_t m, T* X, int64_t ldx) {
+    for (int64_t i = 0; i < m; i++) {
+        if (AHEAD && i + AHEAD < m)
+            for (int64_t c = 0; c < rows.size; c += LINE / sizeof(T)) __builtin_prefetch(rows[first + i + AHEAD] + c);
+        memcpy(X + i * ldx, rows[first + i], rows.size * sizeof(T));
+    }
+}
+
+// As `times_panels` for X whose rows come from memory that is far away: the first panel's product copies them as it
+// gets to them, while those that follow are on their way to the cache. Time goes by the slower of both, not their sum.
+template <class T>
+static void times_panels_of(const Rows<T>& rows, int64_t m, int64_t n, T* X, int64_t ldx, const T* B, const T* bias,
+                            T* Z, int64_t ldz) {
+    const int64_t k = rows.size;
+    const bool is_full = padded<T>(n) >= PANEL<T>;
+    int64_t i = 0;
+    for (; i + ROWS <= m; i += ROWS) {
+        const T* ahead[ROWS];
+        for (int64_t r = 0; r < ROWS; r++) ahead[r] = rows[least(i + ROWS + r, rows.count - 1)];
+        copy_rows(rows, i, ROWS, X + i * ldx, ldx);
+        if (is_full) block<T, ROWS, 2, true>(k, X + i * ldx, ldx, 1, B, PANEL<T>, bias, 0, Z + i * ldz, ldz, ahead);
+        else block<T, ROWS, 1, true>(k, X + i * ldx, ldx, 1, B, W<T>, bias, 0, Z + i * ldz, ldz, ahead);
+    }
+    copy_rows(rows, i, m - i, X + i * ldx, ldx);
+    const int64_t first = is_full ? PANEL<T> : W<T>;
+    times_panels(m - i, least(n, first), k, X + i * ldx, ldx, B, bias, Z + i * ldz, ldz);
+    if (n > first) times_panels(m, n - first, k, X, ldx, B + first * k, bias ? bias + first : bias, Z + first, ldz);
 }
 
 // G (m, n) = X^T E in panels, from X (k, m) and E (k, n) in rows.

@@ -29,4 +29,4 @@ class Pace:
         if fitting < self.steps:
             self.steps = max(1, fitting)
         elif count == self.steps:
-            self.steps = min(2 * self.steps, fitting)
+            self.steps = min(8 * self.steps, fitting)

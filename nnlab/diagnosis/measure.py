@@ -26,13 +26,22 @@ from nnlab.diagnosis.record import RunRecord, Series
 from nnlab.diagnosis.rules.mechanics import network_findings
 from nnlab.training import Trainer
 
+LOOKED_INTO = 4  # splits of the same examples
 TESTED = 256  # training examples that the direct tests see
 
 
 def facts_of(trainer: Trainer) -> dict[int, DataFacts]:
-    """Facts of the members' data sets by member; members that share a data set share the work."""
-    by_dataset = {id(m.dataset): m.dataset for m in trainer.members}
-    facts = {key: data_facts(dataset, trainer.loss) for key, dataset in by_dataset.items()}
+    """Facts of the members' data sets by member; members that share a data set share the work.
+
+    Seeds split the same examples at random. Traps that `LOOKED_INTO` such splits have no trace of are in no other.
+    """
+    facts: dict[int, DataFacts] = {}
+    known: dict[str, list[DataFacts]] = {}  # of splits of the same examples, by their fingerprint
+    for dataset in {id(m.dataset): m.dataset for m in trainer.members}.values():
+        others = known.setdefault(dataset.fingerprint, []) if dataset.fingerprint else []
+        clean = len(others) >= LOOKED_INTO and all(each.clean for each in others)
+        facts[id(dataset)] = data_facts(dataset, trainer.loss, clean)
+        others.append(facts[id(dataset)])
     return {position: facts[id(member.dataset)] for position, member in enumerate(trainer.members)}
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nnlab.diagnosis.facts.chance import association, ranking
+from nnlab.diagnosis.facts.chance import association, orders
 from nnlab.diagnosis.facts.data import data_facts, target_facts
 from nnlab.diagnosis.facts.leaks import find_giveaway, shared_examples
 from nnlab.diagnosis.rules.data import data_findings
@@ -144,7 +144,7 @@ def test_an_order_that_is_right_is_no_chance_though_one_class_is_always_answered
     prediction = torch.stack([1 - score, score], 1)
     assert int(prediction.argmax(1).sum()) == 0
     assert association(prediction, targets) > 5
-    assert ranking(prediction, targets) > 0.9
+    assert orders(prediction[None], targets[None])[0].ranking > 0.9
 
 
 def test_outliers_do_not_hide_a_relation() -> None:

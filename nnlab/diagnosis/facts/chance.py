@@ -13,11 +13,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from nnlab.loss.ranking import area, one_against_rest, rank
+from nnlab.loss.ranking import CHUNK, area, one_against_rest, rank
 
 CHANCE = 3.0  # standard deviations above which predictions are better than chance
 PAIR = 0.75  # right answers between two classes below which they are mixed up ...
@@ -25,16 +26,61 @@ OTHERS = 0.9  # ... where all other pairs are told apart this well
 LEAST = 20  # examples of a pair
 
 
+class Order(NamedTuple):
+    """What predictions say about the order of the examples.
+
+    Attributes:
+        ranking: how well they order them, 0 by chance, 1 perfectly: the mean over classes of 2 AUROC - 1 (Gini), for
+            regression the rank correlation, mean over targets.
+        association: standard deviations by which they agree with the targets better than chance.
+    """
+
+    ranking: float
+    association: float
+
+
+NO_ORDER = Order(0.0, 0.0)  # of predictions that are no numbers, and of too few examples
+
+
 def association(prediction: Tensor, targets: Tensor) -> float:
     """Standard deviations by which predictions (N, *) agree with targets (N,) or (N, C) better than chance."""
-    if not bool(torch.isfinite(prediction).all()) or len(targets) < 4:
-        return 0.0
-    if targets.is_floating_point():
-        own = prediction[..., : targets.shape[-1]]
-        pairs = [(own, targets), (ranks(own), ranks(targets))]
-        return max(_correlation(*pair) for pair in pairs)
-    areas = _areas(prediction, targets, chance=True)
-    return max(_right_answers(prediction, targets), _of_many(max(areas), len(areas)))
+    return orders(prediction.unsqueeze(0), targets.unsqueeze(0))[0].association
+
+
+def orders(prediction: Tensor, targets: Tensor) -> list[Order]:
+    """The order of each of M predictions (M, N, *) of targets (M, N) or (M, N, C)."""
+    if prediction.shape[1] < 4:
+        return [NO_ORDER] * len(prediction)
+    of_each = _of_targets if targets.is_floating_point() else _of_classes
+    size = max(1, CHUNK // prediction[0].numel())
+    parts = zip(prediction.split(size), targets.split(size), strict=True)
+    found = [order for part in parts for order in of_each(*part)]
+    finite = torch.isfinite(prediction).flatten(1).all(1).tolist()
+    return [order if usable else NO_ORDER for order, usable in zip(found, finite, strict=True)]
+
+
+def _of_classes(prediction: Tensor, targets: Tensor) -> list[Order]:
+    scores, positive = one_against_rest(prediction, targets, probabilistic=False)
+    found = rank(scores.flatten(0, 1), positive.flatten(0, 1))
+    ones, zeros = found.positives.double(), found.negatives.double()
+    above = area(found) - 0.5
+    deviations = above / ((ones + zeros + 1) / (12 * ones * zeros).clamp(min=1)).sqrt()
+    table = (2 * above, deviations, found.usable)
+    orders = []
+    for row, (gini, deviation, usable) in enumerate(zip(*(each.view(len(scores), -1) for each in table), strict=True)):
+        beyond = deviation[usable].tolist() or [0.0]
+        own = max(_right_answers(prediction[row], targets[row]), _of_many(max(beyond), len(beyond)))
+        orders.append(Order(float(gini[usable].mean()) if bool(usable.any()) else 0.0, own))
+    return orders
+
+
+def _of_targets(prediction: Tensor, targets: Tensor) -> list[Order]:
+    orders = []
+    for own, goals in zip(prediction[..., : targets.shape[-1]], targets, strict=True):
+        of_ranks = _correlations(ranks(own), ranks(goals))
+        largest = max(float(_correlations(own, goals).max()), float(of_ranks.max()))
+        orders.append(Order(float(of_ranks.mean()), _beyond_chance(largest, len(goals))))
+    return orders
 
 
 def _of_many(deviation: float, count: int) -> float:
@@ -43,20 +89,6 @@ def _of_many(deviation: float, count: int) -> float:
         return deviation
     tail = min(count * NormalDist().cdf(-deviation), 0.5)
     return NormalDist().inv_cdf(1 - tail)
-
-
-def ranking(prediction: Tensor, targets: Tensor) -> float:
-    """How well predictions order the examples: 0 by chance, 1 perfectly.
-
-    The mean over classes of 2 AUROC - 1 (Gini); for regression the rank correlation, mean over targets.
-    """
-    if not bool(torch.isfinite(prediction).all()) or len(targets) < 4:
-        return 0.0
-    if targets.is_floating_point():
-        r = _correlations(ranks(prediction[..., : targets.shape[-1]]), ranks(targets))
-        return float(r.mean())
-    areas = _areas(prediction, targets)
-    return sum(areas) / len(areas)
 
 
 def ranks(values: Tensor) -> Tensor:
@@ -71,15 +103,6 @@ def ranks(values: Tensor) -> Tensor:
         last = count.cumsum(0)
         found[:, column] = (last - (count - 1) / 2).double()[place]
     return found
-
-
-def _areas(prediction: Tensor, targets: Tensor, chance: bool = False) -> list[float]:
-    """2 AUROC - 1 of each class with and without examples, or its standard deviations above chance; [0] for none."""
-    found = rank(*one_against_rest(prediction, targets, probabilistic=False))
-    ones, zeros = found.positives.double(), found.negatives.double()
-    above = area(found) - 0.5
-    values = above / ((ones + zeros + 1) / (12 * ones * zeros).clamp(min=1)).sqrt() if chance else 2 * above
-    return values[found.usable].tolist() or [0.0]
 
 
 def _right_answers(prediction: Tensor, targets: Tensor) -> float:
@@ -99,9 +122,9 @@ def _correlations(first: Tensor, second: Tensor) -> Tensor:
     return (centered[0] * centered[1]).sum(0) / (norms[0] * norms[1])
 
 
-def _correlation(prediction: Tensor, targets: Tensor) -> float:
-    r = float(_correlations(prediction, targets).max())
-    return math.atanh(min(max(r, -0.999999), 0.999999)) * math.sqrt(max(len(targets) - 3, 1))
+def _beyond_chance(r: float, count: int) -> float:
+    """Standard deviations of a correlation of `count` examples above none."""
+    return math.atanh(min(max(r, -0.999999), 0.999999)) * math.sqrt(max(count - 3, 1))
 
 
 @dataclass(frozen=True)

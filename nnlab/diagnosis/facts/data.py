@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -111,6 +112,12 @@ class DataFacts:
         return self.simple() if callable(self.simple) else self.simple
 
     @property
+    def clean(self) -> bool:
+        """Whether nothing was found among the examples that makes a data set a trap, not even a stray copy."""
+        traps = (self.giveaway, self.pair, self.placeholder, self.target_placeholder, self.lost)
+        return all(trap is None for trap in traps) and not any(shared.found for shared in self.shared.values())
+
+    @property
     def class_counts(self) -> tuple[int, ...]:
         """Training examples of each class; empty for regression."""
         return self.targets.counts.get("train", ())
@@ -125,8 +132,14 @@ class DataFacts:
         return max(counts) > SKEWED * sum(counts) if counts else self.targets.tail > HEAVY
 
 
-def data_facts(dataset: Dataset, loss: Loss) -> DataFacts:
-    """The facts of a data set, as the network sees it, and of a loss on it."""
+def data_facts(dataset: Dataset, loss: Loss, clean: bool = False) -> DataFacts:
+    """The facts of a data set, as the network sees it, and of a loss on it.
+
+    Args:
+        dataset: the data set.
+        loss: the loss.
+        clean: whether other splits of the same examples are known to be; traps are then not looked for again.
+    """
     return DataFacts(
         examples={name: len(getattr(dataset, name)) for name in ("train", "validation", "test")},
         inputs=input_facts(dataset),
@@ -134,14 +147,21 @@ def data_facts(dataset: Dataset, loss: Loss) -> DataFacts:
         levels=measure_levels(dataset, loss),
         baseline_metric=_baseline_metric(dataset),
         simple=lambda: measure_references(dataset, loss),
-        shared={name: shared_examples(dataset.train, getattr(dataset, name)) for name in ("validation", "test")},
-        giveaway=find_giveaway(dataset),
-        pair=find_pair(dataset),
-        placeholder=find_placeholder(dataset),
-        target_placeholder=target_placeholder(dataset),
-        lost=find_lost_rows(dataset.train),
         label_noise=dataset.label_noise,
+        **({} if clean else _traps(dataset)),
     )
+
+
+def _traps(dataset: Dataset) -> dict[str, Any]:
+    """Those of the facts that say whether the examples themselves mislead."""
+    return {
+        "shared": {name: shared_examples(dataset.train, getattr(dataset, name)) for name in ("validation", "test")},
+        "giveaway": find_giveaway(dataset),
+        "pair": find_pair(dataset),
+        "placeholder": find_placeholder(dataset),
+        "target_placeholder": target_placeholder(dataset),
+        "lost": find_lost_rows(dataset.train),
+    }
 
 
 def input_facts(dataset: Dataset) -> InputFacts:

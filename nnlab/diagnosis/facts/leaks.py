@@ -90,7 +90,7 @@ def shared_examples(train: Split, held_out: Split) -> Shared:
     rows = (partner >= 0).nonzero().flatten()
     agreeing = len(rows)
     rows = rows[_same_target(part.targets[rows], train.targets[partner[rows]], train.targets)]
-    if not _tell_apart(known[:1000]):
+    if len(rows) and not _tell_apart(known[:1000]):
         rows = rows[: round(beyond_base_rates(len(rows), agreeing, train.targets) * len(rows))]
     near, compared = near_copies(train, held_out) if len(rows) < 0.03 * len(part) else (0, 1)
     if near:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nnlab.diagnosis.facts.chance import association, ranking
+from nnlab.diagnosis.facts.chance import association, orders
 from nnlab.diagnosis.facts.levels import sample
 from nnlab.diagnosis.facts.linear import linear_held_out
 from nnlab.loss.base import Loss
@@ -28,8 +28,8 @@ class References:
 
     Attributes:
         skill: share of the best constant prediction's errors that are avoided; see `skill`.
-        ranking: how well they order the examples; see `chance.ranking`.
-        association: standard deviations by which any of them is better than chance; see `chance.association`.
+        ranking: how well they order the examples; see `chance.Order`.
+        association: standard deviations by which any of them is better than chance; see `chance.Order`.
         recall: of each class, that of the method which finds most of it; empty for regression.
     """
 
@@ -50,12 +50,13 @@ def measure_references(dataset: Dataset, loss: Loss) -> References:
     train, validation = sample(dataset.train, known), sample(dataset.validation, asked)
     predictions, center = simple_predictions(dataset, train, validation)
     targets = validation.targets
-    strength = max(association(prediction, targets) for prediction in predictions)
+    found = [orders(prediction.unsqueeze(0), targets.unsqueeze(0))[0] for prediction in predictions]
+    strength = max(each.association for each in found)
     if strength < 5 and dataset.input_size < WIDE:
         strength = max(strength, association(*linear_held_out(dataset, loss)))
     return References(
         max(skill(prediction, center, targets) for prediction in predictions),
-        max(ranking(prediction, targets) for prediction in predictions),
+        max(each.ranking for each in found),
         strength,
         _recall(predictions, targets, dataset.target_size),
     )
@@ -63,9 +64,11 @@ def measure_references(dataset: Dataset, loss: Loss) -> References:
 
 def simple_predictions(dataset: Dataset, train: Split, validation: Split) -> tuple[list[Tensor], Tensor]:
     """Predictions (N, C) of both methods on the validation examples, and of the best constant."""
-    mean, std = train.inputs.flatten(1).mean(0), train.inputs.flatten(1).std(0)
+    mean = train.inputs.flatten(1).mean(0)
+    x, z = (s.inputs.flatten(1) - mean for s in (train, validation))
+    std = x.square().mean(0).sqrt()  # a tenth of the time of `std`
     scale = torch.where(std > 1e-6 * mean.abs().clamp(min=1e-6), std, torch.ones_like(std))
-    x, z = ((s.inputs.flatten(1) - mean) / scale for s in (train, validation))
+    x, z = x / scale, z / scale
     labels = not train.targets.is_floating_point()
     y = torch.nn.functional.one_hot(train.targets, dataset.target_size).to(x.dtype) if labels else train.targets
     predictions = [_neighbors(x, y, z)]

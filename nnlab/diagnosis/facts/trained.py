@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nnlab.activation.layers import activation_layers
-from nnlab.diagnosis.facts.chance import association, ranking
+from nnlab.diagnosis.facts.chance import Order, orders
 from nnlab.diagnosis.facts.levels import sample
 from nnlab.diagnosis.record import LayerFacts, SplitFacts, WeightFacts
 from nnlab.statistics import activations
@@ -72,7 +72,7 @@ def network_facts(trainer: Trainer) -> list[NetworkFacts]:
         evaluation = known or evaluate(trainer.stack, validation, scale)
         splits = {
             "train": _split_facts(trainer, part.targets, _evaluated(trainer, part, scale)),
-            "validation": _split_facts(trainer, [split.targets for split in validation], evaluation),
+            "validation": _split_facts(trainer, torch.stack([split.targets for split in validation]), evaluation),
         }
         layers = _layer_facts(trainer, part.inputs[:, ::2])
         weights = weight_facts(trainer)
@@ -100,52 +100,38 @@ def _evaluated(trainer: Trainer, split: Split, scale: Tensor | None) -> Evaluati
     return Evaluation(metrics, prediction)
 
 
-def _split_facts(trainer: Trainer, own_targets: Iterable[Tensor], evaluation: Evaluation) -> list[SplitFacts]:
-    prediction = evaluation.prediction
+def _split_facts(trainer: Trainer, targets: Tensor, evaluation: Evaluation) -> list[SplitFacts]:
+    """The facts of each member on targets (M, N) or (M, N, C)."""
     task = trainer.members[0].dataset.task
-    regression = task is Task.REGRESSION
-    names = ("loss", trainer.loss.primary_metric(task))
-    losses, metric = (evaluation.metrics[name].tolist() for name in names)
-    classes = trainer.members[0].dataset.target_size
-    facts = []
-    for member, targets in enumerate(own_targets):
-        own = prediction[member]
-        loss = losses[member]
-        if regression:
-            error = (own[:, : targets.shape[1]] - targets).square().mean(1)
-            spread = own[:, : targets.shape[1]].std(0) / targets.std(0).clamp(min=1e-12)
-            size = float(error.mean().sqrt())
-            factor = float(metric[member]) / size if size > 0 else 1.0
-            standard = float(error.std()) / math.sqrt(len(error)) / max(2 * size, 1e-12) * factor
-            facts.append(
-                SplitFacts(
-                    loss,
-                    float(metric[member]),
-                    spread=float(spread.mean()),
-                    error=standard,
-                    ranking=ranking(own, targets),
-                    association=association(own, targets),
-                )
-            )
-        else:
-            guess = own.argmax(-1)
-            predicted = torch.bincount(guess, minlength=classes)
-            counts = torch.bincount(targets, minlength=classes)
-            right = torch.bincount(targets[guess == targets], minlength=classes)
-            p = float(metric[member])
-            facts.append(
-                SplitFacts(
-                    loss,
-                    p,
-                    tuple(predicted.tolist()),
-                    tuple((right / counts).tolist()),
-                    float(own.std(0).mean()),
-                    math.sqrt(max(p * (1 - p), 0.0) / len(targets)),
-                    ranking(own, targets),
-                    association(own, targets),
-                )
-            )
-    return facts
+    of_member = _of_regression if task is Task.REGRESSION else _of_classes
+    losses, metrics = (evaluation.metrics[name].tolist() for name in ("loss", trainer.loss.primary_metric(task)))
+    found = orders(evaluation.prediction, targets)
+    return list(map(of_member, losses, metrics, evaluation.prediction, targets, found))
+
+
+def _of_regression(loss: float, metric: float, prediction: Tensor, targets: Tensor, order: Order) -> SplitFacts:
+    own = prediction[:, : targets.shape[1]]
+    error = (own - targets).square().mean(1)
+    spread = own.std(0) / targets.std(0).clamp(min=1e-12)
+    size = float(error.mean().sqrt())
+    factor = metric / size if size > 0 else 1.0
+    standard = float(error.std()) / math.sqrt(len(error)) / max(2 * size, 1e-12) * factor
+    return SplitFacts(loss, metric, spread=float(spread.mean()), error=standard, **order._asdict())
+
+
+def _of_classes(loss: float, metric: float, prediction: Tensor, targets: Tensor, order: Order) -> SplitFacts:
+    guess, classes = prediction.argmax(-1), prediction.shape[-1]
+    counts = torch.bincount(targets, minlength=classes)
+    right = torch.bincount(targets[guess == targets], minlength=classes)
+    return SplitFacts(
+        loss,
+        metric,
+        tuple(torch.bincount(guess, minlength=classes).tolist()),
+        tuple((right / counts).tolist()),
+        float(prediction.std(0).mean()),
+        math.sqrt(max(metric * (1 - metric), 0.0) / len(targets)),
+        **order._asdict(),
+    )
 
 
 def _layer_facts(trainer: Trainer, inputs: Tensor) -> list[tuple[LayerFacts, ...]]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from nnlab.storage.checkpoint import LAST, PREVIOUS, rotate_and_save, save_best
 from nnlab.training import Callback, Run, Trainer
-from nnlab.training.checkpoint import run_state
+from nnlab.training.checkpoint import run_states
 from nnlab.validation import check
 
 SHARE = 0.03  # of the time may be spent on saving
@@ -51,14 +51,13 @@ class Checkpoint(Callback):
     def _save(self, trainer: Trainer) -> None:
         """Save every run now."""
         started = time.monotonic()
-        for run in trainer.runs:
-            self._save_run(trainer, run)
+        for run, state in run_states(trainer):
+            self._save_run(trainer, run, state)
         now = time.monotonic()
         pause = max(self.seconds, (now - started) / SHARE) if self.seconds else 0.0
         self._due, self._saved_step = now + pause, trainer.step
 
-    def _save_run(self, trainer: Trainer, run: Run) -> None:
-        state = run_state(trainer, run)
+    def _save_run(self, trainer: Trainer, run: Run, state: dict[str, Any]) -> None:
         rotate_and_save(run.checkpoints, state)
         best = [trainer.best.steps[member] for member in run.members]
         if trainer.finished or self._best.get(id(run)) != best:

@@ -53,11 +53,10 @@ class HistoryFile(Callback):
         history.flush()
         start, self._steps = self._steps, len(history.losses)
         first, self._records = self._records, len(history.records)
-        fresh = history.records[first:]
+        fresh = history.records_by_member(first)
         for run, writer in zip(trainer.runs, self._writers, strict=True):
             members = list(run.members)
-            positions = {member: position for position, member in enumerate(members)}
-            own = [(each.step, positions[each.member], each.values) for each in fresh if each.member in positions]
+            own = [(each.step, position, each.values) for position, m in enumerate(members) for each in fresh[m]]
             losses, rates = history.losses[start:, members], _first(history.rates[start:, members])
             writer.write(start, losses, rates, own, trainer.steps_per_epoch)
 

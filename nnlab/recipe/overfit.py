@@ -187,7 +187,7 @@ def _held_out(report: StepReport[SampleNumbers], trials: Trials, fitted: Sequenc
         return []
     targets = trials.dataset.validation.targets
     network = max(association(prediction, targets) for prediction in predictions)
-    simple = measure_references(trials.dataset, trials.loss).association
+    simple = measure_references(trials.dataset, trials.loss).order.association
     report.numbers.above_chance, report.numbers.simple_above_chance = network, simple
     if network >= CHANCE or simple >= CHANCE:
         return []

@@ -12,7 +12,7 @@ from torch import Tensor
 from nnlab.training.callback import named
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from nnlab.storage.run import Run
     from nnlab.training.trainer import Trainer
@@ -90,19 +90,23 @@ def load_member_state(trainer: Trainer, member: int, state: dict[str, Any]) -> b
     return True
 
 
-def run_state(trainer: Trainer, run: Run) -> dict[str, Any]:
-    """All that the run of some members needs; its growing files are flushed."""
+def run_states(trainer: Trainer) -> Iterator[tuple[Run, dict[str, Any]]]:
+    """Each run with all that it needs to continue, one after another; their growing files are flushed before."""
     trainer.history.flush()
     for callback in trainer.callbacks:
         callback.flush(trainer)
-    return {
-        "identity": run.identity,
-        "config": dict(run.config),
-        "step": trainer.step,
-        "seconds": trainer.seconds,
-        "files": run.lengths(),
-        "members": [member_state(trainer, member) for member in run.members],
-    }
+    for run in trainer.runs:
+        yield (
+            run,
+            {
+                "identity": run.identity,
+                "config": dict(run.config),
+                "step": trainer.step,
+                "seconds": trainer.seconds,
+                "files": run.lengths(),
+                "members": [member_state(trainer, member) for member in run.members],
+            },
+        )
 
 
 def resume(trainer: Trainer, states: Sequence[dict[str, Any]]) -> None:

@@ -42,6 +42,7 @@ class History:
         self._waiting = 0
         self._columns: list[int] = list(range(members))
         self.records: list[Record] = []
+        self._latest: list[dict[str, float]] = [{} for _ in range(members)]
 
     @property
     def losses(self) -> np.ndarray:
@@ -62,6 +63,14 @@ class History:
     def record(self, step: int, member: int, values: dict[str, float]) -> None:
         """Append sparse scalars."""
         self.records.append(Record(step, member, values))
+        self._latest[member].update(values)
+
+    def records_by_member(self, first: int = 0) -> list[list[Record]]:
+        """The records from position `first` on, those of each of the M members."""
+        found: list[list[Record]] = [[] for _ in range(self.members)]
+        for record in self.records[first:]:
+            found[record.member].append(record)
+        return found
 
     def flush(self) -> None:
         """Fetch what waits on the device."""
@@ -101,10 +110,7 @@ class History:
 
     def latest(self, tag: str, member: int) -> float | None:
         """The newest value of `tag` for a member."""
-        for record in reversed(self.records):
-            if record.member == member and tag in record.values:
-                return record.values[tag]
-        return None
+        return self._latest[member].get(tag)
 
     def series(self, tag: str, member: int) -> tuple[list[int], list[float]]:
         """Steps and values of `tag` for a member."""
@@ -121,4 +127,5 @@ class History:
             )
         self._losses[:steps, member] = losses
         self._rates[:steps, member] = rates
-        self.records.extend(records)
+        for record in records:
+            self.record(record.step, record.member, record.values)

@@ -9,8 +9,8 @@ import pytest
 from nnlab.callbacks import EarlyStopping
 from nnlab.cli import compose
 from nnlab.config.build import build_trainer
-from nnlab.training import Trainer
-from nnlab.training.checkpoint import load_member_state, member_state
+from nnlab.training import Callback, Run, Trainer
+from nnlab.training.checkpoint import load_member_state, member_state, run_states
 
 TWO = [
     *("data.limit=80", "architecture.widths=[4]", "callbacks=[tensorboard]", "trainer.epochs=3"),
@@ -58,3 +58,17 @@ def test_callbacks_without_names_are_told_apart(tmp_path: Path) -> None:
     best = [[c._best[0] for c in each.callbacks if isinstance(c, EarlyStopping)] for each in (first, second)]
     assert best[0] == best[1]
     assert best[0][0] != pytest.approx(best[0][1])
+
+
+def test_files_are_flushed_once_for_a_save_of_all_runs(tmp_path: Path) -> None:
+    flushed = []
+
+    class Counted(Callback):
+        def flush(self, trainer: Trainer) -> None:
+            flushed.append(trainer.step)
+
+    configs = [compose("data=moons", "architecture.widths=[2]", "callbacks=[]", f"seed={seed}") for seed in range(3)]
+    trainer = build_trainer(configs, [Run(tmp_path / str(i), [i]) for i in range(3)])
+    trainer.callbacks.append(Counted())
+    assert [run for run, _ in run_states(trainer)] == list(trainer.runs)
+    assert len(flushed) == 1

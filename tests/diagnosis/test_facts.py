@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from nnlab.diagnosis.facts.chance import association, orders
 from nnlab.diagnosis.facts.data import data_facts, target_facts
-from nnlab.diagnosis.facts.leaks import find_giveaway, shared_examples
+from nnlab.diagnosis.facts.leaks import Shared, find_giveaway, shared_examples
+from nnlab.diagnosis.measure import LOOKED_INTO, facts_of
 from nnlab.diagnosis.rules.data import data_findings
 from nnlab.loss import SoftmaxCrossEntropy, SquaredError
 from nnlab.types import Dataset, Split, Task
@@ -163,3 +167,52 @@ def test_many_classes_are_not_above_chance_by_their_number() -> None:
         for _ in range(40)
     ]
     assert sum(above) <= 3
+
+
+def splits_of(rows: int, copied: int, seeds: int) -> SimpleNamespace:
+    """As much of a trainer as facts need: a member for each seed, which splits the same examples at random."""
+    draw = torch.Generator().manual_seed(0)
+    x, y = torch.randn(rows, 6, generator=draw), torch.randint(2, (rows,), generator=draw)
+    x, y = torch.cat([x, x[:copied]]), torch.cat([y, y[:copied]])
+    members = []
+    for seed in range(seeds):
+        order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
+        parts = [Split(x[part], y[part]) for part in order.tensor_split([int(0.64 * len(x)), int(0.8 * len(x))])]
+        members.append(SimpleNamespace(dataset=Dataset(*parts, Task.BINARY, ("a", "b"), fingerprint="the same")))
+    return SimpleNamespace(members=members, loss=SoftmaxCrossEntropy())
+
+
+def test_every_seed_has_the_copies_of_its_own_split() -> None:
+    trainer = splits_of(rows=400, copied=150, seeds=7)
+    found = facts_of(trainer)  # type: ignore[arg-type]
+    for position, member in enumerate(trainer.members):
+        assert found[position].shared == data_facts(member.dataset, trainer.loss).shared
+        assert found[position].shared["validation"].leaks
+
+
+def test_traps_that_the_first_seeds_have_no_trace_of_are_not_looked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[Split] = []
+
+    def counted(train: Split, held_out: Split) -> Shared:
+        looked.append(train)
+        return shared_examples(train, held_out)
+
+    monkeypatch.setattr("nnlab.diagnosis.facts.data.shared_examples", counted)
+    trainer = splits_of(rows=400, copied=0, seeds=7)
+    found = facts_of(trainer)  # type: ignore[arg-type]
+    assert len(looked) == 2 * LOOKED_INTO
+    for position, member in enumerate(trainer.members):
+        alone = data_facts(member.dataset, trainer.loss)
+        assert list(data_findings(found[position])) == list(data_findings(alone))
+        assert found[position].targets == alone.targets
+        assert found[position].inputs == alone.inputs
+
+
+@pytest.mark.parametrize("targets", [torch.randint(3, (5, 40)), torch.randn(5, 40, 2)], ids=["classes", "numbers"])
+def test_predictions_of_several_networks_are_ordered_as_each_alone(targets: torch.Tensor) -> None:
+    prediction = torch.randn(5, 40, 3)
+    prediction[3, 7] = math.nan
+    prediction[2] = 0.5
+    alone = [orders(p[None], t[None])[0] for p, t in zip(prediction, targets, strict=True)]
+    assert orders(prediction, targets) == alone
+    assert alone[3] == (0.0, 0.0)

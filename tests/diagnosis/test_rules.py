@@ -22,6 +22,7 @@ from nnlab.diagnosis import (
     diagnose,
 )
 from nnlab.diagnosis.catalogue import CATALOGUE, FORMER, OUTCOME
+from nnlab.diagnosis.facts.chance import Order
 from nnlab.diagnosis.facts.curves import View, rounded
 from nnlab.diagnosis.facts.data import InputFacts, TargetFacts
 from nnlab.diagnosis.facts.leaks import Giveaway, Shared
@@ -140,7 +141,7 @@ PLANTED = {
         **FLAT, weights=(*SOUND.weights, WeightFacts("frozen.weight", 0.0, (32, 32), trainable=False))
     ),
     "hockey_stick_start": changed(losses=np.concatenate([[30.0, 10.0], CURVE[2:]])),
-    "targets_unrelated": changed(**FLAT, data={"simple": References(0.01, association=0.5)}),
+    "targets_unrelated": changed(**FLAT, data={"simple": References(0.01, find_order=lambda: Order(0.0, 0.5))}),
     "overfitting": changed(curves=RISING),
     "underfitting": changed(
         losses=np.full(STEPS, 0.4),

@@ -93,7 +93,7 @@ class View:
         data = self.record.data
         if data is None:
             return math.nan
-        return data.references.ranking if self.ranked else data.references.skill
+        return data.references.order.ranking if self.ranked else data.references.skill
 
     @property
     def deciding(self) -> int:

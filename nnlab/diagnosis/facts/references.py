@@ -7,12 +7,14 @@ are mostly noise, neither they nor the network get far, and nobody is blamed.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from nnlab.diagnosis.facts.chance import association, orders
+from nnlab.diagnosis.facts.chance import Order, association, orders
 from nnlab.diagnosis.facts.levels import sample
 from nnlab.diagnosis.facts.linear import linear_held_out
 from nnlab.loss.base import Loss
@@ -28,15 +30,18 @@ class References:
 
     Attributes:
         skill: share of the best constant prediction's errors that are avoided; see `skill`.
-        ranking: how well they order the examples; see `chance.Order`.
-        association: standard deviations by which any of them is better than chance; see `chance.Order`.
         recall: of each class, that of the method which finds most of it; empty for regression.
+        find_order: measures how well they order the examples, when that is first asked for.
     """
 
     skill: float
-    ranking: float = float("nan")
-    association: float = float("inf")
     recall: tuple[float, ...] = ()
+    find_order: Callable[[], Order] = lambda: Order(float("nan"), float("inf"))
+
+    @functools.cached_property
+    def order(self) -> Order:
+        """How well the better of them orders the examples, and by how much any of them is better than chance."""
+        return self.find_order()
 
 
 def suitable_sizes(features: int) -> tuple[int, int]:
@@ -50,15 +55,18 @@ def measure_references(dataset: Dataset, loss: Loss) -> References:
     train, validation = sample(dataset.train, known), sample(dataset.validation, asked)
     predictions, center = simple_predictions(dataset, train, validation)
     targets = validation.targets
-    found = [orders(prediction.unsqueeze(0), targets.unsqueeze(0))[0] for prediction in predictions]
-    strength = max(each.association for each in found)
-    if strength < 5 and dataset.input_size < WIDE:
-        strength = max(strength, association(*linear_held_out(dataset, loss)))
+
+    def find_order() -> Order:
+        found = [orders(prediction.unsqueeze(0), targets.unsqueeze(0))[0] for prediction in predictions]
+        strength = max(each.association for each in found)
+        if strength < 5 and dataset.input_size < WIDE:
+            strength = max(strength, association(*linear_held_out(dataset, loss)))
+        return Order(max(each.ranking for each in found), strength)
+
     return References(
         max(skill(prediction, center, targets) for prediction in predictions),
-        max(each.ranking for each in found),
-        strength,
         _recall(predictions, targets, dataset.target_size),
+        find_order,
     )
 
 

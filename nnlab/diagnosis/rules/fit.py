@@ -221,7 +221,7 @@ def unrelated(view: View) -> Iterator[Finding]:
         return
     facts = view.record.splits.get("validation")
     own = facts.association if facts is not None else 0.0
-    if max(own, data.references.association) > UNRELATED:
+    if max(own, data.references.order.association) > UNRELATED:
         return  # they tell something about the targets, if little
     if data.examples.get("train", 0) < TELLING:
         return
@@ -229,9 +229,9 @@ def unrelated(view: View) -> Iterator[Finding]:
         "targets_unrelated",
         "On the validation split neither the network nor nearest neighbors nor a linear fit beat the best constant "
         f"prediction, or order the examples better than chance ({max(own, 0):.2g} and "
-        f"{max(data.references.association, 0):.2g} standard deviations above it)",
+        f"{max(data.references.order.association, 0):.2g} standard deviations above it)",
         {"skill": skill, "skill of simple methods": view.reference, "learned in training": view.learned}
-        | {"above chance": own, "simple methods above chance": data.references.association},
+        | {"above chance": own, "simple methods above chance": data.references.order.association},
     )
 
 

@@ -29,7 +29,7 @@ CHUNK = 1 << 22  # scores that are ranked at once, which bounds the memory
 
 
 class Ranking(NamedTuple):
-    """The examples of the class, from the highest to the lowest score of each of R rankings, one ranking after another.
+    """The examples of the class, from the lowest to the highest score of each of R rankings, one ranking after another.
 
     Attributes:
         true, false: how many examples of the class, and of others, are at or above each one's score, (P,) int64.
@@ -109,35 +109,62 @@ def ranked(prediction: Tensor, targets: Tensor, probabilistic: bool, names: Iter
 def rank(scores: Tensor, positive: Tensor) -> Ranking:
     """Rank examples by `scores` (R, N), of which `positive` (R, N) are of the class."""
     count = scores.shape[-1]
-    scores, order = _descending(scores)
-    hits = positive.gather(-1, order)
-    last = torch.ones_like(hits)  # whether a position is the last one of its score; ties end there
-    last[..., :-1] = scores[..., 1:] != scores[..., :-1]
-    true, last = hits.cumsum(-1), last.flatten()
-    places = hits.flatten().nonzero().squeeze(-1)
-    ends = last.nonzero().squeeze(-1)
-    tie = (last.cumsum(-1) - last.long())[places]  # which of the distinct scores
-    end = ends[tie]
-    start = ends[(tie - 1).clamp_min(0)].add_(1).masked_fill_(tie == 0, 0)
-    positives = true[..., -1]
-    first = torch.repeat_interleave(torch.arange(0, len(scores) * count, count, device=scores.device), positives)
-    at, before = true.flatten()[end], true.flatten()[(start - 1).clamp_min(0)].masked_fill_(start == first, 0)
+    positives = positive.sum(-1)
+    negatives = count - positives
+    first = positives.cumsum(0) - positives  # place of each ranking's lowest example of the class among those of all
+    row = torch.repeat_interleave(positives)
+    number = torch.arange(len(row), device=row.device)
+    ordinals = _ordinals(scores)
+    before, own = _places(ordinals, ~positive, False)  # among equal scores, the class first
+    behind, _ = _places(ordinals, positive, True)
+    # Whoever is below an example is of the class, as many as its number says, or of the others.
+    others = row * count + number - first[row]
+    is_new = torch.ones_like(row, dtype=torch.bool)
+    is_new[1:] = (own[1:] != own[:-1]) | (row[1:] != row[:-1])
+    lowest = torch.where(is_new, number, 0).cummax(0).values  # of those with the same score
     return Ranking(
-        true=at,
-        false=end - first + 1 - at,
-        false_before=start - first - before,
+        true=positives[row] - lowest + first[row],
+        false=negatives[row] - before + others,
+        false_before=negatives[row] - behind + others,
         positives=positives,
-        negatives=count - positives,
-        usable=(positives > 0) & (positives < count) & ~scores.isnan().any(-1),
+        negatives=negatives,
+        usable=(positives > 0) & (negatives > 0) & ~scores.amax(-1).isnan(),
     )
 
 
-def _descending(scores: Tensor) -> tuple[Tensor, Tensor]:
-    """Scores (R, N) from the highest on, and where they were; on the processor by NumPy, several times as fast."""
+def _ordinals(scores: Tensor) -> Tensor:
+    """Whole numbers (R, N) >= 0 in the order of the scores; the bits of floats that are not negative are just that."""
+    if scores.device.type == "cpu" and bool(scores.amin() >= 0):
+        return (scores + 0.0).view(torch.int32 if scores.element_size() == 4 else torch.int64)
+    ascending, order = _sorted(scores)
+    is_new = torch.zeros_like(order)
+    is_new[..., 1:] = ascending[..., 1:] != ascending[..., :-1]
+    return torch.empty_like(order).scatter_(-1, order, is_new.cumsum(-1))
+
+
+def _sorted(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Scores (R, N) from the lowest on, and where they were; on the processor by NumPy, several times as fast."""
     if scores.device.type != "cpu":
-        return scores.sort(dim=-1, descending=True)
-    order = torch.from_numpy(np.argsort(-scores.numpy(), -1))
+        return scores.sort(dim=-1)
+    order = torch.from_numpy(np.argsort(scores.numpy(), -1))
     return scores.gather(-1, order), order
+
+
+def _places(ordinals: Tensor, marks: Tensor, mark: bool) -> tuple[Tensor, Tensor]:
+    """Where examples with this mark lie in rows (R, N) sorted by ordinals, then marks; and their ordinals; (P,) each.
+
+    An ordinal and its mark are sorted as one number, which takes a fraction of the time of finding an order.
+    """
+    if ordinals.device.type != "cpu":
+        keys = (ordinals << 1 | marks).sort(dim=-1).values.flatten()
+        place = (keys & 1 == mark).nonzero().squeeze(-1)
+        return place, keys[place] >> 1
+    unsigned = ordinals.numpy().view(f"u{ordinals.element_size()}")
+    numbers = unsigned << 1 | marks.numpy()
+    numbers.sort(-1)
+    numbers = numbers.reshape(-1)
+    found = np.flatnonzero(numbers & 1 == mark)
+    return torch.from_numpy(found), torch.from_numpy((numbers[found] >> 1).view(f"i{ordinals.element_size()}"))
 
 
 def one_against_rest(prediction: Tensor, targets: Tensor, probabilistic: bool) -> tuple[Tensor, Tensor]:

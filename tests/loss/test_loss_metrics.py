@@ -150,6 +150,14 @@ def test_calibration_error_is_zero_where_confidence_equals_accuracy_and_the_gap_
     assert expected_calibration_error(sure, torch.tensor([0, 0, 1, 1])).item() == pytest.approx(0.5)
 
 
+def test_calibration_error_of_numbers_that_are_none_is_none_and_leaves_the_other_members_theirs() -> None:
+    probabilities = torch.tensor([0.25, 0.75]).repeat(2, 4, 1)
+    probabilities[0, 2] = torch.nan
+    found = expected_calibration_error(probabilities, torch.tensor([1, 1, 1, 1]))
+    assert found.isnan().tolist() == [True, False]
+    assert found[1].item() == pytest.approx(0.25)
+
+
 def test_a_probability_of_zero_costs_a_finite_amount() -> None:
     nll = negative_log_likelihood(torch.tensor([[1.0, 0.0]]), torch.tensor([1]))
     assert nll.item() == pytest.approx(-np.log(np.finfo(np.float32).tiny), rel=1e-6)
@@ -175,16 +183,24 @@ def test_metrics_do_not_depend_on_the_order_of_examples(case: Case) -> None:
 
 @pytest.mark.parametrize("size", [2, 4])
 @pytest.mark.parametrize("distinct", [1, 2, 5, 1000])
-def test_ranking_metrics_count_ties_as_scikit_learn_does(size: int, distinct: int) -> None:
+@pytest.mark.parametrize("lowest", [0.0, -0.5])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_ranking_metrics_count_ties_as_scikit_learn_does(size: int, distinct: int, lowest: float, dtype: str) -> None:
     random = np.random.default_rng(size * distinct)
+    tolerance = 1e-12 if dtype == "float64" else 1e-6
     targets = random.integers(size, size=(3, 200))
-    scores = random.integers(distinct, size=(3, 200, size)) / distinct
+    scores = (random.integers(distinct, size=(3, 200, size)) / distinct + lowest).astype(dtype)
     for name, reference in (("auroc", sk.roc_auc_score), ("average_precision", sk.average_precision_score)):
         measured = getattr(ranking, name)(torch.tensor(scores), torch.tensor(targets), probabilistic=True)
         for member in range(3):
             classes = [1] if size == 2 else range(size)
             expected = [reference(targets[member] == c, scores[member, :, c]) for c in classes]
-            assert measured[member].item() == pytest.approx(np.mean(expected), rel=1e-12)
+            assert measured[member].item() == pytest.approx(np.mean(expected), rel=tolerance)
+
+
+def test_both_zeros_are_one_score() -> None:
+    prediction = torch.tensor([[1.0, 0.0], [1.0, -0.0], [1.0, 0.0], [1.0, -0.0]])
+    assert ranking.auroc(prediction, torch.tensor([0, 1, 0, 1]), probabilistic=True).item() == 0.5
 
 
 def test_ranking_in_pieces_gives_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,21 +49,27 @@ EXTREME = [
 ]
 SHORT = ["trainer.time_limit=2", "trainer.steps=2", "data.limit=80", "callbacks=[checkpoint]"]
 ARGUMENTS = {
-    "evaluate": ["out=x.csv", "split=test", "data.limit=20", "--json", "seed=3"],
-    "diagnose": ["--probe", "probe=2", "--json", "seconds=1"],
-    "study": ["by=seed", "metric=loss", "sort=loss", "out=x.csv", "--json", "outputs/study"],
-    "plot": ["only=loss", "only=[calibration]", "out=figures", "format=svg", "dpi=50"],
-    "reproduce": ["--json", "seed=3"],
+    "evaluate": ["split=test", "calibrate=temperature", "coverage=0.9", "samples=3", "member=0", "--json"],
+    "diagnose": ["probe=false", "budget=1", "--json"],
+    "study": ["metric=loss", "metric=accuracy/test", "curves=true", "--json", "outputs/study"],
+    "plot": ["only=loss", "only=[calibration]", "out=figures", "surface=random", "--json"],
+    "reproduce": ["--json"],
     "list": ["optimizer", "data/augmentation", "nothing", "--json"],
-    "graph": ["x=1", "w*x+b", "out=g.svg", "exp(x)", "--json"],
-    "predict": ["table.csv", "out=p.csv", "-", "nowhere.csv", "mc=3"],
-    "export": ["format=state_dict", "format=onnx", "format=x", "out=e"],
-    "data": ["table.csv", "target=a", "target=nothing", "columns={a: text}", "--json", "outputs"],
-    "experiment": ["list", "show", "nothing"],
-    "schema": ["optimizer", "nothing", "out=s.json"],
-    "play": ["nothing", "port=x", "--help", "port=-1", "port=99999999"],
-    "board": ["nothing", "port=x", "--help", "port=99999999"],
+    "graph": ["x=1", "w*x+b", "e=(a+b)*a", "a=2", "b=[1,2]", "--out=g.svg", "exp(x)", "--step", "--check", "--json"],
+    "predict": ["table.csv", "out=p.csv", "id=a", "coverage=0.9", "device=cpu", "-", "nowhere.csv", "--json"],
+    "export": ["format=state_dict", "format=safetensors", "format=x", "out=e", "--json"],
+    "data": ["table.csv", "target=a", "target=nothing", "columns={a: text}", "out=d.html", "cache=list", "--json"],
+    "experiment": ["list", "show", "nothing", "size=quick", "out=x", "record=false"],
+    "schema": ["optimizer", "nothing", "--json"],
+    "play": ["nothing", "port=x", "--help", "port=-1", "port=99999999", "browser=x"],
+    "board": ["nothing", "port=x", "--help", "port=99999999", "host=nowhere"],
 }
+SWEEPS = [
+    *("sweep.on_failure", "sweep.retries", "sweep.zip", "sweep.grids", "sweep.prune", "hydra.launcher.stack"),
+    *("hydra.launcher.memory", "hydra.launcher", "hydra.sweeper", "hydra.sweeper.params", "hydra.mode", "hydra.job"),
+    *("hydra.run.dir", "hydra.callbacks.x", "hydra.searchpath", "hydra.verbose", "hydra.launcher._target_", "hydra"),
+    *("name", "resume", "experiment"),
+]
 SIGNS = ["", "", "", "", "+", "++", "~"]
 RUN, STUDY = "outputs/run/run", "outputs/study"
 
@@ -94,6 +100,7 @@ class Draws:
         every = keys(compose("regularizer=[dropout,weight_decay]")) + keys(compose("data=table", "data.path=x"))
         every += keys(compose("scheduler=step", "optimizer=muon", "architecture=convnet"))
         self.keys = [key for key in dict.fromkeys(every) if not key.startswith(("data_root", "output_dir"))]
+        self.keys += SWEEPS
         self.recipe = [key for key in keys(compose(config_name="recipe")) if key.startswith("recipe.")]
         self.groups = [group for group in groups(config_folder()) if not group.startswith("hydra")]
 
@@ -130,6 +137,9 @@ class Draws:
             return ["recipe", "recipe.time_limit=1", "recipe.steps=[1]", *SHORT[2:], self.override(recipe=True)]
         if chance < 0.3:
             return ["train", f"resume={RUN}", *(self.override() for _ in range(draw.randint(0, 2)))]
+        if chance < 0.33:
+            lines = [f"{key}={draw.choice(EXTREME)}" for key in draw.sample(SWEEPS, k=draw.randint(1, 2))]
+            return ["train", "-m", "sweep.dry_run=true", *SHORT, "seed=0,1", *lines]
         sweep = ["-m", "sweep.dry_run=true"] if draw.random() < 0.25 else []
         return ["train", *sweep, *SHORT, *(self.override() for _ in range(draw.choice((1, 1, 1, 2, 3))))]
 
@@ -225,6 +235,8 @@ def run(count: int, seed: int, record: Path | None) -> int:
         line = f"{number}: nnlab {shlex.join(words)}"
         codes[str(answer.code)] += 1
         slowest = max(slowest, (answer.seconds, line))
+        if number % 200 == 199:
+            print(f"{number + 1} commands: {sum(faults.values())} faults, {len(accepted)} accepted", flush=True)
         wrong = fault(answer)
         if wrong:
             faults[wrong] += 1

@@ -75,6 +75,35 @@ def test_a_warmup_should_end_before_the_run(warnings) -> None:  # type: ignore[n
     assert "the learning rate never reaches its value; shorten `scheduler.warmup` or train longer" in line
 
 
+@pytest.mark.parametrize(
+    ("key", "few", "more", "slip", "there"),
+    [
+        ("trainer.accumulate", 2, 3, 999, "the 2 minibatches of an epoch"),
+        ("trainer.best_window", 2, 3, 999, "the 2 validations of the run"),
+        ("scheduler.cycles", 4, 5, 999, "the 4 steps"),
+    ],
+)
+def test_more_of_something_than_a_run_has_is_said_and_much_more_refused(
+    warnings,  # type: ignore[no-untyped-def]
+    key: str,
+    few: int,
+    more: int,
+    slip: int,
+    there: str,
+) -> None:
+    schedule = ["scheduler=cyclic"] if key.startswith("scheduler") else []
+    assert warnings(*BATCHES, *schedule, f"{key}={few}") == []
+    (line,) = warnings(*BATCHES, *schedule, f"{key}={more}")
+    assert line.startswith(f"warning: `{key}={more}` is more than {there}: ")
+    with pytest.raises(UserError, match=f"`{key}={slip}` is more than {there}$"):
+        warnings(*BATCHES, *schedule, f"{key}={slip}")
+
+
+def test_an_ensemble_that_does_not_fit_into_memory_is_refused() -> None:
+    with pytest.raises(UserError, match=r"`regularizer.ensemble.members=1000000000`: .* GB are free"):
+        nnlab.train(*FULL, "regularizer=[ensemble]", "regularizer.ensemble.members=1000000000")
+
+
 def test_samples_want_an_inference_that_draws_them(warnings) -> None:  # type: ignore[no-untyped-def]
     chosen = [*FULL, "regularizer=[dropout]", "regularizer.dropout.samples=5"]
     assert warnings(*chosen, "regularizer.dropout.inference=monte_carlo") == []

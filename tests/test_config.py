@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import inspect
 from pathlib import Path
 from typing import Any, Literal
@@ -240,6 +241,16 @@ def test_difference_names_values_that_changed_came_and_went(toy: Path) -> None:
     ]
 
 
+class Color(enum.Enum):
+    RED = "red"
+
+
+class Weights(enum.Enum):
+    """As those of torchvision, whose values nobody can write."""
+
+    DEFAULT = ("https://example.org", {})
+
+
 FITS: list[tuple[Any, Any, bool]] = [
     (1, int, True), (1.0, int, False), (True, int, False), ("1", int, False),
     (1, float, True), (True, float, False), ("inf", float, False), (float("inf"), float, True),
@@ -249,6 +260,7 @@ FITS: list[tuple[Any, Any, bool]] = [
     ([1, 2], tuple[int, int], True), ([1], tuple[int, int], False), ([1, 2, 3], tuple[int, ...], True),
     ({"_target_": "x"}, Base, True), ({"x": 1}, Base, False), ("x", Base, False), ({"x": 1}, dict[str, int], True),
     ("anything", Any, True), ("path", Path, True), (3, Path, False),
+    ("red", Color, True), ("RED", Color, False), ("DEFAULT", Weights, True), ("default", Weights, False),
 ]  # fmt: skip
 
 
@@ -322,6 +334,13 @@ def test_steps_take_the_place_of_epochs() -> None:
         (["data_seed=1.5"], "`data_seed` must be a whole number or null"),
         (["sweep.prune=max"], "`sweep.prune` must be a number in (0, 1), got 'max'"),
         (["sweep.prune=true"], "`sweep.prune` must be a number in (0, 1), got true"),
+        (["output_dir=null"], "`output_dir` must be text, got null"),
+        (["output_dir=[a]"], "`output_dir` must be text, got ['a']"),
+        (["architecture={_target_: torch.nn.Sequential, _args_: 3}"], "`architecture._args_` must be a list, got 3"),
+        (["hydra.verbose=true"], "`hydra.verbose` is not used"),
+        (["hydra.runtime.cwd=x"], "`hydra.runtime.cwd` is not used"),
+        (["+hydra.callbacks.x._target_=torch.nn.ReLU"], "`torch.nn.ReLU` is no `hydra.experimental.callback.Callback`"),
+        (["hydra.searchpath=[nowhere]"], "path=nowhere is not available"),
     ],
 )
 def test_what_random_overrides_have_shown_is_answered_in_a_sentence(overrides: list[str], sentence: str) -> None:

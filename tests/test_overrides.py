@@ -81,6 +81,9 @@ MISTAKES = [
     (["a=1,2"], ["a"], "at least two keys"),
     (["a=1,2", "b=1,2"], [["a", "b"], ["b", "a"]], "names `b` twice"),
     (["a=interval(0,1)"], [], "`a=interval(0,1)` is a range to search in"),
+    (["a=range(1000000000)"], [], "gives more than 1,000,000 values"),
+    (["a=range(0,1,1e-9)"], [], "gives more than 1,000,000 values"),
+    (["a=range(2000)", "b=range(2000)"], [], "the grid holds 4,000,000 jobs, and a sweep 1,000,000 at most"),
 ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra.core.plugins import Plugins
@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from nnlab.cli.expansion import concatenated
 from nnlab.cli.messages import EXTRAS
+from nnlab.cli.own_section import check_plugins
 from nnlab.errors import UserError
 from nnlab.storage.files import at
 
@@ -27,14 +28,19 @@ class GridSweeper(Sweeper):  # type: ignore[misc]
         params: values to sweep in every study, by key, as after `key=` on the command line, which has precedence.
     """
 
-    def __init__(self, params: dict[str, str] | None = None) -> None:
-        self.params = dict(params or {})
+    def __init__(self, params: Mapping[str, str] | None = None) -> None:
+        self.params = params
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep what Hydra gives, and make the launcher."""
+        """Keep what Hydra gives, and make the launcher.
+
+        Raises:
+            UserError: the launcher is not installed, or it or the sweeper does not take its values.
+        """
         self.config, self.task_function = config, task_function
         self.loader = hydra_context.config_loader
         check_installed(config)
+        check_plugins(config)
         keep_ray_private(config)
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
@@ -47,18 +53,27 @@ class GridSweeper(Sweeper):  # type: ignore[misc]
             UserError: a value cannot be swept, keys cannot be zipped, or a job's config is wrong.
         """
         given = {each.partition("=")[0] for each in arguments}
-        lines = [f"{key}={value}" for key, value in self.params.items() if key not in given] + list(arguments)
+        lines = [f"{key}={value}" for key, value in (self.params or {}).items() if key not in given] + list(arguments)
         section = OmegaConf.select(self.config, "sweep")
         grids, zipped = (_listed(section, key) for key in ("grids", "zip"))
         jobs = concatenated(lines, grids, zipped)
         if not self._is_ours() and self._announced(jobs, section):
             return []
-        results = self.launcher.launch(jobs, initial_job_idx=0)
+        results = self._launched(jobs)
         if not self._is_ours() and len(jobs) > 1 and getattr(self.task_function, "trains", False):
             from nnlab.study.write import conclude
 
             conclude(at(self.config.hydra.sweep.dir))
         return [results]
+
+    def _launched(self, jobs: Sequence[Sequence[str]]) -> Any:
+        if self._is_ours():
+            return self.launcher.launch(jobs, initial_job_idx=0)
+        try:
+            return self.launcher.launch(jobs, initial_job_idx=0)
+        except (ValueError, TypeError) as error:  # of its own settings; what a job raises is in what it returns
+            name = type(self.launcher).__name__
+            raise UserError(f"`hydra.launcher`: {name} does not take these values: {error}") from error
 
     def _is_ours(self) -> bool:
         return type(self.launcher).__module__.startswith("hydra_plugins.nnlab_launcher")

@@ -32,11 +32,16 @@ class SearchSweeper(Sweeper):  # type: ignore[misc]
         self.settings = (sampler, n_trials, batch_size, metric, storage, seed)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep what Hydra gives, and make the launcher."""
-        from hydra_plugins.nnlab_launcher.grid_sweeper import check_installed, keep_ray_private
+        """Keep what Hydra gives, and make the launcher.
+
+        Raises:
+            UserError: the launcher is not installed, or it or the sweeper does not take its values.
+        """
+        from hydra_plugins.nnlab_launcher.grid_sweeper import check_installed, check_plugins, keep_ray_private
 
         self.config, self.loader = config, hydra_context.config_loader
         check_installed(config)
+        check_plugins(config)
         keep_ray_private(config)
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config

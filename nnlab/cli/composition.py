@@ -103,19 +103,22 @@ class Loader(ConfigLoaderImpl):  # type: ignore[misc]
         """
         before, self._composes = self._composes, True
         try:
-            with warnings.catch_warnings():  # our configs of other launchers have the names of their schemas
-                warnings.filterwarnings("ignore", "(?s).*is validated against ConfigStore schema with the same name")
-                config = compose(self._replacing(overrides))
-                check_section(config, overrides)
-                config.hydra.overrides.task = _tasks(overrides)
-                return config
-        except UserError:
-            raise
-        except HYDRA_ERRORS as error:
-            first = self._first_options(overrides) if run_mode == RunMode.MULTIRUN else list(overrides)
-            first = self._deleting(first)
-            if again or first == list(overrides):
-                raise UserError(messages.explain(error, overrides, self.options, self.skeleton, run_mode)) from error
+            with _heeded():
+                try:
+                    config = compose(self._replacing(overrides))
+                    check_section(config, overrides)
+                    config.hydra.overrides.task = _tasks(overrides)
+                    return config
+                except UserError:
+                    raise
+                except UserWarning as warning:
+                    raise UserError(messages.first_line(warning)) from warning
+                except HYDRA_ERRORS as error:
+                    first = self._first_options(overrides) if run_mode == RunMode.MULTIRUN else list(overrides)
+                    first = self._deleting(first)
+                    if again or first == list(overrides):
+                        sentence = messages.explain(error, overrides, self.options, self.skeleton, run_mode)
+                        raise UserError(sentence) from error
         finally:
             self._composes = before
         config = self._explained(compose, first, run_mode, again=True)
@@ -226,6 +229,15 @@ class Loader(ConfigLoaderImpl):  # type: ignore[misc]
             path = f"{parent}/{name}" if parent else name
             yield path
             yield from self._all_groups(path)
+
+
+@contextlib.contextmanager
+def _heeded() -> Iterator[None]:
+    """Make a warning of Hydra's an error where something was typed in vain, and silence what nobody can change."""
+    with warnings.catch_warnings():  # our configs of other launchers have the names of their schemas
+        warnings.filterwarnings("error", "provider=.* is not available")
+        warnings.filterwarnings("ignore", "(?s).*is validated against ConfigStore schema with the same name")
+        yield
 
 
 def _tasks(overrides: Sequence[str]) -> list[str]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import math
 import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from nnlab.cli.grammar import parsed, values_of
+from nnlab.cli.grammar import MOST_JOBS, parsed, values_of
 from nnlab.errors import UserError, did_you_mean
 
 
@@ -19,7 +20,7 @@ def expand(overrides: Sequence[str], zipped: Sequence[Any] = ()) -> list[list[st
         zipped: keys whose values go side by side, or several lists of such keys.
 
     Raises:
-        UserError: a range is no list of values, a list holds none, or keys cannot be zipped.
+        UserError: a range is no list of values, a list holds none, keys cannot be zipped, or there are too many jobs.
 
     >>> expand(["a=1,2", "b=x,y", "c=0"], ["a", "b"])
     [['a=1', 'b=x', 'c=0'], ['a=2', 'b=y', 'c=0']]
@@ -40,6 +41,9 @@ def expand(overrides: Sequence[str], zipped: Sequence[Any] = ()) -> list[list[st
         if not lines:
             raise UserError(f"the grid holds no job: `{key}` is given no value")
     axes = _axes(values, _groups(zipped, values))
+    count = math.prod(map(len, axes))
+    if count > MOST_JOBS:
+        raise UserError(f"the grid holds {count:,} jobs, and a sweep {MOST_JOBS:,} at most")
     return [[line for part in job for line in part] for job in itertools.product(*axes)]
 
 

@@ -15,6 +15,8 @@ from hydra.errors import HydraException, OverrideParseException
 from nnlab.config.overrides import literal
 from nnlab.errors import UserError
 
+MOST_JOBS = 1_000_000  # of a sweep, which keeps the config of each in memory
+
 _BRACKETS = {"(": ")", "[": "]", "{": "}"}
 _KEY = re.compile(r"[+~]{0,2}[\w./@:\-$]+")
 _PLAIN = frozenset(string.ascii_letters + string.digits + "_-./+")  # text that Hydra reads as it is
@@ -63,10 +65,22 @@ def values_of(entry: Any) -> list[str]:
     Raises:
         UserError: they cannot be listed.
     """
+    check_length(entry)
     try:
         return list(entry.sweep_string_iterator())
     except (HydraException, ValueError, TypeError, OverflowError, MemoryError) as error:
         raise UserError(f"`{entry.input_line}` does not give values that can be listed: {error}") from error
+
+
+def check_length(entry: Any) -> None:
+    """Refuse a range of more numbers than a sweep can have jobs.
+
+    Raises:
+        UserError: says how many there may be.
+    """
+    value = entry.value()
+    if isinstance(value, RangeSweep) and (value.stop - value.start) / value.step > MOST_JOBS:
+        raise UserError(f"`{entry.input_line}` gives more than {MOST_JOBS:,} values, the most that a sweep can list")
 
 
 def quoted(override: str) -> str:

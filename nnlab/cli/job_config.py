@@ -45,7 +45,8 @@ def checked(config: DictConfig, hydra: Any, schema: str) -> dict[str, Any]:
     choices = OmegaConf.to_container(hydra.runtime.choices)
     overrides = task_overrides(hydra)
     check_place(content.get("name"), content.get("output_dir"))
-    content["output_dir"] = str(at(content["output_dir"]))
+    if isinstance(content.get("output_dir"), str):  # the check of types says it
+        content["output_dir"] = str(at(content["output_dir"]))
     drop_replaced_arguments(content, overrides)
     if isinstance(content.get("trainer"), dict):
         content["trainer"] = with_defaults(content["trainer"])

@@ -28,9 +28,10 @@ Skeleton = Callable[[Sequence[str]], tuple[dict[str, Any], list[str]]]
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an exception's text, without a full stop."""
+    """The first line of an exception's text, without a full stop; with the next where it ends in a colon."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0].rstrip(".") if lines else type(error).__name__
+    count = 2 if lines and lines[0].endswith(":") else 1
+    return " ".join(lines[:count]).rstrip(".:") if lines else type(error).__name__
 
 
 def explain(error: Exception, overrides: Sequence[str], options: Options, skeleton: Skeleton, run_mode: RunMode) -> str:

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
 from nnlab.config import trust
 from nnlab.config.dotted import get
 from nnlab.config.lookup import locate
 from nnlab.config.overrides import key_of
+from nnlab.config.schema import DIRECTIVES, signature_of, suggestion, value_mistakes
 from nnlab.errors import UserError
 from nnlab.storage.folder import CONFIG, OVERRIDES
 
@@ -39,6 +41,10 @@ FIXED: Mapping[str, tuple[Any, str]] = {
 }
 
 
+# Keys that tell what Hydra found, or that nothing in nnlab reads.
+UNUSED = ("hydra.runtime", "hydra.verbose", "hydra.overrides", "hydra.job.num", "hydra.job.id", "hydra.output")
+
+
 def check_section(config: DictConfig, overrides: Sequence[str]) -> None:
     """Refuse what a file may not say to Hydra, and what would have no effect.
 
@@ -49,10 +55,13 @@ def check_section(config: DictConfig, overrides: Sequence[str]) -> None:
     assert isinstance(section, dict)
     keys = {key_of(line) for line in overrides}
     typed = keys | {f"hydra.{name}" for name in LOGS if f"hydra/{name}" in keys}
-    _check_plugins(section)
+    _check_targets(section)
     for key, (value, instead) in FIXED.items():
         if get(section, key) != value and f"hydra.{key}" in typed:
             raise UserError(f"`hydra.{key}` is not used: {instead}")
+    for key in typed:
+        if any(key == unused or key.startswith(f"{unused}.") for unused in UNUSED):
+            raise UserError(f"`{key}` is not used: nnlab does not read it")
     for path in _commands(section):
         if not any(path == key or path.startswith(f"{key}.") or key.startswith(f"{path}.") for key in typed):
             raise UserError(
@@ -65,9 +74,40 @@ def check_section(config: DictConfig, overrides: Sequence[str]) -> None:
                 locate(target)
             except UserError as error:
                 raise UserError(f"`{path}`: {error}") from error
+        if path.startswith("hydra.callbacks.") and not _listens(target):
+            raise UserError(f"`{path}`: `{target}` is no `hydra.experimental.callback.Callback`")
 
 
-def _check_plugins(section: Mapping[str, Any]) -> None:
+def check_plugins(config: DictConfig) -> None:
+    """Refuse keys and values that the constructors of the sweeper and the launcher do not take.
+
+    Raises:
+        UserError: one sentence for each mistake.
+    """
+    found: list[str] = []
+    for kind in ("sweeper", "launcher"):
+        section = OmegaConf.to_container(config.hydra[kind], resolve=False)
+        assert isinstance(section, dict)
+        takes = signature_of(Plugins.instance().class_name_to_class[section["_target_"]])
+        for key in set(section).difference(DIRECTIVES):
+            path, value = f"hydra.{kind}.{key}", section[key]
+            if key in takes.arguments and "${" not in str(value):
+                found += [each.sentence for each in value_mistakes(value, takes.arguments[key].hint, path)]
+            elif key not in takes.arguments and not takes.open:
+                found.append(f"unknown key `{path}`; {suggestion(key, takes.arguments, f'hydra.{kind}.')}")
+    if found:
+        raise UserError("\n".join(sorted(found)))
+
+
+def _listens(target: str) -> bool:
+    """Whether a class gets Hydra's own events."""
+    from hydra.experimental.callback import Callback
+
+    found = locate(target)
+    return isinstance(found, type) and issubclass(found, Callback)
+
+
+def _check_targets(section: Mapping[str, Any]) -> None:
     for kind in ("launcher", "sweeper"):
         plugin = section.get(kind)
         if not isinstance(plugin, Mapping) or not isinstance(plugin.get("_target_"), str):

@@ -16,7 +16,7 @@ from typing import Any
 
 from hydra.core.override_parser.types import IntervalSweep, RangeSweep
 
-from nnlab.cli.grammar import parsed, values_of
+from nnlab.cli.grammar import check_length, parsed, values_of
 from nnlab.errors import UserError
 from nnlab.study.model import REPLICATES
 from nnlab.sweep.search_space import WIDE, Choice, Dimension, Interval, SearchPlan
@@ -46,7 +46,7 @@ def _dimension(key: str, entry: Any) -> Dimension:
     if isinstance(value, IntervalSweep):
         return _interval(key, value)
     if isinstance(value, RangeSweep) and not value.shuffle:
-        return _range(key, value)
+        return _range(key, entry)
     values = tuple(dict.fromkeys(values_of(entry)))
     if not values:
         raise UserError(f"`{entry.input_line}` has no values to choose from")
@@ -60,12 +60,16 @@ def _interval(key: str, value: Any) -> Interval:
     return Interval(key, low, high, log=log, whole=whole)
 
 
-def _range(key: str, value: Any) -> Dimension:
-    numbers = list(value.range())
+def _range(key: str, entry: Any) -> Dimension:
+    value = entry.value()
+    numbers = value.range()
+    whole = isinstance(numbers, range)  # which is not listed, however long
+    if not whole:
+        check_length(entry)
+        numbers = list(numbers)
     if len(numbers) < 2:
         return Choice(key, tuple(map(str, numbers)))
-    whole = all(isinstance(each, int) for each in numbers)
-    low, high = min(numbers), max(numbers)
+    low, high = sorted((numbers[0], numbers[-1]))
     if "log" in value.tags:
         return Interval(key, float(low), float(high), log=True, whole=whole)
     return Interval(key, float(low), float(high), whole=whole, step=abs(float(value.step)))

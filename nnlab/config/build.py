@@ -23,7 +23,7 @@ from nnlab.config.checking import FOREIGN
 from nnlab.config.construct import construct
 from nnlab.config.kinds import check_kind
 from nnlab.config.lookup import locate
-from nnlab.config.network_size import check_size
+from nnlab.config.network_size import check_members, check_size
 from nnlab.config.overrides import key_of
 from nnlab.config.schema import DIRECTIVES, placed
 from nnlab.data.base import Source
@@ -207,6 +207,8 @@ def build_members(
         seed = member_seed(config["seed"], position)
         members.append(build_member(config, dataset, loss, seed, shape in tried))
         tried.add(shape)
+        if position == 0 and count > 1:
+            check_members(members[0].network, count)
     for member in members:
         member.order_seed = config["seed"] if ensembles and ensembles[0].share_batches else None
     return members

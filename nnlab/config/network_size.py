@@ -1,4 +1,4 @@
-"""Whether a network fits into memory, found before it is made."""
+"""Whether a network, and an ensemble of them, fits into memory, found before it is made."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
+from torch import nn
 
 from nnlab.config.construct import construct
 from nnlab.device import free_memory
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 MANY = 200_000_000  # parameters that are warned about
 WIDE = 100_000  # inputs of a network beyond which memory is counted first
 LARGE = 10_000  # a number of units or channels beyond which memory is counted first
+EMPTY = 10_000  # bytes of a network's own objects, whatever its size
 COPIES = 3  # of the parameters at least: themselves, the gradient, and the best so far
 
 
@@ -49,6 +51,21 @@ def check_size(section: Mapping[str, Any], supplied: Mapping[str, Any]) -> None:
     if count > MANY:
         log.warning(
             "the network has %s parameters on inputs of %s: %s", f"{count:,}", " x ".join(map(str, shape)), hint
+        )
+
+
+def check_members(network: nn.Module, count: int) -> None:
+    """Refuse an ensemble of networks like this one that does not fit into memory.
+
+    Raises:
+        UserError: says how much it takes, and how much there is.
+    """
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    needed, free = count * (parameters * COPIES * 4 + EMPTY), free_memory(torch.device("cpu"))
+    if needed > free:
+        raise UserError(
+            f"`regularizer.ensemble.members={count}`: so many networks of {parameters:,} parameters take "
+            f"{needed / 1e9:,.0f} GB in training; {free / 1e9:,.0f} GB are free"
         )
 
 

@@ -78,11 +78,12 @@ def signature(target: str) -> Signature:
     Raises:
         UserError: there is no such class, or it is not trusted.
     """
-    return _signature(locate(target))
+    return signature_of(locate(target))
 
 
 @functools.cache
-def _signature(found: Any) -> Signature:
+def signature_of(found: Any) -> Signature:
+    """The arguments that a class or function takes."""
     try:
         parameters = inspect.signature(found).parameters.values()
     except ValueError:  # built-in classes without a signature
@@ -138,6 +139,9 @@ def component_mistakes(
         return
     if group is not None and component.get("_partial_"):
         yield Mistake(f"{path}._partial_", f"`{path}._partial_`: nnlab calls `{target}` itself; leave it out")
+        return
+    if not isinstance(component.get("_args_", []), list):
+        yield Mistake(f"{path}._args_", f"`{path}._args_` must be a list, got {shown(component['_args_'])}")
         return
     given = [key for key in component if key not in DIRECTIVES and key not in consumed]
     valid = [name for name in arguments if name not in supplied]

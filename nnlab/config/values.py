@@ -64,12 +64,19 @@ def matches(value: Any, hint: Any) -> bool:
     if not _is_checked(kind):
         return True
     if issubclass(kind, enum.Enum):
-        return any(value == each.value for each in kind)
+        return value in _names(kind)
     if issubclass(kind, Mapping):
         return isinstance(value, Mapping)
     if kind in _LISTS:
         return isinstance(value, list) and _entries_match(value, kind, typing.get_args(hint))
     return isinstance(value, Mapping) and "_target_" in value
+
+
+def _names(kind: type[enum.Enum]) -> list[Any]:
+    """How the members of an enumeration are written: their values, where these are plain, else their names."""
+    values = [each.value for each in kind]
+    plain = all(isinstance(value, str | int | float) for value in values)
+    return values if plain else list(kind.__members__)
 
 
 def _entries_match(value: list[Any], kind: Any, hints: tuple[Any, ...]) -> bool:
@@ -98,7 +105,7 @@ def words(hint: Any) -> str:
     if not _is_checked(kind):
         return "a value"
     if issubclass(kind, enum.Enum):
-        return " or ".join(f"`{each.value}`" for each in kind)
+        return " or ".join(f"`{each}`" for each in _names(kind))
     if issubclass(kind, Mapping):
         return "a mapping"
     if kind is tuple and arguments and Ellipsis not in arguments:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from nnlab.errors import UserError
+from nnlab.errors import UserError, did_you_mean
 from nnlab.members import Hyper
 from nnlab.optimizer.base import Closure, FirstOrder, Place, SecondOrder, State
 from nnlab.optimizer.places import hidden_matrices, whole
@@ -182,6 +182,10 @@ class Adapter:
         self._places = list(places)
         if len(self.parts) > 1 and self.parts[0].only is None:
             self.parts[0].only = [place.name for place in hidden_matrices(places)]
+        for pattern in self.parts[0].only or ():
+            names = [place.name for place in places]
+            if not fnmatch.filter(names, pattern):
+                raise UserError(f"`optimizer.only`: no parameter is named `{pattern}`; {did_you_mean(pattern, names)}")
         size = max((place.start + math.prod(place.shape) for place in places), default=0)
         with torch.random.fork_rng(devices=[]):
             Binding(self.parts, torch.zeros(size), self._places)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 
+from nnlab.config.overrides import key_of
 from nnlab.errors import UserError
 from nnlab.optimizer.base import SecondOrder
 from nnlab.storage.run import Run
 from nnlab.training import Trainer
 
-HOPELESS = 100  # times the run that a warm-up takes
+HOPELESS = 100  # times what a run has of something: so much more is a slip
 
 log = logging.getLogger(__name__)
 _said: set[str] = set()
@@ -22,7 +23,8 @@ def caution(trainer: Trainer, runs: Sequence[Run]) -> None:
         *of_batches(trainer),
         *of_optimizer(trainer),
         *of_schedule(trainer),
-        *(line for run in runs for line in of_overrides(run)),
+        *of_accumulation(trainer),
+        *(line for run in runs for line in (*of_overrides(run), *of_window(trainer, run))),
     ]
     for sentence in dict.fromkeys(found):
         if sentence not in _said:
@@ -55,7 +57,7 @@ def of_optimizer(trainer: Trainer) -> Iterator[str]:
 
 
 def of_schedule(trainer: Trainer) -> Iterator[str]:
-    """A warm-up that is longer than the run.
+    """A warm-up that is longer than the run, and more cycles than it has steps.
 
     Raises:
         UserError: so much longer that nothing would be learned.
@@ -72,6 +74,48 @@ def of_schedule(trainer: Trainer) -> Iterator[str]:
                 f"the warm-up takes {warm} steps and the run {trainer.total_steps}: the learning rate never reaches "
                 "its value; shorten `scheduler.warmup` or train longer"
             )
+
+        cycles = getattr(member.scheduler, "cycles", 0)
+        units = member.scheduler.total(trainer.total_steps, trainer.steps_per_epoch)
+        unit = "epochs" if member.scheduler.unit == "epoch" else "steps"
+        yield from _beyond("scheduler.cycles", cycles, units, unit, "each is a cycle")
+
+
+def of_accumulation(trainer: Trainer) -> Iterator[str]:
+    """More minibatches to an update than an epoch has.
+
+    Raises:
+        UserError: so many more that it is a slip.
+    """
+    minibatches = trainer.engine.batches.steps_per_epoch
+    what = "minibatches of an epoch"
+    count = trainer.settings.accumulate
+    yield from _beyond("trainer.accumulate", count, minibatches, what, "every update takes all of them")
+
+
+def of_window(trainer: Trainer, run: Run) -> Iterator[str]:
+    """A mean that was asked for over more validations than the run has.
+
+    Raises:
+        UserError: so many more that it is a slip.
+    """
+    if any(key_of(each) == "trainer.best_window" for each in run.overrides):
+        count = max(1, trainer.total_validations)
+        window = trainer.settings.best_window
+        yield from _beyond("trainer.best_window", window, count, "validations of the run", "the mean is over all")
+
+
+def _beyond(key: str, count: int, there: int, what: str, then: str) -> Iterator[str]:
+    """The sentence about more of something than there is.
+
+    Raises:
+        UserError: there is less than a hundredth of it.
+    """
+    sentence = f"`{key}={count}` is more than the {there} {what}"
+    if count > HOPELESS * there:
+        raise UserError(sentence)
+    if count > there:
+        yield f"{sentence}: {then}"
 
 
 def of_overrides(run: Run) -> Iterator[str]:

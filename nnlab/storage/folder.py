@@ -62,8 +62,8 @@ def is_run(directory: Path) -> bool:
 
 def is_unused(directory: Path) -> bool:
     """Whether a process was killed that had just made this run directory, so that there is nothing in it yet."""
-    if is_run(directory) or not (directory / CLAIM).exists():
-        return False
+    if is_run(directory) or not (directory / CLAIM).exists() or directory.name.startswith("."):
+        return False  # folders with a dot, such as a search's, are no runs
     return all(path.name.startswith(".") or path.name == CHECKPOINTS for path in directory.iterdir())
 
 

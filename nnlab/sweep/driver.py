@@ -53,6 +53,8 @@ class Policy:
     def __post_init__(self) -> None:
         check_choice("sweep.on_failure", self.on_failure, ("continue", "stop", "retry"))
         check("sweep.retries", self.retries, "[1, inf)")
+        if self.retries != Policy.retries and self.on_failure != "retry":
+            raise UserError("`sweep.retries` has no effect without `sweep.on_failure=retry`")
 
     @property
     def attempts(self) -> int:

@@ -146,6 +146,11 @@ class Trainer:
         return self.step // self._validation_interval()
 
     @property
+    def total_validations(self) -> int:
+        """How many validations the whole run has, the one at its end included."""
+        return -(-self.total_steps // self._validation_interval())
+
+    @property
     def primary_metric(self) -> str:
         """The metric that decides which weights are best: `trainer.metric`, else accuracy or rmse."""
         return self.settings.metric or self.loss.primary_metric(self.members[0].dataset.task)

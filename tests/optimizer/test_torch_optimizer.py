@@ -175,6 +175,12 @@ def test_memory_that_no_checkpoint_can_hold_is_refused() -> None:
 
 
 @pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="this torch has no Muon")
+def test_a_pattern_that_names_no_parameter_is_refused() -> None:
+    optimizer = from_torch(torch.optim.Muon, {"lr": 0.02}, Part(torch.optim.AdamW, {"lr": 0.001}), ["2.weigh"])
+    with pytest.raises(UserError, match=r"no parameter is named `2.weigh`; did you mean `2.weight`\?"):
+        optimizer.place(Layout(network()).slots)
+
+
 @pytest.mark.parametrize("only", [None, ["0.weight", "2.weight"], ["2.*t"]])
 def test_matrices_and_the_rest_move_by_two_optimizers(only: list[str] | None) -> None:
     """By default the hidden matrices belong to the first, all else, and the output layer, to the other."""

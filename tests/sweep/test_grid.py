@@ -172,6 +172,25 @@ def test_a_failed_job_gives_exit_code_1_and_the_same_command_mends_it(
     assert [result(run)["status"] for run in runs(tmp_path)] == ["completed"] * 3
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["hydra.launcher.stack=3"], "`hydra.launcher.stack` must be text, got 3"),
+        (["hydra.launcher.stack=x"], "`hydra.launcher.stack` has no option 'x'"),
+        (["hydra/launcher=processes", "hydra.launcher.slots=x"], "`hydra.launcher.slots` must be a whole number or"),
+        (["hydra/launcher=processes", "+hydra.launcher.slot=1"], "did you mean `hydra.launcher.slots`?"),
+        (["hydra.sweeper.params=3"], "`hydra.sweeper.params` must be a mapping or null, got 3"),
+        (["sweep.retries=5"], "`sweep.retries` has no effect without `sweep.on_failure=retry`"),
+    ],
+)
+def test_settings_of_a_sweep_that_are_wrong_are_refused_before_the_first_job(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
+) -> None:
+    assert sweep(tmp_path, "seed=0,1", *arguments) == 2
+    assert sentence in capsys.readouterr().err
+    assert runs(tmp_path) == []
+
+
 def test_hydras_own_launcher_names_resumes_and_tabulates_the_same(tmp_path: Path) -> None:
     assert sweep(tmp_path / "a", "seed=0,1", "hydra/launcher=basic") == 0
     assert sweep(tmp_path / "b", "seed=0,1", "hydra.launcher.stack=never") == 0

@@ -69,6 +69,8 @@ def run(search: Search, batches: int | None = None) -> list[list[str]]:
         ("x=int(interval(4,16))", Interval("x", 4, 16, whole=True)),
         ("x=tag(log,int(interval(4,16)))", Interval("x", 4, 16, log=True, whole=True)),
         ("x=range(1,10,3)", Interval("x", 1, 7, whole=True, step=3)),
+        ("x=range(10,1,-3)", Interval("x", 4, 10, whole=True, step=3)),
+        ("x=range(0,1000000000)", Interval("x", 0, 999999999, whole=True, step=1)),
         ("x=a,b", Choice("x", ("a", "b"))),
         ("x=choice([1,2],[3])", Choice("x", ("[1,2]", "[3]"))),
         ("+x=1e-3,true", Choice("+x", ("0.001", "True"))),
@@ -212,6 +214,15 @@ def test_only_one_process_searches_in_a_folder(tmp_path: Path) -> None:
         raise AssertionError("two hold the study")
     with searching(tmp_path):
         pass
+
+
+def test_the_folder_of_a_search_that_failed_is_not_taken_for_a_run(tmp_path: Path) -> None:
+    with searching(tmp_path / "train"):
+        pass
+    arguments = ["data=xor", "trainer.steps=2", "callbacks=[checkpoint]", f"output_dir={tmp_path}"]
+    assert main(["train", *arguments]) == 0
+    [run] = (tmp_path / "train").glob("*/config.yaml")
+    assert not run.parent.name.startswith(".")
 
 
 def test_concatenated_grids_share_the_common_overrides_and_hold_no_job_twice() -> None:

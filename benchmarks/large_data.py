@@ -23,6 +23,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from large_files import CLASSES, SIDE, write_photographs, write_tables
@@ -81,23 +82,24 @@ def decoding_rates(folder: Path, photographs: Path) -> None:
 
     files = sorted(photographs.rglob("*.jpg"))[:2000]
 
-    def theirs() -> None:
+    def torchvision() -> None:
         with ThreadPoolExecutor(cores()) as pool:
             for _ in pool.map(lambda f: decode_jpeg(read_file(str(f)), mode=ImageReadMode.RGB).contiguous(), files):
                 pass
 
-    def ours() -> None:
+    def nnlab() -> None:
         decode_all(files, None, False, folder / "images.npy")
-        (folder / "images.npy").unlink()
 
     seconds: dict[str, list[float]] = {"torchvision": [], "nnlab": []}
-    for _ in range(5):
-        for name, function in (("torchvision", theirs), ("nnlab", ours)):
+    for _ in range(9):
+        for name, function in (("torchvision", torchvision), ("nnlab", nnlab)):
             before = time.process_time()
             function()
             seconds[name].append(time.process_time() - before)
-    a, b = (sorted(each)[2] / len(files) * 1e3 for each in seconds.values())
-    print(f"first reading: torchvision {a:.3f} ms an image, nnlab into the cache {b:.3f} ms: {a / b:.2f} of its rate")
+            (folder / "images.npy").unlink(missing_ok=True)
+    a, b = (median(each) / len(files) * 1e3 for each in seconds.values())
+    rate = median(theirs / ours for theirs, ours in zip(*seconds.values(), strict=True))
+    print(f"first reading: torchvision {a:.3f} ms an image, nnlab into the cache {b:.3f} ms: {rate:.2f} of its rate")
 
 
 def starts_and_epochs(folder: Path, name: str, overrides: Sequence[str], epochs: float, floats: int) -> None:

@@ -116,9 +116,9 @@ class Streamed:
         """Examples at positions (n,), as of a tensor along its first axis."""
         return self[index]
 
-    def made(self, index: Tensor) -> Tensor:
-        """The raw examples at positions (n,) among all, prepared, in the processor's memory."""
-        made = torch.empty(len(index), *self.shape[1:], dtype=self.dtype)
+    def made(self, index: Tensor, out: Tensor | None = None) -> Tensor:
+        """The raw examples at positions (n,) among all, prepared, in the processor's memory: in `out`, if given."""
+        made = torch.empty(len(index), *self.shape[1:], dtype=self.dtype) if out is None else out
         for start in range(0, len(index), self.piece):
             place = slice(start, start + self.piece)
             made[place] = self.prepare(self.rows[index[place]])

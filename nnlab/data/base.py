@@ -113,7 +113,7 @@ class Source(ABC):
         """What a list of what is kept calls the data."""
         return str(getattr(self, "path", "")) or type(self).__name__
 
-    def files(self, root: Path) -> Sequence[Path] | None:
+    def files(self, root: Path) -> Sequence[str | Path] | None:
         """The files whose content, with the options, decides what is read; None where more does, as the seed."""
         return None
 

@@ -8,7 +8,7 @@ import hashlib
 import logging
 import os
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,14 +27,15 @@ Item = TypeVar("Item")
 Image = npt.NDArray[Any]
 
 LARGE = 512  # pixels along both sides from which an image is called large
-TOGETHER = 8  # images that a thread decodes before it asks for more
+TOGETHER = 8  # images that a thread decodes and writes before it asks for more, ...
+BLOCK = 1 << 24  # ... fewer where they have more bytes than these
 AHEAD = 3  # tasks for each thread, done or under way, beyond those that have been taken
 
 log = logging.getLogger(__name__)
 
 
 class _Deeper(Exception):
-    """Some images have more bits than the first ones."""
+    """Some images have more bits than others."""
 
 
 def decode_all(
@@ -75,50 +76,69 @@ def _collected(
     files: Sequence[Path], first: Image, read: Callable[[Path], tuple[Image, bytes]], to: Path | None
 ) -> tuple[Tensor | ArrayFile, str]:
     """All images behind one another, and the hash of their files'."""
-    shape, whole = (len(files), *first.shape), hashlib.sha256()
-    with contextlib.closing(in_order(read, files)) as decoded:
-        images = _checked(files, first, track(decoded, len(files), f"decoding {len(files)} images"))
-        if to is None:
-            array: Image = np.empty(shape, first.dtype)
-            for position, (image, digest) in enumerate(images):
-                array[position] = image
-                whole.update(digest)
-            return torch.from_numpy(array), whole.hexdigest()
-        with ArrayWriter(to, shape, first.dtype) as file:
-            for image, digest in images:
-                file.write(image)
-                whole.update(digest)
-    return ArrayFile(to), whole.hexdigest()
+    shape = len(files), *first.shape
+    if to is None:
+        array: Image = np.empty(shape, first.dtype)
+        return torch.from_numpy(array), _put(files, first, read, array)
+    with ArrayWriter(to, shape, first.dtype) as file:
+        digest = _put(files, first, read, file)
+    return ArrayFile(to), digest
 
 
-def _checked(
-    files: Sequence[Path], first: Image, images: Iterable[tuple[Image, bytes]]
-) -> Iterator[tuple[Image, bytes]]:
-    """The images of files with the files' hashes, all of the size of the first.
+def _put(
+    files: Sequence[Path], first: Image, read: Callable[[Path], tuple[Image, bytes]], to: Image | ArrayWriter
+) -> str:
+    """Put all images into an array or a file, on all cores; returns the hash of their files'.
+
+    The thread that has decoded some images writes them, too, while they are in its core's cache.
+    """
+    together = max(1, min(TOGETHER, BLOCK // max(first.nbytes, 1)))
+
+    def put(start: int) -> list[bytes]:
+        some = files[start : start + together]
+        shape = len(some), *first.shape
+        rows = np.empty(shape, first.dtype) if isinstance(to, ArrayWriter) else to[start : start + together]
+        digests = []
+        for row, path in zip(rows, some, strict=True):
+            image, digest = read(path)
+            _check(image, path, first, files[0])
+            row[...] = image
+            digests.append(digest)
+        if isinstance(to, ArrayWriter):
+            to.write(rows, start)
+        return digests
+
+    whole = hashlib.sha256()
+    with contextlib.closing(in_order(put, range(0, len(files), together))) as digests:
+        for digest in track(digests, len(files), f"decoding {len(files)} images"):
+            whole.update(digest)
+    return whole.hexdigest()
+
+
+def _check(image: Image, path: Path, first: Image, first_path: Path) -> None:
+    """Refuse an image of another size than the first.
 
     Raises:
-        _Deeper: one has more bits than the first.
+        UserError: it has another size.
+        _Deeper: it has more bits, or fewer.
     """
-    for path, (image, digest) in zip(files, images, strict=True):
-        if image.shape != first.shape:
-            raise UserError(
-                f"images must have equal sizes, but {files[0]} has {_size(first)} and {path} {_size(image)} pixels; "
-                "set `data.size` to bring them to one size, such as `data.size=32`"
-            )
-        if image.dtype != first.dtype and first.dtype == np.uint8:
-            raise _Deeper
-        yield image, digest
+    if image.shape != first.shape:
+        raise UserError(
+            f"images must have equal sizes, but {first_path} has {_size(first)} and {path} {_size(image)} pixels; "
+            "set `data.size` to bring them to one size, such as `data.size=32`"
+        )
+    if image.dtype != first.dtype:
+        raise _Deeper
 
 
-def in_order(function: Callable[[Item], Any], items: Sequence[Item]) -> Generator[Any]:
-    """`function` of all items in their order, on all cores, a bounded number of results ahead of whoever takes them."""
+def in_order(function: Callable[[int], list[Any]], items: Iterable[int]) -> Generator[Any]:
+    """The results for all items in their order, on all cores, a bounded number ahead of whoever takes them."""
     threads = cores()
-    tasks = (items[start : start + TOGETHER] for start in range(0, len(items), TOGETHER))
     waiting: collections.deque[Future[list[Any]]] = collections.deque()
     pool = ThreadPoolExecutor(threads)
     try:
-        for task in tasks:
-            waiting.append(pool.submit(lambda some: list(map(function, some)), task))
+        for item in items:
+            waiting.append(pool.submit(function, item))
             if len(waiting) >= AHEAD * threads:
                 yield from waiting.popleft().result()
         while waiting:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from nnlab.data.base import DEFAULT_TEST, Source, existing
 from nnlab.data.decoding import decode_all
-from nnlab.data.images import SUFFIXES, files_below, is_hidden
+from nnlab.data.images import SUFFIXES, files_below, is_hidden, paths_below
 from nnlab.data.pipeline import ArrayRule, InputRule
 from nnlab.data.raw import Raw
 from nnlab.data.splits import Indices, random_order
@@ -60,11 +60,11 @@ class ImageFolder(Source):
         if self.size is not None:
             check("size", self.size, "[1, inf)")
 
-    def files(self, root: Path) -> Sequence[Path] | None:
+    def files(self, root: Path) -> Sequence[str] | None:
         folder = existing(self.path, root)
         if not folder.is_dir():
             return None
-        return files_below(folder)[0]
+        return [path for path in paths_below(folder) if path.lower().endswith(SUFFIXES)]
 
     def read(self, seed: int, root: Path) -> Raw:
         """All images; folders `val` and `test` beside `train`, in any spelling, are the data set's own splits.

@@ -97,10 +97,11 @@ def _options(source: Source) -> str:
     return repr([(name, value) for name, value in values.items() if name not in AFTERWARDS])
 
 
-def _state(path: Path) -> tuple[str, int, int, int]:
+def _state(path: str | Path) -> tuple[str, int, int, int]:
     """A file's path, size, and the times of its last change and of that of its entry, which nobody can set."""
+    absolute = os.path.abspath(path)
     try:
-        found = path.stat()
+        found = os.stat(path)
     except OSError:  # reading it will say what is wrong
-        return str(path.absolute()), -1, -1, -1
-    return str(path.absolute()), found.st_size, found.st_mtime_ns, found.st_ctime_ns
+        return absolute, -1, -1, -1
+    return absolute, found.st_size, found.st_mtime_ns, found.st_ctime_ns

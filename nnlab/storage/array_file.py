@@ -8,6 +8,7 @@ mapping, rows are read from the file by their position.
 from __future__ import annotations
 
 import copy
+import math
 import mmap
 import threading
 import warnings
@@ -120,6 +121,8 @@ class ArrayWriter:
             self._file: IO[bytes] = path.open("wb")
             header = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(self._file, header)
+        self._start, self._row = self._file.tell(), math.prod(shape[1:]) * self.dtype.itemsize
+        self._lock = threading.Lock()
 
     def __enter__(self) -> ArrayWriter:
         return self
@@ -128,14 +131,17 @@ class ArrayWriter:
         with explained(self.path):
             self._file.close()
 
-    def write(self, rows: npt.NDArray[Any]) -> None:
-        """Append rows.
+    def write(self, rows: npt.NDArray[Any], first: int | None = None) -> None:
+        """Append rows, or write them where row `first` begins; threads may do so in any order.
 
         Raises:
             WriteError: the disk did not take them.
         """
-        with explained(self.path):
-            self._file.write(np.ascontiguousarray(rows, self.dtype).data.cast("B") if rows.size else b"")
+        cells = np.ascontiguousarray(rows, self.dtype).data.cast("B") if rows.size else b""
+        with explained(self.path), self._lock:
+            if first is not None:
+                self._file.seek(self._start + first * self._row)
+            self._file.write(cells)
 
 
 def write_array(path: Path, array: npt.NDArray[Any]) -> None:

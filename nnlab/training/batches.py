@@ -51,7 +51,7 @@ class Batches:
         """A thread that fetches streamed minibatches; one that is all examples is not fetched ahead of its use."""
         cpu, device = torch.device("cpu"), self.splits[0].inputs.device
         self._host = [split.to(cpu, split.inputs.dtype) for split in self.splits]
-        return Prefetch(self.index, self._on_cpu, device, AHEAD if self.steps_per_epoch > 1 else 0)
+        return Prefetch(self.index, self._room, self._fill, device, AHEAD if self.steps_per_epoch > 1 else 0)
 
     def select(self, rows: Sequence[int]) -> None:
         """Keep only the members in `rows`."""
@@ -116,8 +116,10 @@ class Batches:
         """Inputs (G, n, ...) and targets (G, n, ...) of the examples at the positions `index` (G, n)."""
         splits = self.splits
         if self.streamed:
-            inputs, targets = self._on_cpu(index.cpu())
-            return inputs.to(splits[0].inputs.device), targets.to(splits[0].inputs.device)
+            room = self._room(index)
+            self._fill(room, index.cpu())
+            inputs, targets = (values.to(splits[0].inputs.device) for values in room)
+            return inputs, targets
         if len(splits) == 1:
             return _rows(splits[0].inputs, index), _rows(splits[0].targets, index)
         inputs = splits[0].inputs.new_empty(*index.shape, *splits[0].inputs.shape[1:])
@@ -127,12 +129,24 @@ class Batches:
             torch.index_select(splits[data].targets, 0, index[group], out=targets[group])
         return inputs, targets
 
-    def _on_cpu(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """As `gather`, of streamed examples, in the processor's memory."""
+    def _room(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Memory of the processor for the inputs and targets of streamed examples at `index` (G, n)."""
+        inputs, targets = self._host[0].inputs, self._host[0].targets
+        return (
+            torch.empty(*index.shape, *inputs.shape[1:], dtype=inputs.dtype),
+            torch.empty(*index.shape, *targets.shape[1:], dtype=targets.dtype),
+        )
+
+    def _fill(self, room: tuple[Tensor, ...], index: Tensor) -> None:
+        """Write the streamed examples at `index` (G, n) there."""
         data = self._data if len(self.splits) > 1 else [0] * len(index)
-        found = [self._host[each] for each in data]
-        inputs = stacked([split.inputs[rows] for split, rows in zip(found, index, strict=True)])
-        return inputs, stacked([split.targets[rows] for split, rows in zip(found, index, strict=True)])
+        for each, rows, inputs, targets in zip(data, index, *room, strict=True):
+            split = self._host[each]
+            if isinstance(split.inputs, Streamed):
+                split.inputs.made(split.inputs.index[rows], inputs)
+            else:
+                torch.index_select(split.inputs, 0, rows, out=inputs)
+            torch.index_select(split.targets, 0, rows, out=targets)
 
     def window(self, first: int, last: int) -> tuple[Tensor, list[Split]]:
         """Streamed minibatches `first` to `last` of one epoch, for code that reads memory.

@@ -18,7 +18,9 @@ class Prefetch:
 
     Args:
         index: the positions of a minibatch's examples; called in the caller's thread.
-        fetch: the tensors of the examples at some positions, in the processor's memory; called in another thread.
+        room: memory of the processor for the tensors of the examples at some positions; called in the caller's thread,
+            whose memory is used again, where what another thread has freed goes back to the system page by page.
+        fill: writes the tensors of the examples at some positions there; called in another thread.
         device: where they are wanted.
         ahead: how many are fetched before they are asked for.
     """
@@ -26,11 +28,12 @@ class Prefetch:
     def __init__(
         self,
         index: Callable[[int], Tensor],
-        fetch: Callable[[Tensor], Batch],
+        room: Callable[[Tensor], Batch],
+        fill: Callable[[Batch, Tensor], None],
         device: torch.device,
         ahead: int = AHEAD,
     ) -> None:
-        self.index, self.fetch, self.device, self.ahead = index, fetch, device, ahead
+        self.index, self.room, self.fill, self.device, self.ahead = index, room, fill, device, ahead
         self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
         self._thread = ThreadPoolExecutor(1, "minibatches")
         self._waiting: dict[int, Future[tuple[Batch, torch.cuda.Event | None]]] = {}
@@ -41,7 +44,8 @@ class Prefetch:
             self.forget()
         for each in range(number, number + 1 + self.ahead):
             if each not in self._waiting:
-                self._waiting[each] = self._thread.submit(self._fetched, self.index(each).cpu())
+                index = self.index(each).cpu()
+                self._waiting[each] = self._thread.submit(self._fetched, self.room(index), index)
         batch, arrived = self._waiting.pop(number).result()
         if arrived is not None:
             present = torch.cuda.current_stream(self.device)
@@ -57,9 +61,9 @@ class Prefetch:
                 future.exception()  # wait for it
         self._waiting = {}
 
-    def _fetched(self, index: Tensor) -> tuple[Batch, torch.cuda.Event | None]:
+    def _fetched(self, batch: Batch, index: Tensor) -> tuple[Batch, torch.cuda.Event | None]:
         """A minibatch on the device, and the event after which it is there."""
-        batch = self.fetch(index)
+        self.fill(batch, index)
         if self.stream is None:
             return tuple(tensor.to(self.device) for tensor in batch), None
         with torch.cuda.stream(self.stream):

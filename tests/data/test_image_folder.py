@@ -183,16 +183,15 @@ def test_deep_images_are_scaled_and_not_clipped(tmp_path, depth, size):
     assert ((stored.encode(raw).inputs >= -1e-6) & (stored.encode(raw).inputs <= 1 + 1e-6)).all()
 
 
-def test_images_of_different_depth_come_to_one_scale(tmp_path):
-    from PIL import Image
-
+@pytest.mark.parametrize(("name", "position"), [("ant/-first.tiff", 0), ("bee/last.tiff", -1)])
+def test_images_of_different_depth_come_to_one_scale(tmp_path, name, position):
     write_images(tmp_path, {"ant": (255, 255, 255), "bee": (0, 0, 0)}, size=(64, 64))
-    ramp("16 bits").save(tmp_path / "bee" / "deep.tiff")
-    Image.new("L", (64, 64), 255).save(tmp_path / "bee" / "white.png")
+    ramp("16 bits").save(tmp_path / name)
     inputs = images(tmp_path).inputs
     assert inputs.dtype == torch.float32
     assert float(inputs.max()) == 1
-    assert 0.4 < float(inputs[-2].mean()) < 0.6
+    assert sorted(set(inputs.mean((1, 2, 3)).round(decimals=3).tolist())) == [0, 0.5, 1]
+    assert 0.4 < float(inputs[position].mean()) < 0.6
 
 
 @pytest.mark.parametrize("suffix", [".jfif", ".JPG", ".Jpeg"])

@@ -142,7 +142,7 @@ def test_a_full_disk_is_said_and_the_images_are_read_into_memory(tmp_path, folde
     expected = load(path, resident=True).train.inputs
     cache.clear()
 
-    def full(self: ArrayWriter, rows: object) -> None:
+    def full(self: ArrayWriter, rows: object, first: int | None = None) -> None:
         with cache.explained(self.path):
             raise OSError(errno.ENOSPC, "No space left on device")
 

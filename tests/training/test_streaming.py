@@ -66,10 +66,10 @@ def test_any_streamed_minibatch_can_be_asked_for_at_any_time(seeds, shared):
 
 
 def test_an_error_while_fetching_is_raised_where_the_minibatch_is_asked_for():
-    def fetch(index: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def fill(room: tuple[torch.Tensor, ...], index: torch.Tensor) -> None:
         raise OSError("the disk is gone")
 
-    prefetch = Prefetch(lambda step: torch.tensor([[step]]), fetch, torch.device("cpu"))
+    prefetch = Prefetch(lambda step: torch.tensor([[step]]), lambda index: (), fill, torch.device("cpu"))
     with pytest.raises(OSError, match="the disk is gone"):
         prefetch(0)
 

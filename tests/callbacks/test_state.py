@@ -69,6 +69,6 @@ def test_files_are_flushed_once_for_a_save_of_all_runs(tmp_path: Path) -> None:
 
     configs = [compose("data=moons", "architecture.widths=[2]", "callbacks=[]", f"seed={seed}") for seed in range(3)]
     trainer = build_trainer(configs, [Run(tmp_path / str(i), [i]) for i in range(3)])
-    trainer.callbacks.append(Counted())
+    trainer.callbacks = [Counted()]
     assert [run for run, _ in run_states(trainer)] == list(trainer.runs)
     assert len(flushed) == 1

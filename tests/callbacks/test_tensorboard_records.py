@@ -20,7 +20,8 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util import tensor_util
 
 from nnlab.callbacks import tensorboard_summaries as summaries
-from nnlab.callbacks.tensorboard_records import crc32c, message, record, scalar_events
+from nnlab.callbacks.crc32c import LANE, SHORT, checksums, checksums_of_variants, crc32c
+from nnlab.callbacks.tensorboard_records import message, record, scalar_events
 from nnlab.callbacks.tensorboard_summaries import LAYOUT
 
 
@@ -48,10 +49,22 @@ def test_short_checksums_are_those_of_the_reference(data: bytes) -> None:
     assert crc32c(data) == reference_crc32c(data)
 
 
-@pytest.mark.parametrize("size", [1023, 1024, 1025, 1087, 1088, 5000])
+@pytest.mark.parametrize("size", [SHORT, SHORT + 1, LANE - 1, LANE, LANE + 1, 2 * LANE, 2 * LANE + 1, 5000, 300_000])
 def test_long_checksums_are_those_of_the_reference(size: int) -> None:
     data = np.random.default_rng(size).integers(0, 256, size, dtype=np.uint8).tobytes()
     assert crc32c(data) == reference_crc32c(data)
+
+
+@pytest.mark.parametrize("length", [4, 60, LANE, LANE + 30])
+def test_checksums_of_several_messages_are_those_of_each(length: int) -> None:
+    draw = np.random.default_rng(length)
+    rows = draw.integers(0, 256, (7, length), dtype=np.uint8)
+    assert checksums(rows).tolist() == [reference_crc32c(row.tobytes()) for row in rows]
+    places = np.sort(draw.choice(length, 3, replace=False))
+    variants = np.tile(rows[0], (7, 1))
+    variants[:, places] = rows[:, :3]
+    expected = [reference_crc32c(row.tobytes()) for row in variants]
+    assert checksums_of_variants(rows[0], places, rows[:, :3]).tolist() == expected
 
 
 @pytest.mark.parametrize("content", [b"x", b"some text", bytes(3000)])

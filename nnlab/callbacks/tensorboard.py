@@ -37,8 +37,8 @@ class EventFile:
 
     def __init__(self, run: Run) -> None:
         # One that a run left behind which was killed before its first checkpoint is used again, from its beginning.
-        known = (*run.files, *run.offsets, *(path.name for path in event_files(run.directory)))
-        names = [name for name in known if name.startswith(EVENTS)]
+        names = [name for name in (*run.files, *run.offsets) if name.startswith(EVENTS)]
+        names = names or [path.name for path in event_files(run.directory)]
         name = names[0] if names else f"{EVENTS}{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}"
         self._file = run.open(name)
         if self._file.missing:
@@ -140,7 +140,7 @@ class TensorBoard(Callback):
             shown = hyper_parameters(run.config)
             given = given_keys(run.overrides) & shown.keys()
             table = summaries.hyper_parameters(shown, given or FIRST_KEYS, metrics)
-            file.summaries(0, [summaries.layout(), *table])
+            file.summaries(0, [summaries.usual_layout(), *table])
         return file
 
     @staticmethod

@@ -6,6 +6,7 @@ plugin_data, pr_curve/plugin_data). Each function returns one `Summary.Value`.
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -71,8 +72,14 @@ def precision_recall(tag: str, table: np.ndarray, description: str = "") -> byte
     return _value(tag, "pr_curves", content, TENSOR, _numbers(table, FLOAT), description)
 
 
-def layout(charts: Charts = LAYOUT) -> bytes:
+@functools.cache
+def usual_layout() -> bytes:
     """The charts of the tab CUSTOM SCALARS."""
+    return layout(LAYOUT)
+
+
+def layout(charts: Charts) -> bytes:
+    """Charts of the tab CUSTOM SCALARS."""
     categories = b""
     for category, titles in charts.items():
         content = field(1, category)
@@ -102,14 +109,25 @@ def hyper_parameters(values: Mapping[str, Any], given: Collection[str], metrics:
     Those that were `given` are marked as different between runs: the table begins with them.
     """
     known = {name: _plain(value) for name, value in values.items()}
-    kinds = {name: message([(1, name), (4, _TYPES[type(value)]), (7, name in given)]) for name, value in known.items()}
-    names = [field(4, kind) for kind in kinds.values()]
+    names = [_parameter(name, _TYPES[type(value)], name in given) for name, value in known.items()]
     tags = [field(5, message([(1, field(2, tag)), (3, tag)])) for tag in metrics]
-    pairs = [field(1, message([(1, name), (2, _any(value))])) for name, value in known.items()]
+    pairs = [_setting(name, value) for name, value in known.items()]
     return [
         _session("_hparams_/experiment", 2, b"".join([*names, *tags])),
         _session("_hparams_/session_start_info", 3, b"".join([*pairs, field(5, time.time())])),
     ]
+
+
+@functools.lru_cache(maxsize=1024)  # the runs of a study share most of theirs
+def _parameter(name: str, kind: int, given: bool) -> bytes:
+    """That there is a hyper-parameter."""
+    return field(4, message([(1, name), (4, kind), (7, given)]))
+
+
+@functools.lru_cache(maxsize=1024, typed=True)
+def _setting(name: str, value: bool | float | str) -> bytes:
+    """What a hyper-parameter is in a run."""
+    return field(1, message([(1, name), (2, _any(value))]))
 
 
 def session_end(status: int) -> bytes:

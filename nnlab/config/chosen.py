@@ -18,7 +18,7 @@ Config = dict[str, Any]
 def option_of(group: str, section: Mapping[str, Any]) -> str | None:
     """The option of a group whose file names the same `_target_` as a section, or None."""
     for file in options(config_folder(), group):
-        if read_option(group, file.stem).get("_target_") == section.get("_target_"):
+        if _section_of(group, file.stem).get("_target_") == section.get("_target_"):
             return file.stem
     return None
 

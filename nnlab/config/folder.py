@@ -11,6 +11,7 @@ from nnlab.errors import UserError, did_you_mean
 from nnlab.storage.files import at
 
 
+@functools.cache
 def config_folder() -> Path:
     """The folder of nnlab's own configs: inside an installed package, or beside it in a checkout."""
     package = Path(__file__).resolve().parent.parent

@@ -118,7 +118,7 @@ def test_a_precision_recall_curve_has_its_thresholds() -> None:
 
 
 def test_the_layout_is_the_one_declared() -> None:
-    value = parsed(summaries.layout())
+    value = parsed(summaries.usual_layout())
     assert (value.tag, value.metadata.plugin_data.plugin_name) == ("custom_scalars__config__", "custom_scalars")
     layout = Layout.FromString(tensor_util.make_ndarray(value.tensor).item())
     charts = {c.title: {chart.title: list(chart.multiline.tag) for chart in c.chart} for c in layout.category}

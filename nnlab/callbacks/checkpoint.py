@@ -6,6 +6,7 @@ import time
 from typing import Any, ClassVar
 
 from nnlab.storage.checkpoint import LAST, PREVIOUS, rotate_and_save, save_best
+from nnlab.storage.files import side_by_side
 from nnlab.training import Callback, Run, Trainer
 from nnlab.training.checkpoint import run_states
 from nnlab.validation import check
@@ -51,8 +52,7 @@ class Checkpoint(Callback):
     def _save(self, trainer: Trainer) -> None:
         """Save every run now."""
         started = time.monotonic()
-        for run, state in run_states(trainer):
-            self._save_run(trainer, run, state)
+        side_by_side(lambda each: self._save_run(trainer, *each), run_states(trainer))
         now = time.monotonic()
         pause = max(self.seconds, (now - started) / SHARE) if self.seconds else 0.0
         self._due, self._saved_step = now + pause, trainer.step

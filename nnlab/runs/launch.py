@@ -32,7 +32,7 @@ from nnlab.runs.own_data import check_unchanged
 from nnlab.runs.references import with_references
 from nnlab.runs.result import Result
 from nnlab.storage.claim import claimed, try_claim
-from nnlab.storage.files import WriteError, explained, make_folder
+from nnlab.storage.files import WriteError, explained, make_folder, side_by_side
 from nnlab.storage.folder import is_unused, read_config, read_environment, read_overrides, remove_events, remove_unused
 from nnlab.storage.run import Run
 from nnlab.training import Trainer, checkpoint
@@ -140,7 +140,9 @@ def _train_together(
     signals.trainer = trainer
     try:
         trainer.fit()
-        return [finish(trainer, run, signals.received, complete) for run in runs]
+        results = [result_of(trainer, run, signals.received, complete) for run in runs]
+        side_by_side(lambda pair: finish(*pair), zip(runs, results, strict=True))
+        return results
     except (SystemExit, Interrupted) as stop:
         if isinstance(stop, SystemExit) and not (trainer.saved and signals.received):
             raise
@@ -169,11 +171,12 @@ def prepare(configs: Sequence[Mapping[str, Any]], runs: Sequence[Run], group: Gr
     return trainer
 
 
-def finish(trainer: Trainer, run: Run, signals: Sequence[int], complete: Completion | None = None) -> Result:
-    """Evaluate a run at its best weights, complete the result, and write how it ended, all at once."""
+def result_of(trainer: Trainer, run: Run, signals: Sequence[int], complete: Completion | None = None) -> Result:
+    """How a run ended, evaluated at its best weights, and completed."""
     outcomes = [trainer.outcomes[member] for member in run.members]
     status = _status([outcome.status for outcome in outcomes])
-    metrics, ensemble = ({}, None) if status == "interrupted" else final_metrics(trainer, run.members)
+    ended = status != "interrupted"
+    metrics, ensemble = final_metrics(trainer, run.members) if ended else ({}, None)
     best = [trainer.best.steps[member] for member in run.members]
     reasons = "; ".join(dict.fromkeys(outcome.reason for outcome in outcomes if outcome.reason))
     result = Result(
@@ -187,18 +190,18 @@ def finish(trainer: Trainer, run: Run, signals: Sequence[int], complete: Complet
         reason=reasons,
         identity=run.identity,
         ensemble=ensemble,
-        diagnosis=()
-        if status == "interrupted"
-        else effective(findings_of(trainer.callbacks, list(run.members)), run.config),
+        diagnosis=effective(findings_of(trainer.callbacks, list(run.members)), run.config) if ended else (),
         signals=tuple(signals),
         trainer=trainer,
     )
-    if complete is not None:
-        result = complete(result, run.config)
-    if status != "interrupted":
+    return result if complete is None else complete(result, run.config)
+
+
+def finish(run: Run, result: Result) -> None:
+    """Write how a run ended, all at once."""
+    if result.status != "interrupted":
         run.finish(result.content())
     run.close()
-    return result
 
 
 def _status(statuses: Sequence[str]) -> str:

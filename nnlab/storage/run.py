@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nnlab.storage.files import GrowingFile, explained, make_folder, remove_parts
+from nnlab.storage.files import GrowingFile, explained, make_folder, remove_parts, side_by_side
 from nnlab.storage.folder import (
     CHECKPOINTS,
     CONFIG,
@@ -92,12 +92,6 @@ class Run:
             file.flush()
         return self.offsets | {name: file.offset for name, file in self.files.items()}
 
-    def mark_trained(self) -> None:
-        """Training has ended: its logs are on the disk, and what is appended from now on describes the whole run."""
-        self.trained = self.flush()
-        for file in self.files.values():
-            file.sync()
-
     def lengths(self) -> dict[str, int]:
         """Flush the growing files; returns the lengths from which the run would continue.
 
@@ -143,3 +137,10 @@ class Run:
         for path in self.disposable:
             with explained(path):
                 path.unlink(missing_ok=True)
+
+
+def mark_trained(runs: Sequence[Run]) -> None:
+    """Training has ended: the runs' logs are on the disk, and what is appended from now on describes whole runs."""
+    for run in runs:
+        run.trained = run.flush()
+    side_by_side(GrowingFile.sync, [file for run in runs for file in run.files.values()])

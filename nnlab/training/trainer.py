@@ -18,7 +18,7 @@ from nnlab.device import resolve_dtype
 from nnlab.errors import UserError, described
 from nnlab.loss.base import Loss
 from nnlab.metric_names import THOROUGH
-from nnlab.storage.run import Run
+from nnlab.storage.run import Run, mark_trained
 from nnlab.training.best import Best, check_metric
 from nnlab.training.callback import Callback
 from nnlab.training.engines import make_engine
@@ -189,8 +189,7 @@ class Trainer:
         self.seconds = time.perf_counter() - started
         for callback in self.callbacks:
             callback.flush(self)
-        for run in self.runs:
-            run.mark_trained()
+        mark_trained(self.runs)
         self._notify("trained")
         self.saved = True
         self._finish()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import statistics
 
 import pytest
 import torch
@@ -14,7 +16,8 @@ from nnlab.config.build import build_loss, load_dataset
 from nnlab.diagnosis.facts.simple import advantage, metrics_of, simple_models
 from nnlab.errors import UserError
 from nnlab.loss.base import Loss
-from nnlab.types import Dataset
+from nnlab.metric_names import HIGHER_IS_BETTER
+from nnlab.types import Dataset, Split
 
 
 def data(*overrides: str) -> tuple[Dataset, Loss]:
@@ -84,6 +87,30 @@ def test_the_advantage_and_its_error_are_those_of_paired_examples() -> None:
     assert error == pytest.approx(float(wrong.double().std()) / math.sqrt(len(targets)), rel=0.15)
     assert advantage("accuracy", [second], first, dataset, "test")[0] == pytest.approx(-gain)
     assert advantage("accuracy", [first, first], first, dataset, "test") == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("metric", "options"),
+    [
+        *((each, ["data=digits"]) for each in ("accuracy", "nll", "brier", "ece", "auroc", "f1")),
+        *((each, ["data=diabetes", "loss=squared_error"]) for each in ("rmse", "mae", "r2")),
+    ],
+)
+def test_the_error_of_an_advantage_is_that_of_metrics_measured_draw_by_draw(metric: str, options: list[str]) -> None:
+    dataset, loss = data(*options)
+    models = simple_models(dataset, loss, ["constant", "linear"])
+    first, second = (model.predictions["test"] for model in models)
+    gain, error = advantage(metric, [first], second, dataset, "test")
+    targets = dataset.test.targets
+    rows = torch.randint(len(targets), (200, len(targets)), generator=torch.Generator().manual_seed(0))
+
+    def apart(row: torch.Tensor) -> float:
+        drawn = dataclasses.replace(dataset, test=Split(dataset.test.inputs[row], targets[row]))
+        own, other = (metrics_of(each[row], drawn, "test")[metric] for each in (first, second))
+        return (own - other) * (1 if metric in HIGHER_IS_BETTER else -1)
+
+    assert gain == pytest.approx(apart(torch.arange(len(targets))), rel=1e-5, abs=1e-6)
+    assert error == pytest.approx(statistics.stdev(apart(row) for row in rows), rel=1e-4)
 
 
 def test_a_lower_rmse_is_an_advantage() -> None:

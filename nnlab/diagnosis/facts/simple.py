@@ -29,6 +29,8 @@ SPLITS = ("train", "validation", "test")
 SECONDS = 10.0  # that boosting may take
 EXAMPLES, FEATURES = 100_000, 1024  # beyond which trees do not see all examples, and are left out
 DRAWS = 200  # of the bootstrap
+MEANS = ("accuracy", "nll", "brier", "mae")  # metrics that are means over the examples
+MOST = 1 << 18  # numbers that are drawn at once for others
 TOLERANCE = 1e-3  # within which probabilities add up to 1
 ROUND, ROUNDS, PATIENCE = 10, 30, 3  # trees of a round, rounds at most, and rounds without improvement
 
@@ -125,13 +127,16 @@ def advantage(
     draw = torch.Generator().manual_seed(0)
     rows = torch.randint(len(targets), (DRAWS, len(targets)), generator=draw)
 
+    def measured(prediction: Tensor, targets: Tensor) -> Tensor:
+        return _metrics(prediction, targets, dataset.target_std, (metric,))[metric].double()
+
     def values(prediction: Tensor) -> Tensor:
         """The metric of all examples, then of each draw."""
-        whole = _metrics(prediction, targets, dataset.target_std, (metric,))[metric].double().reshape(1)
-        drawn = [
-            _metrics(prediction[row], targets[row], dataset.target_std, (metric,))[metric].double() for row in rows
-        ]
-        return torch.cat([whole, torch.stack(drawn)])
+        if metric in MEANS:
+            of_each = measured(prediction.unsqueeze(1), targets.unsqueeze(1))
+            return torch.cat([of_each.mean().reshape(1), of_each[rows].mean(1)])
+        drawn = [measured(prediction[some], targets[some]) for some in rows.split(max(1, MOST // prediction.numel()))]
+        return torch.cat([measured(prediction, targets).reshape(1), *drawn])
 
     others = [second] if isinstance(second, Tensor) else second
     of_seed = torch.stack([values(each) for each in first]) - torch.stack([values(each) for each in others])

@@ -117,9 +117,11 @@ def epochs_above(axis: Axes, steps_per_epoch: float | None) -> None:
 def _read_as_text(figure: Figure) -> None:
     """Draw names with a dollar as they are: they come from data. Only numbers of axes are formulas, by matplotlib."""
     from matplotlib.text import Text
+    from matplotlib.ticker import LogFormatter, ScalarFormatter
 
-    for axis in figure.axes:  # which sets the texts of their ticks
-        axis.get_xticklabels(), axis.get_yticklabels()
+    for axis in (each for axes in figure.axes for each in (axes.xaxis, axes.yaxis)):
+        if not isinstance(axis.get_major_formatter(), ScalarFormatter | LogFormatter):
+            axis.get_ticklabels()  # sets the texts of the ticks
     for text in figure.findobj(Text):
         if isinstance(text, Text) and "$" in text.get_text() and "\\mathdefault" not in text.get_text():
             text.set_parse_math(False)
@@ -143,9 +145,12 @@ def to_png(figure: Figure) -> bytes:
 @styled
 def to_svg(figure: Figure) -> str:
     """The figure as SVG text; from `<svg` on it can stand in an HTML page."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     _read_as_text(figure)
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    # Not by `savefig`, which draws everything once more in advance.
+    FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
 
 

@@ -2,8 +2,9 @@
 # Keras with format="grain": shuffle=True shuffles once, and every epoch sees the same batches in the same order.
 #
 # Happens: image_dataset_from_directory(..., shuffle=True, format="grain") permutes the files once. Each pass over the
-# dataset, thus each epoch of fit, yields the same batches of the same images in the same order, with a seed and without. fit says that shuffle=True is ignored since such a dataset "is expected to already be shuffled",
-# which reads as reassuring. The default format="tf" draws a new order in each pass, and so does fit on arrays.
+# dataset, thus each epoch of fit, yields the same batches of the same images in the same order, with a seed and without.
+# fit warns that its own shuffling is left to the dataset, which reads as reassuring. The default format="tf" draws a new
+# order in each pass, and so does fit on arrays.
 # Guessed: the format says which library feeds the images, not whether the epochs are shuffled.
 # Matters: the Grain format is how one drops TensorFlow when training Keras on JAX or PyTorch. SGD without reshuffling
 # and batch statistics over always the same company cost accuracy, and nothing in the logs looks different.

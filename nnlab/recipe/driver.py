@@ -33,6 +33,7 @@ from nnlab.recipe.space import Space, usual_epochs
 from nnlab.recipe.suggest import Linear
 from nnlab.recipe.trials import Trials
 from nnlab.recipe.watcher import Watcher
+from nnlab.report.recipe_drawing import Drawing
 from nnlab.storage.files import write_whole
 
 TITLES = {
@@ -59,6 +60,7 @@ class Recipe:
         final: trains what was chosen.
         watcher: is told what happens.
         about: what the report says about the configuration.
+        drawing: draws the figures of finished steps meanwhile.
 
     Attributes:
         reports: of the finished steps, by number.
@@ -72,9 +74,10 @@ class Recipe:
         final: FinalTraining,
         watcher: Watcher,
         about: dict[str, Any],
+        drawing: Drawing,
     ) -> None:
         self.trials, self.settings, self.folder = trials, settings, folder
-        self.final, self.watcher, self.about = final, watcher, about
+        self.final, self.watcher, self.about, self.drawing = final, watcher, about, drawing
         self.reports = read_reports(folder)
         self.status = "running"
         self._lines: dict[int, str] = {}  # of `recipe.json`
@@ -124,6 +127,7 @@ class Recipe:
         self.reports[number] = report
         self.budget.learn(report)
         self.save()
+        self.drawing.add(number)
         write_events(self.folder, report)
         self.watcher.done(report)
 

@@ -24,7 +24,7 @@ from nnlab import notebook
 from nnlab.config import identity
 from nnlab.config.command_line import command_line
 from nnlab.config.construct import construct
-from nnlab.recipe.driver import TITLES, Recipe
+from nnlab.recipe.driver import FILE, TITLES, Recipe
 from nnlab.recipe.finale import FinalTraining
 from nnlab.recipe.report import Report
 from nnlab.recipe.settings import RecipeSettings
@@ -129,6 +129,7 @@ def _walk(
     directory: Path,
     make_watcher: Callable[[Mapping[int, str]], Watcher],
 ) -> RecipeResult:
+    from nnlab.report.recipe_drawing import Drawing
     from nnlab.report.recipe_page import write_report
 
     remove_parts(directory)
@@ -148,13 +149,14 @@ def _walk(
         "examples": {name: len(getattr(trials.dataset, name)) for name in ("train", "validation", "test")},
     }
     final = FinalTraining(config, trials, settings, directory)
-    walk = Recipe(trials, settings, directory, final, watcher, about)
+    drawing = Drawing(directory / FILE)
+    walk = Recipe(trials, settings, directory, final, watcher, about, drawing)
     started = time.perf_counter()
     try:
         status = walk.run()
     finally:
         watcher.close()
-        write_report(directory, walk.content())
+        write_report(directory, walk.content(), drawing.finished())
     content = {"status": status, "identity": identity(config), "seconds": time.perf_counter() - started}
     write_result(directory, content)
     return RecipeResult(directory, status, walk.reports)

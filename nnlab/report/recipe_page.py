@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nnlab.report.markdown import table as markdown_table
-from nnlab.report.recipe_figures import figures
-from nnlab.report.style import to_svg
+from nnlab.report.recipe_drawing import Drawn, drawn
 from nnlab.storage.files import write_whole
 
 Content = Mapping[str, Any]
@@ -30,14 +29,14 @@ PURPOSE = {
 }
 
 
-def write_report(folder: Path, content: Content) -> None:
-    """Write `report.html` and `report.md` for the content of `recipe.json`."""
-    write_whole(folder / "report.html", html(content))
+def write_report(folder: Path, content: Content, figures: Mapping[int, Drawn] | None = None) -> None:
+    """Write `report.html` and `report.md` for the content of `recipe.json`; see `html` for `figures`."""
+    write_whole(folder / "report.html", html(content, figures))
     write_whole(folder / "report.md", markdown(content))
 
 
-def html(content: Content) -> str:
-    """The page."""
+def html(content: Content, figures: Mapping[int, Drawn] | None = None) -> str:
+    """The page; steps whose `figures` are not there are drawn."""
     from jinja2 import Environment, FileSystemLoader
 
     environment = Environment(
@@ -46,9 +45,8 @@ def html(content: Content) -> str:
     environment.filters["cell"] = cell
     environment.filters["words"] = _words
     environment.filters["facts"] = facts
-    pictures = {
-        step["number"]: [(_inline(to_svg(figure)), text) for figure, text in figures(step)] for step in content["steps"]
-    }
+    found = {step["number"]: (figures or {}).get(step["number"]) or drawn(step) for step in content["steps"]}
+    pictures = {number: [(_inline(svg), caption) for svg, caption in each] for number, each in found.items()}
     template = environment.get_template("recipe_page.html.j2")
     return template.render(
         content=content, figures=pictures, purpose=PURPOSE, headline=headline(content), chosen=_chosen(content)

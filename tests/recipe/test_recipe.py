@@ -158,7 +158,7 @@ def test_an_interrupted_recipe_continues_after_its_last_finished_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = [*QUICK, "recipe.steps=[1,2,3]"]
-    monkeypatch.setattr("nnlab.report.recipe_page.write_report", lambda folder, content: None)
+    monkeypatch.setattr("nnlab.report.recipe_page.write_report", lambda *_: None)
     whole = Recipe._step
 
     def stopped(self: Recipe, number: int) -> None:

@@ -1,0 +1,90 @@
+"""The figures of a recipe's steps as SVG, drawn in a process of its own while the next steps compute.
+
+The process reads the numbers of finished steps, draws what `recipe.json` says about each, and writes a line of JSON for
+it. It is there to save time alone: what it does not give is drawn by whoever writes the page.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nnlab.report.recipe_figures import figures
+from nnlab.report.style import to_svg
+
+Drawn = list[tuple[str, str]]  # SVG texts, each with its caption
+
+
+def drawn(step: Mapping[str, Any]) -> Drawn:
+    """The figures of one step."""
+    return [(to_svg(figure), caption) for figure, caption in figures(step)]
+
+
+class Drawing:
+    """The figures of those steps that are `add`ed.
+
+    Args:
+        file: `recipe.json`, which holds each step before that is added.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._waiting: list[int] = []
+        self._process: subprocess.Popen[str] | None = None
+
+    def add(self, number: int) -> None:
+        """Draw a finished step; the process starts with the second one, for a single one would not wait for it."""
+        self._waiting.append(number)
+        if self._process is None and len(self._waiting) > 1:
+            self._output = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
+            path = os.pathsep.join(each or os.getcwd() for each in sys.path)
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", __name__, str(self.file)], text=True, env={**os.environ, "PYTHONPATH": path},
+                stdin=subprocess.PIPE, stdout=self._output, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+        if self._process is None or self._process.stdin is None:
+            return
+        with contextlib.suppress(OSError):  # it may have ended
+            self._process.stdin.writelines(f"{each}\n" for each in self._waiting)
+            self._process.stdin.flush()
+        self._waiting = []
+
+    def finished(self) -> dict[int, Drawn]:
+        """What has been drawn, by step; waits for it."""
+        if self._process is None:
+            return {}
+        try:
+            self._process.communicate()
+        except OSError:
+            self._process.kill()
+            self._process.wait()
+        self._output.seek(0)
+        found = {}
+        for line in self._output:
+            if line.endswith("\n"):
+                number, pictures = json.loads(line)
+                found[number] = [(svg, caption) for svg, caption in pictures]
+        self._output.close()
+        self._process = None
+        return found
+
+
+def main() -> None:
+    """Draw steps of the file that is the argument, as their numbers come in."""
+    for line in sys.stdin:
+        steps = json.loads(Path(sys.argv[1]).read_text())["steps"]
+        for step in steps:
+            if step["number"] == int(line):
+                sys.stdout.write(json.dumps([step["number"], drawn(step)]) + "\n")
+                sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from nnlab import console
 from nnlab.callbacks.schedule import doubling
 from nnlab.diagnosis import DataFacts, Finding, RunRecord, diagnose
+from nnlab.diagnosis.catalogue import Severity
 from nnlab.diagnosis.measure import facts_of, records
 from nnlab.training import Callback, Trainer
 from nnlab.validation import check
@@ -95,11 +97,32 @@ class Diagnosis(Callback):
 
 
 def findings_of(callbacks: list[Callback], members: list[int]) -> list[dict[str, Any]]:
-    """The findings about a run's members as plain values, each name once, that of the first member that has it."""
-    found: dict[str, Finding] = {}
-    for callback in callbacks:
-        if isinstance(callback, Diagnosis):
-            for member in members:
-                for finding in callback.findings.get(member, []):
-                    found.setdefault(finding.name, finding)
-    return [finding.to_dict() for finding in found.values()]
+    """The findings about a run's members as plain values, each name once; see `of_ensemble`."""
+    each = [
+        callback.findings.get(member, [])
+        for callback in callbacks
+        if isinstance(callback, Diagnosis)
+        for member in members
+    ]
+    return [finding.to_dict() for finding in of_ensemble(each)]
+
+
+def of_ensemble(each: Sequence[Sequence[Finding]]) -> list[Finding]:
+    """What the findings about each member say about the run that answers with all of them, causes first.
+
+    A fault that most members do not have is a note, unless it is certain: a member is lost.
+    """
+    found: dict[str, list[Finding]] = {}
+    for finding in (finding for findings in each for finding in findings):
+        found.setdefault(finding.name, []).append(finding)
+    return sorted((_of_members(same, len(each)) for same in found.values()), key=lambda finding: finding.place)
+
+
+def _of_members(same: Sequence[Finding], members: int) -> Finding:
+    """Findings of one name by some of the members, as one."""
+    worst = max(same, key=lambda finding: finding.fault)
+    if len(same) == members:
+        return worst
+    level: Severity = "fault" if worst.fault and (2 * len(same) > members or worst.certain) else "note"
+    observed = f"in {len(same)} of {members} members: {worst.observed[:1].lower()}{worst.observed[1:]}"
+    return dataclasses.replace(worst, observed=observed, level=level)

@@ -144,7 +144,7 @@ CATALOGUE: tuple[Kind, ...] = (
     ),
     Kind(
         "target_among_inputs",
-        "The answer seems to be among the inputs, as a column that is known only once the target is. Leave it out.",
+        "The answer seems to be among the inputs. If this column is known only once the target is, leave it out.",
         explains=("validation_easier",),
     ),
     Kind(

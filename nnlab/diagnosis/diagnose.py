@@ -9,7 +9,7 @@ from nnlab.diagnosis.catalogue import kind_of
 from nnlab.diagnosis.facts.curves import View
 from nnlab.diagnosis.finding import Finding
 from nnlab.diagnosis.record import RunRecord
-from nnlab.diagnosis.rules import data, fit, mechanics, predictions, rates, signals
+from nnlab.diagnosis.rules import data, fit, mechanics, penalties, predictions, rates, signals
 
 Rule = Callable[[View], Iterator[Finding]]
 
@@ -26,7 +26,7 @@ RULES: tuple[Rule, ...] = (
     signals.dead,
     signals.vanishing,
     signals.hockey_stick,
-    fit.too_strong,
+    penalties.too_strong,
     rates.too_high,
     rates.exploded,
     rates.decayed_too_early,

@@ -131,6 +131,7 @@ def _record(
         learning_rate=float(member.optimizer.learning_rate),
         batch_size=trainer.engine.batches.batch_size * trainer.settings.accumulate,
         penalties=_strengths(member.penalties, member.optimizer),
+        regularizers=_regularizers(trainer, position),
         noise=noise_of(member.network),
         batch_norm=momentum is not None,
         norm_momentum=float("nan") if momentum is None else momentum,
@@ -147,6 +148,19 @@ def _record(
 
 def _strengths(penalties: Any, optimizer: object) -> dict[str, float]:
     """Strengths by option, with the optimizer's own decay; those that are off are left out."""
-    found = {option(penalty): float(penalty.strength) for penalty in penalties}
+    found = {
+        "decoupled_decay" if getattr(penalty, "decoupled", False) else option(penalty): float(penalty.strength)
+        for penalty in penalties
+    }
     own = float(getattr(optimizer, "weight_decay", 0.0) or 0.0)
     return {name: value for name, value in (found | {"optimizer": own}).items() if value > 0}
+
+
+def _regularizers(trainer: Trainer, position: int) -> tuple[str, ...]:
+    """The options of all that a member is regularized with."""
+    member, prefix = trainer.members[position], "regularizer."
+    parts = (*member.penalties, *member.constraints, *member.averages, *member.sharpness)
+    brought = [each.name.removeprefix(prefix) for each in trainer.callbacks if each.name.startswith(prefix)]
+    together = any(len(run.members) > 1 and position in run.members for run in trainer.runs)
+    names = [*(["ensemble"] if together else []), *map(option, parts), *noise_of(member.network), *brought]
+    return tuple(dict.fromkeys(names))

@@ -104,7 +104,9 @@ class RunRecord:
         optimizer, activation, architecture, scheduler: options in use, such as `adam` and `relu`.
         by_steps: whether the length of the run was given in steps rather than epochs.
         learning_rate, batch_size: as configured.
-        penalties: strengths by option, such as `weight_decay`.
+        penalties: strengths by option, such as `weight_decay`; `decoupled_decay` is one that the loss does not see,
+            `optimizer` that of the optimizer's own.
+        regularizers: options of all that the run regularizes with, an ensemble included.
         noise: drop probabilities by option, such as `dropout`.
         batch_norm: whether the network has batch norm.
         norm_momentum: how fast its running statistics follow, the smallest of its layers; NaN where there are none.
@@ -137,6 +139,7 @@ class RunRecord:
     learning_rate: float = float("nan")
     batch_size: int = 0
     penalties: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    regularizers: tuple[str, ...] = ()
     noise: Mapping[str, float] = dataclasses.field(default_factory=dict)
     batch_norm: bool = False
     norm_momentum: float = float("nan")

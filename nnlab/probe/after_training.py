@@ -13,7 +13,7 @@ from nnlab.diagnosis import Finding, RunRecord
 from nnlab.diagnosis.facts.curves import View
 from nnlab.runs import launch
 from nnlab.runs.advice import effective
-from nnlab.runs.references import with_references
+from nnlab.runs.references import keeps_up, with_references
 from nnlab.runs.result import Result
 from nnlab.storage.folder import read_config, write_result
 from nnlab.types import Task
@@ -46,7 +46,7 @@ def completed(result: Result, config: Mapping[str, Any]) -> Result:
     if watching is None:
         return result
     try:
-        pending = worse_than_it_should(config, watching.records[0], watching.findings[0])
+        pending = worse_than_it_should(config, watching.records[0], watching.findings[0], keeps_up(result))
     except Exception as error:
         _not_looked_for(error)
         return result
@@ -100,12 +100,14 @@ def follow_up(config: Mapping[str, Any], record: RunRecord, findings: Sequence[F
     return probe(config, record, findings)
 
 
-def worse_than_it_should(config: Mapping[str, Any], record: RunRecord, findings: Sequence[Finding]) -> bool:
+def worse_than_it_should(
+    config: Mapping[str, Any], record: RunRecord, findings: Sequence[Finding], keeps_up: bool = False
+) -> bool:
     """Whether the end of a run asks for experiments.
 
     It does where a rule finds a fault that experiments can say more about; and where the run is far from perfect, as it
     may be for its data, but has unusual settings, stays behind what its training suggests, or answers validation labels
-    better than those that it was trained on.
+    better than those that it was trained on. With unusual settings that `keeps_up` with boosted trees nothing is wrong.
     """
     faults = [finding for finding in findings if finding.fault]
     if faults:
@@ -113,7 +115,7 @@ def worse_than_it_should(config: Mapping[str, Any], record: RunRecord, findings:
     skill = View(record).skill("validation")
     if math.isnan(skill) or skill > GOOD:
         return False
-    return splits_apart(record) or _unusual(config, record)
+    return splits_apart(record) or (not keeps_up and _unusual(config, record))
 
 
 def splits_apart(record: RunRecord) -> bool:

@@ -33,6 +33,7 @@ class Evidence:
         healthy: those with all suspects taken back.
         own, advised: single suspects taken back, and advice of the rules followed.
         noise: skill that is chance.
+        run: skill of the run itself.
     """
 
     before: Outcome
@@ -40,6 +41,7 @@ class Evidence:
     own: Sequence[Tried]
     advised: Sequence[Tried]
     noise: float
+    run: float = -1.0
 
     @property
     def tried(self) -> list[Tried]:
@@ -58,8 +60,11 @@ class Evidence:
 
     @property
     def start(self) -> float:
-        """The skill of the worse of the networks: others may have been lucky with their initial weights."""
-        return min(self.before.skills)
+        """The skill of the worse of the networks: others may have been lucky with their initial weights.
+
+        Networks whose trials are shorter than the run may stay behind it; what helps them alone helps nobody.
+        """
+        return max(min(self.before.skills), self.run)
 
 
 def single_cause(tried: Sequence[Tried], evidence: Evidence) -> Tried | None:

@@ -23,6 +23,7 @@ from nnlab.recipe.candidate import deviation, mean
 from nnlab.recipe.changes import Changes
 from nnlab.recipe.trials import Trials
 from nnlab.training import Trainer
+from nnlab.types import Task
 
 log = logging.getLogger(__name__)
 
@@ -157,7 +158,10 @@ class Experiments:
     def _train(self, changes: Sequence[Changes]) -> list[tuple[float, float, float]]:
         trainer = self.trials.make(changes)
         trainer.fit()
-        return [judged(record) for record in records(trainer)]
+        found = records(trainer)
+        if any(View(record).ranked for record in found):
+            self.metric = "auroc" if found[0].task is not Task.REGRESSION else "rank correlation"
+        return [judged(record) for record in found]
 
 
 def _size(batch: object, examples: int) -> int:
@@ -170,12 +174,15 @@ def _outcome(found: Sequence[tuple[float, float, float]]) -> Outcome:
 
 
 def judged(record: RunRecord) -> tuple[float, float, float]:
-    """Skill, metric and loss on validation at the last weights."""
-    facts = record.splits.get("validation")
-    skill = View(record).skill("validation")
+    """Skill, metric and loss on validation at the last weights; the metric is the one that skill is measured by."""
+    facts, view = record.splits.get("validation"), View(record)
+    skill = view.skill("validation")
     if record.status == "diverged" or facts is None or not math.isfinite(skill):
         return DIVERGED
-    return max(skill, -1.0), facts.metric, facts.loss
+    metric = facts.metric
+    if view.ranked:  # by AUROC, the mean over classes, or the rank correlation
+        metric = facts.ranking if record.task is Task.REGRESSION else (1 + facts.ranking) / 2
+    return max(skill, -1.0), metric, facts.loss
 
 
 def step_seconds(trainer: Trainer) -> float:

@@ -24,6 +24,7 @@ from nnlab.probe.data import data_findings, targets_related
 from nnlab.probe.experiments import LONGEST, Experiments, Outcome, judged
 from nnlab.probe.suspects import Suspect, all_back, suspects
 from nnlab.probe.words import answered, better_still, cause_found, cause_unknown
+from nnlab.recipe.changes import Changes
 from nnlab.runs.diagnosing import records_of
 from nnlab.storage.folder import read_config
 from nnlab.types import Task
@@ -64,7 +65,7 @@ def probe(
     """
     experiments = Experiments(config, max(record.total_steps, 1), budget, LONGEST if budget is None else budget)
     own = _suspects(experiments, record)
-    healthy = experiments.trials.configure({**all_back(own), **experiments.length_of({})})
+    healthy = experiments.trials.configure({**all_back(own), **experiments.length_of({}), **_quick(experiments)})
     if any(finding.name == "targets_unrelated" for finding in findings) and targets_related(healthy):
         findings = [finding for finding in findings if finding.name != "targets_unrelated"]
     advised = _advice(findings, {suspect.label for suspect in own})
@@ -101,6 +102,12 @@ def _unknown(
     return [*untested, cause_unknown(evidence, own, experiments), *rest]
 
 
+def _quick(experiments: Experiments) -> Changes:
+    """For questions about the data any sound network does: of vectors one that trains in compiled code."""
+    vectors = len(experiments.trials.dataset.input_shape) == 1
+    return {"architecture": "mlp"} if vectors and experiments.trials.option("architecture") != "mlp" else {}
+
+
 def _suspects(experiments: Experiments, record: RunRecord) -> list[Suspect]:
     trials = experiments.trials
     own = suspects(trials.config, trials.dataset.task is Task.REGRESSION)
@@ -122,9 +129,10 @@ def _evidence(
         before, healthy = experiments.run([{}, all_back(list(own))])
     noise = least + healthy.spread if math.isfinite(healthy.spread) else least
     noise += min(View(record).margin, MOST_CHANCE) * (1.0 if least > NOISE else 0.5)  # of a few validation examples
-    if least > NOISE and healthy.skill - min(before.skills) <= noise:
+    run = judged(record)[0]
+    if least > NOISE and healthy.skill - max(min(before.skills), run) <= noise:
         own = advised = ()
-    return Evidence(before, healthy, _tried(experiments, own), _tried(experiments, advised), noise)
+    return Evidence(before, healthy, _tried(experiments, own), _tried(experiments, advised), noise, run)
 
 
 def _tried(experiments: Experiments, changes: Sequence[Suspect]) -> list[Tried]:

@@ -7,6 +7,7 @@ The constant answer, a linear model and boosted trees are fitted to the same tra
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,12 +19,15 @@ from nnlab.console import silenced
 from nnlab.diagnosis import Finding
 from nnlab.diagnosis.facts.simple import SimpleModel, advantage, comparable, simple_models
 from nnlab.loss.base import Loss
+from nnlab.metric_names import HIGHER_IS_BETTER
 from nnlab.runs.networks import load_networks
 from nnlab.runs.prediction import combined, predictions
 from nnlab.runs.result import Result
 from nnlab.storage.folder import write_result
 from nnlab.types import Dataset
 
+CLEAR = 3.0  # standard errors by which the best of several simple models must be ahead
+MATTERS = 0.05  # of its own errors that the network's are larger by, from which that is worth a word
 WORDS = {"constant": "the best constant answer", "linear": "a linear model", "trees": "boosted trees"}
 
 
@@ -46,6 +50,25 @@ def with_references(result: Result, config: Mapping[str, Any]) -> Result:
     if result.trainer is None:
         write_result(result.directory, found.content())
     return found
+
+
+def keeps_up(result: Result) -> bool:
+    """Whether the errors of a finished run are about those of the best simple model, boosted trees among them.
+
+    Where trees cannot do better, noise in the targets is the likely reason, and not the network.
+    """
+    trainer = result.trainer
+    if trainer is None or "trees" not in result.references:
+        return False
+    metric = comparable(result.metric, trainer.members[0].dataset, trainer.loss)
+    reached = [by_split["test"].get(metric, math.nan) for by_split in result.references.values()]
+    least = min(_errors(metric, value) for value in reached)
+    return _errors(metric, result.metrics["test"].get(metric, math.nan)) <= (1 + MATTERS) * least
+
+
+def _errors(metric: str, value: float) -> float:
+    """How far a metric is from that of a perfect fit."""
+    return 1 - value if metric in HIGHER_IS_BETTER else abs(value)
 
 
 def _of_test(result: Result, config: Mapping[str, Any]) -> tuple[Dataset, Loss, Tensor]:
@@ -72,7 +95,8 @@ def _better(
     behind = []
     for model in models:
         gain, error = advantage(metric, [values.cpu()], model.predictions["test"].cpu(), _on_cpu(dataset), "test")
-        if gain < -max(error, one):
+        reached = model.metrics["test"][metric]
+        if gain < -max(CLEAR * error, one, MATTERS * _errors(metric, reached)):
             behind.append((gain, error, model))
     if not behind:
         return None

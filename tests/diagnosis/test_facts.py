@@ -11,7 +11,8 @@ import torch
 
 from nnlab.diagnosis.facts.chance import association, orders
 from nnlab.diagnosis.facts.data import data_facts, target_facts
-from nnlab.diagnosis.facts.leaks import Shared, find_giveaway, shared_examples
+from nnlab.diagnosis.facts.giveaway import find_giveaway
+from nnlab.diagnosis.facts.leaks import Shared, shared_examples
 from nnlab.diagnosis.measure import LOOKED_INTO, facts_of
 from nnlab.diagnosis.rules.data import data_findings
 from nnlab.loss import SoftmaxCrossEntropy, SquaredError

@@ -25,7 +25,8 @@ from nnlab.diagnosis.catalogue import CATALOGUE, FORMER, OUTCOME
 from nnlab.diagnosis.facts.chance import Order
 from nnlab.diagnosis.facts.curves import View, rounded
 from nnlab.diagnosis.facts.data import InputFacts, TargetFacts
-from nnlab.diagnosis.facts.leaks import Giveaway, Shared
+from nnlab.diagnosis.facts.giveaway import Giveaway
+from nnlab.diagnosis.facts.leaks import Shared
 from nnlab.diagnosis.facts.levels import Levels, best_constant_loss
 from nnlab.diagnosis.facts.references import References, skill
 from nnlab.diagnosis.facts.trained import symmetric_fraction

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from nnlab.data.pipeline import ColumnRule
+from nnlab.data.table.encoding import Encoding, TimeEncoding
 from nnlab.types import Dataset
 
 
 def column_source(dataset: Dataset, column: int) -> str:
     """The column of the table that an input comes from; empty where the data are no table."""
+    encoding = _encoding(dataset, column)
+    return encoding.name if encoding is not None else ""
+
+
+def is_date(dataset: Dataset, column: int) -> bool:
+    """Whether an input comes from a column of dates, which are known before anything else is."""
+    return isinstance(_encoding(dataset, column), TimeEncoding)
+
+
+def _encoding(dataset: Dataset, column: int) -> Encoding | None:
     rule = dataset.pipeline.rule if dataset.pipeline is not None else None
     if not isinstance(rule, ColumnRule):
-        return ""
+        return None
     name = dataset.input_names[column]
-    return next((each.name for each in rule.encodings if name in each.input_names), "")
+    return next((each for each in rule.encodings if name in each.input_names), None)
 
 
 def column_name(dataset: Dataset, column: int) -> str:

@@ -15,6 +15,7 @@ EARLY = 8  # steps whose statistics still describe the start
 CLEARLY_SHORT = 0.13  # the same, where nothing else is wrong
 CHANCE = 0.2  # the most that is put down to chance: the errors of a bad network have a large spread
 FEW = 30  # validation examples below which twice as much may be chance
+LITTLE = 0.3  # of what there is to learn
 SHORT = 0.1  # skill behind the reference that counts as not having learned what is there
 
 
@@ -72,14 +73,18 @@ class View:
         metric = facts.metric if facts is not None else curve.values[-1] if curve else math.nan
         if facts is not None and self.ranked:
             return facts.ranking
-        if self.record.task is Task.REGRESSION:
-            return 1 - (metric / data.baseline_metric) ** 2 if data.baseline_metric > 0 else 0.0
-        if self.record.class_weights and facts is not None:
+        if self.record.class_weights and facts is not None and self.record.task is not Task.REGRESSION:
             # Then rare classes count as much as others, and so they do here.
             found = [recall for recall in facts.recall if not math.isnan(recall)]
             chance = 1 / max(len(facts.recall), 1)
             return (sum(found) / max(len(found), 1) - chance) / (1 - chance)
-        return (metric - data.baseline_metric) / max(1 - data.baseline_metric, 1e-9)
+        return self._skill_of(metric, data.baseline_metric)
+
+    def _skill_of(self, metric: float, baseline: float) -> float:
+        """The skill of an accuracy, or of a root mean squared error."""
+        if self.record.task is Task.REGRESSION:
+            return 1 - (metric / baseline) ** 2 if baseline > 0 else 0.0
+        return (metric - baseline) / max(1 - baseline, 1e-9)
 
     @property
     def ranked(self) -> bool:
@@ -143,6 +148,33 @@ class View:
         if self.record.status != "diverged" and self.skill("validation") >= 1 - limit:
             return False  # whatever simple methods reach, which is then not computed
         return self.shortfall > limit
+
+    @property
+    def failing(self) -> bool:
+        """Whether something is known to be wrong with what was learned.
+
+        That is so behind simple methods, or, where no validation says how much there is to learn, with a training loss
+        that has hardly fallen. A loss that stays high alone may be all that noisy targets allow.
+        """
+        return self.weak or (math.isnan(self.skill("validation")) and self.learned < LITTLE)
+
+    @functools.cached_property
+    def kept_weak(self) -> bool:
+        """Whether the best weights, which a run keeps, are behind simple methods, too."""
+        if self.ranked or self.record.class_weights:
+            return self.weak  # the curves do not have such a skill
+        return self.weak and self.reference - self.best_skill > max(SHORT, min(self.margin, CHANCE))
+
+    @property
+    def best_skill(self) -> float:
+        """The largest skill of all validations."""
+        curve, data = self.record.curves.get(self.record.primary_metric), self.record.data
+        values = [value for value in curve.values if math.isfinite(value)] if curve else []
+        last = self.skill("validation")
+        if data is None or not values:
+            return last
+        best = min(values) if self.record.task is Task.REGRESSION else max(values)
+        return max(last, self._skill_of(best, data.baseline_metric))
 
     @property
     def tiny(self) -> bool:

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nnlab.diagnosis.facts.leaks import Giveaway, Shared, find_giveaway, shared_examples
+from nnlab.diagnosis.facts.giveaway import Giveaway, find_giveaway
+from nnlab.diagnosis.facts.leaks import Shared, shared_examples
 from nnlab.diagnosis.facts.levels import Levels, measure_levels, sample
 from nnlab.diagnosis.facts.near import Pair, find_pair
 from nnlab.diagnosis.facts.references import References, measure_references

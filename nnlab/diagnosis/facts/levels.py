@@ -32,12 +32,15 @@ class Levels:
         constant: the loss of the best constant output.
         floor: the loss of a perfect fit, or None where it has no lower bound.
         large: the loss of random outputs N(0, 4^2); what exceeds it is no sound start. Infinite where not computed.
+        spread, largest: standard deviation over the examples, and maximum, of the loss for outputs of zero.
     """
 
     initial: float
     constant: float
     floor: float | None
     large: float = math.inf
+    spread: float = 0.0
+    largest: float = 0.0
 
     @property
     def span(self) -> float:
@@ -62,7 +65,9 @@ def measure_levels(dataset: Dataset, loss: Loss) -> Levels:
     targets, size = sample(dataset.train, EXAMPLES).targets, dataset.target_size
     initial = loss.initial_loss(targets, size)
     constant = min(best_constant_loss(loss, targets, size), initial)
-    return Levels(initial, constant, loss.floor(targets, size), _large_loss(loss, targets, size))
+    at_zero = loss.losses(torch.zeros(len(targets), loss.output_size(size), device=targets.device), targets)
+    spread, largest = float(at_zero.double().std(correction=0)), float(at_zero.max())
+    return Levels(initial, constant, loss.floor(targets, size), _large_loss(loss, targets, size), spread, largest)
 
 
 def _large_loss(loss: Loss, targets: Tensor, classes: int) -> float:

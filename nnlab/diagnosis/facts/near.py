@@ -19,6 +19,7 @@ from nnlab.diagnosis.facts.columns import column_name, column_source
 from nnlab.diagnosis.facts.levels import sample
 from nnlab.types import Dataset, Split
 
+CROWD = 2048  # training rows whose neighbors are looked at
 ASKED, KNOWN = 256, 8192  # held-out and training examples that are compared
 WORK = 1.2e8  # multiply-adds for all distances
 NEARER = 0.2  # d1 / d2 of a copy
@@ -46,15 +47,34 @@ def near_copies(train: Split, held_out: Split) -> tuple[int, int]:
     usable = (second > 0) & (third > second)
     if int(usable.sum()) < 32:
         return 0, 0
-    dimension = 0.5 / max(float((third / second)[usable].log().mean()), 1e-6)
+    dimension = _dimension(second[usable], third[usable])
     if dimension < LEAST_DIMENSION:
         return 0, 0
     same = _same_answer(part.targets, sample(train, KNOWN).targets[nearest.indices[:, 0]])
-    near = (first < NEARER * second) & usable
+    near = (first > 0) & (first < NEARER * second) & usable  # equal rows may be others that agree by chance
     found = int((near & same).sum())
     found = round(found * beyond_base_rates(found, int(near.sum()), train.targets))
     chance = len(part) * NEARER**dimension
     return (found if found > chance + 4 * math.sqrt(chance) + 0.03 * len(part) else 0), len(part)
+
+
+def crowded(known: Tensor) -> bool:
+    """Whether rows have near neighbors every day, as those of a table most of whose columns are coarse."""
+    points = known[:: max(len(known) // CROWD, 1)].flatten(1).float()
+    std = points.std(0)
+    points = points / torch.where(std > 1e-6, std, torch.ones_like(std))
+    nearest = torch.cdist(points[:ASKED], points).topk(min(4, len(points)), largest=False).values.double()
+    apart = [row[row > 0] for row in nearest.cpu()]  # without itself, and its copies
+    pairs = torch.tensor([(float(row[0]), float(row[1])) for row in apart if len(row) > 1 and row[1] > row[0]])
+    if len(pairs) < 32:
+        return True
+    nearer, farther = pairs.double().T
+    return _dimension(nearer, farther, order=1) < LEAST_DIMENSION
+
+
+def _dimension(nearer: Tensor, farther: Tensor, order: int = 2) -> float:
+    """The dimension in which distances to the neighbors of this order and the next one are what they are."""
+    return 1 / order / max(float((farther / nearer).log().mean()), 1e-6)
 
 
 def beyond_base_rates(same: int, agreeing: int, targets: Tensor) -> float:

@@ -179,8 +179,8 @@ def leaks(data: DataFacts) -> Iterator[Finding]:
             f"target, though either alone explains {pair.alone:.0%} at most",
             {"columns": " and ".join(pair.names), "explained": pair.explained, "alone": pair.alone},
             (f"data.drop=[{','.join(pair.sources)}]",) if all(pair.sources) else (),
-            why="The answer seems to be among the inputs, in two columns together, as something that is known only "
-            "once the target is. Leave them out.",
+            why="The answer seems to be among the inputs, in two columns together. If they are known only once the "
+            "target is, leave them out.",
             step=0,
             certain=True,
         )
@@ -221,7 +221,9 @@ def noisy_validation(view: View) -> Iterator[Finding]:
         return
     metric = view.record.primary_metric
     error = facts.error if facts else math.nan
-    has = f"{facts.metric:.3g} has a standard error of {error:.2g}" if facts else "has a large standard error"
+    # All answers right, or all wrong: the error is not zero for that.
+    known = facts is not None and error > 0
+    has = f"{facts.metric:.3g} has a standard error of {error:.2g}" if facts and known else "has a large standard error"
     yield Finding(
         "noisy_validation",
         f"There are only {count} validation examples: {metric} {has}, and in the best case one example changes it by "

@@ -1,4 +1,4 @@
-"""Findings about the outcome: over- and underfitting, plateau, still improving, no learning, too strong penalties."""
+"""Findings about the outcome: over- and underfitting, plateau, still improving, no learning."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from nnlab.diagnosis.finding import Finding
 from nnlab.diagnosis.record import RunRecord
 from nnlab.diagnosis.rules.data import CERTAIN
 from nnlab.diagnosis.rules.rates import USUAL, cautious_rate, exploded, falling, too_high
-from nnlab.diagnosis.rules.signals import symmetric
 from nnlab.types import Task
 
 UNRELATED = 2.5  # standard deviations above chance, below which nothing is known about the targets
@@ -25,8 +24,6 @@ MOST_DECAY = 0.05  # that is suggested
 POOR = 0.65  # skill below which a narrow network is suspected
 ROOM = 0.03  # skill that simple methods have ahead, from which more steps are worth a note
 GAINED = 0.05  # in accuracy, or of the error, after the loss was best
-STRONG = {"weight_decay": 0.1, "optimizer": 1.0, "l1": 0.01, "max_norm": math.inf}
-STRONG_NOISE = 0.8
 FEW_EPOCHS, FEW_STEPS = 3, 200  # runs of no more epochs and fewer steps have hardly begun
 MOST_TIMES = 40.0  # longer than before
 LEAST_STEPS = 2000  # then
@@ -92,8 +89,8 @@ def overfitting(view: View) -> Iterator[Finding]:
         | {"training examples": count},
         _regularization(record, count, gap, len(curve.values)),
         step=opened,
-        # A loss that rises for its confidence alone costs no predictions.
-        level="fault" if gap.behind > GAP or view.weak or math.isnan(gap.behind) else "note",
+        # The best weights are kept, and a gap is natural where targets are noisy: simple methods say what it costs.
+        level="fault" if view.kept_weak or math.isnan(gap.behind) else "note",
         certain=gap.rise > 4 * GAP,
     )
 
@@ -114,10 +111,10 @@ def _regularization(record: RunRecord, examples: int, gap: Gap, validations: int
     predictions became better although the loss rose, the network needs its freedom: then it is a little decay alone.
     """
     gentle = _gained(record, gap.best) > GAINED
-    present = {name for name in (*record.penalties, *record.noise) if name != "optimizer"}
+    present = record.regularizers or tuple(name for name in (*record.penalties, *record.noise) if name != "optimizer")
     more = [] if gentle else ["dropout", "early_stopping"] if len(record.weights) > 1 else ["early_stopping"]
     names = dict.fromkeys(["weight_decay", *more[:-1], *sorted(present), *more[-1:]])
-    own = record.penalties.get("weight_decay", 0.0)
+    own = record.penalties.get("weight_decay", record.penalties.get("decoupled_decay", 0.0))
     usual = min(MOST_DECAY, 2 / max(examples, 1)) * (0.4 if gentle else 1.0)
     strength = max(usual, min(3 * own, MOST_DECAY), own)
     overrides = [f"regularizer=[{','.join(names)}]", f"regularizer.weight_decay.strength={rounded(strength)}"]
@@ -233,34 +230,6 @@ def unrelated(view: View) -> Iterator[Finding]:
         {"skill": skill, "skill of simple methods": view.reference, "learned in training": view.learned}
         | {"above chance": own, "simple methods above chance": data.references.order.association},
     )
-
-
-def too_strong(view: View) -> Iterator[Finding]:
-    """A penalty or noise that leaves the network nothing to learn with."""
-    record = view.record
-    bad = view.weak or view.learned < 0.3
-    for name, strength in record.penalties.items():
-        limit = STRONG.get(name, math.inf)
-        if strength >= limit if bad else strength >= 10 * limit and view.learned < 0.9:
-            key = "optimizer.weight_decay" if name == "optimizer" else f"regularizer.{name}.strength"
-            yield Finding(
-                "penalty_too_strong",
-                f"A {name.replace('_', ' ')} of {strength:g} outweighs the loss",
-                {"strength": strength, "learned": view.learned},
-                (f"{key}=0.0001",),
-                variant="with symmetric units" if any(symmetric(view)) else "",
-            )
-            return
-    for name, p in record.noise.items():
-        if p >= STRONG_NOISE and bad:
-            yield Finding(
-                "penalty_too_strong",
-                f"{name} drops {p:.0%} in training",
-                {"p": p, "learned": view.learned},
-                (f"regularizer.{name}.p=0.2",),
-                why="Hardly any signal passes.",
-            )
-            return
 
 
 def underfitting(view: View) -> Iterator[Finding]:

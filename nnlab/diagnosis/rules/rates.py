@@ -104,7 +104,7 @@ def too_high(view: View) -> Iterator[Finding]:
     jumps = early > HIGH_EARLY or late > HIGH_LATE
     # Where simple methods fail, too, updates that large and a loss that high say it by themselves.
     wild = late > HIGH_LATE and noisy > max(0.15, 1.5 * _sampling_noise(view)) and view.learned < 0.6 and _stuck(view)
-    bad = view.weak or (wild if record.splits else view.learned < 0.3)
+    bad = view.weak or (wild if record.splits else view.failing)
     windows = view.windows
     falls = len(windows) > 1 and bool((np.diff(windows) < 0).mean() > 0.7) and view.learned > 0.3 and first < 1
     if not (diverged or (jumps and bad and not falls and record.steps >= 20)):
@@ -178,8 +178,7 @@ def too_low(view: View) -> Iterator[Finding]:
     """Updates are so small that the weights stay where they started."""
     record = view.record
     ratios = [v for v in view.update_ratio.values if v > 0]
-    bad = view.weak or view.learned < 0.3
-    if not ratios or not bad or record.steps < 20:
+    if not ratios or not view.failing or record.steps < 20:
         return
     highest = float(np.max(record.rates[np.isfinite(record.rates)], initial=0.0))
     moved = float(median(ratios)) * record.steps
@@ -200,7 +199,7 @@ def decayed_too_early(view: View) -> Iterator[Finding]:
     """The schedule took the rate down to nothing while there was much left to learn."""
     record = view.record
     rates = record.rates[np.isfinite(record.rates)]
-    if len(rates) < 20 or not (view.weak or view.learned < 0.3) or rates.max() <= 0:
+    if len(rates) < 20 or not view.failing or rates.max() <= 0:
         return
     high = np.flatnonzero(rates >= rates.max() / 20)
     share = (high[-1] + 1) / max(record.total_steps, len(rates))

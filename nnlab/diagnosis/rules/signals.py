@@ -18,6 +18,7 @@ VANISHED = 1e-4  # gradient of a weight, per entry, against the largest of the n
 QUIET = 1e-3  # standard deviation of a layer's outputs that tells examples no longer apart
 EXPLODED = 30.0  # norm of the first gradient, per what there is to learn
 SATURATED = 0.6
+DEVIATIONS = 4.0  # of the mean loss of a minibatch, by which the first may differ from what is expected
 NOISY = 0.7  # drop probability from which the first loss says nothing about the weights
 SATURATING = ("sigmoid", "tanh")
 DYING = ("relu", "prelu", "leaky_relu", "elu", "gelu", "silu", "softplus", "hard_threshold")
@@ -200,7 +201,11 @@ def hockey_stick(view: View) -> Iterator[Finding]:
         return
     if max(view.record.noise.values(), default=0.0) > NOISY:
         return  # what is left after dropout is scaled up, and so is the first loss
-    if not view.first_loss > max(1.5 * data.levels.large, data.levels.constant + 2 * data.levels.span):
+    # A far target in the first minibatch makes its loss large, too, whatever the weights.
+    batch = max(view.record.batch_size, 1)
+    chance = DEVIATIONS * data.levels.spread / math.sqrt(batch) + data.levels.largest / batch
+    sound = max(1.5 * data.levels.large, data.levels.constant + 2 * data.levels.span, data.levels.initial + chance)
+    if not view.first_loss > sound:
         return
     yield Finding(
         "hockey_stick_start",

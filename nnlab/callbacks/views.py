@@ -94,7 +94,7 @@ class Views(Callback):
         self._seen = bool(trainer.runs) and self._wanted(trainer)
 
     def evaluated(self, trainer: Trainer) -> None:
-        if not self._seen or trainer.step >= trainer.total_steps or not self._due(trainer):
+        if not self._seen or not trainer.active or trainer.step >= trainer.total_steps or not self._due(trainer):
             return
         rows = {member: row for row, member in enumerate(trainer.active)}
         prediction = trainer.validation().prediction

@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 USUAL_EPOCHS = 30
 DOUBTFUL = 0.1  # skill that is put down to chance where no rule found a fault
 MOST_CHANCE = 0.2  # skill that few validation examples may put down to chance
+MOST_SPREAD = 0.1  # skill that the seeds of healthy networks may put down to chance
 BETTER = 0.02  # skill gained by further changes that is worth a note
 LEAKS = ("leakage_between_splits", "target_among_inputs", "validation_easier")  # make a run look better, not worse
 
@@ -127,7 +128,8 @@ def _evidence(
     if before.skill > judged(record)[0] + 2 * NOISE and experiments.length < experiments.steps:
         experiments.length = experiments.steps  # what is wrong shows only in the whole run
         before, healthy = experiments.run([{}, all_back(list(own))])
-    noise = least + healthy.spread if math.isfinite(healthy.spread) else least
+    # Healthy settings that are erratic on this run's data say little about what one change gives.
+    noise = least + min(healthy.spread, MOST_SPREAD) if math.isfinite(healthy.spread) else least
     noise += min(View(record).margin, MOST_CHANCE) * (1.0 if least > NOISE else 0.5)  # of a few validation examples
     run = judged(record)[0]
     if least > NOISE and healthy.skill - max(min(before.skills), run) <= noise:
@@ -149,9 +151,14 @@ def _better(evidence: Evidence, outcome: Outcome, own: Sequence[Suspect], experi
 
 
 def _same(finding: Finding, causes: Sequence[Suspect]) -> bool:
-    """Whether a rule's fault is about what was taken back: the key that its remedy begins with, or an option's own."""
-    if not finding.fault or finding.kind.symptom or not finding.overrides:
+    """Whether a rule's fault is about what was taken back: the key that its remedy begins with, or an option's own.
+
+    A note is, where its own remedy mends the run.
+    """
+    if finding.kind.symptom or not finding.overrides:
         return False
+    if not finding.fault:
+        return any(suspect.words == finding.overrides for suspect in causes)
     key = finding.overrides[0].partition("=")[0]
     return any(own == key or own.startswith(f"{key}.") for suspect in causes for own in suspect.changes)
 
@@ -163,9 +170,11 @@ def _beneath(found: Finding, heard: Sequence[Finding]) -> list[Finding]:
 
 
 def _advice(findings: Sequence[Finding], known: set[str]) -> list[Suspect]:
-    """The remedies of the rules that are not among the suspects."""
+    """The remedies of the rules that are not among the suspects; no network is better without a leak."""
     found = []
     for finding in findings:
+        if finding.name in LEAKS:
+            continue
         changes = {key: yaml.safe_load(value) for key, _, value in (line.partition("=") for line in finding.overrides)}
         suspect = Suspect(finding.title, changes, "")
         if changes and suspect.label not in known:

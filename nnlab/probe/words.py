@@ -35,7 +35,7 @@ def cause_found(
     )
     others = _others(evidence, {suspect.label for suspect in causes}, experiments)
     if rule is not None:
-        return replace(rule, overrides=words, tried=f"Tried: {gave}. {others}", symptoms=())
+        return replace(rule, overrides=words, tried=f"Tried: {gave}. {others}", symptoms=(), level="fault")
     numbers = {"skill before": evidence.before.skill, "skill after": outcome.skill, "spread": evidence.before.spread}
     return Finding(
         "component_at_fault" if foreign else "setting_at_fault",
@@ -49,7 +49,7 @@ def cause_found(
 
 def cause_unknown(evidence: Evidence, suspects: Sequence[Suspect], experiments: Experiments) -> Finding:
     """The finding that no setting is the cause, with what was ruled out."""
-    gained = evidence.healthy.skill > evidence.before.skill + evidence.noise / 2
+    gained = evidence.lost > evidence.noise / 2
     usual = (
         f"with all unusual settings ({', '.join(f'`{suspect.before}`' for suspect in suspects)}) taken back it is "
         f"{evidence.healthy.shown}"
@@ -60,7 +60,9 @@ def cause_unknown(evidence: Evidence, suspects: Sequence[Suspect], experiments: 
         "cause_not_found",
         f"The validation {experiments.metric} of such networks is {evidence.before.shown}, and {usual}",
         {"skill before": evidence.before.skill, "all taken back": evidence.healthy.skill},
-        why="They may be a part of the cause; by chance alone, networks differ nearly as much." if gained else "",
+        why="What gives more may be a part of the cause; by chance alone, such networks differ nearly as much."
+        if gained
+        else "",
         tried=_others(evidence, set(), experiments),
     )
 

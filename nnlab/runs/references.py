@@ -18,6 +18,7 @@ from nnlab.config.build import load_dataset
 from nnlab.console import silenced
 from nnlab.diagnosis import Finding
 from nnlab.diagnosis.facts.simple import SimpleModel, advantage, comparable, simple_models
+from nnlab.diagnosis.finding import shown
 from nnlab.loss.base import Loss
 from nnlab.metric_names import HIGHER_IS_BETTER
 from nnlab.runs.networks import load_networks
@@ -106,7 +107,7 @@ def _better(
     return Finding(
         "simple_model_better",
         f"{WORDS[model.name]} {verb} {metric} {reached:.4g} on the test split, the network {own:.4g}, which is "
-        f"{-gain:.2g} worse (standard error {error:.2g})",
+        f"{shown(-gain, 2)} worse (standard error {shown(error, 2)})",
         {"reference": model.name, "metric": metric, "of the reference": reached, "of the network": own, "error": error},
         level="fault",
     )

@@ -280,3 +280,10 @@ def test_neither_a_callback_nor_a_picture_that_fails_costs_a_finished_run(
         "`callbacks.images` cannot show this network, and leaves that out: RuntimeError: no picture of such a network",
         "`Broken` failed after training had ended, and is left out: KeyError: 'nothing is here'",
     ]
+
+
+def test_a_run_that_stops_early_at_a_validation_that_pictures_show_ends_well(tmp_path: Path) -> None:
+    key = "regularizer.early_stopping"
+    stop = ["regularizer=[early_stopping]", f"{key}.patience=3", f"{key}.minimum_change=100"]
+    result = nnlab.train("data=digits", "trainer.epochs=9", *stop, f"output_dir={tmp_path}")
+    assert (result.status, result.steps) == ("completed", 4 * 41)  # the fourth validation is one of those

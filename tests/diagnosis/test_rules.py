@@ -184,7 +184,9 @@ PLANTED = {
     ),
     "update_ratio_out_of_range": changed(statistics={"update_ratio/linear1.weight": series(0.2)}),
     "behind_simple_methods": changed(
-        losses=np.full(STEPS, 0.005), splits=split(dataclasses.replace(GOOD, loss=0.005), MEDIOCRE_ON_NEW)
+        losses=np.full(STEPS, 0.005),
+        splits=split(dataclasses.replace(GOOD, loss=0.005), MEDIOCRE_ON_NEW),
+        curves={"accuracy": Series([100, 200], [0.7, 0.8])},
     ),
     "plateau": changed(
         losses=np.full(STEPS, 0.5),

@@ -18,8 +18,8 @@ from nnlab.statistics.label_errors import margins
 
 SUREST = 0.25  # share of the examples of each answer that networks are surest of
 WRONG = 0.15  # of them whose label is another, from which labels are wrong
-EVEN = 0.7  # of the share of all examples: where a task is hard, the surest are wrong far less often
-STRUCTURE = 0.1  # skill of the predictions, from which they say something about labels
+EVEN = 0.75  # of the share of all examples: where a task is hard, the surest are wrong far less often
+STRUCTURE = 0.3  # skill of the predictions, below which chance may decide as much as wrong labels would
 APART = 0.1  # in accuracy, by which training labels agree less than those of validation
 SIGMAS = 4.0
 RENAMED = 0.3  # accuracy gained by another order of the class names
@@ -62,7 +62,9 @@ class LabelFacts:
     def wrong(self) -> bool:
         """Whether more labels are wrong than a task that is hard explains."""
         usable = self.skill > STRUCTURE and self.examples[0] >= 60
-        everywhere = self.surest > max(WRONG, EVEN * (1 - self.train))  # as wrong as the others, nearly
+        # As wrong as the others, nearly, and not by the chance of few examples.
+        error = math.sqrt(self.surest * (1 - self.surest) / max(SUREST * self.examples[0], 1))
+        everywhere = self.surest - error > max(WRONG - error, EVEN * (1 - self.train))
         return (usable and everywhere) or (self.noisier and self.validation > 0)
 
 

@@ -270,13 +270,17 @@ def underfitting(view: View) -> Iterator[Finding]:
 
 def behind(view: View) -> Iterator[Finding]:
     """The network stays clearly behind simple methods, and no other rule says why."""
-    if view.record.status == "completed" and view.weak and view.shortfall > CLEARLY_SHORT:
+    if view.record.status == "completed" and view.kept_weak and view.shortfall > CLEARLY_SHORT:
         skill = view.skill("validation")
-        what = "orders the validation examples" if view.ranked else "avoids the errors of a constant on validation"
+        own, simple = f"{max(skill, 0):.0%}", f"simple methods (neighbors, a linear fit) {view.reference:.0%}"
+        measured = (
+            f"In ordering the validation examples the network is {own} of the way from chance to perfect, {simple}"
+            if view.ranked
+            else f"On validation the network avoids {own} of the errors of a constant answer, {simple}"
+        )
         yield Finding(
             "behind_simple_methods",
-            f"The network {what} by {max(skill, 0):.0%}, simple methods (neighbors, a linear fit) by "
-            f"{view.reference:.0%}",
+            measured,
             {"skill": skill, "skill of simple methods": view.reference, "training skill": view.skill("train")},
         )
 

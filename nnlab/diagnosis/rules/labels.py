@@ -39,7 +39,8 @@ def label_findings(facts: LabelFacts, names: Sequence[str], rows: Sequence[int] 
     else:
         observed = (
             f"Of the examples that networks are surest of without having seen them, {facts.surest:.0%} have another "
-            f"label, as on a task that is merely hard they would not: about {facts.share:.0%} of all labels look wrong"
+            f"label, nearly as many as of all ({1 - facts.train:.0%}), as if about {facts.share:.0%} of all labels "
+            "were wrong, or left to chance"
         )
     listed = [index if rows is None else rows[index] for index in facts.suspicious[:LISTED]]
     where = "training examples" if rows is None else "rows"

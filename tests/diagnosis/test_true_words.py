@@ -1,0 +1,141 @@
+"""Healthy runs are told nothing: not on noisy, coarse, skewed or dated data, nor because of what one member does."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nnlab
+from nnlab.callbacks.diagnosis import of_ensemble
+from nnlab.diagnosis import Finding, Series, SplitFacts, diagnose, records
+from nnlab.diagnosis.facts.curves import View
+from nnlab.diagnosis.facts.giveaway import find_giveaway
+from nnlab.diagnosis.facts.leaks import shared_examples
+from nnlab.diagnosis.facts.levels import measure_levels
+from nnlab.diagnosis.facts.references import References
+from nnlab.diagnosis.rules.fit import overfitting
+from nnlab.diagnosis.rules.penalties import too_strong
+from nnlab.diagnosis.rules.signals import hockey_stick
+from nnlab.loss import SquaredError
+from tests.diagnosis.test_facts import table
+from tests.diagnosis.test_rules import FLAT, RISING, SOUND, changed, split
+
+DRAW = np.random.default_rng(3)
+ROWS = 2500
+NOISY_TARGETS = {"simple": References(0.02, association=9.0)}  # neighbors and a linear fit find hardly anything
+
+
+def coarse_people() -> tuple[list[np.ndarray], np.ndarray]:
+    """Voters by group, age, schooling and one of 186 incomes: some agree in all of them, and in their vote."""
+    age = DRAW.normal(45, 15, ROWS).round()
+    income = (DRAW.lognormal(1.2, 0.7, ROWS) * 8).round()
+    return [DRAW.random(ROWS) < 0.15, age, DRAW.normal(12, 2.5, ROWS).round(), income], DRAW.random(ROWS) < 0.7
+
+
+def one_fine_column() -> tuple[list[np.ndarray], np.ndarray]:
+    """Five coarse columns and one number: rows that share the former come near each other in the latter."""
+    codes = [DRAW.integers(0, 2, ROWS) for _ in range(5)]
+    return [*codes, DRAW.random(ROWS)], DRAW.random(ROWS) < 0.1
+
+
+@pytest.mark.parametrize("make", [coarse_people, one_fine_column], ids=lambda make: make.__name__)
+def test_rows_of_which_some_agree_in_all_coarse_columns_are_no_leak(make: object) -> None:
+    columns, target = make()  # type: ignore[operator]
+    data = table([column.astype(float) for column in columns], target.astype(np.int64))
+    assert not any(shared_examples(data.train, part).leaks for part in (data.validation, data.test))
+
+
+def test_a_number_that_follows_one_other_up_to_noise_is_not_given_away() -> None:
+    x = [DRAW.standard_normal(800) for _ in range(3)]
+    target = (5 * x[0] + DRAW.standard_normal(800))[:, None].astype(np.float32)
+    assert find_giveaway(table(x, target)) is None
+    exact = (5 * x[0] + 1)[:, None].astype(np.float32)
+    assert find_giveaway(table(x, exact)) is not None
+
+
+def test_a_trend_in_time_is_not_given_away_by_its_date(tmp_path: Path) -> None:
+    days = np.datetime64("2020-01-01") + np.arange(800)
+    rows = zip(days, DRAW.standard_normal(800).round(3), np.arange(800) + DRAW.normal(0, 20, 800).round(2), strict=True)
+    path = tmp_path / "table.csv"
+    path.write_text("day,x,y\n" + "".join(f"{day},{x},{y}\n" for day, x, y in rows))
+    result = nnlab.train(f"{path}", "target=y", f"output_dir={tmp_path}", "trainer.epochs=2", "regularizer=[]")
+    assert "target_among_inputs" not in [finding["name"] for finding in result.diagnosis]
+
+
+def test_a_first_minibatch_with_a_far_target_is_no_hockey_stick() -> None:
+    target = np.where(DRAW.random((1600, 1)) < 0.05, DRAW.lognormal(3, 1, (1600, 1)), 0.0)
+    target = ((target - target.mean()) / target.std()).astype(np.float32)
+    levels = measure_levels(table([DRAW.standard_normal(1600)], target), SquaredError())
+    far = 0.6 * float(np.abs(target).max()) ** 2 / SOUND.batch_size + 4
+    losses = np.concatenate([[far], SOUND.losses[1:]])
+    assert not list(hockey_stick(View(changed(losses=losses, data={"levels": levels}))))
+    gaussian = dataclasses.replace(levels, spread=0.7, largest=8.0)
+    assert list(hockey_stick(View(changed(losses=losses, data={"levels": gaussian}))))
+
+
+@pytest.mark.parametrize("strength", [{"weight_decay": 1.0}, {"decoupled_decay": 10.0}, {"l1": 0.1}], ids=str)
+def test_a_penalty_is_not_blamed_where_simple_methods_find_no_more(strength: dict[str, float]) -> None:
+    assert [finding.name for finding in diagnose(changed(**FLAT, penalties=strength))] == ["penalty_too_strong"]
+    assert not list(too_strong(View(changed(**FLAT, penalties=strength, data=NOISY_TARGETS))))
+
+
+def test_decay_that_the_loss_does_not_see_is_judged_by_a_limit_of_its_own() -> None:
+    assert not list(too_strong(View(changed(**FLAT, penalties={"decoupled_decay": 1.0}))))
+
+
+def test_overfitting_is_a_note_where_the_weights_that_are_kept_are_as_good_as_simple_methods() -> None:
+    learned = SplitFacts(0.01, 1.0, (300, 300), (1.0, 1.0), 0.45, 0.007)
+    worse = dataclasses.replace(learned, loss=1.1, metric=0.7)
+    steps = list(range(20, 201, 20))
+    for best, level in ((0.8, "note"), (0.72, "fault")):
+        curves = RISING | {"accuracy": Series(steps, [0.6, best, *[0.7] * 8])}
+        record = changed(curves=curves, splits=split(learned, worse), data={"simple": References(0.6)})
+        [finding] = list(overfitting(View(record)))
+        assert finding.severity == level
+
+
+def test_advice_against_overfitting_keeps_what_the_run_regularizes_with() -> None:
+    record = dataclasses.replace(changed(curves=RISING), regularizers=("ensemble", "ema"))
+    [finding] = list(overfitting(View(record)))
+    assert finding.overrides[0].startswith("regularizer=[weight_decay,")
+    assert {"ensemble", "ema"} <= set(finding.overrides[0].partition("[")[2].rstrip("]").split(","))
+
+
+@pytest.mark.parametrize(("count", "certain", "level"), [(3, False, "note"), (6, False, "fault"), (1, True, "fault")])
+def test_a_fault_of_few_members_is_a_note_about_the_ensemble(count: int, certain: bool, level: str) -> None:
+    fault = Finding("overfitting", "The loss rises", certain=certain)
+    [found] = of_ensemble([[fault]] * count + [[]] * (8 - count))
+    assert found.severity == level
+    assert found.observed == f"in {count} of 8 members: the loss rises"
+    assert of_ensemble([[fault]] * 8) == [fault]
+
+
+def test_a_table_that_is_mostly_noise_ends_without_a_word(tmp_path: Path) -> None:
+    x = DRAW.standard_normal((700, 6))
+    target = np.where(x[:, 0] + x[:, 1] + 2.5 * DRAW.standard_normal(700) > 0, "yes", "no")
+    path = tmp_path / "table.csv"
+    rows = [",".join(map(str, [*row, y])) for row, y in zip(x.round(4), target, strict=True)]
+    path.write_text("\n".join(["a,b,c,d,e,f,y", *rows, ""]))
+    result = nnlab.train(f"{path}", "target=y", f"output_dir={tmp_path}")
+    assert [finding["name"] for finding in result.diagnosis if finding["severity"] == "fault"] == []
+
+
+def test_what_a_run_regularizes_with_is_recorded(tmp_path: Path) -> None:
+    more = ("regularizer=[ensemble,weight_decay,dropout,ema,early_stopping]", "regularizer.ensemble.members=2")
+    result = nnlab.train("data=digits", "trainer.epochs=1", *more, f"output_dir={tmp_path}")
+    assert result.trainer is not None
+    [record, _] = records(result.trainer)
+    assert {"ensemble", "weight_decay", "dropout", "ema", "early_stopping"} == set(record.regularizers)
+
+
+def test_a_run_whose_best_weights_are_good_is_not_called_behind_simple_methods() -> None:
+    learned = dataclasses.replace(SOUND.splits["train"], loss=0.005)
+    last = split(learned, dataclasses.replace(learned, metric=0.8))
+    steps = list(range(20, 201, 20))
+    for best, names in ((0.97, []), (0.8, ["behind_simple_methods"])):
+        curves = {"accuracy": Series(steps, [0.6, *[0.7] * 7, best, 0.8])}
+        record = changed(losses=np.full(200, 0.005), splits=last, curves=curves)
+        assert [finding.name for finding in diagnose(record)] == names

@@ -11,6 +11,7 @@ import pytest
 import nnlab
 from nnlab.callbacks.diagnosis import of_ensemble
 from nnlab.diagnosis import Finding, Series, SplitFacts, diagnose, records
+from nnlab.diagnosis.facts.chance import Order
 from nnlab.diagnosis.facts.curves import View
 from nnlab.diagnosis.facts.giveaway import find_giveaway
 from nnlab.diagnosis.facts.leaks import shared_examples
@@ -25,7 +26,8 @@ from tests.diagnosis.test_rules import FLAT, RISING, SOUND, changed, split
 
 DRAW = np.random.default_rng(3)
 ROWS = 2500
-NOISY_TARGETS = {"simple": References(0.02, association=9.0)}  # neighbors and a linear fit find hardly anything
+# Neighbors and a linear fit find hardly anything.
+NOISY_TARGETS = {"simple": References(0.02, find_order=lambda: Order(0.1, 9.0))}
 
 
 def coarse_people() -> tuple[list[np.ndarray], np.ndarray]:

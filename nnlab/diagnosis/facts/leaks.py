@@ -125,7 +125,7 @@ def _partners(asked: Tensor, known: Tensor) -> Tensor:
         keys, order = _projected(known, start, end, direction).sort()
         if int((keys.diff() != 0).sum()) + 1 > 0.9 * len(keys):
             break
-    limit = NEAR * _usual_distance(known) if count >= 4 and not crowded(known) else 0.0
+    limit = NEAR * _usual_distance(known) if count >= 4 else 0.0
     position = torch.searchsorted(keys, asked[:, start:end] @ direction)
     nearest = torch.full((len(asked),), float("inf"), device=known.device)
     partner = torch.full((len(asked),), -1, device=known.device)
@@ -134,6 +134,9 @@ def _partners(asked: Tensor, known: Tensor) -> Tensor:
         distance = (known[near] - asked).square().sum(1).sqrt()
         closer = (distance < nearest) & (distance <= limit)
         nearest, partner = torch.where(closer, distance, nearest), torch.where(closer, near, partner)
+    changed = (partner >= 0) & (nearest > 0)
+    if bool(changed.any()) and crowded(known):
+        partner[changed] = -1
     return partner
 
 

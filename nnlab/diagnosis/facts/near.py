@@ -60,7 +60,8 @@ def near_copies(train: Split, held_out: Split) -> tuple[int, int]:
 
 def crowded(known: Tensor) -> bool:
     """Whether rows have near neighbors every day, as those of a table most of whose columns are coarse."""
-    points = known[:: max(len(known) // CROWD, 1)].flatten(1).float()
+    places = torch.linspace(0, len(known) - 1, min(len(known), CROWD), device=known.device).long()
+    points = known[places].flatten(1).float()
     std = points.std(0)
     points = points / torch.where(std > 1e-6, std, torch.ones_like(std))
     nearest = torch.cdist(points[:ASKED], points).topk(min(4, len(points)), largest=False).values.double()

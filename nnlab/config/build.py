@@ -67,13 +67,18 @@ _datasets: weakref.WeakValueDictionary[str, Dataset] = weakref.WeakValueDictiona
 
 def load_dataset(config: Config) -> Dataset:
     """The prepared data set; runs of one process that ask for the same one share it."""
-    section, seed, tasks = _data_section(config), data_seed(config), loss_tasks(config)
-    key = json.dumps([section, seed, str(data_root(config)), sorted(tasks or ())], sort_keys=True)
+    key = dataset_key(config)
     dataset = _datasets.get(key)
     if dataset is None:
-        dataset = build_source(config).load(seed, data_root(config), tasks)
+        dataset = build_source(config).load(data_seed(config), data_root(config), loss_tasks(config))
         _datasets[key] = dataset
     return dataset
+
+
+def dataset_key(config: Config) -> str:
+    """All that decides the prepared data set; runs with equal keys share it."""
+    parts = [_data_section(config), data_seed(config), str(data_root(config)), sorted(loss_tasks(config) or ())]
+    return json.dumps(parts, sort_keys=True)
 
 
 def _data_section(config: Config) -> dict[str, Any]:

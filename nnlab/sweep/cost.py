@@ -75,18 +75,19 @@ def member_cost(trainer: Trainer) -> Cost:
     if isinstance(trainer.engine, RecordedEngine):  # has memory of its own, and compares a replay with the step
         rows += 2 * stack.theta.shape[1] * (2 + len(trainer.engine.state))
         activations, inputs = 2 * activations, 3 * inputs
-    own = item * members * int(rows + activations + inputs)
+    predictions = 2 * stack.loss.output_size(data.target_size) * len(data.train)  # and what metrics make of them
     return Cost(
         parameters=stack.theta.shape[1] * members,
         batch_size=examples,
-        bytes=own + PASSES * dataset_bytes(data),
-        shared_bytes=dataset_bytes(data),
+        bytes=item * members * int(rows + activations + inputs + predictions),
+        data_bytes=dataset_bytes(data),
+        shared_bytes=2 * dataset_bytes(data),  # the examples as they were read, and one data set in preparation
         device=trainer.device,
     )
 
 
 def dataset_bytes(data: Dataset) -> int:
-    """Memory of a data set; members with their own seed have each their own split of it."""
+    """Memory of a data set."""
     splits = (data.train, data.validation, data.test)
     return sum(tensor.numel() * tensor.element_size() for split in splits for tensor in (split.inputs, split.targets))
 

@@ -84,7 +84,7 @@ class Grid:
             self.seconds = None
         elif self.seconds is not None:
             alone = measured.alone_seconds or measured.step_seconds
-            step = measured.step_seconds if group.size > 1 else alone
+            step = measured.step_seconds if group.together else alone
             self.seconds += len(group.jobs) * measured.steps * step
 
     def announcement(self, how: str = "") -> str:
@@ -120,7 +120,7 @@ class Grid:
             done += len(jobs)
             return outcomes
 
-        chunks = [chunk for group in self.groups for chunk in group.chunks()]
+        chunks = [chunk for group in self.groups for chunk in group.chunks]
         return self._run(Driver(train, self.policy, self._record), lambda driver: driver.run(chunks))
 
     def run_in_processes(self, slots: int | None, threads: int | None) -> list[Result]:
@@ -191,11 +191,11 @@ def _described(group: Group, how: str) -> str:
     differ = f", which differ in {', '.join(keys)}" if keys and count > 1 else ""
     if how:
         return f"{counted(count, 'job')} {how}{differ}"
-    if group.size == 1 or count == 1:
+    if not group.together:
         why = f": {group.reason}" if group.reason else ""
         return f"{counted(count, 'job')} one by one{why}" if count > 1 else f"1 job alone{why}"
-    chunks = group.chunks()
-    parts = "as one population" if len(chunks) == 1 else f"as {len(chunks)} populations that fit into memory"
+    chunks = len(group.chunks)
+    parts = "as one population" if chunks == 1 else f"as {chunks} populations that fit into memory"
     return f"{count} jobs {parts}{differ}"
 
 

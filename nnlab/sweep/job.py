@@ -25,6 +25,7 @@ class Job:
         identity: hash of what it computes.
         key: jobs with equal keys can be trained as one population; None: it runs alone.
         why_alone: the reason, where `key` is None.
+        data: jobs with equal ones share their data set.
         claim: the claim on the directory, while this process holds it.
     """
 
@@ -34,6 +35,7 @@ class Job:
     identity: str
     key: str | None = None
     why_alone: str = ""
+    data: str = ""
     claim: Claim | None = field(default=None, repr=False)
 
     @property

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nnlab.config import difference, identity
-from nnlab.config.build import load_dataset
+from nnlab.config.build import dataset_key, load_dataset
 from nnlab.config.overrides import own_overrides, run_name
 from nnlab.errors import UserError
 from nnlab.runs.launch import train_runs
@@ -37,7 +37,7 @@ def make_jobs(configs: Sequence[Config], overrides: Overrides) -> list[Job]:
     for config, own in zip(configs, overrides, strict=True):
         directory = Path(config["output_dir"]) / config["name"] / run_name(own)
         key, why = stacking_key(config)
-        jobs.append(Job(list(own), config, directory, identity(config), key, why))
+        jobs.append(Job(list(own), config, directory, identity(config), key, why, dataset_key(config)))
     for job in jobs:
         check_directory(job)
         check_config(job)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,13 +11,15 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nnlab.device import out_of_memory
 from nnlab.errors import UserError
 from nnlab.storage.claim import claimed, try_claim
 from nnlab.storage.files import make_folder
 from nnlab.sweep.driver import Driver, Policy
-from nnlab.sweep.grouping import Cost, by_key, plan
+from nnlab.sweep.grouping import Cost, by_key, parted, plan
 from nnlab.sweep.job import PENDING, Job, Outcome, condition
 from nnlab.sweep.summary import Summary
 
@@ -186,29 +189,62 @@ def test_a_policy_that_does_not_exist_is_refused(choice: tuple[str, int], senten
 
 
 def cost(parameters: int = 1000, size: int = 10**6, device: torch.device = CPU) -> Cost:
-    return Cost(parameters=parameters, batch_size=32, bytes=size, shared_bytes=0, device=device)
+    return Cost(parameters=parameters, batch_size=32, bytes=size, data_bytes=0, shared_bytes=0, device=device)
 
 
 def test_jobs_with_equal_keys_are_one_group_and_chunks_fit_into_the_memory(tmp_path: Path) -> None:
     jobs = jobs_in(tmp_path, 10, "a") + jobs_in(tmp_path, 3, "b") + jobs_in(tmp_path, 2, None)
     assert [len(group) for group in by_key(jobs)] == [10, 3, 2]
     group = plan(jobs[:10], cost(), memory=0.004)
-    assert group.size == 4
-    assert [len(chunk) for chunk in group.chunks()] == [3, 4, 3]
-    assert [job for chunk in group.chunks() for job in chunk] == jobs[:10]
-    assert plan(jobs[:10], cost(size=10**12), memory=0.004).size == 1
-    assert plan(jobs[:10], cost()).size >= 10
+    assert [len(chunk) for chunk in group.chunks] == [3, 4, 3]
+    assert group.jobs == jobs[:10]
+    assert not plan(jobs[:10], cost(size=10**12), memory=0.004).together
+    assert len(plan(jobs[:10], cost()).chunks) == 1
+
+
+def of_seeds(folder: Path, seeds: int, each: int) -> list[Job]:
+    jobs = jobs_in(folder, seeds * each)
+    for position, job in enumerate(jobs):
+        job.data = f"seed {position // each}"
+    return jobs
+
+
+PARTS = [
+    *[(4, 5, 100, [20]), (4, 5, 12, [10, 10]), (4, 5, 6, [5, 5, 5, 5])],
+    *[(2, 6, 6, [3, 3, 3, 3]), (1, 9, 6, [4, 5]), (7, 1, 6, [2, 3, 2]), (2, 7, 6, [4, 3, 4, 3]), (3, 2, 0, [1] * 6)],
+]
+
+
+@pytest.mark.parametrize(("seeds", "each", "room", "sizes"), PARTS)
+def test_jobs_of_one_seed_stay_together_where_parts_have_to_fit(
+    tmp_path: Path, seeds: int, each: int, room: int, sizes: list[int]
+) -> None:
+    jobs = of_seeds(tmp_path, seeds, each)
+    one = dataclasses.replace(cost(), bytes=10**6, data_bytes=10**6, shared_bytes=0)
+    chunks = parted(jobs, one, room * 1e6)
+    assert [len(chunk) for chunk in chunks] == sizes
+    assert [job for chunk in chunks for job in chunk] == jobs
+
+
+@given(st.integers(1, 12), st.integers(1, 6), st.integers(0, 40))
+def test_no_part_needs_more_than_there_is_unless_it_is_one_job(seeds: int, each: int, room: int) -> None:
+    jobs = of_seeds(Path("nowhere"), seeds, each)
+    one = dataclasses.replace(cost(), bytes=2, data_bytes=3, shared_bytes=1)
+    chunks = parted(jobs, one, room)
+    assert [job for chunk in chunks for job in chunk] == jobs
+    for chunk in chunks:
+        assert len(chunk) == 1 or 1 + 2 * len(chunk) + 3 * len({job.data for job in chunk}) <= room
 
 
 def test_large_layers_are_not_stacked_on_a_cpu_unless_asked(tmp_path: Path) -> None:
     jobs, large = jobs_in(tmp_path, 4), cost(parameters=10**6)
-    assert plan(jobs, cost(), "auto", 1.0).size > 1
-    assert plan(jobs, large, "auto", 1.0).size == 1
+    assert plan(jobs, cost(), "auto", 1.0).together
+    assert not plan(jobs, large, "auto", 1.0).together
     assert "gains nothing" in plan(jobs, large, "auto", 1.0).reason
-    assert plan(jobs, large, "always", 1.0).size > 1
-    assert plan(jobs, cost(parameters=10**6, device=torch.device("cuda")), "auto", 1.0).size > 1
-    assert plan(jobs, cost(), "never", 1.0).size == 1
-    assert plan(jobs_in(tmp_path, 4, None), cost(), "always", 1.0).size == 1
+    assert plan(jobs, large, "always", 1.0).together
+    assert plan(jobs, cost(parameters=10**6, device=torch.device("cuda")), "auto", 1.0).together
+    assert not plan(jobs, cost(), "never", 1.0).together
+    assert not plan(jobs_in(tmp_path, 4, None), cost(), "always", 1.0).together
 
 
 def rows(folder: Path) -> list[dict[str, str]]:

@@ -27,6 +27,7 @@ from nnlab.training import Trainer
 SIZES = (0.3, 1.0, 3.0)  # standard deviations of the weights that are drawn
 BOUND = 1.0001  # within which squashed outputs stay
 DRAWS = 10  # of weights
+MOST, LEAST = 1 << 14, 64  # examples that all networks get together, and that each of them gets at least
 OUTPUTS = 100  # numbers that say something about the range
 LARGE_WEIGHTS = "however large the weights are"
 PROBED = 8  # examples among which independence is tested
@@ -48,6 +49,13 @@ def network_findings(trainer: Trainer, inputs: Tensor, targets: Tensor) -> list[
         *check_layers(trainer, inputs),
         *check_loss(trainer.loss, targets, trainer.members[0].dataset.target_size),
     ]
+
+
+def _for_all(trainer: Trainer, values: Tensor) -> Tensor:
+    """Inputs or targets (n, ...) of so many examples that they say enough about all networks together, (M, n', ...)."""
+    members = len(trainer.stack)
+    chosen = values[: max(LEAST, MOST // max(members, LEAST))]
+    return chosen.expand(members, *chosen.shape)
 
 
 def mechanics(view: View) -> Iterator[Finding]:
@@ -83,7 +91,7 @@ def check_independence(trainer: Trainer, inputs: Tensor) -> list[Finding]:
 def check_evaluation(trainer: Trainer, inputs: Tensor) -> list[Finding]:
     """Two evaluations of the same network, regularization on, must agree."""
     stack = trainer.stack
-    wide = inputs[:256].expand(len(stack), *inputs[:256].shape)
+    wide = _for_all(trainer, inputs)
     outputs = []
     for number in range(2):
         stack.set_keys(torch.full((len(stack.noise), len(stack)), 12345 + 6789 * number, device=inputs.device))
@@ -103,9 +111,7 @@ def check_evaluation(trainer: Trainer, inputs: Tensor) -> list[Finding]:
 def check_slope(trainer: Trainer, inputs: Tensor, targets: Tensor) -> list[Finding]:
     """The loss must change along its gradient as the gradient promises."""
     stack = trainer.stack
-    members = len(stack)
-    wide, goals = inputs[:256].expand(members, *inputs[:256].shape), targets[:256]
-    goals = goals.expand(members, *goals.shape)
+    wide, goals = _for_all(trainer, inputs), _for_all(trainer, targets)
     kept = {name: value.clone() for name, value in stack.buffers.items()}
     theta = stack.theta.clone()
 
@@ -154,31 +160,35 @@ def check_outputs(trainer: Trainer, inputs: Tensor) -> list[Finding]:
     """Outputs of networks with random weights, some of them large, must be of either sign and of any size."""
     stack = trainer.stack
     kept, buffers = stack.theta.clone(), {name: value.clone() for name, value in stack.buffers.items()}
-    wide = inputs[:256].expand(len(stack), *inputs[:256].shape)
+    wide = _for_all(trainer, inputs)
     draw = torch.Generator().manual_seed(0)
-    seen = []
+    count, lowest, highest, sums_to_one = 0, math.inf, -math.inf, True
     for number in range(DRAWS):
         size = SIZES[number % len(SIZES)]
         stack.theta.copy_(size * torch.randn(kept.shape, generator=draw).to(kept))
-        seen.append(stack.outputs(wide))
+        outputs = stack.outputs(wide)
+        finite = outputs[torch.isfinite(outputs)]
+        if finite.numel():
+            count += finite.numel()
+            lowest, highest = min(lowest, float(finite.min())), max(highest, float(finite.max()))
+        sums = outputs.sum(-1)
+        sums_to_one = sums_to_one and bool(torch.allclose(sums, torch.ones_like(sums), atol=1e-3))
     stack.theta.copy_(kept)
     for name, value in buffers.items():
         stack.buffers[name].copy_(value)
-    outputs = torch.stack(seen)
-    finite = outputs[torch.isfinite(outputs)]
-    if finite.numel() < OUTPUTS or bool((finite == finite[0]).all()):
+    if count < OUTPUTS or lowest == highest:
         return []
-    return _bounded(outputs, trainer.loss, float(finite.min()), float(finite.max()))
+    return _bounded(outputs.shape[-1], sums_to_one, trainer.loss, lowest, highest)
 
 
-def _bounded(outputs: Tensor, loss: Loss, lowest: float, highest: float) -> list[Finding]:
+def _bounded(outputs: int, sums_to_one: bool, loss: Loss, lowest: float, highest: float) -> list[Finding]:
+    """What the range of so many outputs says, whose sums are 1 on every example or not."""
     if -BOUND <= lowest < 0 and highest <= BOUND:
         return [Finding("output_layer_not_linear", f"no output leaves [{lowest:.3g}, {highest:.3g}], {LARGE_WEIGHTS}")]
     if lowest < 0:
         return []
-    sums = outputs.sum(-1)
-    if outputs.shape[-1] > 1 and bool(torch.allclose(sums, torch.ones_like(sums), atol=1e-3)):
-        floor = math.log(1 + (outputs.shape[-1] - 1) / math.e)
+    if outputs > 1 and sums_to_one:
+        floor = math.log(1 + (outputs - 1) / math.e)
         observed = f"the outputs of the network sum to 1 on every example; cross-entropy cannot fall below {floor:.2f}"
         return [Finding("doubled_output_layer", observed)]
     doubled = highest <= BOUND and loss.probabilistic

@@ -47,9 +47,16 @@ def classes(package: str) -> Iterator[type]:
                 yield found
 
 
+def options_of(kind: type) -> dict[str, Any]:
+    """What a class cannot do without."""
+    rate = inspect.signature(kind).parameters.get("lr")
+    wanted = rate is not None and rate.default in (rate.empty, None)
+    return OPTIONS.get(kind.__name__, {"lr": 0.01} if wanted else {})
+
+
 def outcome(kind: type) -> str:
     """`same`, what differs, or the sentence of refusal."""
-    options = OPTIONS.get(kind.__name__, {})
+    options = options_of(kind)
     try:
         from_torch(kind, options).place(Layout(network()).slots)
     except UserError as error:

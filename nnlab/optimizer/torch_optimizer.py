@@ -154,12 +154,16 @@ def _view(row: Tensor, place: Place) -> Tensor:
 
 
 def _built(part: Part, chosen: Sequence[tuple[str, nn.Parameter]], with_others: bool) -> Torch:
+    hint = "" if with_others else "; `optimizer.others={_target_: torch.optim.AdamW, lr: 0.001}` moves the rest"
     try:
-        return make(part.kind, part.options, chosen)
+        optimizer = make(part.kind, part.options, chosen)
     except Exception as error:  # whatever the class itself raises
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        hint = "" if with_others else "; `optimizer.others={_target_: torch.optim.AdamW, lr: 0.001}` moves the rest"
         raise UserError(f"{part.name} refuses the network's parameters: {reason}{hint}") from error
+    vectors = [name for name, parameter in chosen if parameter.ndim < 2]
+    if part.traits.matrices and vectors:
+        raise UserError(f"{part.name} moves matrices only, and {', '.join(vectors)} are none{hint}")
+    return optimizer
 
 
 class Adapter:

@@ -30,10 +30,12 @@ class Traits(NamedTuple):
     Attributes:
         rate: its learning rate.
         closure: whether its step asks for a closure that evaluates the loss.
+        matrices: whether it moves matrices only, and fails with vectors.
     """
 
     rate: float
     closure: bool
+    matrices: bool
 
 
 def make(kind: type[Torch], options: Mapping[str, Any], named: Sequence[tuple[str, nn.Parameter]]) -> Torch:
@@ -61,18 +63,16 @@ def traits(kind: type[Torch], options: Mapping[str, Any]) -> Traits:
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about compilers, or what is deprecated: of a trial that nobody sees
         torch.manual_seed(0)
-        shapes, optimizer = _first_that_builds(kind, options, name)
-        rate = optimizer.param_groups[0].get("lr")
+        shapes, closure, rate = _first_that_moves(kind, options, name)
         if not isinstance(rate, int | float | Tensor):
             raise UserError(f"`{name}` has no learning rate `lr` that a schedule could multiply; give it one")
-        closure = _wants_closure(kind, options, shapes, name)
         exact = _continues(kind, options, shapes, closure)
     if not exact:
         raise UserError(
             f"`{name}` remembers what a checkpoint cannot hold, or draws at random, so that a run could not continue "
             "to the same numbers; it cannot be used here"
         )
-    return Traits(float(rate), closure)
+    return Traits(float(rate), closure, shapes is MATRICES)
 
 
 def _continues(kind: type[Torch], options: Mapping[str, Any], shapes: Shapes, closure: bool) -> bool:
@@ -90,34 +90,28 @@ def _equal(first: Tensor, second: Tensor) -> bool:
     return torch.equal(first.nan_to_num(), second.nan_to_num())
 
 
-def _first_that_builds(
-    kind: type[Torch], options: Mapping[str, Any], name: str
-) -> tuple[Mapping[str, tuple[int, ...]], Torch]:
-    """The shapes that a class takes, all or matrices alone, and an instance.
+def _first_that_moves(kind: type[Torch], options: Mapping[str, Any], name: str) -> tuple[Shapes, bool, Any]:
+    """The shapes that a class moves, all or matrices alone, whether it wants a closure for it, and its learning rate.
 
     Raises:
-        UserError: it takes neither.
+        UserError: it takes neither, or cannot take a step.
     """
     problems = []
     for shapes in (SHAPES, MATRICES):
         try:
-            return shapes, make(kind, options, _parameters(shapes, None))
+            rate = make(kind, options, _parameters(shapes, None)).param_groups[0].get("lr")
         except Exception as error:  # whatever the class itself raises
-            problems.append(error)
-    reason = (str(problems[0]).splitlines() or [type(problems[0]).__name__])[0]
-    raise UserError(f"{name} refuses these options: {reason}") from problems[0]
-
-
-def _wants_closure(kind: type[Torch], options: Mapping[str, Any], shapes: Shapes, name: str) -> bool:
-    problems = []
-    for closure in (False, True):
-        try:
-            _steps(kind, options, shapes, closure, 2, None)
-            return closure
-        except Exception as error:  # whatever the class itself raises
-            problems.append(error)
-    reason = (str(problems[0]).splitlines() or [type(problems[0]).__name__])[0]
-    raise UserError(f"{name} cannot take a step with dense gradients of a small network: {reason}") from problems[0]
+            problems.append(("refuses these options", error))
+            continue
+        for closure in (False, True):
+            try:
+                _steps(kind, options, shapes, closure, 2, None)
+                return shapes, closure, rate
+            except Exception as error:
+                problems.append(("cannot take a step with dense gradients of a small network", error))
+    what, error = problems[0]
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    raise UserError(f"{name} {what}: {reason}") from error
 
 
 def _parameters(shapes: Shapes, values: Sequence[Tensor] | None) -> list[tuple[str, nn.Parameter]]:

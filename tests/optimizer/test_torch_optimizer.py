@@ -175,6 +175,35 @@ def test_memory_that_no_checkpoint_can_hold_is_refused() -> None:
 
 
 @pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="this torch has no Muon")
+class Orthogonal(torch.optim.Optimizer):
+    """Takes all parameters, and fails in its first step with those that are no matrices, as Keller Jordan's Muon."""
+
+    def __init__(self, params: Any, lr: float = 0.02) -> None:
+        super().__init__(params, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:
+        for group in self.param_groups:
+            for p in group["params"]:
+                u, _, v = torch.linalg.svd(p.grad, full_matrices=False)
+                p.sub_(u @ v, alpha=group["lr"])
+
+
+def test_a_class_that_moves_matrices_alone_is_told_from_one_that_moves_nothing() -> None:
+    with pytest.raises(UserError, match=r"moves matrices only, and 0.bias, .* are none; `optimizer.others=.*` moves"):
+        from_torch(Orthogonal).place(Layout(network()).slots)
+    optimizer = from_torch(Orthogonal, {}, Part(torch.optim.SGD, {"lr": 0.1}))
+    layout = Layout(network())
+    optimizer.place(layout.slots)
+    theta = layout.row(network(), torch.float32).unsqueeze(0)
+    before, gradient = theta.clone(), torch.ones_like(theta)
+    optimizer.update(theta, gradient, {}, 0.02, 1)
+    moved = layout.views(theta - before)
+    assert torch.allclose(moved["2.bias"], torch.tensor(-0.1))
+    weight = moved["2.weight"][0] / 0.02
+    assert torch.allclose(weight @ weight.T, torch.eye(4), atol=1e-3)
+
+
 def test_a_pattern_that_names_no_parameter_is_refused() -> None:
     optimizer = from_torch(torch.optim.Muon, {"lr": 0.02}, Part(torch.optim.AdamW, {"lr": 0.001}), ["2.weigh"])
     with pytest.raises(UserError, match=r"no parameter is named `2.weigh`; did you mean `2.weight`\?"):

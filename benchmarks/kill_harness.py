@@ -13,9 +13,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import csv
 import io
+import json
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -30,7 +33,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "resume")]
 
 from disk import Disk  # noqa: E402
-from twins import OPTIMIZERS, SECOND_ORDER, cases, compare  # noqa: E402
+from twins import OPTIMIZERS, SECOND_ORDER, cases, compare, differences  # noqa: E402
 
 KILLS_PER_RUN = 8
 SLOW = 0.004  # seconds that a slow disk takes for each operation
@@ -63,6 +66,7 @@ def make_data(folder: Path) -> None:
         f"{a:.3f},{'xyz'[i % 3]},{'' if i % 7 == 0 else i},{'yes' if a > 0 else 'no'}"
         for i, a in enumerate(numbers.standard_normal(110))
     ]
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "table.csv").write_text("\n".join(["a,b,c,target", *lines]) + "\n")
     for name in ("cat", "dog"):
         (folder / "images" / name).mkdir(parents=True)
@@ -148,8 +152,22 @@ def warm_up() -> None:
             nnlab(["train", *overrides, "regularizer=[dropout]", f"output_dir={folder}"])
 
 
-def start(overrides: list[str], log: Path, disk: dict[str, Any]) -> int:
-    """Start `nnlab train` in a forked process; returns its id."""
+def studies() -> dict[str, list[str]]:
+    """Grids and recipes by name, which are commands of their own."""
+    small = ["data.limit=100", "architecture.widths=[6]", "trainer.epochs=2", "callbacks=[checkpoint,tensorboard]"]
+    quick = ["callbacks.checkpoint.seconds=0", "scheduler=constant"]
+    recipe = ["recipe", "data.limit=120", "architecture.widths=[8]", "recipe.rounds=1", "recipe.final_seeds=2"]
+    return {
+        "grid as one population": ["train", "-m", *small, *quick, "seed=0,1,2", "optimizer.learning_rate=0.01,0.1"],
+        "grid one by one": ["train", "-m", *small, *quick, "optimizer=sgd,momentum,lion", "hydra.launcher.stack=never"],
+        "grid over ensembles": ["train", "-m", *small, *quick, "regularizer=[ensemble],[dropout]", "seed=0,1"],
+        "recipe": [*recipe, "recipe.seeds=2", "callbacks=[checkpoint]"],
+        "recipe of a regression": [*recipe[:1], *recipe[2:], "data=diabetes", "loss=squared_error", "recipe.seeds=2"],
+    }
+
+
+def start(words: list[str], log: Path, disk: dict[str, Any]) -> int:
+    """Start a command of nnlab in a forked process; returns its id."""
     sys.stdout.flush()
     child = os.fork()
     if child:
@@ -162,7 +180,7 @@ def start(overrides: list[str], log: Path, disk: dict[str, Any]) -> int:
         from nnlab.cli import main
 
         with Disk(log.parent, **disk).installed() as counting:
-            code = main(["train", *overrides])
+            code = main(words)
         print(f"operations: {counting.count}")
         sys.stdout.flush()
     except BaseException:
@@ -179,18 +197,19 @@ def finish(child: int) -> int:
 
 
 class Case:
-    """One run of the table, with its twin."""
+    """One command, with its twin."""
 
-    def __init__(self, overrides: list[str], folder: Path, dice: random.Random) -> None:
+    def __init__(self, words: list[str], folder: Path, dice: random.Random) -> None:
         self.dice, self.folder, self.log = dice, folder, folder / "log"
         folder.mkdir(parents=True)
-        self.overrides = {name: [*overrides, f"output_dir={folder / name}"] for name in ("twin", "killed")}
+        self.words = {name: [*words, f"output_dir={folder / name}"] for name in ("twin", "killed")}
+        self.recipe, self.grid = words[0] == "recipe", "-m" in words
         began = time.monotonic()
-        self.code = finish(start(self.overrides["twin"], folder / "twin.log", {}))
+        self.code = finish(start(self.words["twin"], folder / "twin.log", {}))
         self.seconds = time.monotonic() - began
         said = (folder / "twin.log").read_text()
         if "operations: " not in said:
-            raise SystemExit(f"{overrides}: the twin failed with exit code {self.code}\n{said}")
+            raise SystemExit(f"{words}: the twin failed with exit code {self.code}\n{said}")
         self.operations = int(said.rpartition("operations: ")[2])
 
     def kill_once(self, counts: Counter[str]) -> bool:
@@ -200,7 +219,7 @@ class Case:
         longest = self.seconds + (self.operations * SLOW if how == "slow disk" else 0)
         if how == "operation":
             disk = {"deadly": self.dice.randint(1, self.operations)}
-        child = start(self.overrides["killed"], self.log, disk)
+        child = start(self.words["killed"], self.log, disk)
         if how != "operation":
             time.sleep(self.dice.uniform(0.3 * self.seconds, longest))
             with contextlib.suppress(ProcessLookupError):
@@ -217,25 +236,60 @@ class Case:
 
     @property
     def ended(self) -> bool:
-        """Whether the result is written; the same command would begin a new run."""
-        return any((self.folder / "killed" / "train").glob("*/result.json"))
+        """Whether the result is written; the same command would begin a new run, and of a grid it does what is left."""
+        return not self.grid and any((self.folder / "killed").glob("*/*/result.json"))
 
     def judge(self, counts: Counter[str]) -> list[str]:
         """Let the run finish, if it has not, and compare."""
-        killed = self.folder / "killed" / "train"
         if not self.ended:
             counts["starts"] += 1
-            code = finish(start(self.overrides["killed"], self.log, {}))
+            code = finish(start(self.words["killed"], self.log, {}))
             if code != self.code:
                 return [f"exit code {code} instead of {self.code}"]
-        runs, twins = list(killed.glob("*/config.yaml")), list((self.folder / "twin" / "train").glob("*/config.yaml"))
-        if len(runs) != 1:
-            return [f"{len(runs)} run directories instead of one"]
-        wrong = compare(runs[0].parent, twins[0].parent)
-        left = [str(path.name) for path in runs[0].parent.rglob("*.part")]
+        runs, twins = (self.runs(name) for name in ("killed", "twin"))
+        if len(runs) != len(twins):
+            return [f"{len(runs)} run directories instead of {len(twins)}"]
+        wrong = [line for run, twin in zip(runs, twins, strict=True) for line in self.compare(run, twin)]
+        left = [str(path.name) for run in runs for path in run.rglob("*.part")]
         if "Traceback" in self.log.read_text():
             wrong.append("a traceback")
+        if self.grid:
+            wrong += differences(*(table_of(run[0].parent) for run in (runs, twins)), "summary.csv")
         return wrong + [f"left over: {name}" for name in left]
+
+    def runs(self, name: str) -> list[Path]:
+        """The folders of the runs, or of the recipe."""
+        return sorted(path.parent for path in (self.folder / name).glob("*/*/config.yaml"))
+
+    def compare(self, killed: Path, twin: Path) -> list[str]:
+        """What differs between two folders."""
+        if not self.recipe:
+            named = [] if not self.grid or killed.name == twin.name else [f"{killed.name} instead of {twin.name}"]
+            return named + compare(killed, twin)
+        found = differences(*(recipe_of(folder) for folder in (killed, twin)), "recipe.json")
+        best = [(folder / "experiment" / "best.yaml").read_bytes() for folder in (killed, twin)]
+        return found + ([] if best[0] == best[1] else ["best.yaml"])
+
+
+def table_of(study: Path) -> list[dict[str, str]]:
+    """The table of a study without its times, in the order of the runs' names."""
+    with (study / "summary.csv").open() as file:
+        rows = [{k: v for k, v in row.items() if k not in ("seconds", "directory")} for row in csv.DictReader(file)]
+    return sorted(rows, key=repr)
+
+
+def recipe_of(folder: Path) -> Any:
+    """What a recipe found, without its times, and without the folder that it stands in."""
+
+    def timeless(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: timeless(each) for key, each in value.items() if "seconds" not in key}
+        if isinstance(value, list):
+            return [timeless(each) for each in value]
+        return re.sub(r"\d+(\.\d+)? s\b", "", value) if isinstance(value, str) else value
+
+    text = (folder / "recipe.json").read_text().replace(str(folder.parents[1]), "")
+    return timeless(json.loads(text.replace(folder.name, "")))
 
 
 def run(kills: int, seed: int, folder: Path, only: str = "") -> Counter[str]:
@@ -246,13 +300,14 @@ def run(kills: int, seed: int, folder: Path, only: str = "") -> Counter[str]:
     make_data(folder)
     number = 0
     while counts["kills"] < kills:
-        for name, overrides in {**groups(folder), **table(dice)}.items():
+        single = {name: ["train", *overrides] for name, overrides in {**groups(folder), **table(dice)}.items()}
+        for name, words in {**single, **studies()}.items():
             if counts["kills"] >= kills:
                 break
             if only not in name:
                 continue
             number += 1
-            case = Case(overrides, folder / str(number), dice)
+            case = Case(words, folder / str(number), dice)
             before = counts["kills"]
             for _ in range(min(KILLS_PER_RUN, kills - before)):
                 if not case.kill_once(counts):

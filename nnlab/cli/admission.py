@@ -7,8 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.types import ChoiceSweep, QuotedString
+
 from nnlab.cli.grammar import values_of
 from nnlab.config.folder import Primary
+from nnlab.config.values import shown
 from nnlab.errors import UserError
 
 LONGEST = 255  # bytes that a folder's name may have
@@ -19,10 +22,12 @@ def check_choices(entries: Sequence[Any], known: Primary, options: Callable[[str
     """Refuse a list of options for a group that takes one, of which Hydra would silently take the last.
 
     Raises:
-        UserError: says how to run each of them.
+        UserError: says how to run each of them; or an option is no name.
     """
     for entry in entries:
         group = entry.key_or_group
+        if options(group):
+            _check_names(entry)
         if entry.is_delete() or not isinstance(known.choices.get(group), str):
             continue
         values = values_of(entry) if entry.is_discrete_sweep() else [entry.get_value_element_as_str()]
@@ -32,6 +37,17 @@ def check_choices(entries: Sequence[Any], known: Primary, options: Callable[[str
                 f"`{entry.input_line}` is a list, but `{group}` takes one option; "
                 f"`-m {group}={inside or 'OPTION'}` trains one after another"
             )
+
+
+def _check_names(entry: Any) -> None:
+    """Refuse lists of options that hold something else than names, which Hydra cannot read."""
+    value, line, group = entry.value(), entry.input_line, entry.key_or_group
+    if entry.is_delete() and isinstance(value, list | dict):
+        raise UserError(f"`{line}`: `~{group}` leaves all out, and `{group}=[...]` keeps some")
+    lists = value.list if isinstance(value, ChoiceSweep) else [value]
+    for each in (each for found in lists if isinstance(found, list) for each in found):
+        if not isinstance(each, str | QuotedString):
+            raise UserError(f"`{line}`: the options of `{group}` are names, got {shown(each)}")
 
 
 def check_single(entries: Sequence[Any]) -> None:

@@ -105,7 +105,7 @@ class Loader(ConfigLoaderImpl):  # type: ignore[misc]
         try:
             with _heeded():
                 try:
-                    config = compose(self._replacing(overrides))
+                    config = _asked(compose, self._replacing(overrides))
                     check_section(config, overrides)
                     config.hydra.overrides.task = _tasks(overrides)
                     return config
@@ -229,6 +229,13 @@ class Loader(ConfigLoaderImpl):  # type: ignore[misc]
             path = f"{parent}/{name}" if parent else name
             yield path
             yield from self._all_groups(path)
+
+
+def _asked(compose: Callable[[list[str]], DictConfig], lines: list[str]) -> DictConfig:
+    try:
+        return compose(lines)
+    except TypeError as error:  # Hydra joins names of options without looking at what they are
+        raise HydraException(f"a list of options in a file holds something else than names: {error}") from error
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""What the system refuses a command, in a sentence: memory, room on a disk, a folder that is gone, a path too long."""
+"""What a command cannot get, in a sentence: memory, room on a disk, a folder that is gone, a shorter path, an end."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ def failure(error: BaseException) -> Failure | None:
         return Failure("there is not enough memory to load what this needs", 1) if unmapped else None
     if isinstance(error, OSError):
         return _of_system(error)
+    if isinstance(error, RecursionError):
+        return Failure("a config refers to itself, or is nested more deeply than can be read", 2)
     if not isinstance(error, MemoryError | RuntimeError):
         return None
     if not isinstance(error, MemoryError):  # which may come from loading what follows

@@ -41,6 +41,8 @@ def explain(error: Exception, overrides: Sequence[str], options: Options, skelet
     if isinstance(error, MarkedYAMLError) and error.problem_mark:
         mark = error.problem_mark
         return f"{mark.name}, line {mark.line + 1}: {error.problem}"
+    if isinstance(error, UnicodeDecodeError):
+        return f"a file of options is no text in UTF-8: {error}"
     entries = parsed(overrides)
     for entry in entries:
         sentence = _group_mistake(entry, options)

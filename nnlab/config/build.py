@@ -165,7 +165,8 @@ def build_optimizer(section: Config) -> Optimizer:
         return optimizer
     if not isinstance(target, type):
         raise UserError(f"`{section['_target_']}` is a function, and `optimizer` needs a class")
-    from nnlab.optimizer.torch_optimizer import Part, from_torch
+    from nnlab.optimizer.torch_binding import Part
+    from nnlab.optimizer.torch_optimizer import from_torch
 
     others = section.get("others")
     other: Any = None if others is None else check_kind(others["_target_"], "optimizer")

@@ -82,7 +82,7 @@ def _top_level(config: Mapping[str, Any], known: Primary) -> Iterator[Mistake]:
         elif key in known.values:
             yield from _plain(value, known.values[key], key)
         else:
-            yield Mistake(key, f"unknown key `{key}`; {suggestion(key, {*sections, *known.values})}")
+            yield Mistake(str(key), f"unknown key `{key}`; {suggestion(key, {*sections, *known.values})}")
 
 
 def _absent(config: Mapping[str, Any], known: Primary) -> Iterator[Mistake]:
@@ -117,7 +117,7 @@ def _plain(value: Any, default: Any, path: str) -> Iterator[Mistake]:
             if key in default:
                 yield from _plain(value[key], default[key], f"{path}.{key}")
             else:
-                clause = suggestion(str(key), default, f"{path}.")
+                clause = suggestion(key, default, f"{path}.")
                 yield Mistake(f"{path}.{key}", f"unknown key `{path}.{key}`; {clause}")
         for key in default:
             if key not in value:
@@ -156,7 +156,7 @@ def _section(value: Any, path: str, group: str, known: Primary) -> Iterator[Mist
         elif "_target_" not in value and isinstance(each, Mapping) and "_target_" in each:
             yield from component_mistakes(each, f"{path}.{key}", group, SUPPLIED.get(group.split("/")[0], ()))
         elif "_target_" not in value and each is not None:
-            clause = suggestion(str(key), [name for name in value if name != key], f"{path}.")
+            clause = suggestion(key, [name for name in value if name != key], f"{path}.")
             yield Mistake(f"{path}.{key}", f"unknown key `{path}.{key}`; {clause}")
 
 

@@ -46,13 +46,13 @@ class Signature(NamedTuple):
     open: bool
 
 
-def suggestion(wrong: str, valid: Collection[str], prefix: str = "") -> str:
+def suggestion(wrong: object, valid: Collection[str], prefix: str = "") -> str:
     """The clause that ends a sentence about an unknown key, with the near miss written as a whole path.
 
     >>> suggestion("epoch", ["epochs", "steps"], "trainer.")
     'did you mean `trainer.epochs`?'
     """
-    near = difflib.get_close_matches(wrong, sorted(valid), n=1, cutoff=0.6)
+    near = difflib.get_close_matches(str(wrong), sorted(valid), n=1, cutoff=0.6)
     if near:
         return f"did you mean `{prefix}{near[0]}`?"
     return "valid: " + ", ".join(sorted(valid)) if valid else "no keys are valid here"
@@ -149,7 +149,7 @@ def component_mistakes(
         if key in valid:
             yield from value_mistakes(component[key], arguments[key].hint, f"{path}.{key}")
         elif not is_open or key in supplied:
-            clause = suggestion(str(key), {*valid, *consumed}, f"{path}.")
+            clause = suggestion(key, {*valid, *consumed}, f"{path}.")
             yield Mistake(f"{path}.{key}", f"unknown key `{path}.{key}`; {clause}")
     if not component.get("_partial_") and not component.get("_args_"):
         for name in valid:

@@ -96,7 +96,7 @@ def _first_that_moves(kind: type[Torch], options: Mapping[str, Any], name: str) 
     Raises:
         UserError: it takes neither, or cannot take a step.
     """
-    problems = []
+    problems: list[tuple[str, Exception]] = []
     for shapes in (SHAPES, MATRICES):
         try:
             rate = make(kind, options, _parameters(shapes, None)).param_groups[0].get("lr")
@@ -107,11 +107,11 @@ def _first_that_moves(kind: type[Torch], options: Mapping[str, Any], name: str) 
             try:
                 _steps(kind, options, shapes, closure, 2, None)
                 return shapes, closure, rate
-            except Exception as error:
+            except Exception as error:  # as before
                 problems.append(("cannot take a step with dense gradients of a small network", error))
-    what, error = problems[0]
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
-    raise UserError(f"{name} {what}: {reason}") from error
+    what, first = problems[0]
+    reason = (str(first).splitlines() or [type(first).__name__])[0]
+    raise UserError(f"{name} {what}: {reason}") from first
 
 
 def _parameters(shapes: Shapes, values: Sequence[Tensor] | None) -> list[tuple[str, nn.Parameter]]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nnlab.optimizer import TorchClosureOptimizer, from_torch
-from nnlab.optimizer.torch_optimizer import Part
+from nnlab.optimizer.torch_binding import Part
 from nnlab.training.layout import Layout
 
 STEPS, HALF = 60, 25

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from nnlab.errors import UserError
 from nnlab.optimizer import TorchOptimizer, from_torch
+from nnlab.optimizer.torch_binding import Part
 from nnlab.optimizer.torch_memory import flatten, unflatten
-from nnlab.optimizer.torch_optimizer import Part
 from nnlab.training.layout import Layout
 
 # Every class of torch.optim, with options under which it moves.
@@ -202,6 +202,22 @@ def test_a_class_that_moves_matrices_alone_is_told_from_one_that_moves_nothing()
     assert torch.allclose(moved["2.bias"], torch.tensor(-0.1))
     weight = moved["2.weight"][0] / 0.02
     assert torch.allclose(weight @ weight.T, torch.eye(4), atol=1e-3)
+
+
+class Late(torch.optim.SGD):
+    """Fails after a while, as those do that decompose matrices that are not finite any more."""
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        state = self.state[self.param_groups[0]["params"][0]]
+        state["step"] = state.get("step", 0) + 1
+        if state["step"] > 40:
+            raise torch.linalg.LinAlgError("the algorithm failed to converge")
+        super().step()
+
+
+def test_a_class_that_fails_in_the_middle_is_named() -> None:
+    with pytest.raises(UserError, match=r"Late failed in step 41: _LinAlgError: the algorithm failed to converge"):
+        through_nnlab(Late, {"lr": 0.1}, interrupted=False)
 
 
 def test_a_pattern_that_names_no_parameter_is_refused() -> None:

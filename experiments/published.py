@@ -16,7 +16,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from experiments.reporting import Evidence, panels, spread
-from experiments.running import train
+from experiments.running import Grid, train
 from nnlab.cli import compose
 from nnlab.config.build import load_dataset
 from nnlab.storage.files import make_folder, write_whole
@@ -33,6 +33,7 @@ from nnlab.types import Dataset, Split
 
 BAND = 0.10  # percentage points around a published error, one standard error of an error of 1% on 10,000 digits
 GUESSING = 90.0  # error of a network that diverged, percent
+Ask = Callable[[Grid], dict[str, Any]]
 MARKS = re.compile(r"(<!-- measured -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -60,12 +61,14 @@ class Found:
             network had diverged or the loss gives no probabilities.
         curve: validation errors, percent, (seeds, epochs); empty where none was recorded.
         seconds: of processor time.
+        more: what else was asked about the trained networks, by name.
     """
 
     errors: list[float]
     by_size: dict[str, list[float]]
     curve: list[list[float]]
     seconds: float
+    more: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def mean(self) -> float:
@@ -86,8 +89,13 @@ def whole(dataset: Dataset) -> Dataset:
     return dataclasses.replace(dataset, train=Split(inputs, targets))
 
 
-def measure(paper: str, rows: Sequence[Row], shared: Sequence[str], seeds: Sequence[int]) -> dict[str, Found]:
-    """Train every row that is not kept already, with `shared` before its own overrides, on all training examples."""
+def measure(
+    paper: str, rows: Sequence[Row], shared: Sequence[str], seeds: Sequence[int], more: Ask | None = None
+) -> dict[str, Found]:
+    """Train every row that is not kept already, with `shared` before its own overrides, on all training examples.
+
+    `more` sees every trained population; what it returns, as plain values, is kept with the row.
+    """
     file = Path("outputs") / "experiment" / paper / "rows.json"
     kept = json.loads(file.read_text()) if file.exists() else {}
     found = {}
@@ -95,7 +103,7 @@ def measure(paper: str, rows: Sequence[Row], shared: Sequence[str], seeds: Seque
         setting = [*shared, *row.overrides]
         key = json.dumps([*setting, list(seeds)])
         if key not in kept:
-            kept[key] = dataclasses.asdict(_trained(setting, seeds))
+            kept[key] = dataclasses.asdict(_trained(setting, seeds, more))
             make_folder(file.parent)
             write_whole(file, json.dumps(kept))
         found[row.name] = Found(**kept[key])
@@ -106,7 +114,7 @@ def measure(paper: str, rows: Sequence[Row], shared: Sequence[str], seeds: Seque
     return found
 
 
-def _trained(setting: Sequence[str], seeds: Sequence[int]) -> Found:
+def _trained(setting: Sequence[str], seeds: Sequence[int], more: Ask | None) -> Found:
     start = time.process_time()
     grid = train(*setting, seeds=seeds, data=whole(load_dataset(compose(*setting))))
     accuracy = grid.last("test", "accuracy")[0]
@@ -119,7 +127,8 @@ def _trained(setting: Sequence[str], seeds: Sequence[int]) -> Found:
         sizes = {"error": [100 - 100 * size["accuracy"] for size in report]}
         sizes |= {name: [size[name] for size in report] for name in ("nll", "brier") if name in report[0]}
     _, curve = grid.curve("accuracy/validation")
-    return Found(errors.tolist(), sizes, (100 - 100 * curve[0]).tolist(), round(time.process_time() - start, 1))
+    asked = more(grid) if more else {}
+    return Found(errors.tolist(), sizes, (100 - 100 * curve[0]).tolist(), round(time.process_time() - start, 1), asked)
 
 
 def at_full_size(setting: Sequence[str]) -> bool:
@@ -128,9 +137,17 @@ def at_full_size(setting: Sequence[str]) -> bool:
 
 
 def evidence(
-    rows: Sequence[Row], found: Mapping[str, Found], claims: Mapping[str, bool], title: str, compared: bool
+    rows: Sequence[Row],
+    found: Mapping[str, Found],
+    claims: Mapping[str, bool],
+    title: str,
+    compared: bool,
+    beside: int = 0,
 ) -> Evidence:
-    """The table, the figure and the sentences of a paper; where `compared`, every published error is one."""
+    """The table, the figure and the sentences of a paper; where `compared`, every published error is one.
+
+    The figure has as many empty axes `beside` the errors as the experiment wants to fill itself.
+    """
     if not compared:
         rows = [Row(row.name, None, *row.overrides) for row in rows]
     table: list[list[Any]] = [["net", "published, test error %", "ours", "difference", f"within {BAND:g}"]]
@@ -148,11 +165,11 @@ def evidence(
         measured = {"difference": gap, "within": inside, **dataclasses.asdict(found[row.name])}
         results.append({"net": row.name, "published": row.published, "overrides": list(row.overrides), **measured})
     seconds = sum(each.seconds for each in found.values())
-    return Evidence({"rows": results}, sentences, table, _figure(rows, found, title), seconds)
+    return Evidence({"rows": results}, sentences, table, _figure(rows, found, title, beside), seconds)
 
 
-def _figure(rows: Sequence[Row], found: Mapping[str, Found], title: str) -> Any:
-    figure, axes = panels(1, width=8.0, height=1.2 + 0.42 * len(rows))
+def _figure(rows: Sequence[Row], found: Mapping[str, Found], title: str, beside: int) -> Any:
+    figure, axes = panels(1 + beside, width=8.0, height=1.2 + 0.42 * len(rows))
     for place, row in enumerate(rows):
         errors = found[row.name].errors
         first = {"label": "ours, each seed"} if place == 0 else {}

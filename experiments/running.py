@@ -21,9 +21,25 @@ from nnlab.cli import compose
 from nnlab.config.build import build_loss, build_member, load_dataset
 from nnlab.runs.launch import suitable_threads
 from nnlab.training import Callback, Trainer, TrainerSettings
+from nnlab.training.monte_carlo import masked_predictions
 from nnlab.types import Dataset
 
 QUIET = ["callbacks=[]", "scheduler=constant", "trainer.device=cpu", "trainer.validate_every=1000000"]
+
+
+class Until(Callback):
+    """Ends a network as soon as its accuracy in a validation is as high as asked for."""
+
+    changes_state = True
+
+    def __init__(self, accuracy: float) -> None:
+        self.accuracy = accuracy
+
+    def evaluated(self, trainer: Trainer) -> None:
+        latest = {member: trainer.history.latest("accuracy/validation", member) for member in trainer.active}
+        there = [member for member, accuracy in latest.items() if accuracy is not None and accuracy >= self.accuracy]
+        if there:
+            trainer.end(there, "completed", f"accuracy {self.accuracy:g} is reached")
 
 
 class Grid:
@@ -64,6 +80,12 @@ class Grid:
     def best(self, split: str, metric: str) -> np.ndarray:
         """A metric on a split of the weights that validated best, (variants, seeds)."""
         return self.trainer.final_evaluations()[split].metrics[metric].cpu().numpy().reshape(self.shape)
+
+    def masked(self, row: int, inputs: torch.Tensor, masks: int) -> torch.Tensor:
+        """Predictions (masks, N, C) of the network in a row of the population, each with other random masks."""
+        stack = self.trainer.stack
+        buffers = {name: value[row].clone() for name, value in stack.buffers.items()}
+        return masked_predictions(stack, stack.theta[row].clone(), buffers, inputs, masks)
 
     def curve(self, tag: str) -> tuple[np.ndarray, np.ndarray]:
         """Steps (T,) and the values (variants, seeds, T) of a record such as `accuracy/validation`; NaN where none."""

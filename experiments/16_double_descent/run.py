@@ -14,14 +14,14 @@ from nnlab.config.build import load_dataset
 from nnlab.types import Dataset
 
 RATIOS = [0.1, 0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 4.0, 8.0]
-SMALL: dict[str, Any] = {"widths": [10, 20, 150], "setting": ["data.limit=150", "trainer.steps=1000"]}
-MEDIUM: dict[str, Any] = {"widths": [5, 10, 20, 30, 40, 60, 150, 300],
-                          "setting": ["data.limit=300", "trainer.steps=2000"]}  # fmt: skip
-LARGE: dict[str, Any] = {"widths": [5, 10, 20, 35, 50, 70, 120, 400],
-                         "setting": ["data=mnist", "data.limit=4000", "trainer.steps=500000"]}  # fmt: skip
+SMALL = {"widths": [10, 20, 150], "setting": ["data.limit=150", "trainer.steps=1000"]}
+MEDIUM = {"widths": [5, 10, 20, 30, 40, 60, 150, 300], "setting": ["data.limit=300", "trainer.steps=2000"]}
+BELKIN = ["data=mnist", "data.limit=4000", "data/preprocessing=none", "activation=relu", "initialization=he"]
+BELKIN += ["optimizer.learning_rate=0.002", "trainer.batch_size=100", "trainer.steps=40000"]  # 1,000 epochs
+LARGE = {"widths": [10, 20, 30, 40, 50, 60, 75, 100, 150, 400], "setting": BELKIN}
 QUICK: dict[str, Any] = {"data": "digits", "examples": 250, "seeds": 2, "noise": 0.2, "epoch_seeds": 3, "net": SMALL}
 DEFAULT: dict[str, Any] = {"data": "mnist", "examples": 500, "seeds": 3, "noise": 0.2, "epoch_seeds": 10, "net": MEDIUM}
-FULL: dict[str, Any] = {**DEFAULT, "examples": 2000, "seeds": 5, "epoch_seeds": 100, "net": LARGE}
+FULL: dict[str, Any] = {**DEFAULT, "examples": 2000, "net": LARGE}
 SHARED = ["scheduler=cosine", "loss=squared_error", "activation=tanh", "initialization=xavier"]
 SHARED += ["optimizer.learning_rate=0.01", "trainer.batch_size=full", "trainer.epochs=null"]
 
@@ -70,24 +70,24 @@ def run(data: str, examples: int, seeds: int, noise: float, epoch_seeds: int, ne
         "width: the widest net is 5 points better than the peak": test[middle].mean() > test[widths[-1]].mean() + 0.05,
     }
     if len(widths) > 3:
-        shape = 0.5 <= ratio[middle] <= 1.5 and test[middle].mean() > test[valley].mean() + 0.01
+        shape = 0.625 <= ratio[middle] <= 1.5 and test[middle].mean() > test[valley].mean() + 0.01
         claims["width: there is a peak near the threshold, a point above a narrower net"] = shape
     late = smoothed(over_epochs(256, epoch_seeds, noise, 100), 5)
     mean, top = late.mean(0), 2 + int(late.mean(0)[2:].argmax())
     rise, fall = 100 * (mean[top] - mean[:top].min()), 100 * (mean[top] - mean[-10:].mean())
     claims["epochs: the error falls, rises by 1.5 points or more, and falls as far again"] = min(rise, fall) > 1.5
-    table = [["random features N / n", "test error %"]]
-    table += [[f"{r:g}", shown(features[i], 1, True)] for i, r in enumerate(RATIOS)]
+    rows = ([f"{r:g}", shown(errors, 1, True)] for r, errors in zip(RATIOS, features, strict=True))
+    table = [["random features N / n", "test error %"], *rows]
     table += [[f"samples n / N = {size / fixed:.2f}", shown(samples[i], 1, True)] for i, size in enumerate(sizes)]
-    rows = {w: f"{shown(test[w], 1, True)} (training loss {fitted[w].mean():.1e})" for w in widths}
-    table += [[f"width {w}: parameters / (n x classes) = {ratio[w]:.2f}", row] for w, row in rows.items()]
+    cells = {w: f"{shown(test[w], 1, True)} (training loss {fitted[w].mean():.1e})" for w in widths}
+    table += [[f"width {w}: parameters / (n x classes) = {ratio[w]:.2f}", cell] for w, cell in cells.items()]
     table.append(
         [f"epochs: peak after {top + 1}", f"{100 * mean[top]:.1f}, up {rise:.1f}, then down {fall:.1f} points"]
     )
     figure, axes = panels(2, 2, width=6.0)
     band(axes[0], RATIOS, 100 * features.T, f"{data}, n = {examples}", marker=".")
     band(axes[1], np.array(sizes) / fixed, 100 * samples.T, f"{data}, N = {fixed} features", marker=".")
-    band(axes[2], list(ratio.values()), 100 * np.stack([*test.values()]).T, f"one hidden layer, n = {n}", marker=".")
+    band(axes[2], list(ratio.values()), 100 * np.stack([*test.values()]).T, f"one hidden layer, n = {n:,}", marker=".")
     band(axes[3], np.arange(1, late.shape[1] + 1), 100 * late, "width 256, 400 digits, mean of 5 epochs")
     places = {"Random features": "features N / n", "Samples": "examples n / N", "Width": "parameters / (n x classes)"}
     for ax, (title, place) in zip(axes, [*places.items(), ("Epochs", "epoch")], strict=True):

@@ -10,7 +10,6 @@ import torch
 from experiments.reporting import Evidence, panels, shown
 from experiments.running import Grid, train
 from nnlab.statistics.uncertainty import mutual_information, predictive_entropy
-from nnlab.training.monte_carlo import masked_predictions
 
 QUICK: dict[str, Any] = {"data": "digits", "limit": None, "width": 64, "epochs": 12, "seeds": 2, "masks": 30}
 DEFAULT: dict[str, Any] = {"data": "mnist", "limit": 1000, "width": 256, "epochs": 60, "seeds": 3, "masks": 50}
@@ -25,17 +24,10 @@ NETS = {
 }
 
 
-def masks_of(grid: Grid, row: int, inputs: torch.Tensor, masks: int) -> torch.Tensor:
-    """Predictions (masks, N, C) of one network."""
-    stack = grid.trainer.stack
-    buffers = {name: value[row].clone() for name, value in stack.buffers.items()}
-    return masked_predictions(stack, stack.theta[row].clone(), buffers, inputs, masks)
-
-
 def averaged(grid: Grid, inputs: torch.Tensor, targets: torch.Tensor, masks: int) -> tuple[np.ndarray, np.ndarray]:
     """Accuracy of weight scaling (seeds,), and of averages over 1, ..., `masks` masks (seeds, masks)."""
     rows = range(len(grid.seeds))
-    running = torch.stack([masks_of(grid, row, inputs, masks).cumsum(0).argmax(-1) for row in rows])
+    running = torch.stack([grid.masked(row, inputs, masks).cumsum(0).argmax(-1) for row in rows])
     with torch.no_grad():
         scaled = grid.trainer.stack.outputs(inputs.expand(len(rows), *inputs.shape)).argmax(-1)
     return (scaled == targets).double().mean(-1).numpy(), (running == targets).double().mean(-1).numpy()
@@ -59,7 +51,7 @@ def run(data: str, limit: int | None, width: int, epochs: int, seeds: int, masks
     inputs, targets = split.inputs[:TEST], split.targets[:TEST]
     scaled, sampled = averaged(grids["dropout"], inputs, targets, masks)
     angles = np.arange(0, 181, 30)
-    turned = [masks_of(grids["dropout"], 0, rotated(inputs[:300], float(angle)), masks) for angle in angles]
+    turned = [grids["dropout"].masked(0, rotated(inputs[:300], float(angle)), masks) for angle in angles]
     entropy = [float(predictive_entropy(each).mean()) for each in turned]
     disagreement = [float(mutual_information(each).mean()) for each in turned]
     active = {}

@@ -21,7 +21,7 @@ ROWS = {
 }  # fmt: skip
 QUICK: dict[str, Any] = {"setting": ["data=digits", *NET], "width": 64, "epochs": 60, "seeds": 2}
 DEFAULT: dict[str, Any] = {"setting": [*MNIST, "data.limit=10000"], "width": 256, "epochs": 30, "seeds": 3}
-FULL: dict[str, Any] = {"setting": MNIST, "width": 1024, "epochs": 50, "seeds": 3}
+FULL: dict[str, Any] = {"setting": MNIST, "width": 1024, "epochs": 10, "seeds": 2}
 
 
 def run(setting: Sequence[str], width: int, epochs: int, seeds: int) -> Evidence:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from experiments.published import Evidence, Found, Row, at_full_size, evidence, less, measure
+from experiments.reporting import plain
 from experiments.running import Grid
 from nnlab.randomness import derive_seed
 from nnlab.regularizer.dropconnect import DropConnectLinear
@@ -79,11 +80,14 @@ def run(setting: Sequence[str], epochs: int, seeds: int) -> Evidence:
         gaussian, off = (found[f"DropConnect, {DRAWN[way]}"] for way in ("gaussian", "off"))
         claims["DropConnect: draws of Gaussian moments err less than masks off"] = less(gaussian, off)
     result = evidence(rows, found, claims, "800 - 800 units on MNIST", at_full_size(setting), beside=1)
-    for place, ((net, way), errors) in enumerate(curves.items()):
+    axes = result.figure.axes[1]
+    for (net, way), errors in curves.items():
+        color = "C2" if way == "gaussian" else "C0" if net == "Dropout" else "C1"
         if way == "off":
-            result.figure.axes[1].axhline(errors.mean(), color=f"C{place}", linestyle=":", label=f"{net}, masks off")
+            axes.axhline(errors.mean(), color=color, linestyle=":", label=f"{net}, masks off")
         else:
-            result.figure.axes[1].plot(range(1, MASKS + 1), errors.mean(0), color=f"C{place}", label=f"{net}, {way}")
-    result.figure.axes[1].set(xscale="log", xlabel="draws averaged", ylabel="test error %", title=f"{IMAGES:,} images")
-    result.figure.axes[1].legend()
+            axes.plot(range(1, MASKS + 1), errors.mean(0), color=color, label=f"{net}, {way}")
+    axes.set(xscale="log", xlabel="draws averaged", ylabel="test error %", title=f"{IMAGES:,} images")
+    plain(axes.xaxis, [1, 2, 5, 10, 20, 50])
+    axes.legend()
     return result

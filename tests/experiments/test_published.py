@@ -43,6 +43,18 @@ def test_finished_rows_are_kept_and_changed_ones_trained_anew(tmp_path: Path, mo
     assert len(trained) == 4
 
 
+def test_what_else_was_asked_of_trained_networks_is_kept_with_the_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = []
+    row = Row("one", None, "optimizer.learning_rate=0.01")
+    for _ in range(2):
+        found = measure("paper", [row], SETTING, range(2), lambda grid: asked.append(grid) or {"seeds": grid.seeds})
+        assert found["one"].more == {"seeds": [0, 1]}
+    assert len(asked) == 1, "the kept row was trained again"
+
+
 def test_all_examples_but_the_test_split_are_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from nnlab.cli import compose
     from nnlab.config.build import load_dataset

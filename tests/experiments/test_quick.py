@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nnlab.cli import main
@@ -87,6 +88,33 @@ def test_a_variant_of_a_grid_equals_the_network_trained_alone() -> None:
     assert both.losses.shape == (2, 2, 20)
     assert both.losses[1, 1] == pytest.approx(alone.losses[0, 0], rel=1e-9)
     assert both.last("test", "loss")[1, 1] == pytest.approx(alone.last("test", "loss")[0, 0], rel=1e-9)
+
+
+def test_a_network_ends_once_its_validation_is_as_accurate_as_asked_for() -> None:
+    from experiments.running import Until, train
+
+    overrides = ["data=digits", "trainer.epochs=20", "trainer.validate_every=1"]
+    accuracy = train(*overrides, seeds=[0, 1], callbacks=[Until(0.9)]).curve("accuracy/validation")[1][0]
+    for member in accuracy:
+        known = member[~np.isnan(member)]
+        assert known[-1] >= 0.9
+        assert (known[:-1] < 0.9).all()
+        assert len(known) < 20
+
+
+def test_gaussian_draws_have_the_moments_of_masks() -> None:
+    from experiments.running import train
+
+    module = experiment.load(FOLDERS["dropconnect_nets"])
+    module.MASKS = 400
+    small = ["data=digits", "data.limit=200", "architecture.widths=[64]", "trainer.epochs=1", "loss=squared_error"]
+    grid = train(*small, "regularizer=[dropconnect]", "activation=identity", seeds=[0, 1])
+    inputs = grid.trainer.members[0].dataset.test.inputs[:20]
+    drawn, masked = module.gaussian(grid, 1, inputs), grid.masked(1, inputs, 400)
+    exact = grid.trainer.stack.member(1)(inputs).detach()
+    error = drawn.std(0) / 400**0.5
+    assert ((drawn.mean(0) - exact).abs() < 5 * error).all()
+    assert float(drawn.std(0).mean()) == pytest.approx(float(masked.std(0).mean()), rel=0.1)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ RATIOS = [0.1, 0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 4.0, 8.0]
 SMALL = {"widths": [10, 20, 150], "setting": ["data.limit=150", "trainer.steps=1000"]}
 MEDIUM = {"widths": [5, 10, 20, 30, 40, 60, 150, 300], "setting": ["data.limit=300", "trainer.steps=2000"]}
 BELKIN = ["data=mnist", "data.limit=4000", "data/preprocessing=none", "activation=relu", "initialization=he"]
-BELKIN += ["optimizer.learning_rate=0.002", "trainer.batch_size=100", "trainer.steps=40000"]  # 1,000 epochs
+BELKIN += ["optimizer.learning_rate=0.002", "trainer.batch_size=100", "trainer.steps=24000"]  # 600 epochs
 LARGE = {"widths": [10, 20, 30, 40, 50, 60, 75, 100, 150, 400], "setting": BELKIN}
 QUICK: dict[str, Any] = {"data": "digits", "examples": 250, "seeds": 2, "noise": 0.2, "epoch_seeds": 3, "net": SMALL}
 DEFAULT: dict[str, Any] = {"data": "mnist", "examples": 500, "seeds": 3, "noise": 0.2, "epoch_seeds": 10, "net": MEDIUM}

@@ -58,6 +58,11 @@ def set_up(device: torch.device, precision: str, deterministic: bool) -> None:
         torch.use_deterministic_algorithms(deterministic)
 
 
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def free_memory(device: torch.device) -> int:
     """Bytes that are free where `device` keeps its tensors, also under a container's or a shell's limit."""
     if device.type == "cuda":

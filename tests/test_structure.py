@@ -16,6 +16,7 @@ FLOORS = {
         [
             "errors",
             "interruption",
+            "interpreter",
             "process",
             "metric_names",
             "validation",

@@ -14,7 +14,6 @@ import json
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -25,6 +24,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
+from nnlab import interpreter
 from nnlab.cli.arguments import Grammar, Key, whole
 from nnlab.errors import UserError
 from nnlab.storage.files import at
@@ -100,10 +100,12 @@ def board(paths: Sequence[str | Path] = (), port: int | None = None, host: str =
         folder = stack.enter_context(_together(folders))
         chosen = port or free_port(host)
         log = stack.enter_context(tempfile.TemporaryFile())
-        command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder)]
+        command = [*interpreter.running("tensorboard.main"), "--logdir", str(folder)]
         # TensorBoard keeps 1,000 points of a curve, drawn at random; the first loss is to be among them.
         command += ["--samples_per_plugin", f"scalars={MOST_POINTS}"]
-        process = subprocess.Popen([*command, "--host", host, "--port", str(chosen)], stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [*command, "--host", host, "--port", str(chosen)], stdout=log, stderr=log, env=interpreter.environment()
+        )
         stack.callback(_stop, process)
         _wait(process, f"http://{host}:{chosen}/", log)
         yield f"http://{host}:{chosen}/{page(runs, seeds=repeated)}"

@@ -6,7 +6,6 @@ import collections
 import contextlib
 import hashlib
 import logging
-import os
 import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +18,7 @@ import torch
 from torch import Tensor
 
 from nnlab.data.images import content_of, decode, decode_content
-from nnlab.device import free_memory
+from nnlab.device import cores, free_memory
 from nnlab.errors import UserError
 from nnlab.storage.array_file import ArrayFile, ArrayWriter
 
@@ -145,11 +144,6 @@ def in_order(function: Callable[[int], list[Any]], items: Iterable[int]) -> Gene
             yield from waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)  # after an error, do not decode the rest
-
-
-def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def track(items: Iterable[Item], total: int, what: str) -> Iterable[Item]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from nnlab import interpreter
 from nnlab.report.recipe_figures import figures
 from nnlab.report.style import to_svg
 
@@ -44,9 +44,8 @@ class Drawing:
         self._waiting.append(number)
         if self._process is None and len(self._waiting) > 1:
             self._output = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
-            path = os.pathsep.join(each or os.getcwd() for each in sys.path)
             self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(self.file)], text=True, env={**os.environ, "PYTHONPATH": path},
+                [*interpreter.running(__name__), str(self.file)], text=True, env=interpreter.environment(),
                 stdin=subprocess.PIPE, stdout=self._output, stderr=subprocess.DEVNULL,
             )  # fmt: skip
         if self._process is None or self._process.stdin is None:

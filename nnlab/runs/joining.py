@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -18,6 +16,8 @@ from typing import IO, Any
 
 import torch
 
+from nnlab import interpreter
+from nnlab.device import cores
 from nnlab.errors import UserError
 from nnlab.runs.meeting import Place, meet
 from nnlab.training.group import Command, Group, GroupBroken, device_of
@@ -66,10 +66,9 @@ def check_processes(settings: Mapping[str, Any], count: int) -> None:
         UserError: says how many it has.
     """
     device = device_of(settings["device"], Group(0, count, 0, count))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if device.type == "cpu" and count > max(2, cores):
+    if device.type == "cpu" and count > max(2, cores()):
         raise UserError(
-            f"`trainer.processes={count}` is more than the {cores} cores of this machine; "
+            f"`trainer.processes={count}` is more than the {cores()} cores of this machine; "
             "see docs/several-devices.md for several machines"
         )
 
@@ -208,12 +207,13 @@ def _follower(place: Place, rank: int) -> tuple[subprocess.Popen[bytes], IO[byte
     variables = {
         "RANK": rank, "WORLD_SIZE": place.size, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": place.size,
         "MASTER_ADDR": place.host, "MASTER_PORT": place.port, "TORCHELASTIC_RESTART_COUNT": place.attempt,
-        "TORCHELASTIC_USE_AGENT_STORE": "True", "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
     }  # fmt: skip
     output = tempfile.TemporaryFile()  # noqa: SIM115
     process = subprocess.Popen(
-        [sys.executable, "-m", "nnlab.runs.following"], stdin=subprocess.PIPE, stdout=output, stderr=output,
-        env={**os.environ, **{name: str(value) for name, value in variables.items()}}, start_new_session=True,
+        interpreter.running("nnlab.runs.following"), stdin=subprocess.PIPE, stdout=output, stderr=output,
+        env={**interpreter.environment(), **{name: str(value) for name, value in variables.items()}},
+        start_new_session=True,
     )  # fmt: skip
     return process, output
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import collections
 import json
 import logging
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from nnlab import interpreter
 from nnlab.errors import UserError
 from nnlab.runs.result import Result
 from nnlab.storage.folder import read_result
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 TIMED_GROUPS = 8  # groups whose steps are timed for the estimate
 MEASURED_GROUPS = 200  # groups of which one network is built before the first job starts
-CHILD = (sys.executable, "-m", "nnlab.sweep.child")
+CHILD = interpreter.running("nnlab.sweep.child")
 
 
 class Grid:

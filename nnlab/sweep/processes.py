@@ -18,6 +18,8 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 
+from nnlab import interpreter
+from nnlab.device import cores
 from nnlab.errors import UserError
 from nnlab.interruption import EXIT_CODES
 from nnlab.storage.folder import OUTPUT, read_result
@@ -27,11 +29,6 @@ from nnlab.sweep.job import PENDING, Job, Outcome, finished
 TAIL = 20  # lines of it that a failure keeps
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def visible_gpus(environment: Mapping[str, str] = os.environ) -> list[str]:
@@ -110,7 +107,7 @@ class Processes:
 
     def environment(self, gpu: str | None) -> dict[str, str]:
         """The child's environment: its threads, set before torch loads, and its GPU."""
-        variables = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(self.threads))}
+        variables = {**interpreter.environment(), **dict.fromkeys(THREAD_VARIABLES, str(self.threads))}
         return variables if gpu is None else {**variables, "CUDA_VISIBLE_DEVICES": gpu}
 
     def _run_child(self, job: Job, gpu: str | None) -> int:

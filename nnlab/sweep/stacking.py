@@ -12,6 +12,7 @@ from typing import Any
 
 from nnlab.config.build import build_optimizer, data_seed, stackable
 from nnlab.config.construct import construct
+from nnlab.config.lookup import locate
 from nnlab.storage.keys import meaning
 from nnlab.training import Callback
 
@@ -39,7 +40,10 @@ def stacking_key(config: Mapping[str, Any]) -> tuple[str | None, str]:
     same["trainer"] = {key: value for key, value in config["trainer"].items() if key not in CLIPPING}
     same["optimizer"] = _fixed(optimizer)
     same["regularizer"] = {name: _fixed(each) for name, each in regularizers.items()}
-    own = ("augmentation", "label_noise", "validation_fold")
+    own = ["augmentation", "label_noise"]
+    preprocessing = config["data"].get("preprocessing")
+    if not preprocessing or getattr(locate(preprocessing["_target_"]), "keeps_shape", False):
+        own.append("validation_fold")  # elsewhere, the number of inputs may follow from the training split
     same["data"] = {key: value for key, value in config["data"].items() if key not in own}
     if config["loss"].get("class_weights") == "balanced":  # they follow from the training split, and all share one loss
         noise, fold = (config["data"].get(key) for key in ("label_noise", "validation_fold"))

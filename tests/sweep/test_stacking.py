@@ -42,6 +42,7 @@ DIFFERENT = [
     ([], ["regularizer=[weight_decay,dropout]"]),
     ([], ["regularizer.weight_decay.decoupled=true"]),
     ([], ["callbacks=[tensorboard]"]),
+    (["data/preprocessing=piecewise_linear"], ["data/preprocessing=piecewise_linear", "data.validation_fold=1"]),
     (["regularizer=[dropout]"], ["regularizer=[dropout]", "regularizer.dropout.input_p=0.2"]),
     (["regularizer=[dropout]"], ["regularizer=[dropout]", "regularizer.dropout.inference=monte_carlo"]),
 ]

@@ -105,7 +105,13 @@ class Projection(Transform):
 
 
 class Preprocessing(ABC):
-    """A preprocessing before it has seen data."""
+    """A preprocessing before it has seen data.
+
+    Attributes:
+        keeps_shape: whether an example has as many inputs afterwards as before, whatever the training split.
+    """
+
+    keeps_shape: ClassVar[bool] = False
 
     @abstractmethod
     def fit(self, inputs: Tensor | Streamed) -> Transform:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from nnlab.data.preprocessing.base import Identity, Preprocessing, Transform
@@ -10,6 +12,8 @@ from nnlab.streaming import Streamed
 
 class NoPreprocessing(Preprocessing):
     """Leaves inputs alone."""
+
+    keeps_shape: ClassVar[bool] = True
 
     def fit(self, inputs: Tensor | Streamed) -> Transform:
         """The identity."""

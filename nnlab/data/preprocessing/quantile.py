@@ -12,6 +12,7 @@ truth value.
 from __future__ import annotations
 
 import dataclasses
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -62,6 +63,8 @@ class Quantile(Preprocessing):
     Args:
         quantiles: how many are kept, [2, inf); at most one for each training example.
     """
+
+    keeps_shape: ClassVar[bool] = True
 
     def __init__(self, quantiles: int = 1000) -> None:
         self.quantiles = check("quantiles", quantiles, "[2, inf)")

@@ -9,6 +9,7 @@ Source: Holzmueller et al. 2024, arXiv:2407.04491, section 3, "robust scaling an
 from __future__ import annotations
 
 import dataclasses
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -45,6 +46,8 @@ class Robust(Preprocessing):
     Args:
         clip: bound that outputs approach, [0, inf); 0 leaves them unbounded.
     """
+
+    keeps_shape: ClassVar[bool] = True
 
     def __init__(self, clip: float = 3.0) -> None:
         self.clip = check("clip", clip, "[0, inf)")

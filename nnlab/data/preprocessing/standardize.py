@@ -6,7 +6,7 @@ Source: LeCun, Bottou, Orr and Mueller 1998, "Efficient BackProp", section 4.3; 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -31,6 +31,8 @@ class Standardize(Preprocessing):
         per: `feature`: each number of an example on its own; `channel`: the pixels of an image channel together, which
             keeps images looking like images; `auto`: channels of images, features of vectors.
     """
+
+    keeps_shape: ClassVar[bool] = True
 
     def __init__(self, per: Literal["auto", "feature", "channel"] = "auto") -> None:
         self.per = check_choice("per", per, ("auto", "feature", "channel"))

@@ -379,6 +379,12 @@ CATALOGUE: tuple[Kind, ...] = (
         "failed_seed", "The learning rate is at the edge of what is stable for some initial weights, or too few steps."
     ),
     Kind(
+        "outlying_seed",
+        "One network in so many is far worse than the others, so a single run may be: train several, and take the best "
+        "on validation.",
+        severity="note",
+    ),
+    Kind(
         "rate_lowered",
         "A rate that works for most seeds is too high for all of them; half of it keeps a margin.",
         severity="note",

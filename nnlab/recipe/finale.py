@@ -1,6 +1,7 @@
 """The end: the chosen configuration on several seeds, evaluated on the test split once, next to simple models.
 
 A network that a constant, a linear model or boosted trees beat is told so: the same test examples judge all of them.
+A seed that ended apart from the others is named, and lowers the rate where that is the cause.
 The configuration as given is trained with the same seeds; where it is better on validation by more than the standard
 error, it is the best network, and what was found is the rival.
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from nnlab.diagnosis.catalogue import Severity
 from nnlab.diagnosis.facts.simple import SimpleModel, advantage, comparable, simple_models
 from nnlab.diagnosis.finding import Finding
 from nnlab.interruption import EXIT_CODES
-from nnlab.metric_names import HIGHER_IS_BETTER
 from nnlab.recipe.best import write_experiment
 from nnlab.recipe.candidate import deviation
 from nnlab.recipe.changes import Changes
@@ -27,6 +27,7 @@ from nnlab.recipe.given import Contest, FinalRun, averages, compare, given_gain,
 from nnlab.recipe.numbers import FinalNumbers
 from nnlab.recipe.rates import rate_key
 from nnlab.recipe.report import StepReport, Table
+from nnlab.recipe.seeds import apart, findings
 from nnlab.recipe.settings import RecipeSettings
 from nnlab.recipe.trials import Trials
 from nnlab.runs.evaluation import evaluate
@@ -44,7 +45,20 @@ WORDS = {
     "given": "the configuration as given",
     "found": "the configuration found",
 }
-STEPS_DOWN = 2  # halvings of the learning rate where a seed fails
+STEPS_DOWN = 2  # halvings of the learning rate where a seed ends apart because of it
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A learning rate that was given up, and which seeds ended apart with it."""
+
+    rate: float
+    why: str
+
+    @property
+    def words(self) -> str:
+        """What happened, in a sentence."""
+        return f"with the learning rate {self.rate:g}, {self.why}; it was halved"
 
 
 class FinalTraining:
@@ -61,7 +75,7 @@ class FinalTraining:
         self.config, self.trials, self.settings, self.directory = config, trials, settings, directory
 
     def conclude(self, chosen: Changes, seeds: Sequence[int], given: Sequence[int] = ()) -> StepReport[FinalNumbers]:
-        """Train the chosen configuration; with a lower rate where a seed fails; and judge it.
+        """Train the chosen configuration, with a lower rate where a seed ends apart because of it, and judge it.
 
         Args:
             chosen: by step 7.
@@ -69,11 +83,15 @@ class FinalTraining:
             given: seeds with which the configuration as given is trained, too; fewer where there is no time.
         """
         [constant] = simple_models(self.trials.dataset, self.trials.loss, ["constant"])
-        key, lowered = rate_key(self.trials), list[float]()
+        key, lowered = rate_key(self.trials), list[Lowered]()
         runs = self.train(chosen, seeds, "final")
-        while failed(self.trials, runs, constant) and len(lowered) < STEPS_DOWN and key in chosen:
-            lowered.append(float(chosen[key]))
-            chosen = {**chosen, key: lowered[-1] / 2}
+        while key in chosen and len(lowered) < STEPS_DOWN:
+            too_high = [each.words for each in apart(self.trials, runs, constant) if each.by_rate]
+            if not too_high:
+                break
+            rate = float(chosen[key])
+            lowered.append(Lowered(rate, "; ".join(too_high)))
+            chosen = {**chosen, key: rate / 2}
             runs = self.train(chosen, seeds, f"final, rate {chosen[key]:g}")
         same = is_given(self.trials, chosen)
         as_given = self.train({}, given, "given") if given and not same else []
@@ -129,7 +147,7 @@ class FinalTraining:
 
 
 def conclude(
-    trials: Trials, chosen: Changes, contest: Contest, experiment: str, lowered: Sequence[float] = ()
+    trials: Trials, chosen: Changes, contest: Contest, experiment: str, lowered: Sequence[Lowered] = ()
 ) -> StepReport[FinalNumbers]:
     """What the better networks achieved on the test split, against the others and simple models on the same examples.
 
@@ -137,7 +155,7 @@ def conclude(
         chosen: what distinguishes the configuration found from the one that was given.
         contest: the final runs of both.
         experiment: the command that reproduces the first run.
-        lowered: learning rates that were given up before, because a seed failed with them.
+        lowered: learning rates that were given up before.
     """
     report = StepReport(NUMBER, TITLE, FinalNumbers())
     metric = comparable(trials.metric, trials.dataset, trials.loss)
@@ -146,7 +164,7 @@ def conclude(
         report.findings = [
             Finding("all_diverged", f"all {len(contest.runs)} networks diverged before their first validation")
         ]
-        report.numbers = FinalNumbers(metric, lowered=list(lowered), experiment=experiment)
+        report.numbers = FinalNumbers(metric, lowered=[each.rate for each in lowered], experiment=experiment)
         report.conclusion = report.findings[0].observed
         return report
     test = averages(good, "test")
@@ -157,8 +175,8 @@ def conclude(
         each.name: advantage(metric, predictions, each.predictions["test"], trials.dataset, "test") for each in simple
     }
     others = list(simple)
-    if apart := paired_advantage(trials, good, contest.rivals, "test"):
-        judged[rival] = apart
+    if against := paired_advantage(trials, good, contest.rivals, "test"):
+        judged[rival] = against
         metrics = {split: averages(contest.rivals, split) for split in ("validation", "test")}
         others.append(SimpleModel(rival, {}, metrics))
     rows: list[list[Any]] = [[f"seed {run.seed}", *(run.metrics["test"][each] for each in test)] for run in good]
@@ -178,19 +196,24 @@ def conclude(
         list(contest.gain or ()),
         averages(contest.rivals, "test"),
         [asdict(run) for run in contest.rivals],
-        list(lowered),
+        [each.rate for each in lowered],
         experiment,
         [asdict(run) for run in contest.runs],
     )
-    report.findings = [*_failed_seeds(trials, good, simple), *_better_models(metric, test, others, judged)]
+    constant = next(each for each in simple if each.name == "constant")
+    bad = apart(trials, contest.runs, constant)
+    report.findings = [*findings(bad), *_better_models(metric, test, others, judged)]
     if contest.given_wins:
         report.findings.append(Finding("given_configuration_better", standing(metric, contest)))
-    for rate in lowered:
-        report.findings.append(Finding("rate_lowered", f"with the learning rate {rate:g} a seed failed; it was halved"))
-    report.conclusion = (
-        f"test {metric} {test[metric]:.4g} ± {spreads[metric]:.2g} over {len(good)} runs; "
-        f"{standing(metric, contest)}; {verdict(metric, others, judged)}"
-    )
+    report.findings += [Finding("rate_lowered", each.words) for each in lowered]
+    parts = [
+        f"test {metric} {test[metric]:.4g} ± {spreads[metric]:.2g} over {len(good)} runs",
+        *(each.words for each in bad),
+        *(each.words for each in lowered),
+        standing(metric, contest),
+        verdict(metric, others, judged),
+    ]
+    report.conclusion = "; ".join(parts)
     return report
 
 
@@ -215,34 +238,6 @@ def verdict(metric: str, simple: Sequence[SimpleModel], judged: Mapping[str, tup
         f"worse: {listed(behind)}" if behind else "",
     ]
     return "; ".join(filter(None, parts))
-
-
-def failed(trials: Trials, runs: Sequence[FinalRun], constant: SimpleModel) -> list[FinalRun]:
-    """Runs that diverged, or that are no better on validation than the constant answer."""
-    metric = comparable(trials.metric, trials.dataset, trials.loss)
-    level = constant.metrics["validation"].get(metric, math.nan)
-    sign = 1 if metric in HIGHER_IS_BETTER else -1
-    found = []
-    for run in runs:
-        value = run.metrics["validation"].get(metric, math.nan) if run.metrics else math.nan
-        if run.status == "diverged" or not sign * (value - level) > 0:
-            found.append(run)
-    return found
-
-
-def _failed_seeds(trials: Trials, runs: Sequence[FinalRun], simple: Sequence[SimpleModel]) -> list[Finding]:
-    constant = next(each for each in simple if each.name == "constant")
-    bad = failed(trials, runs, constant)
-    if not bad:
-        return []
-    seeds = ", ".join(str(run.seed) for run in bad)
-    metric = comparable(trials.metric, trials.dataset, trials.loss)
-    values = ", ".join(f"{run.metrics['validation'].get(metric, math.nan):.4g}" for run in bad if run.metrics)
-    observed = (
-        f"seed {seeds} ended no better on validation than the constant answer "
-        f"({metric} {values}; the constant has {constant.metrics['validation'][metric]:.4g})"
-    )
-    return [Finding("failed_seed", observed)]
 
 
 def _better_models(

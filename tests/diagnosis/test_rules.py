@@ -267,6 +267,7 @@ SEEN_ELSEWHERE = {
     *(
         "simple_model_better",
         "given_configuration_better",
+        "outlying_seed",
         "rate_lowered",
         "failed_seed",
     ),  # of a finished table run, the guard, and a set of seeds

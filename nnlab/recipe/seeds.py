@@ -1,0 +1,122 @@
+"""Final seeds that ended apart from the others, and what their curves say about the cause.
+
+A seed has failed where it diverged or is no better on validation than the constant answer. It is an outlier where it
+is worse than the median of the others by more than `FAR` times their spread, and by more than a tenth of what that
+median gains over the constant.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from nnlab.diagnosis.facts.simple import SimpleModel, comparable
+from nnlab.diagnosis.finding import Finding, shown
+from nnlab.metric_names import HIGHER_IS_BETTER
+from nnlab.recipe.candidate import deviation
+from nnlab.recipe.given import FinalRun
+from nnlab.recipe.trials import Trials
+from nnlab.storage.history import read_curves
+
+FAR = 4.0  # spreads of the other seeds
+PART = 0.1  # of what these gain over the constant
+FEWEST = 3  # seeds, of which one can be apart from the others
+WINDOW = 20  # minibatch losses whose mean counts, or a twentieth of all where these are more
+JUMP = 0.3  # of the way from the first loss to the lowest, that a jump goes back
+STUCK = 0.3  # of the way from the others' last loss to the first one, that a loss stays above theirs
+
+
+@dataclass(frozen=True)
+class Apart:
+    """A seed that ended apart.
+
+    Attributes:
+        seed: its number.
+        failed: whether it diverged, or is no better than the constant.
+        by_rate: whether its curve is one of a learning rate that is too high.
+        words: its number, its value beside that of the others, and the cause.
+    """
+
+    seed: int
+    failed: bool
+    by_rate: bool
+    words: str
+
+
+def apart(trials: Trials, runs: Sequence[FinalRun], constant: SimpleModel) -> list[Apart]:
+    """The seeds that failed, and the outliers among the others, in the order of the runs."""
+    metric = comparable(trials.metric, trials.dataset, trials.loss)
+    sign = 1 if metric in HIGHER_IS_BETTER else -1
+    level = constant.metrics["validation"].get(metric, math.nan)
+    values = [run.metrics["validation"].get(metric, math.nan) if run.metrics else math.nan for run in runs]
+    found = []
+    for run, value in zip(runs, values, strict=True):
+        others = [v for other, v in zip(runs, values, strict=True) if other is not run and math.isfinite(v)]
+        failed = run.status == "diverged" or not sign * (value - level) > 0
+        if failed or _far(sign, value, others, level):
+            by_rate, cause = _cause(run, [other for other in runs if other is not run])
+            beside = [f"the others {median(others):.4g}"] if others else []
+            beside += [f"the constant {level:.4g}"] if failed else []
+            own = f"{metric} {value:.4g}" if math.isfinite(value) else f"no {metric}"
+            words = f"seed {run.seed} has {own} on validation ({', '.join(beside)}): {cause}"
+            found.append(Apart(run.seed, failed, failed or by_rate, words))
+    return found
+
+
+def findings(seeds: Sequence[Apart]) -> list[Finding]:
+    """What is wrong, a fault where a seed failed."""
+    kinds = {True: "failed_seed", False: "outlying_seed"}
+    return [Finding(kinds[each.failed], each.words) for each in seeds]
+
+
+def _far(sign: int, value: float, others: Sequence[float], level: float) -> bool:
+    if len(others) < FEWEST - 1:
+        return False
+    behind, gained = sign * (median(others) - value), sign * (median(others) - level)
+    return behind > FAR * deviation(others) and behind > PART * gained > 0
+
+
+def _cause(run: FinalRun, others: Sequence[FinalRun]) -> tuple[bool, str]:
+    """Whether the rate is too high by the training loss, and what that loss did, in words."""
+    steps, losses = _smooth(run)
+    if run.status == "diverged":
+        return True, f"it diverged at step {read_curves(Path(run.directory), statistics=False).steps[-1]}"
+    if len(losses) < 2:
+        return False, "it has hardly been trained"
+    lowest = np.minimum.accumulate(losses)
+    back = losses - lowest
+    top = int(back.argmax())
+    if back[top] > JUMP * (losses[0] - losses.min()) > 0 and not any(_jumps(other) for other in others):
+        start = int(np.flatnonzero(back[: top + 1] <= 0)[-1])
+        jump = f"from {shown(losses[start])} to {shown(losses[top])}"
+        return True, f"its loss jumped {jump} after step {int(steps[start])}"
+    ends = [float(ended[-1]) for _, ended in map(_smooth, others) if len(ended)]
+    usual = median(ends) if ends else math.nan
+    if losses[-1] - usual > STUCK * (losses[0] - usual) > 0:
+        return True, f"its training loss stayed at {shown(losses[-1])}, where the others reached {shown(usual)}"
+    same = f"its training loss is {shown(losses[-1])}, the others' {shown(usual)}"
+    return False, f"{same}, so it is what it learned that does not hold for validation"
+
+
+def _jumps(run: FinalRun) -> bool:
+    _, losses = _smooth(run)
+    if len(losses) < 2:
+        return False
+    return bool((losses - np.minimum.accumulate(losses)).max() > JUMP * (losses[0] - losses.min()))
+
+
+def _smooth(run: FinalRun) -> tuple[np.ndarray, np.ndarray]:
+    """Means of consecutive minibatch losses, and the steps after which they end."""
+    curves = read_curves(Path(run.directory), statistics=False)
+    known = np.isfinite(curves.losses)
+    steps, losses = curves.steps[known], curves.losses[known]
+    size = max(WINDOW, len(losses) // 20) if len(losses) > WINDOW else 1
+    count = len(losses) // size
+    if not count:
+        return steps, losses
+    return steps[size - 1 :: size][:count], losses[: count * size].reshape(count, size).mean(1)

@@ -1,0 +1,87 @@
+"""Final seeds that end apart from the others are named with their cause, and lower the rate where that is the cause."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nnlab.diagnosis.facts.simple import SimpleModel
+from nnlab.recipe.given import FinalRun
+from nnlab.recipe.seeds import apart, findings
+from nnlab.recipe.trials import Trials
+
+STEPS = 400
+FALLING = 0.1 + 2 * np.exp(-np.arange(STEPS) / 50)
+CONSTANT = SimpleModel("constant", {}, {"validation": {"accuracy": 0.1}})
+
+
+def run(
+    folder: Path, seed: int, accuracy: float, losses: Sequence[float] = FALLING, status: str = "completed"
+) -> FinalRun:
+    """A run with a history."""
+    directory = folder / f"seed={seed}"
+    directory.mkdir()
+    rows = [f"{step},{step / 10},0.01,{loss}" for step, loss in enumerate(losses, 1)]
+    (directory / "history.csv").write_text("\n".join(["step,epoch,learning_rate,loss/train", *rows]) + "\n")
+    metrics = {} if status == "diverged" else {"validation": {"accuracy": accuracy}}
+    return FinalRun(str(directory), seed, status, "", metrics)
+
+
+def jumping() -> np.ndarray:
+    losses = FALLING.copy()
+    losses[240:] = 1.9
+    return losses
+
+
+@pytest.mark.parametrize(
+    ("losses", "accuracy", "status", "by_rate", "words"),
+    [
+        (jumping(), 0.5, "completed", True, "its loss jumped from 0.12 to 1.9 after step 240"),
+        (
+            np.full(STEPS, 2.1),
+            0.15,
+            "completed",
+            True,
+            "its training loss stayed at 2.1, where the others reached 0.101",
+        ),
+        (FALLING, 0.5, "completed", False, "it is what it learned that does not hold for validation"),
+        (FALLING[:30], 0.0, "diverged", True, "it diverged at step 30"),
+    ],
+    ids=["jump", "stuck", "validation only", "diverged"],
+)
+def test_a_seed_apart_is_named_with_its_cause(
+    losses: np.ndarray,
+    accuracy: float,
+    status: str,
+    by_rate: bool,
+    words: str,
+    tmp_path: Path,
+    make_trials: Callable[..., Trials],
+) -> None:
+    runs = [run(tmp_path, seed, 0.9 + seed / 100) for seed in range(4)]
+    runs.append(run(tmp_path, 7, accuracy, losses, status))
+    found = apart(make_trials("data=blobs"), runs, CONSTANT)
+    assert [(each.seed, each.by_rate) for each in found] == [(7, by_rate)]
+    assert words in found[0].words
+    assert "the others 0.915" in found[0].words
+    fault = status == "diverged"
+    assert [(each.name, each.fault) for each in findings(found)] == [
+        ("failed_seed" if fault else "outlying_seed", fault)
+    ]
+
+
+def test_seeds_within_their_spread_are_not_apart(tmp_path: Path, make_trials: Callable[..., Trials]) -> None:
+    runs = [run(tmp_path, seed, accuracy) for seed, accuracy in enumerate((0.8, 0.84, 0.9, 0.88, 0.78))]
+    assert not apart(make_trials("data=blobs"), runs, CONSTANT)
+
+
+def test_no_better_than_the_constant_has_failed_however_few_seeds(
+    tmp_path: Path, make_trials: Callable[..., Trials]
+) -> None:
+    [found] = apart(make_trials("data=blobs"), [run(tmp_path, 0, 0.1)], CONSTANT)
+    assert found.failed
+    assert found.by_rate
+    assert "the constant 0.1" in found.words

@@ -1,7 +1,7 @@
 """What `nnlab train` chooses on a table where nothing else is said, as measured on 25 tables (docs/tables.md).
 
     inputs scaled by their quartiles and smoothly bounded, a higher rate with more decay, twice the epochs, and an
-    ensemble; a grid compares single networks, and the recipe takes the first of these only, and searches the others
+    ensemble; a grid compares single networks, and the recipe begins with one
 
 A part that is typed is left as it is typed, with what depends on it: another architecture or optimizer trains alone and
 at its own rate, and `regularizer=[...]` says the whole of what keeps a network from overfitting.
@@ -39,19 +39,19 @@ def table_defaults(command: str, overrides: Sequence[str], grid: bool = False) -
     if typed.get("data") != "table" or "experiment" in typed or command not in ("train", "recipe"):
         return list(overrides)
     chosen = [] if _elsewhere(typed, "data/preprocessing", "clip") else list(PREPROCESSING)
-    if command == "train" and "architecture" not in typed:
-        chosen += _training(typed, _is_small(typed), grid)
+    if "architecture" not in typed:
+        chosen += _training(typed, _is_small(typed), single=grid or command == "recipe")
     chosen = [line for line in chosen if key_of(line) not in typed]
     if chosen:
         log.info("chosen for a table: %s (docs/tables.md)", " ".join(chosen))
     return [*overrides, *chosen]
 
 
-def _training(typed: dict[str, str], small: bool, grid: bool) -> list[str]:
-    """Ensemble, decay, rate and epochs, as far as nothing else was typed."""
+def _training(typed: dict[str, str], small: bool, single: bool) -> list[str]:
+    """Ensemble unless networks are to be single ones, decay, rate and epochs, as far as nothing else was typed."""
     chosen = []
     if not _elsewhere(typed, "regularizer", "ensemble", "weight_decay") and "optimizer" not in typed:
-        if not grid:
+        if not single:
             members = MEMBERS if small else MEMBERS_OF_LARGE
             chosen += ["regularizer=[ensemble,weight_decay]", f"regularizer.ensemble.members={members}"]
         if not _says(typed, "optimizer"):

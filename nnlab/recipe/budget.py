@@ -15,14 +15,16 @@ from nnlab.recipe.settings import RecipeSettings
 from nnlab.recipe.trials import Trials
 
 COARSE_SHARE, REFINE_SHARE = 0.25, 0.2  # of the time left before steps 4 and 5
-COARSE_STEPS = 200  # updates that are worth having, where data are small
+COARSE_STEPS = 600  # updates that are worth having, where data are small: most of a short trial is not training
 EPOCHS = 240.0  # of one network, that a search without a time limit may take,
 SHORTEST, LONGEST = 120.0, 560.0  # but at least and at most so many seconds
-COARSE_BATCH, REFINE_BATCH = 48, 9  # configurations of steps 4 and 5 without a time limit,
+COARSE_BATCH, COARSE_AGAIN = 48, 16  # networks of a batch of step 4, and those with a second seed
+REFINE_BATCH = 9  # configurations of step 5 without a time limit,
 IMPROVE_WORK = 120.0  # and networks of the usual length in step 7
 MOST_BATCHES = 24
 GIVEN_SHARE = 0.2  # of all time, that the configuration as given may take at the end in any case
 CONTESTANTS = 12  # of a round of step 7; twice as many where there is a time to be used
+LONGER, MANY = 2.0, 2.0  # times the usual length, where as many times the fewest configurations of step 5 fit
 HALVED = 0.5  # of its length is what a trial of step 4 takes on average
 
 
@@ -66,7 +68,7 @@ class Budget:
 
     def coarse_epochs(self) -> float:
         """Length of step 4: an epoch, and more where so few make few steps."""
-        wanted = min(max(COARSE_STEPS / self.trials.epoch_steps, 1.0), 25.0)
+        wanted = min(max(COARSE_STEPS / self.trials.epoch_steps, 1.0), 80.0)
         return self.settings.coarse_epochs or _whole(min(wanted, max(self.epochs(COARSE_SHARE) / COARSE_BATCH, 0.1)))
 
     def batches(self, epochs: float) -> Callable[[int], bool]:
@@ -76,15 +78,16 @@ class Budget:
 
         def more(done: int) -> bool:
             spent, work = self.trials.clock() - started, self.trials.work - before
-            each = spent / work * COARSE_BATCH * epochs * HALVED if work else 0.0
-            return done < (MOST_BATCHES if self.timed else 1) and spent + each < share
+            cost = spent / work * epochs if work else 0.0
+            expected = spent + cost * (COARSE_BATCH * HALVED + COARSE_AGAIN)
+            return done < (MOST_BATCHES if self.timed else 1) and expected < share
 
         return more
 
-    def refined(self, epochs: float) -> int:
-        """Configurations of step 5."""
+    def refined(self, epochs: float) -> float:
+        """Configurations of step 5, as if all were the user's network with all seeds."""
         fits = self.epochs(REFINE_SHARE) / (epochs * self.settings.seeds)
-        return int(min(max(fits, 2), 36 if self.timed else REFINE_BATCH))
+        return min(max(fits, 2.0), 36.0 if self.timed else REFINE_BATCH)
 
     def affords(self, chosen: Changes, usual: float) -> Callable[[int, float], bool]:
         """Whether there is time for a round of step 7 with so many epochs, and for the final training after it."""
@@ -105,9 +108,10 @@ class Budget:
         return 2 * CONTESTANTS if self.timed else CONTESTANTS
 
     def refine_epochs(self, usual: float) -> float:
-        """Length of step 5, `usual` where there is time for it."""
+        """Length of step 5, `usual` where there is time for it, and longer where there is time for many."""
         fits = self.epochs(REFINE_SHARE) / (2 * self.settings.seeds)
-        return self.settings.refine_epochs or _whole(min(usual, max(fits, 1.0)))
+        longer = min(usual * LONGER, fits / MANY) if self.timed else 0.0
+        return self.settings.refine_epochs or _whole(max(longer, min(usual, max(fits, 1.0))))
 
     def for_final(self, changes: Changes) -> float:
         """Seconds that the training of a configuration with all final seeds takes."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,15 +20,27 @@ UNREGULARIZED: dict[str, Any] = {"regularizer": [], "data/augmentation": []}
 
 
 def changed(config: Mapping[str, Any], changes: Changes) -> Config:
-    """A copy of a config with the changes; options are exchanged before values are set."""
-    result: Config = copy.deepcopy(dict(config))
+    """A config with the changes, which shares with the old one what is the same; options are exchanged first."""
+    result: Config = dict(config)
     for group, chosen in changes.items():
         if is_group(group) and isinstance(chosen, str | list):
-            _exchange(result, group, chosen)
+            _exchange(_opened(result, group.split("/")[:-1]), group, chosen)
     for key, value in changes.items():
         if not (is_group(key) and isinstance(value, str | list)):
-            put(result, key, value)
+            *path, last = key.split(".")
+            put(_opened(result, path), last, value)
     return result
+
+
+def _opened(config: Config, path: Sequence[str]) -> Config:
+    """The section at a path, after this and those around it were copied, so that it may be changed.
+
+    Raises:
+        KeyError: there is none.
+    """
+    for part in path:
+        config[part] = config = dict(config[part])
+    return config
 
 
 @functools.cache
@@ -58,15 +69,12 @@ def text(value: Any) -> str:
     return {"None": "null", "True": "true", "False": "false"}.get(str(value), str(value))
 
 
-def _exchange(config: Config, group: str, chosen: str | list[str]) -> None:
-    """Put an option's section in place; of a list, sections that are there already stay as they are."""
-    *path, last = group.split("/")
-    parent = config
-    for part in path:
-        parent = parent[part]
+def _exchange(parent: Config, group: str, chosen: str | list[str]) -> None:
+    """Put an option's section into the one around it; of a list, sections that are there already stay as they are."""
+    last = group.rpartition("/")[2]
     before = parent.get(last) or {}
     if isinstance(chosen, str):
-        kept = {k: v for k, v in before.items() if (config_folder() / group / k).is_dir()}
+        kept = {k: v for k, v in before.items() if is_group(f"{group}/{k}")}
         parent[last] = {**read_option(group, chosen), **kept}
     else:
         parent[last] = {name: before.get(name) or read_option(group, name) for name in chosen}

@@ -24,8 +24,8 @@ from nnlab.recipe.space import DECAY_KEY, Space
 from nnlab.recipe.trials import Trials
 
 TITLE = "Coarse grid"
-GRID_DECAYS = (1e-4, 1e-5, 0.0)
 EXTENSIONS = 2
+STRUCTURE = ("architecture", "activation", "preprocessing")  # dimensions of which populations have one choice
 NETWORKS = 12  # of one structure, with rates and decays of their own
 STRUCTURES = 4  # of a batch
 AGAIN = 16  # of the best, that are trained with another seed
@@ -62,7 +62,7 @@ def coarse_grid(
     trials, draw = space.trials, draw or random.Random(0)
     report = StepReport(4, TITLE, GridNumbers(epochs))
     rates = merged([stable, *(rung(stable, -i) for i in (1, 2, 3))])
-    found = Coarse(*_grid(space, rates, GRID_DECAYS, epochs))
+    found = Coarse(*_grid(space, rates, space.grid_decays, epochs))
     _extend(report, space, found, epochs)
     halving, done = Halving(), 0
     while batches(done):
@@ -81,7 +81,7 @@ def coarse_grid(
 def sampled(space: Space, stable: float, epochs: float, draw: random.Random) -> list[Changes]:
     """A batch of configurations: a few structures at random, each with rates, decays and dropout of its own."""
     found: list[Changes] = []
-    structures = [each for each in space.dimensions if each.name in ("architecture", "activation")]
+    structures = [each for each in space.dimensions if each.name in STRUCTURE]
     dropout, decay = space.dimension("dropout"), space.dimension("weight decay")
     for _ in range(STRUCTURES if structures else 1):
         chosen = [draw.choice(each.choices) for each in structures]

@@ -158,8 +158,7 @@ class Recipe:
 
     def _refine(self) -> Report:
         epochs = self.budget.refine_epochs(self.usual_epochs)
-        most = self.budget.refined(epochs)
-        candidates = self.reports[4].numbers.candidates[: max(most // 2, 2)]
+        candidates, most = self.reports[4].numbers.candidates, self.budget.refined(epochs)
         return refine_grid(self._space(), candidates, epochs, range(self.settings.seeds), most)
 
     def _improve(self) -> Report:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
+
+import numpy as np
 
 from nnlab.callbacks import tensorboard_summaries as summaries
 from nnlab.callbacks.tensorboard import EventFile
@@ -42,9 +45,9 @@ def slug(name: str) -> str:
 
 
 def _write(file: EventFile, trial: TrialRecord) -> None:
-    points = sorted(
-        (step, tag, value) for tag, curve in trial.curves.items() for step, value in zip(*curve, strict=True)
-    )
     file.summaries(0, [summaries.layout(CHARTS)])
-    for step, tag, value in points:
-        file.scalars(int(step), {tag: value})
+    together: dict[tuple[float, ...], dict[str, np.ndarray]] = {}
+    for tag, (steps, values) in trial.curves.items():
+        together.setdefault(tuple(steps), {})[tag] = np.asarray(values, dtype=np.float64)
+    for at, block in together.items():
+        file.scalar_block(np.asarray(at, dtype=np.int64), block, time.time())

@@ -153,5 +153,5 @@ def _given(trials: Trials, key: str) -> Any:
     """The user's value of a key; of a group the option, or the list of them."""
     if key in ("regularizer", "data/augmentation"):
         return list(trials.value(key.replace("/", "."), {}))
-    value = trials.value(key)
+    value = trials.value(key.replace("/", "."))
     return trials.option(key) if isinstance(value, Mapping) else value

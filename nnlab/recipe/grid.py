@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -66,7 +67,7 @@ def name_of(trials: Trials, changes: Changes) -> str:
     words = {rate_key(trials): "rate", DECAY_KEY: "decay", "trainer.epochs": "epochs"}
     parts = [f"{word} {changes[key]:g}" for key, word in words.items() if changes.get(key) is not None]
     hidden = (*words, "seed", "regularizer", "trainer.", "scheduler", "data/augmentation", "data.validation_fold")
-    parts += [f"{key.rpartition('.')[2]} {value}" for key, value in changes.items() if not key.startswith(hidden)]
+    parts += [f"{re.split('[./]', key)[-1]} {value}" for key, value in changes.items() if not key.startswith(hidden)]
     parts += [str(changes[key]) for key in ("scheduler",) if changes.get(key, "constant") != "constant"]
     parts += [str(name) for name in changes.get("data/augmentation", [])]
     parts += [

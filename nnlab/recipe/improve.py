@@ -1,11 +1,11 @@
-"""Step 7: back to step 5 with what the curves suggest, in rounds, as long as a gain exceeds its standard error.
+"""Step 7: back to step 5 with what the curves suggest, in rounds, as long as a gain exceeds half its standard error.
 
 The first round also has the configuration as the user gave it: what the recipe began with is a contestant to the end.
 A round is a race between the present best and changes of it, all with the same fresh seeds: the best of many was also
 the luckiest, and would be hard to beat on the seeds that chose it. Its contestants are single changes, those that the
-curves support first, and configurations a few changes away, which take what did well elsewhere. The one whose gain
-exceeds its standard error by most is adopted. The rounds begin with the user's own schedule of the learning rate, which
-steps 3 to 5 had to do without: it stays unless a constant rate is better.
+curves support first, and those that a Gaussian process picks, of all other single changes and of configurations a few
+changes away. The one whose gain exceeds half its standard error by most is adopted. The rounds begin with the user's
+own schedule of the learning rate, which steps 3 to 5 had to do without: it stays unless a constant rate is better.
 """
 
 from __future__ import annotations
@@ -24,12 +24,15 @@ from nnlab.recipe.race import RUNGS, race, race_epochs
 from nnlab.recipe.report import StepReport, Table
 from nnlab.recipe.space import Space
 from nnlab.recipe.suggest import Linear, Suggestion, as_given, suggest
+from nnlab.recipe.surrogate import Surrogate
 from nnlab.recipe.trials import Trials
 
 TITLE = "Go to step 5, one change at a time"
 ELITE = 3  # configurations whose choices others take over
 ADOPTED = "adopted"
+SURE = 0.5  # standard errors that a gain must exceed: what is not adopted is lost as surely as what is adopted by luck
 MOST_ROUNDS = 100
+POOL = 200  # configurations a few changes away, of which a round takes the most promising
 
 
 @dataclass
@@ -40,6 +43,7 @@ class Progress:
         present: the best so far.
         elite: configurations that did well in the last race.
         fresh: the first seed that nothing has been trained with.
+        surrogate: what was learned about the space.
         tried: configurations that have lost against the present best.
         history: rows of the table.
     """
@@ -47,6 +51,7 @@ class Progress:
     present: Candidate
     elite: list[Changes]
     fresh: int
+    surrogate: Surrogate
     tried: list[Changes] = field(default_factory=list)
     history: list[list[Any]] = field(default_factory=list)
 
@@ -74,7 +79,9 @@ def improve(
     trials, draw = space.trials, draw or random.Random(1)
     report = StepReport(7, TITLE, ImproveNumbers())
     first = own_schedule(trials, candidates[0])
-    at = Progress(first, [each.changes for each in candidates], max(len(candidates[0].scores), 2))
+    at = Progress(first, [each.changes for each in candidates], max(len(candidates[0].scores), 2), Surrogate(space))
+    for each in candidates:
+        at.surrogate.learn(each, 0)
     stop = "no rounds left"
     for number in range(1, MOST_ROUNDS + 1):
         options = proposals(space, at, findings, linear, number, draw, most)
@@ -101,6 +108,8 @@ def _round(space: Space, at: Progress, options: Sequence[Suggestion], number: in
     contestants = [at.present.changes, *(option.changes for option in options)]
     names = [f"round {number} {name}" for name in ("as before", *(option.name for option in options))]
     done = race(space, contestants, names, at.fresh)
+    for each in done.results:
+        at.surrogate.learn(each, at.fresh)
     at.fresh += sum(RUNGS)
     present, results = done.results[0], done.results[1:]
     finalists = [i - 1 for i in done.finalists if i]
@@ -122,16 +131,31 @@ def proposals(
     most: int,
 ) -> list[Suggestion]:
     """At most so many contestants of a round: as given, what the curves suggest, single changes, several at once."""
-    options = suggest(space, at.present, findings, linear, draw)
-    given = as_given(space) if number == 1 else None
-    found = [*([given] if given else []), *(o for o in options if o.changes not in at.tried)][: most // 2 + 1]
-    for _ in range(4 * most):
-        if len(found) >= most:
-            break
+    options = [each for each in suggest(space, at.present, findings, linear, draw) if each.changes not in at.tried]
+    first = begin_with(space, at.present) if number == 1 else []
+    found = [*first, *(each for each in options if each.supported)][: most // 2 + 1]
+    pool = [each for each in options if each.changes not in [other.changes for other in found]]
+    known = [at.present.changes, *at.tried, *(each.changes for each in options)]
+    for _ in range(POOL):
         changes = space.several_changes(draw.choice([at.present.changes, *at.elite]), draw, at.elite)
-        if changes not in [at.present.changes, *at.tried, *(each.changes for each in found)]:
+        if changes not in known:
+            known.append(changes)
             words = space.difference(at.present.changes, changes)
-            found.append(Suggestion(", ".join(words), "several changes", changes))
+            pool.append(Suggestion(", ".join(words), "several changes", changes))
+    picked = at.surrogate.pick([each.changes for each in pool], most - len(found), draw)
+    return [*found, *(pool[i] for i in picked)]
+
+
+def begin_with(space: Space, present: Candidate) -> list[Suggestion]:
+    """What the first round tries in any case: the configuration as given, and what the own schedule asks for."""
+    given = as_given(space)
+    found = [given] if given else []
+    if present.changes.get("scheduler") is None and space.trials.option("scheduler") != "constant":
+        rate = float(f"{2 * float(present.changes[space.rate_key]):.2g}")
+        found.append(Suggestion("constant rate", "as in step 5", {**present.changes, "scheduler": "constant"}, True))
+        if rate <= space.highest_rate:
+            higher = {**present.changes, space.rate_key: rate}
+            found.append(Suggestion(f"learning rate {rate:g}", "it decays, and may begin higher", higher, True))
     return found
 
 
@@ -150,14 +174,14 @@ def choose(
     number: int,
     finalists: Sequence[int] | None = None,
 ) -> tuple[Suggestion | None, Candidate | None]:
-    """The finalist whose gain exceeds its standard error by most, if one does; all go into the history."""
+    """The finalist whose gain exceeds half its standard error by most, if one does; all go into the history."""
     eligible = range(len(options)) if finalists is None else finalists
     ranked = sorted(range(len(options)), key=lambda i: (i not in eligible, -_sure_gain(results[i], present)))
     chosen: tuple[Suggestion | None, Candidate | None] = (None, None)
     for place, i in enumerate(ranked):
         option, result = options[i], results[i]
         difference, error = gain(result, present)
-        adopted = place == 0 and i in eligible and math.isfinite(difference) and difference > error
+        adopted = place == 0 and i in eligible and _sure_gain(result, present) > 0
         if adopted:
             chosen = option, result
         outcome = ADOPTED if adopted else _outcome(difference, error, i in eligible)
@@ -167,9 +191,9 @@ def choose(
 
 
 def _sure_gain(new: Candidate, old: Candidate) -> float:
-    """The gain less its standard error; minus infinity where one diverged."""
+    """The gain less half its standard error; minus infinity where one diverged."""
     difference, error = gain(new, old)
-    return difference - error if math.isfinite(difference) and math.isfinite(error) else -math.inf
+    return difference - SURE * error if math.isfinite(difference) and math.isfinite(error) else -math.inf
 
 
 def _outcome(difference: float, error: float, finalist: bool) -> str:
@@ -178,7 +202,7 @@ def _outcome(difference: float, error: float, finalist: bool) -> str:
         return "diverged"
     if not finalist:
         return "fell behind"
-    if difference > error:
+    if difference > SURE * error:
         return "another gave more"
     return "within its error" if difference > -error else "worse"
 

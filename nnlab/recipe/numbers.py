@@ -34,6 +34,8 @@ class Numbers:
 
 def plain(value: Any) -> Any:
     """A value as JSON has it."""
+    if type(value) is float:  # nearly all of them
+        return value if math.isfinite(value) else None
     if isinstance(value, Candidate):
         return plain(value.to_dict())
     if isinstance(value, Mapping):

@@ -5,6 +5,7 @@ The learning rate stays constant: what decay gives is tried in step 7, when rate
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -22,16 +23,33 @@ TITLE = "Refine the grid, train longer"
 FACTORS = (1.0, 1.7, 0.6)  # around a rate; in order of preference
 SAME = 0.1  # relative distance below which two rates are one
 POINTS = 400  # of the curves that step 6 looks at
-KEPT = 4
+KEPT = 8
+FEWEST = 2  # configurations that all seeds are for
 
 
 def refine_grid(
-    space: Space, candidates: Sequence[Candidate], epochs: float = 15, seeds: Sequence[int] = (0, 1, 2), most: int = 12
+    space: Space,
+    candidates: Sequence[Candidate],
+    epochs: float = 15,
+    seeds: Sequence[int] = (0, 1, 2),
+    most: float = 12,
 ) -> StepReport[GridNumbers]:
-    """Finer rates around the best candidates (best first), at most `most` configurations."""
+    """Finer rates around the best candidates (best first): all with one seed, the better half with the others.
+
+    Args:
+        space: of the configurations.
+        candidates: of step 4.
+        epochs: length of each trial.
+        seeds: of the better half.
+        most: trials of the user's network with all seeds that this may take.
+    """
     trials = space.trials
-    finer = finer_candidates(space, candidates, epochs)[:most]
-    results, records = run_grid(trials, finer, seeds, POINTS, FitWatch)
+    finer = affordable(space, finer_candidates(space, candidates, epochs), most, len(seeds))
+    tried, first = run_grid(trials, finer, seeds[:1], POINTS, FitWatch)
+    better = best_first(tried, space.rate_key)[: max(math.ceil(len(tried) / 2), FEWEST)]
+    further, records = run_grid(trials, [each.changes for each in better], seeds[1:], POINTS, FitWatch)
+    results = [one.joined(other) for one, other in zip(better, further, strict=True)] if seeds[1:] else better
+    records = [*first, *records]
     ranked = best_first(results, space.rate_key)
     best = ranked[0]
     levels = measure_levels(trials.dataset, trials.loss)
@@ -49,14 +67,20 @@ def refine_grid(
     for each in others:
         each.thin()
     report = StepReport(5, TITLE, numbers, trials=records)
-    report.tables.append(
-        Table(f"{epochs:g} epochs, {len(seeds)} seeds, best first", columns(trials), rows(trials, results))
-    )
+    title = f"{epochs:g} epochs, the better {len(results)} of {len(tried)} with {len(seeds)} seeds, best first"
+    report.tables.append(Table(title, columns(trials), rows(trials, results)))
     report.conclusion = (
-        f"best of {len(results)}: {described(trials, best.changes)}, validation loss {shown(best.score)} ± "
+        f"best of {len(tried)}: {described(trials, best.changes)}, validation loss {shown(best.score)} ± "
         f"{shown(best.spread)}; {numbers.differences}"
     )
     return report
+
+
+def affordable(space: Space, configurations: Sequence[Changes], most: float, seeds: int) -> Sequence[Changes]:
+    """The first ones, as many as take the time of `most` of the user's networks with all seeds; two at least."""
+    each_takes = (1 + (seeds - 1) / 2) / seeds
+    costs = itertools.accumulate(each_takes * space.trials.weight(changes) for changes in configurations)
+    return configurations[: max(sum(cost <= most for cost in costs), FEWEST)]
 
 
 def finer_candidates(space: Space, candidates: Sequence[Candidate], epochs: float) -> list[Changes]:

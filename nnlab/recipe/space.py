@@ -17,15 +17,18 @@ from nnlab.recipe.rates import PLAIN, USUAL, rate_key
 from nnlab.recipe.trials import Trials
 
 DECAY_KEY = "regularizer.weight_decay.strength"
+DECOUPLED_KEY = "regularizer.weight_decay.decoupled"
 DROPOUT_KEY = "regularizer.dropout.p"
-DECAYS = (0.0, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+DECAYS, GRID_DECAYS = (0.0, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1), (1e-4, 1e-5, 0.0)
+DECOUPLED, GRID_DECOUPLED = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0), (1.0, 0.1, 0.0)  # where the rate multiplies the decay
 DROPOUTS = (0.0, 0.1, 0.25, 0.5)
 LENGTHS = (1, 2, 4)  # times the usual epochs
 ACTIVATIONS = ("relu", "tanh", "silu")
+PREPROCESSINGS = ("robust", "quantile", "piecewise_linear")  # of the columns of a table
 WIDEST = 1024
 LONGEST = 320.0  # epochs
 REFINE_STEPS = 600  # updates that are worth having, where data are small
-FEWEST_VALIDATIONS, MOST_VALIDATIONS = 8, 30  # of a trial
+FEWEST_VALIDATIONS, MOST_VALIDATIONS = 8, 20  # of a trial
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Dimension:
         return [self.choices[i] for i in (here - 1, here + 1) if 0 <= i < len(self.choices)]
 
 
+PREPROCESSING = "data/preprocessing"
 LINEAR = Choice("linear model", {"architecture": "perceptron", "architecture.widths": None})
 
 
@@ -84,6 +88,7 @@ class Space:
         self.lowest_rate = rates[-1]
         self.highest_rate = rates[0] if highest is None else max(min(rates[0], highest), rates[-1])
         self.dimensions = dimensions(trials, epochs, slow)
+        self.grid_decays = GRID_DECOUPLED if trials.value(DECOUPLED_KEY) else GRID_DECAYS
 
     def dimension(self, name: str) -> Dimension | None:
         """The dimension of a name, if there is such a one."""
@@ -158,13 +163,16 @@ def dimensions(trials: Trials, epochs: float, slow: bool) -> list[Dimension]:
     widths = trials.value("architecture.widths")
     if widths:
         found += [_architecture([int(width) for width in widths]), _activation(trials), _dropout(trials)]
+    if trials.option("data") == "table":
+        found.append(_preprocessing(trials.option(PREPROCESSING)))
     if len(trials.dataset.input_shape) == 3 and slow:
         found.append(_augmentation(list(trials.value("data.augmentation", {}))))
     return found
 
 
 def _decay(trials: Trials) -> Dimension:
-    values = sorted({*DECAYS, float(trials.value(DECAY_KEY, 0.0))})
+    usual = DECOUPLED if trials.value(DECOUPLED_KEY) else DECAYS
+    values = sorted({*usual, float(trials.value(DECAY_KEY, 0.0))})
     return Dimension("weight decay", [Choice(f"weight decay {value:g}", {DECAY_KEY: value}) for value in values], True)
 
 
@@ -200,6 +208,11 @@ def _activation(trials: Trials) -> Dimension:
 def _dropout(trials: Trials) -> Dimension:
     values = sorted({*DROPOUTS, float(trials.value(DROPOUT_KEY, 0.0))})
     return Dimension("dropout", [Choice(f"dropout {p:g}", {DROPOUT_KEY: p or None}) for p in values], True)
+
+
+def _preprocessing(own: str) -> Dimension:
+    others = [Choice(f"{name} inputs", {PREPROCESSING: name}) for name in PREPROCESSINGS if name != own]
+    return Dimension("preprocessing", [Choice(f"{own} inputs", {PREPROCESSING: None}), *others])
 
 
 def _augmentation(own: list[str]) -> Dimension:

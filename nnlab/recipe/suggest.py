@@ -11,7 +11,7 @@ from typing import Any
 from nnlab.recipe.candidate import Candidate
 from nnlab.recipe.changes import Changes
 from nnlab.recipe.rates import configured_rate
-from nnlab.recipe.space import DECAY_KEY, DROPOUT_KEY, LINEAR, LONGEST, Choice, Space
+from nnlab.recipe.space import DECAY_KEY, DECOUPLED_KEY, DROPOUT_KEY, LINEAR, LONGEST, Choice, Space
 
 # Dimensions that a finding of step 6 supports, with the reason; their choices that regularize more, or train longer.
 SUPPORTED = {
@@ -25,11 +25,15 @@ SUPPORTED = {
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A configuration to try: a name for what it changes, the reason, and all its changes of the user's."""
+    """A configuration to try: a name for what it changes, the reason, and all its changes of the user's.
+
+    `supported` by what was seen, it is tried in any case.
+    """
 
     name: str
     reason: str
     changes: Changes
+    supported: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,8 @@ def as_given(space: Space) -> Suggestion | None:
     often = {"trainer.validate_unit": "epoch", "trainer.validate_every": 1}
     decay = {DECAY_KEY: trials.value(DECAY_KEY, 0.0)} if "weight_decay" in names else {}
     dropout = {DROPOUT_KEY: trials.value(DROPOUT_KEY)} if "dropout" in names else {}
-    return Suggestion("as given", "what the recipe began with", {**given, **decay, **dropout, **length, **often})
+    changes = {**given, **decay, **dropout, **length, **often}
+    return Suggestion("as given", "what the recipe began with", changes, supported=True)
 
 
 def suggest(
@@ -73,7 +78,8 @@ def suggest(
                 continue
             more = here is None or not dimension.ordered or dimension.choices.index(choice) > here
             reason = reasons.get(dimension.name) if more else None
-            (others if reason is None else supported).append(Suggestion(choice.word, reason or "one change", changes))
+            found = Suggestion(choice.word, reason or "one change", changes, reason is not None)
+            (others if reason is None else supported).append(found)
     for factor, word in ((0.5, "lower"), (2.0, "higher")):
         rate = float(f"{float(best.changes[space.rate_key]) * factor:.2g}")
         if rate > space.highest_rate:
@@ -94,6 +100,7 @@ def _linear(space: Space, best: Candidate, linear: Linear | None) -> list[Sugges
     already = "perceptron" in (best.changes.get("architecture"), space.trials.option("architecture"))
     if linear is None or already or linear.loss > best.score + margin:
         return []
-    own = [Choice("", {DECAY_KEY: linear.decay, "trainer.epochs": min(4 * space.epochs, LONGEST)})]
+    coupled = {DECOUPLED_KEY: False} if space.trials.value(DECOUPLED_KEY) else {}
+    own = [Choice("", {DECAY_KEY: linear.decay, **coupled, "trainer.epochs": min(4 * space.epochs, LONGEST)})]
     changes = space.put({key: v for key, v in best.changes.items() if key != "scheduler"}, LINEAR, *own)
-    return [Suggestion("linear model", "a linear model does as well on validation", changes)]
+    return [Suggestion("linear model", "a linear model does as well on validation", changes, supported=True)]

@@ -23,6 +23,7 @@ from nnlab.config.chosen import option_of
 from nnlab.config.command_line import command_line
 from nnlab.config.dotted import get
 from nnlab.config.lookup import locate
+from nnlab.console import silenced
 from nnlab.loss.base import Loss
 from nnlab.recipe.changes import Changes, Config, changed, words
 from nnlab.recipe.report import TrialRecord
@@ -40,6 +41,7 @@ from nnlab.types import Dataset
 MOST = 64  # members of one population
 FEW = 1000  # validation examples: with no more, seeds take turns with the parts of the data that are for validation
 MOST_FOLDS = 10
+ROOM = 256 * 2**20  # bytes of examples in other splits or preprocessings, that are kept in memory
 LIGHTEST = 0.2  # of the time of the user's network, that even a linear model takes
 
 
@@ -51,7 +53,12 @@ class Trials:
         overrides: what the user typed, for the commands that reproduce trials; a batch size that is not among them
             takes what examples there are.
         config_dir: the user's own config folder, for those commands.
+
+    Attributes:
+        clock: seconds of the time that limits a recipe.
     """
+
+    clock: Callable[[], float] = staticmethod(time.perf_counter)
 
     def __init__(self, config: Mapping[str, Any], overrides: Sequence[str] = (), config_dir: str | None = None) -> None:
         self.config: Config = copy.deepcopy({key: value for key, value in config.items() if key != "recipe"})
@@ -65,8 +72,9 @@ class Trials:
         self.config_dir = config_dir
         self.observer: Callback | None = None
         self._gaining: dict[str, bool] = {}
+        self._kept: dict[int, Dataset] = {}  # so that no trial reads and prepares again what another had
+        self._room = ROOM
         self.work = 0.0  # epochs of the user's network so far
-        self.clock: Callable[[], float] = time.perf_counter
         self.dataset: Dataset = load_dataset(self.config)
         self.loss: Loss = build_loss(self.config, self.dataset)
 
@@ -76,7 +84,7 @@ class Trials:
 
     def option(self, group: str) -> str:
         """The option's name; the name of its class where no option has it."""
-        section = self.config.get(group) or {}
+        section = self.value(group.replace("/", ".")) or {}
         return option_of(group, section) or str(section.get("_target_", "none")).rpartition(".")[2]
 
     def configure(self, changes: Changes) -> Config:
@@ -130,13 +138,16 @@ class Trials:
 
     def groups(self, changes: Sequence[Changes], fastest: bool = False) -> list[list[int]]:
         """Positions of the changes that can be trained as one population; alone where that is the `fastest` way."""
+        return self._groups([self.configure(each) for each in changes], fastest)
+
+    def _groups(self, configs: Sequence[Config], fastest: bool) -> list[list[int]]:
         found: dict[str, list[int]] = {}
-        for position, each in enumerate(changes):
-            key, _ = stacking_key(self.configure(each))
+        for position, config in enumerate(configs):
+            key, _ = stacking_key(config)
             found.setdefault(key or f"alone {position}", []).append(position)
         groups = []
         for group in found.values():
-            most = 1 if fastest and len(group) > 1 and not self._gains(self.configure(changes[group[0]])) else MOST
+            most = 1 if fastest and len(group) > 1 and not self._gains(configs[group[0]]) else MOST
             groups += [group[i : i + most] for i in range(0, len(group), most)]
         return groups
 
@@ -150,12 +161,25 @@ class Trials:
 
     def make(self, changes: Sequence[Changes]) -> Trainer:
         """The trainer of one population, a member for each of the changes; it writes no files."""
-        trainer = build_trainer([self.configure(each) for each in changes], overrides=self.overrides)
+        return self._make([self.configure(each) for each in changes])
+
+    def _make(self, configs: Sequence[Config]) -> Trainer:
+        with silenced():  # what is to be said about the data has been said
+            trainer = build_trainer(configs, overrides=self.overrides)
+        for member in trainer.members:
+            self._keep(member.dataset)
         trainer.callbacks = [callback for callback in trainer.callbacks if not isinstance(callback, HistoryFile)]
         if self.observer is not None:
             trainer.callbacks.append(self.observer)
         torch.set_num_threads(self.config["trainer"]["threads"] or suitable_threads(trainer))
         return trainer
+
+    def _keep(self, dataset: Dataset) -> None:
+        """Hold a data set in memory, while there is room."""
+        size = sum(getattr(each.inputs, "nbytes", ROOM) for each in (dataset.train, dataset.validation, dataset.test))
+        if id(dataset) not in self._kept and size <= self._room:
+            self._kept[id(dataset)] = dataset
+            self._room -= size
 
     def words(self, changes: Changes) -> list[str]:
         """The overrides of one trial: the user's, without those of sections that it exchanges, and its own."""
@@ -183,8 +207,9 @@ class Trials:
             fastest: train alone what gains nothing from being stacked; else what is watched can be ended together.
         """
         results: dict[int, Trial] = {}
-        for group in self.groups(changes, fastest):
-            trainer = self.make([changes[i] for i in group])
+        configs = [self.configure(each) for each in changes]
+        for group in self._groups(configs, fastest):
+            trainer = self._make([configs[i] for i in group])
             watching = watch() if watch else None
             if watching is not None:
                 trainer.callbacks.append(watching)

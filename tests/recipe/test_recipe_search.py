@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,6 +18,7 @@ from nnlab.recipe.halving import Halving
 from nnlab.recipe.race import RUNGS, race, race_epochs
 from nnlab.recipe.settings import RecipeSettings
 from nnlab.recipe.space import DECAY_KEY, DROPOUT_KEY, Space
+from nnlab.recipe.surrogate import Surrogate
 from nnlab.recipe.trials import Trials
 
 Make = Callable[..., Trials]
@@ -38,6 +41,41 @@ def test_every_choice_is_a_config_and_is_found_again(overrides: tuple[str, ...],
             config = space.trials.configure(changes)
             assert ("dropout" in config["regularizer"]) == (DROPOUT_KEY in changes)
             assert space.put(changes, choice) == changes
+
+
+def test_a_table_is_tried_with_other_preprocessings_and_decays_of_its_kind(make_trials: Make, tmp_path: Path) -> None:
+    rows = [f"{i},{i % 7},{i % 3},{2 * i}" for i in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(["a,b,c,y", *rows]))
+    words = ("data=table", f"data.path={tmp_path / 't.csv'}", "data.target=y", "loss=squared_error", SMALL)
+    space = Space(make_trials(*words, "data/preprocessing=robust", "data.preprocessing.clip=10"), 2.0)
+    dimension = space.dimension("preprocessing")
+    assert dimension is not None
+    assert [each.word for each in dimension.choices] == ["robust inputs", "quantile inputs", "piecewise_linear inputs"]
+    start = space.plain(0.01, 0.0, 2.0)
+    shapes = [
+        len(space.trials.make([space.put(start, each)]).members[0].dataset.train.inputs[0])
+        for each in dimension.choices
+    ]
+    assert shapes[0] == shapes[1] < shapes[2]
+    assert space.put(space.put(start, dimension.choices[2]), dimension.choices[0]) == start
+    assert Space(make_trials("data=moons", SMALL), 2.0).dimension("preprocessing") is None
+    decoupled = Space(make_trials(*words, "regularizer.weight_decay.decoupled=true"), 2.0)
+    assert max(decoupled.grid_decays) == 1.0
+    assert decoupled.trials.configure(start)["regularizer"]["weight_decay"]["decoupled"]
+
+
+def test_the_surrogate_picks_what_did_well_elsewhere(space: Space) -> None:
+    surrogate, draw = Surrogate(space), random.Random(0)
+    seen = [space.several_changes(space.plain(0.01, 0.0, 2.0), draw) for _ in range(40)]
+    for each in seen:
+        dropped = each.get(DROPOUT_KEY) == 0.1
+        loss = abs(math.log(each[space.rate_key] / 0.003)) - (3 if dropped else 0)
+        surrogate.learn(Candidate(each, [loss + draw.gauss(0, 0.1), math.inf], [0], [0], [0]), 3)
+    pool = [space.several_changes(space.plain(0.01, 0.0, 2.0), draw) for _ in range(200)]
+    picked = [pool[i] for i in surrogate.pick(pool, 10, draw)]
+    assert len({str(each) for each in picked}) == 10
+    assert sum(each.get(DROPOUT_KEY) == 0.1 for each in picked) >= 8
+    assert len(Surrogate(space).pick(pool, 5, draw)) == 5  # before anything is known
 
 
 def test_a_linear_model_has_neither_widths_nor_activation_nor_dropout(space: Space) -> None:

@@ -253,7 +253,7 @@ def test_a_sure_gain_is_adopted_before_a_larger_one_that_may_be_luck() -> None:
     chosen, adopted = choose(old, options, [lucky, sure], history, 1)
     assert chosen == options[1]
     assert adopted == sure
-    assert [(row[1], row[-1]) for row in history] == [("sure", "adopted"), ("lucky", "within its error")]
+    assert [(row[1], row[-1]) for row in history] == [("sure", "adopted"), ("lucky", "another gave more")]
 
 
 @pytest.mark.parametrize(
@@ -331,7 +331,7 @@ def test_refining_keeps_the_schedule_constant_and_reports_the_spread(make_trials
     trials = make_trials("data=moons", SMALL)
     best = result(1.0, **{"regularizer": ["weight_decay"], "trainer.steps": None})
     report = refine_grid(Space(trials, 3.0), [best], epochs=3, seeds=(0, 1))
-    assert len(report.trials) == 6
+    assert len(report.trials) == 3 + 2  # all with the first seed, the better half with the second, too
     assert all("scheduler=constant" in trial.command for trial in report.trials)
     assert all(row[3] > 0 for row in report.tables[0].rows)
 

@@ -166,8 +166,7 @@ class Loader(ConfigLoaderImpl):  # type: ignore[misc]
             sentence = messages.explain(error, sweep_overrides, self.options, self.skeleton, RunMode.RUN)
             raise UserError(sentence) from error
         config.hydra.overrides.task = sweep_overrides
-        if "${" not in str(OmegaConf.to_container(config.hydra.job)["override_dirname"]):  # Hydra 1.3 has no resolver
-            config.hydra.job.override_dirname = _dirname(entries, config.hydra.job.config.override_dirname)
+        remembered.name_after(config, entries)
         OmegaConf.copy_cache(master_config, config)
         checked_job(config, self.schema)
         return config
@@ -250,13 +249,6 @@ def _heeded() -> Iterator[None]:
 def _tasks(overrides: Sequence[str]) -> list[str]:
     """The overrides that are not about Hydra itself."""
     return [entry.input_line for entry in parsed(overrides) if not entry.is_hydra_override()]
-
-
-def _dirname(entries: Sequence[Any], names: Any) -> str:
-    """The overrides as the name of a folder, by Hydra's rules of the section `hydra.job.config`."""
-    kept = [each for each in entries if each.key_or_group not in names.exclude_keys]
-    lines = (f"{each.get_key_element()}{names.kv_sep}{each.get_value_element_as_str()}" for each in kept)
-    return str(names.item_sep).join(sorted(lines))
 
 
 @contextlib.contextmanager

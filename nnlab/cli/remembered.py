@@ -15,12 +15,7 @@ from typing import Any, NamedTuple
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
-from omegaconf import DictConfig
-
-try:
-    from hydra._internal.config_loader_impl import get_overrides_dirname
-except ImportError:  # Hydra 1.4 computes the name where somebody asks for it
-    get_overrides_dirname = None
+from omegaconf import DictConfig, OmegaConf
 
 MOST = 32  # compositions that are kept
 
@@ -71,10 +66,17 @@ def composed(
         ConfigLoaderImpl._apply_overrides_to_config(single, config)
     except Exception:  # whatever Hydra finds wrong with them, it says itself
         return compose(list(lines))
-    if get_overrides_dirname is not None:
-        own = [each for each in entries if not each.is_hydra_override()]
-        config.hydra.job.override_dirname = get_overrides_dirname(own, **config.hydra.job.config.override_dirname)
+    name_after(config, [each for each in entries if not each.is_hydra_override()])
     return config
+
+
+def name_after(config: DictConfig, entries: Sequence[Any]) -> None:
+    """Set `hydra.job.override_dirname` by Hydra's rules; Hydra 1.4 has a resolver, which does it when it is asked."""
+    if "${" in str(OmegaConf.to_container(config.hydra.job)["override_dirname"]):
+        return
+    names = config.hydra.job.config.override_dirname
+    lines = sorted(str(each.input_line) for each in entries if each.key_or_group not in names.exclude_keys)
+    config.hydra.job.override_dirname = str(names.item_sep).join(lines).replace("=", str(names.kv_sep))
 
 
 def _is_value(entry: Any, loader: Any) -> bool:

@@ -9,11 +9,12 @@ from pathlib import Path
 from nnlab.cli.arguments import Grammar, Key, print_json, truth
 from nnlab.config.chosen import says
 from nnlab.config.command_line import of_run
+from nnlab.config.kept import kept_config
 from nnlab.diagnosis import Finding
 from nnlab.errors import UserError
 from nnlab.runs.advice import command
 from nnlab.runs.diagnosing import diagnose_run
-from nnlab.storage.folder import PROBE_PENDING, read_config, read_overrides, read_result
+from nnlab.storage.folder import PROBE_PENDING, read_overrides, read_result
 from nnlab.validation import check
 
 SHOWN = 3  # findings; further ones are only counted
@@ -69,7 +70,7 @@ def _found(directory: str, probe: bool, budget: float | None) -> list[list[Findi
         every = [probe_run(directory, None if budget is None else float(check("budget", budget, "(0, inf)")))]
     else:
         every = diagnose_run(directory)
-    config = read_config(Path(directory))
+    config = kept_config(Path(directory))
     return [
         [replace(f, overrides=tuple(word for word in f.overrides if not says(config, word))) for f in findings]
         for findings in every

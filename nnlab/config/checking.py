@@ -73,6 +73,13 @@ def check(
         raise UserError("\n".join(lines))
 
 
+def section_mistakes(sections: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Mistakes in the sections of groups, by name, against the constructors that they name."""
+    known = primary("train", folder.config_folder())
+    for group, section in sections.items():
+        yield from _section(section, group, group, known)
+
+
 def _top_level(config: Mapping[str, Any], known: Primary) -> Iterator[Mistake]:
     """Mistakes in types and names, in every section."""
     sections = known.sections()

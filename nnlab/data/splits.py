@@ -14,6 +14,8 @@ from torch import Tensor
 
 from nnlab.errors import UserError
 
+NONE = 0.01  # of an example: a share that comes to less is a slip
+
 
 @dataclasses.dataclass(frozen=True)
 class Indices:
@@ -67,8 +69,8 @@ def holdout(
         UserError: a split would be empty, or there are not so many parts.
     """
     order = random_order(count, labels, generator)
-    in_test = 0 if test is None else max(1, round(test * count))
-    in_validation = max(1, round(validation * (count - in_test)))
+    in_test = 0 if test is None else _size("test", test, count)
+    in_validation = _size("validation", validation, count - in_test)
     if in_test + in_validation >= count:
         raise UserError(f"{count} examples are too few for training, validation and test splits; use more examples")
     folds = (count - in_test) // in_validation
@@ -76,6 +78,17 @@ def holdout(
         raise UserError(f"`data.validation_fold` must be in [0, {folds}), got {fold}; parts are as large as validation")
     rest = order[in_test:].roll(-fold * in_validation)
     return Indices(rest[in_validation:], rest[:in_validation], order[:in_test])
+
+
+def _size(name: str, share: float, count: int) -> int:
+    """How many of `count` examples a split has: one at least, where its share is not far from one.
+
+    Raises:
+        UserError: the share is nowhere near an example.
+    """
+    if share * count < NONE:
+        raise UserError(f"`data.{name}={share}` of {count} examples is none")
+    return max(1, round(share * count))
 
 
 def fold_numbers(count: int, labels: Tensor | None, folds: int, generator: torch.Generator) -> Tensor:
@@ -179,11 +192,11 @@ def ordered(times: Tensor, test: float | None, validation: float, folds: Folds |
     order = torch.argsort(times, stable=True)
     end = len(order)
     if folds is None:
-        start = _cut(times[order], end - max(1, round((test or 0.0) * end))) if test is not None else end
+        start = _cut(times[order], end - _size("test", test, end)) if test is not None else end
     else:
         start = _cut(times[order], round(end * (folds[1] + 1) / (folds[0] + 1)))
         end = _cut(times[order], round(end * (folds[1] + 2) / (folds[0] + 1)))
-    middle = _cut(times[order], start - max(1, round(validation * start)))
+    middle = _cut(times[order], start - _size("validation", validation, start)) if start else 0
     if not 0 < middle < start or (test is not None and start == end):
         raise UserError("`data.time` has too few different values for training, validation and test splits")
     return Indices(order[:middle], order[middle:start], order[start:end])

@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from nnlab.config.kept import kept_config
 from nnlab.diagnosis import Finding, RunRecord, diagnose
 from nnlab.diagnosis.diagnose import arranged
 from nnlab.diagnosis.facts.curves import View
@@ -26,7 +27,6 @@ from nnlab.probe.suspects import Suspect, all_back, suspects
 from nnlab.probe.words import answered, better_still, cause_found, cause_unknown
 from nnlab.recipe.changes import Changes
 from nnlab.runs.diagnosing import records_of
-from nnlab.storage.folder import read_config
 from nnlab.types import Task
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ def probe_run(directory: str | Path, budget: float | None = None) -> list[Findin
     """
     folder = Path(directory)
     record = records_of(folder)[0]
-    return probe(read_config(folder), record, diagnose(record), budget)
+    return probe(kept_config(folder), record, diagnose(record), budget)
 
 
 def probe(

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from nnlab.callbacks.history_file import read_back
 from nnlab.config.build import build_trainer
+from nnlab.config.kept import kept_config
 from nnlab.diagnosis import Finding, RunRecord, diagnose
 from nnlab.diagnosis.measure import records
 from nnlab.runs.continuation import check_unedited
 from nnlab.storage.checkpoint import load_best, load_newest
-from nnlab.storage.folder import read_config, read_result
+from nnlab.storage.folder import read_result
 from nnlab.storage.history import read_curves
 from nnlab.storage.run import Run
 from nnlab.training import checkpoint
@@ -23,7 +24,7 @@ def records_of(directory: str | Path) -> list[RunRecord]:
         UserError: `directory` is no run, or what it needs (data, a checkpoint) is not there.
     """
     folder = Path(directory)
-    config = read_config(folder)
+    config = kept_config(folder)
     run = Run(folder, [0], config)
     trainer = build_trainer([{**config, "callbacks": {}}], [run])
     state = load_newest(run.checkpoints)

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from nnlab import notebook
+from nnlab.config.kept import kept_config
 from nnlab.errors import UserError, did_you_mean
 from nnlab.loss import decisions
 from nnlab.regularizer.base import NoiseModule
@@ -21,7 +22,6 @@ from nnlab.runs.prediction import calibrated, combined, evaluation
 from nnlab.statistics import uncertainty
 from nnlab.statistics.calibration import confusion_matrix, reliability
 from nnlab.storage.files import write_whole
-from nnlab.storage.folder import read_config
 from nnlab.training.ensemble import ensemble_report
 from nnlab.training.evaluation import SPLITS
 from nnlab.training.monte_carlo import masked_predictions
@@ -204,7 +204,7 @@ def monte_carlo(
     check("samples", samples, "[1, inf)")
     if split not in SPLITS:
         raise UserError(f"there is no split `{split}`; {did_you_mean(split, SPLITS)}")
-    read_config(Path(directory))
+    kept_config(Path(directory))
     trainers = one_by_one.member_trainers(Path(directory)) or [load_run(Path(directory))]
     if not trainers[0].stack.noise:
         raise UserError(f"`{directory}` has no dropout or DropConnect layers to average over")

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from nnlab.config.build import build_source, data_root, data_seed, load_dataset, loss_tasks
+from nnlab.config.kept import kept_config
 from nnlab.data.once import read_once
 from nnlab.data.raw import Raw
 from nnlab.data.splits import Indices
@@ -24,7 +25,7 @@ from nnlab.runs.out_of_fold import out_of_fold
 from nnlab.runs.own_data import check_unchanged
 from nnlab.statistics.label_errors import issues, margins, suggested
 from nnlab.storage.files import write_whole
-from nnlab.storage.folder import read_config, run_at
+from nnlab.storage.folder import run_at
 from nnlab.storage.spreadsheet import safe
 from nnlab.streaming import Streamed
 from nnlab.training.evaluation import SPLITS
@@ -130,7 +131,7 @@ def rank_labels(run: str | Path, folds: int = FOLDS) -> RankedLabels:
         UserError: there is no such run, its data are not here or have changed, or it predicts no classes.
     """
     directory = run_at(run)
-    config = read_config(directory)
+    config = kept_config(directory)
     dataset = load_dataset(config)
     if dataset.task is Task.REGRESSION:
         raise UserError(f"`{run}` predicts numbers; only the labels of classes can be ranked")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from nnlab.config.build import build_trainer
+from nnlab.config.kept import kept_config
 from nnlab.runs.continuation import check_unedited
 from nnlab.runs.own_data import check_unchanged
 from nnlab.storage.checkpoint import load_best
-from nnlab.storage.folder import read_config
 from nnlab.storage.run import Run
 from nnlab.training import Trainer, checkpoint
 
@@ -19,7 +19,7 @@ def load_run(directory: Path) -> Trainer:
     Raises:
         UserError: it is no run directory, has no checkpoint, or its data have changed.
     """
-    config = read_config(directory)
+    config = kept_config(directory)
     run = Run(directory, [0], config)
     trainer = build_trainer([{**config, "callbacks": {}}], [run])
     check_unchanged(directory, trainer.members[0].dataset)

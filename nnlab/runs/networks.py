@@ -13,6 +13,7 @@ from torch import Tensor
 from nnlab.callbacks import SnapshotEnsemble
 from nnlab.config.build import build_loss, build_network
 from nnlab.config.construct import construct
+from nnlab.config.kept import kept_config
 from nnlab.device import resolve_device, resolve_dtype
 from nnlab.errors import UserError
 from nnlab.loss.base import Loss
@@ -63,7 +64,7 @@ def load_networks(directory: str | Path, device: str | None = None) -> Networks:
         UserError: it is no run directory, or lacks weights or pipeline, or they are damaged.
     """
     directory = run_at(directory)
-    config = read_config(directory)
+    config = kept_config(directory)
     members = member_folders(directory)
     stored = read(members[0] if members else directory, config)
     theta, buffers = _weights(directory, members, config)

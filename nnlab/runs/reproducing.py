@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from nnlab.config.command_line import of_run
+from nnlab.config.kept import kept_config
 from nnlab.config.lookup import locate
 from nnlab.console import silenced
 from nnlab.device import resolve_device
@@ -19,7 +20,7 @@ from nnlab.errors import UserError
 from nnlab.runs.launch import train_runs
 from nnlab.runs.own_data import own_dataset
 from nnlab.runs.result import Result
-from nnlab.storage.folder import HISTORY, STATISTICS, read_config, read_environment, read_result
+from nnlab.storage.folder import HISTORY, STATISTICS, read_environment, read_result
 from nnlab.storage.history import DENSE, MEMBER, Curves, Series, read_curves
 
 # That numbers depend on.
@@ -48,7 +49,7 @@ def reproduce(directory: str | Path) -> Reproduction:
         UserError: `directory` is no run directory, the run has no result, or its data have changed.
     """
     directory = Path(directory)
-    config = read_config(directory)
+    config = kept_config(directory)
     result = read_result(directory)
     if result is None:
         first = of_run("train", [f"resume={directory}"], directory)

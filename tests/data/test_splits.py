@@ -118,6 +118,20 @@ def test_too_few_examples_are_refused():
         splits.cross_validation(4, None, 5, 0, 0.1, draw())
 
 
+@pytest.mark.parametrize("times", [False, True])
+def test_a_share_of_no_example_is_refused(times: bool) -> None:
+    def split(test: float, validation: float) -> splits.Indices:
+        if times:
+            return splits.ordered(torch.arange(100), test, validation, None)
+        return splits.holdout(100, None, test, validation, torch.Generator())
+
+    assert len(split(0.001, 0.001).test) == 1
+    with pytest.raises(UserError, match=r"`data.test=1e-300` of 100 examples is none"):
+        split(1e-300, 0.1)
+    with pytest.raises(UserError, match=r"`data.validation=1e-320` of 80 examples is none"):
+        split(0.2, 1e-320)
+
+
 @pytest.mark.parametrize("labels", [True, False])
 def test_parts_for_validation_share_no_example_and_leave_the_test_split_alone(labels: bool) -> None:
     classes = torch.arange(103) % 3 if labels else None

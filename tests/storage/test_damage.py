@@ -45,6 +45,19 @@ def test_a_damaged_run_does_not_hide_the_rest_of_its_study(place: damaged_runs.P
     assert "validation accuracy" in said
 
 
+@pytest.mark.parametrize("command", ["evaluate", "diagnose", "reproduce", "export"])
+@pytest.mark.parametrize("section", ["architecture", "optimizer", "regularizer", "trainer", "seed"])
+def test_a_config_that_is_cut_off_between_two_lines_is_named(
+    place: damaged_runs.Place, monkeypatch: pytest.MonkeyPatch, command: str, section: str
+) -> None:
+    before = f"\n{section}:".encode()
+    monkeypatch.setitem(damaged_runs.DAMAGES, "cut", lambda data: data[: data.index(before) + 1])
+    with place.damaged("config.yaml", "cut") as copy:
+        code, said = place.answer(place.commands(copy)[command])
+    assert code == 2
+    assert "config.yaml` is damaged: `" in said
+
+
 class Remover(Callback):
     """Somebody removes files of the run in the middle of training."""
 

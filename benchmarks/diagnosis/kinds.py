@@ -16,6 +16,7 @@ from benchmarks.diagnosis.faults import source_of
 HALVES = {
     "A": ("digits", "moons", "breast_cancer", "clusters", "friedman", "waves", "wine"),
     "B": ("blobs", "diabetes", "hastie", "spirals", "swiss", "iris", "mnist"),
+    "C": ("shells", "circles", "curve", "linear"),
 }
 Planter = Callable[[Values, random.Random, str], Values | None]
 TRIED = ("setting_at_fault", "component_at_fault")
@@ -27,7 +28,7 @@ class Kind:
     """A kind of fault.
 
     Attributes:
-        name, half: the half is `A` or `B`.
+        name, half: the half is `A` or `B`, or `C` for those of `later_kinds`.
         plant: from the overrides of a sound run to those of a broken one; None where the data set cannot have it.
         names: of findings that name the cause.
         keys: beginnings of keys, for findings by experiment.

@@ -23,12 +23,13 @@ import torch
 
 from benchmarks.diagnosis.backgrounds import background
 from benchmarks.diagnosis.kinds import HALVES, KINDS, TRIED, Kind
+from benchmarks.diagnosis.later_kinds import LATER
 from benchmarks.diagnosis.train import composed, score
 from nnlab.config.build import build_trainer
 from nnlab.config.overrides import amended
 from nnlab.diagnosis import Finding, RunRecord, diagnose, records
 from nnlab.errors import UserError
-from nnlab.probe.after_training import follow_up
+from nnlab.probe.after_training import follow_up, worse_than_it_should
 
 SEEDS = 2
 NOISE = 0.03  # of the score, besides the spread of the twin
@@ -114,7 +115,8 @@ def case(kind: Kind, data: str, number: int, repair: bool) -> dict[str, Any] | N
     found = diagnose(run.record)
     rules = [each.name for each in found if each.fault]
     begun = time.process_time()
-    found = follow_up(run.config, run.record, found)
+    asked = worse_than_it_should(run.config, run.record, found)
+    found = follow_up(run.config, run.record, found) if asked else found
     faults = [each for each in found if each.fault or each.name == "cause_not_found"]
     first = faults[0] if faults else None
     row |= {
@@ -128,6 +130,7 @@ def case(kind: Kind, data: str, number: int, repair: bool) -> dict[str, Any] | N
         "silent": not faults,
         "cause": bool(first and not first.kind.symptom and first.name != "cause_not_found"),
         "sentence": first.explanation if first else "",
+        "asked": asked,
         "probing": time.process_time() - begun,
     }
     if repair and spoiled and kind.repairable:
@@ -198,7 +201,11 @@ def main(arguments: Sequence[str]) -> int:
     if options.out and options.out.exists():
         rows = [json.loads(line) for line in options.out.read_text().splitlines()]
     done = {(row["kind"], row["data"], row["number"]) for row in rows}
-    kinds = [kind for kind in KINDS if kind.half == options.half and (not options.kinds or kind.name in options.kinds)]
+    kinds = [
+        kind
+        for kind in (*KINDS, *LATER)
+        if kind.half == options.half and (not options.kinds or kind.name in options.kinds)
+    ]
     for data in options.data or HALVES[options.data_half or options.half]:
         for number in range(options.first, options.first + options.numbers):
             for kind in kinds:

@@ -33,9 +33,18 @@ Plant = Literal[
     "placeholder_targets",
     "inputs_lost",
     "copied_target",
+    "half_of_the_labels",
+    "huge_column",
+    "large_targets",
+    "other_season",
+    "classes_merged",
+    "validation_shuffled",
+    "five_times",
+    "lone_input",
+    "lone_target",
 ]
 SPLIT = ("class_absent", "shifted_validation", "unscaled_validation", "column_differs", "columns_permuted")
-SPLIT = (*SPLIT, "labels_renamed", "wrong_training_labels")
+SPLIT = (*SPLIT, "labels_renamed", "wrong_training_labels", "other_season", "classes_merged", "validation_shuffled")
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -87,6 +96,12 @@ class PlantedData(Source):
             y[held] = (y[held] + 1) % (int(y.max()) + 1)
         elif self.plant == "wrong_training_labels":
             y[train] = _redrawn(y[train], 0.5, draw)
+        elif self.plant == "other_season":
+            x[held] = x[held] - 2 * std
+        elif self.plant == "classes_merged":
+            y[train] = y[train].clamp(max=int(y.max()) - 1)
+        elif self.plant == "validation_shuffled":
+            y[held] = y[held][torch.randperm(int(held.sum()), generator=draw)]
         part = train.clone()
         validated = torch.zeros_like(held)
         validated[held.nonzero().flatten()[: int(held.sum()) // 2]] = True
@@ -147,6 +162,19 @@ def _whole(plant: str, x: Tensor, y: Tensor, draw: torch.Generator) -> tuple[Ten
         y[far] = torch.full_like(y[far], 9999.0)
     elif plant == "inputs_lost":
         x = torch.where(torch.rand(n, 1, generator=draw) < 0.7, torch.zeros_like(x), x)
+    elif plant == "half_of_the_labels":
+        chosen = y < (int(y.max()) + 2) // 2
+        y[chosen] = y[chosen][torch.randperm(int(chosen.sum()), generator=draw)]
+    elif plant == "huge_column":
+        x[:, 0] *= 1e6
+    elif plant == "large_targets":
+        y = 1e4 * y
+    elif plant == "five_times":
+        return x.repeat(5, 1), y.repeat(5, *[1] * (y.ndim - 1))
+    elif plant == "lone_input":
+        x[n // 2, _columns(x, y)[0]] = 1e6
+    elif plant == "lone_target":
+        y[n // 2] = 1e6
     elif plant == "copied_target":
         x = torch.cat([x, 3 * y.double().reshape(n, -1)[:, :1] + 1], 1)
     return x, y

@@ -113,6 +113,12 @@ CATALOGUE: tuple[Kind, ...] = (
     ),
     Kind("placeholders", variant="harmless", severity="note"),
     Kind(
+        "lone_values",
+        "Correct them, or leave these rows out; scaling by quartiles bears them.",
+        severity="note",
+        explains=(*OUTCOME, "labels_wrong", "classes_mixed_up", "inputs_not_standardized"),
+    ),
+    Kind(
         "inputs_not_standardized",
         "Far from zero mean and unit variance the loss is steep in some directions and flat in others, and no rate "
         "suits both.",
@@ -417,6 +423,7 @@ CATALOGUE: tuple[Kind, ...] = (
     Kind("classes_imbalanced", "Accuracy must be read against that.", severity="note"),
 )
 
+DOUBTS = ("lone_values",)  # notes that ask for experiments, in which their remedy is tried
 PLACES = {(kind.name, kind.variant): place for place, kind in enumerate(CATALOGUE)}
 NAMES = tuple(sorted({kind.name for kind in CATALOGUE}))
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from nnlab.callbacks import Diagnosis
 from nnlab.diagnosis import Finding, RunRecord
+from nnlab.diagnosis.catalogue import DOUBTS
 from nnlab.diagnosis.facts.curves import View
 from nnlab.runs import launch
 from nnlab.runs.advice import effective
@@ -110,12 +111,13 @@ def worse_than_it_should(
     better than those that it was trained on. With unusual settings that `keeps_up` with boosted trees nothing is wrong.
     """
     faults = [finding for finding in findings if finding.fault]
+    doubts = any(finding.name in DOUBTS for finding in findings)
     if faults:
         return not all(finding.conclusive and not finding.overrides for finding in faults)
     skill = View(record).skill("validation")
     if math.isnan(skill) or skill > GOOD:
         return False
-    return splits_apart(record) or (not keeps_up and _unusual(config, record))
+    return doubts or splits_apart(record) or (not keeps_up and _unusual(config, record))
 
 
 def splits_apart(record: RunRecord) -> bool:

@@ -14,7 +14,7 @@ from nnlab.config.build import build_source, data_root, data_seed, load_dataset,
 from nnlab.console import silenced
 from nnlab.data.once import read_once
 from nnlab.diagnosis import Finding
-from nnlab.diagnosis.facts.chance import association
+from nnlab.diagnosis.facts.chance import association, ranks
 from nnlab.diagnosis.facts.labels import label_facts, renamed
 from nnlab.diagnosis.facts.levels import sample
 from nnlab.diagnosis.facts.references import simple_predictions, skill
@@ -109,7 +109,9 @@ def _offset(config: Mapping[str, Any], dataset: Dataset) -> Iterator[Finding]:
         return
     rows = slice(0, 2 * ROWS)
     inputs, targets = raw.inputs[rows].flatten(1).float(), raw.targets[rows]
-    targets = targets if not targets.is_floating_point() else targets.float()
+    if targets.is_floating_point():  # by their order, so that a few far targets do not decide
+        order = ranks(targets.reshape(len(targets), -1))
+        targets = ((order - order.mean(0)) / order.std(0).clamp(min=1e-9)).float()
     reached = {offset: _skill(dataset, inputs, targets.roll(offset, 0)) for offset in (0, *OFFSETS)}
     best = max(OFFSETS, key=lambda offset: reached[offset])
     if reached[best] - max(reached[0], 0.0) > RELATED:

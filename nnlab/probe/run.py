@@ -18,6 +18,7 @@ import yaml
 
 from nnlab.config.kept import kept_config
 from nnlab.diagnosis import Finding, RunRecord, diagnose
+from nnlab.diagnosis.catalogue import DOUBTS
 from nnlab.diagnosis.diagnose import arranged
 from nnlab.diagnosis.facts.curves import View
 from nnlab.probe.cause import NOISE, Evidence, Tried, single_cause, smallest_set
@@ -25,13 +26,14 @@ from nnlab.probe.data import data_findings, targets_related
 from nnlab.probe.experiments import LONGEST, Experiments, Outcome, judged
 from nnlab.probe.suspects import Suspect, all_back, suspects
 from nnlab.probe.words import answered, better_still, cause_found, cause_unknown
-from nnlab.recipe.changes import Changes
+from nnlab.recipe.changes import Changes, Config
 from nnlab.runs.diagnosing import records_of
 from nnlab.types import Task
 
 log = logging.getLogger(__name__)
 
-USUAL_EPOCHS = 30
+USUAL_EPOCHS, USUAL_BATCH = 30, 32
+FEW_STEPS = 300  # of large batches, which more steps of smaller ones are tried against
 DOUBTFUL = 0.1  # skill that is put down to chance where no rule found a fault
 MOST_CHANCE = 0.2  # skill that few validation examples may put down to chance
 MOST_SPREAD = 0.1  # skill that the seeds of healthy networks may put down to chance
@@ -66,21 +68,24 @@ def probe(
     """
     experiments = Experiments(config, max(record.total_steps, 1), budget, LONGEST if budget is None else budget)
     own = _suspects(experiments, record)
-    healthy = experiments.trials.configure({**all_back(own), **experiments.length_of({}), **_quick(experiments)})
+    healthy = _sound(experiments, own)
     if any(finding.name == "targets_unrelated" for finding in findings) and targets_related(healthy):
         findings = [finding for finding in findings if finding.name != "targets_unrelated"]
     advised = _advice(findings, {suspect.label for suspect in own})
-    sure = any(finding.fault for finding in findings)
+    sure = any(finding.fault or finding.name in DOUBTS for finding in findings)
     evidence = _evidence(experiments, record, own, advised, NOISE if sure else DOUBTFUL)
     heard = [answered(finding, evidence, experiments) for finding in findings]
-    of_data = data_findings(healthy)
     if evidence.lost <= evidence.noise:
-        return [*of_data, *heard] if not sure else _unknown(of_data, heard, evidence, own, experiments)
+        of_data = data_findings(healthy)
+        faulty = any(finding.fault for finding in findings)
+        return [*of_data, *heard] if not faulty else _unknown(of_data, heard, evidence, own, experiments)
     cause = single_cause(evidence.own, evidence) or single_cause(evidence.advised, evidence)
     if cause is not None:
         causes, outcome = [cause.suspect], cause.outcome
+        healthy = _sound(experiments, own, cause.suspect.changes)  # data are asked of networks that can learn
     else:
         causes, outcome = smallest_set(experiments, own, evidence)
+    of_data = data_findings(healthy)
     rule = next((finding for finding in heard if _same(finding, causes)), None)
     found = cause_found(causes, outcome, evidence, experiments, rule)
     facts = [finding for finding in heard if finding.conclusive and finding.name not in LEAKS]
@@ -103,17 +108,23 @@ def _unknown(
     return [*untested, cause_unknown(evidence, own, experiments), *rest]
 
 
-def _quick(experiments: Experiments) -> Changes:
-    """For questions about the data any sound network does: of vectors one that trains in compiled code."""
-    vectors = len(experiments.trials.dataset.input_shape) == 1
-    return {"architecture": "mlp"} if vectors and experiments.trials.option("architecture") != "mlp" else {}
+def _sound(experiments: Experiments, own: Sequence[Suspect], more: Changes | None = None) -> Config:
+    """A config for questions about the data: any sound network does, of vectors one that trains in compiled code."""
+    trials = experiments.trials
+    foreign = len(trials.dataset.input_shape) == 1 and trials.option("architecture") != "mlp"
+    quick = {"architecture": "mlp"} if foreign else {}
+    return trials.configure({**all_back(list(own)), **experiments.length_of(more or {}), **quick})
 
 
 def _suspects(experiments: Experiments, record: RunRecord) -> list[Suspect]:
     trials = experiments.trials
     own = suspects(trials.config, trials.dataset.task is Task.REGRESSION)
+    batch, epochs = record.batch_size, record.total_steps / record.steps_per_epoch
+    if record.total_steps < FEW_STEPS and batch > USUAL_BATCH:  # as many epochs of smaller batches are more steps
+        changes = {"trainer.batch_size": USUAL_BATCH, "trainer.steps": None, "trainer.epochs": math.ceil(epochs)}
+        own.insert(0, Suspect("trainer.batch_size", changes, f"{record.total_steps} steps with batches of {batch}"))
     if record.total_steps < USUAL_EPOCHS * record.steps_per_epoch:
-        length = f"{record.total_steps / record.steps_per_epoch:.3g} epochs"
+        length = f"{epochs:.3g} epochs"
         own.append(Suspect("trainer.epochs", {"trainer.steps": None, "trainer.epochs": USUAL_EPOCHS}, length))
     return own
 

@@ -28,8 +28,8 @@ from nnlab.diagnosis.rules.mechanics import (
     check_independence,
     check_optimizer,
     check_outputs,
-    check_slope,
 )
+from nnlab.diagnosis.rules.slopes import check_directions, check_slope
 from nnlab.loss.base import Loss
 from nnlab.randomness import generator
 from nnlab.recipe.changes import UNREGULARIZED
@@ -71,7 +71,7 @@ def check_initial_loss(trials: Trials, seeds: Sequence[int] = (0, 1, 2, 3, 4)) -
     report.findings += signal_findings(signal, at_scale, _remedy(trials))
     if not report.faults:
         report.findings += check_outputs(trainer, inputs)
-        report.findings += check_slope(trainer, inputs, targets)
+        report.findings += check_slope(trainer, inputs, targets) or check_directions(trainer, inputs, targets)
     report.findings += [*check_independence(trainer, inputs), *check_optimizer(trainer)]
     report.findings += [*check_layers(trainer, inputs), *check_loss(trials.loss, targets, size)]
     report.findings += check_evaluation(trials.make([{"seed": seeds[0]}]), inputs)

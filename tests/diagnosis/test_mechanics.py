@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -100,7 +101,37 @@ class Upside(SoftmaxCrossEntropy):
         return -super().losses(outputs, targets)
 
 
+class Lazy(torch.autograd.Function):
+    """The identity, with the gradient of a sine: right where it is small, and wrong beyond."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *errors: Tensor) -> Tensor:
+        return errors[0] * (6 * ctx.saved_tensors[0]).cos()
+
+
+class Foreign(nn.Module):
+    """A module that is no chain, with a step whose backward pass may be wrong."""
+
+    def __init__(self, wrong: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second, self.last = nn.Linear(2, 16), nn.Linear(16, 16), nn.Linear(16, 2)
+        self.wrong = wrong
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.tanh(self.first(x))
+        z: Tensor = Lazy.apply(y) if self.wrong else y  # type: ignore[no-untyped-call]
+        out: Tensor = self.last(y + torch.tanh(self.second(z)))
+        return out
+
+
 FAULTS = {
+    "a first layer that gets no gradient": (Detached(*layers()), None, "frozen_layers"),
     "a layer that is cut off": (Unconnected(*layers()), None, "cut_off"),
     "a loss that likes wrong answers": (nn.Sequential(*layers()), Upside(), "loss_of_wrong_sign"),
     "a ReLU at the end": (nn.Sequential(*layers(nn.ReLU())), None, "output_layer_not_linear"),
@@ -131,6 +162,22 @@ def test_a_sound_network_passes_fresh_trained_and_near_its_minimum(steps: int, a
     torch.manual_seed(0)
     sound = trainer(nn.Sequential(nn.Linear(2, 16), activation(), nn.Linear(16, 2)), steps=max(steps, 1))
     assert [each for each in network_tests(sound.fit() if steps else sound) if each.fault] == []
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_a_wrong_backward_pass_in_a_foreign_module_is_found_along_random_directions(wrong: bool) -> None:
+    found = [finding.name for finding in network_tests(trainer(Foreign(wrong)))]
+    assert found == (["gradient_off"] if wrong else [])
+
+
+def test_batch_norm_and_depth_are_no_wrong_gradient() -> None:
+    torch.manual_seed(0)
+    deep: list[nn.Module] = [nn.Linear(2, 24), nn.BatchNorm1d(24), nn.ReLU()]
+    for _ in range(4):
+        deep += [nn.Linear(24, 24), nn.BatchNorm1d(24), nn.ReLU()]
+    network = trainer(nn.Sequential(*deep, nn.Linear(24, 2)), steps=50)
+    assert network_tests(network) == []
+    assert network_tests(network.fit()) == []
 
 
 def test_an_optimizer_of_one_s_own_must_come_to_rest() -> None:

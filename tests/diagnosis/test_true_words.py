@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import nnlab
 from nnlab.callbacks.diagnosis import of_ensemble
@@ -16,6 +17,7 @@ from nnlab.diagnosis.facts.curves import View
 from nnlab.diagnosis.facts.giveaway import find_giveaway
 from nnlab.diagnosis.facts.leaks import shared_examples
 from nnlab.diagnosis.facts.levels import measure_levels
+from nnlab.diagnosis.facts.lone import find_lone_values
 from nnlab.diagnosis.facts.references import References
 from nnlab.diagnosis.rules.fit import overfitting
 from nnlab.diagnosis.rules.penalties import too_strong
@@ -141,3 +143,28 @@ def test_a_run_whose_best_weights_are_good_is_not_called_behind_simple_methods()
         curves = {"accuracy": Series(steps, [0.6, *[0.7] * 7, best, 0.8])}
         record = changed(losses=np.full(200, 0.005), splits=last, curves=curves)
         assert [finding.name for finding in diagnose(record)] == names
+
+
+def test_one_far_value_that_leaves_a_column_no_room_is_named_and_a_heavy_tail_is_not() -> None:
+    columns = [DRAW.standard_normal(600) for _ in range(3)]
+    columns[1][int(torch.randperm(600, generator=torch.Generator().manual_seed(0))[0])] = 1e6  # a training row
+    target = (columns[0] > 0).astype(np.int64)
+    lone = find_lone_values(table(columns, target))
+    assert lone is not None
+    assert (lone.columns, lone.count) == (("input column 1",), 1)
+    assert lone.others < 1e-3
+    for heavy in (DRAW.lognormal(0, 2, 600), DRAW.standard_t(1.5, 600), (DRAW.random(600) < 0.003).astype(float)):
+        assert find_lone_values(table([*columns[::2], heavy], target)) is None
+
+
+def test_the_remedy_of_a_lone_value_is_tried_and_told(tmp_path: Path) -> None:
+    x = DRAW.standard_normal((900, 2))
+    target = np.where(x[:, 0] * x[:, 1] > 0, "a", "b")
+    x[[5, 300, 600], 0] = 1e6, 1.1e6, 0.9e6  # one of them at least is in the training split
+    path = tmp_path / "table.csv"
+    path.write_text("u,v,y\n" + "".join(f"{u:.4f},{v:.4f},{y}\n" for (u, v), y in zip(x, target, strict=True)))
+    more = ("data/preprocessing=standardize", "regularizer=[weight_decay]", "seed=2")
+    result = nnlab.train(f"{path}", "target=y", *more, f"output_dir={tmp_path}")
+    [first, *_] = result.diagnosis
+    assert (first["name"], first["override"]) == ("lone_values", "data/preprocessing=robust")
+    assert "Tried: `data/preprocessing=robust`" in first["explanation"]

@@ -13,6 +13,7 @@ from torch import Tensor
 from nnlab.diagnosis.facts.giveaway import Giveaway, find_giveaway
 from nnlab.diagnosis.facts.leaks import Shared, shared_examples
 from nnlab.diagnosis.facts.levels import Levels, measure_levels, sample
+from nnlab.diagnosis.facts.lone import LoneValues, find_lone_values
 from nnlab.diagnosis.facts.near import Pair, find_pair
 from nnlab.diagnosis.facts.references import References, measure_references
 from nnlab.diagnosis.facts.values import LostRows, Placeholder, find_lost_rows, find_placeholder, target_placeholder
@@ -87,6 +88,7 @@ class DataFacts:
         giveaway: the input column that gives the target away alone, if there is one.
         pair: two input columns that give it away together.
         placeholder, target_placeholder: a number that stands for none among the inputs, among regression targets.
+        lone: single values among the inputs that stretch the scale of their columns.
         lost: many rows with the same inputs, not by chance.
         baseline_metric: the primary metric of the best constant prediction on the validation split.
         simple: what simple methods reach, or what computes it when it is first asked for: most sound runs do without.
@@ -104,6 +106,7 @@ class DataFacts:
     pair: Pair | None = None
     placeholder: Placeholder | None = None
     target_placeholder: Placeholder | None = None
+    lone: LoneValues | None = None
     lost: LostRows | None = None
     label_noise: float = 0.0
 
@@ -115,7 +118,7 @@ class DataFacts:
     @property
     def clean(self) -> bool:
         """Whether nothing was found among the examples that makes a data set a trap, not even a stray copy."""
-        traps = (self.giveaway, self.pair, self.placeholder, self.target_placeholder, self.lost)
+        traps = (self.giveaway, self.pair, self.placeholder, self.target_placeholder, self.lone, self.lost)
         return all(trap is None for trap in traps) and not any(shared.found for shared in self.shared.values())
 
     @property
@@ -161,6 +164,7 @@ def _traps(dataset: Dataset) -> dict[str, Any]:
         "pair": find_pair(dataset),
         "placeholder": find_placeholder(dataset),
         "target_placeholder": target_placeholder(dataset),
+        "lone": find_lone_values(dataset),
         "lost": find_lost_rows(dataset.train),
     }
 

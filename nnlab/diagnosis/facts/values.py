@@ -56,7 +56,7 @@ def find_placeholder(dataset: Dataset) -> Placeholder | None:
     names = tuple(column_name(dataset, column) for column, *_ in found)
     column, value, share, _ = found[0]
     squeezed = sum(width < SQUEEZED for *_, width in found)
-    return Placeholder(names, _original(dataset, column, value), share, squeezed)
+    return Placeholder(names, original(dataset, column, value), share, squeezed)
 
 
 def target_placeholder(dataset: Dataset) -> Placeholder | None:
@@ -100,7 +100,7 @@ def _suspicious(values: Tensor) -> tuple[float, float, float]:
     return 0.0, 0.0, 1.0
 
 
-def _original(dataset: Dataset, column: int, value: float) -> float:
+def original(dataset: Dataset, column: int, value: float) -> float:
     """A value before standardization, where that was done."""
     transform = dataset.pipeline.transform if dataset.pipeline is not None else None
     mean, std = getattr(transform, "mean", None), getattr(transform, "std", None)

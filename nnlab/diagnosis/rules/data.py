@@ -24,7 +24,7 @@ STANDARDIZE = ("data/preprocessing=standardize",)
 
 def data_findings(data: DataFacts) -> Iterator[Finding]:
     """All that is to say about a data set, faults first."""
-    found = [*_inputs(data), *placeholders(data), *_targets(data), *_classes(data), *leaks(data)]
+    found = [*_inputs(data), *placeholders(data), *_lone(data), *_targets(data), *_classes(data), *leaks(data)]
     yield from sorted(found, key=lambda finding: not finding.fault)
 
 
@@ -90,6 +90,21 @@ def placeholders(data: DataFacts) -> Iterator[Finding]:
             variant="" if ruined else "harmless",
             step=0,
             certain=ruined,
+        )
+
+
+def _lone(data: DataFacts) -> Iterator[Finding]:
+    lone = data.lone
+    if lone is not None and data.lost is None and data.placeholder is None:
+        several = f"columns {', '.join(lone.columns[:3])}" if len(lone.columns) > 1 else f"column {lone.columns[0]}"
+        values = "value" if lone.count == 1 else f"{lone.count} values"
+        yield Finding(
+            "lone_values",
+            f"The farthest {values} of input {several} (such as {shown(lone.value, 4)}) decide its scale, on which all "
+            f"others have a standard deviation of {shown(lone.others, 2)}",
+            {"value": lone.value, "count": lone.count, "columns": len(lone.columns), "others": lone.others},
+            ("data/preprocessing=robust",),
+            step=0,
         )
 
 

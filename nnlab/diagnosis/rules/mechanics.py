@@ -1,9 +1,5 @@
 """Direct tests of networks, fresh or trained: examples stay apart, evaluation repeats itself, the gradient is right.
 
-The gradient g of the loss L is right when a small step along it changes the loss as it promises:
-
-    (L(theta + h g) - L(theta - h g)) / 2h = |g|^2
-
 Outputs must be able to take either sign and any size, whatever the loss makes of them: with weights drawn anew, and ten
 times as large, those of a linear layer do; behind a ReLU, sigmoid or softmax they cannot.
 """
@@ -20,6 +16,7 @@ from torch import Tensor
 from nnlab.diagnosis.facts.curves import View
 from nnlab.diagnosis.finding import Finding, shown
 from nnlab.diagnosis.rules.layers import check_layers, check_loss
+from nnlab.diagnosis.rules.slopes import check_directions, check_slope, for_all
 from nnlab.loss.base import Loss
 from nnlab.optimizer.base import FirstOrder
 from nnlab.training import Trainer
@@ -27,35 +24,23 @@ from nnlab.training import Trainer
 SIZES = (0.3, 1.0, 3.0)  # standard deviations of the weights that are drawn
 BOUND = 1.0001  # within which squashed outputs stay
 DRAWS = 10  # of weights
-MOST, LEAST = 1 << 14, 64  # examples that all networks get together, and that each of them gets at least
 OUTPUTS = 100  # numbers that say something about the range
 LARGE_WEIGHTS = "however large the weights are"
 PROBED = 8  # examples among which independence is tested
-RIGHT_SLOPE = (0.5, 1.5)  # of the promised change
 SILENCE = 2000  # steps without a gradient after which an optimizer must have come to rest
-FARTHEST = 1e-2  # that a step may move the weights, per their size
-ROUNDING = 1e-6  # of a loss in float32
-STEP = 1e-2  # change of the loss that the finite difference aims at, relative to the loss
 
 
 def network_findings(trainer: Trainer, inputs: Tensor, targets: Tensor) -> list[Finding]:
     """What all tests say about the networks of a trainer as they are; inputs (N, ...), targets (N, ...)."""
     return [
         *check_outputs(trainer, inputs),
-        *check_slope(trainer, inputs, targets),
+        *(check_slope(trainer, inputs, targets) or check_directions(trainer, inputs, targets)),
         *check_independence(trainer, inputs),
         *check_optimizer(trainer),
         *check_evaluation(trainer, inputs),
         *check_layers(trainer, inputs),
         *check_loss(trainer.loss, targets, trainer.members[0].dataset.target_size),
     ]
-
-
-def _for_all(trainer: Trainer, values: Tensor) -> Tensor:
-    """Inputs or targets (n, ...) of so many examples that they say enough about all networks together, (M, n', ...)."""
-    members = len(trainer.stack)
-    chosen = values[: max(LEAST, MOST // max(members, LEAST))]
-    return chosen.expand(members, *chosen.shape)
 
 
 def mechanics(view: View) -> Iterator[Finding]:
@@ -91,7 +76,7 @@ def check_independence(trainer: Trainer, inputs: Tensor) -> list[Finding]:
 def check_evaluation(trainer: Trainer, inputs: Tensor) -> list[Finding]:
     """Two evaluations of the same network, regularization on, must agree."""
     stack = trainer.stack
-    wide = _for_all(trainer, inputs)
+    wide = for_all(trainer, inputs)
     outputs = []
     for number in range(2):
         stack.set_keys(torch.full((len(stack.noise), len(stack)), 12345 + 6789 * number, device=inputs.device))
@@ -108,59 +93,11 @@ def check_evaluation(trainer: Trainer, inputs: Tensor) -> list[Finding]:
     ]
 
 
-def check_slope(trainer: Trainer, inputs: Tensor, targets: Tensor) -> list[Finding]:
-    """The loss must change along its gradient as the gradient promises."""
-    stack = trainer.stack
-    wide, goals = _for_all(trainer, inputs), _for_all(trainer, targets)
-    kept = {name: value.clone() for name, value in stack.buffers.items()}
-    theta = stack.theta.clone()
-
-    def loss_at(position: Tensor) -> Tensor:
-        stack.theta.copy_(position)
-        losses: Tensor = stack.backward(wide, goals).double()
-        for name, value in kept.items():
-            stack.buffers[name].copy_(value)
-        return losses
-
-    here = loss_at(theta)
-    gradient = stack.gradient.clone()
-    promised = gradient.double().square().sum(1)
-    if not bool(torch.isfinite(promised).all()) or not bool((promised > 0).any()):
-        return []
-    wanted = STEP * here.abs().clamp_min(0.1) / promised.clamp_min(1e-30)
-    # Near a minimum the gradient is small, and the step that it would take leaves the place where it holds.
-    farthest = FARTHEST * theta.double().norm(dim=1) / promised.sqrt().clamp_min(1e-30)
-    step = torch.minimum(wanted, farthest).to(theta.dtype).unsqueeze(1)
-    change = (loss_at(theta + step * gradient) - loss_at(theta - step * gradient)) / 2
-    rise = step.squeeze(1).double() * promised
-    # Random masks, or rounding: what the loss does between two passes is no slope.
-    noise = (loss_at(theta) - here).abs() + ROUNDING * here.abs()
-    if bool((noise > rise / 10).any()):
-        return []
-    ratio = float((change / rise).median())
-    if -RIGHT_SLOPE[1] <= ratio <= -RIGHT_SLOPE[0]:
-        return [
-            Finding(
-                "loss_of_wrong_sign",
-                f"along the gradient the loss falls ({shown(ratio)} of the promised rise)",
-                why="The gradient has the wrong sign: every step makes the loss larger.",
-            )
-        ]
-    if not RIGHT_SLOPE[0] <= ratio <= RIGHT_SLOPE[1]:
-        return [
-            Finding(
-                "gradient_off",
-                f"along the gradient the loss changes {shown(ratio)} times as much as promised",
-            )
-        ]
-    return []
-
-
 def check_outputs(trainer: Trainer, inputs: Tensor) -> list[Finding]:
     """Outputs of networks with random weights, some of them large, must be of either sign and of any size."""
     stack = trainer.stack
     kept, buffers = stack.theta.clone(), {name: value.clone() for name, value in stack.buffers.items()}
-    wide = _for_all(trainer, inputs)
+    wide = for_all(trainer, inputs)
     draw = torch.Generator().manual_seed(0)
     count, lowest, highest, sums_to_one = 0, math.inf, -math.inf, True
     for number in range(DRAWS):

@@ -77,7 +77,7 @@ class Progress(Callback):
 
 def _mean(losses: np.ndarray) -> np.ndarray:
     """Mean over steps (T, M) of what is a number, (M,); the last loss where none is finite."""
-    means: np.ndarray = losses.mean(0)
+    means: np.ndarray = losses.sum(0) / len(losses)
     if math.isfinite(means.sum()):
         return means
     there = ~np.isnan(losses)

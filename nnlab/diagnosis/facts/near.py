@@ -40,7 +40,7 @@ def near_copies(train: Split, held_out: Split) -> tuple[int, int]:
     if len(known) < FEWEST or count < 32 or known.shape[1] < 3:
         return 0, 0
     part = sample(held_out, count)
-    std = known.std(0)
+    std = (known - known.mean(0)).square_().mean(0).sqrt()
     scale = torch.where(std > 1e-6, std, torch.ones_like(std))
     nearest = torch.cdist(part.inputs.flatten(1).float() / scale, known / scale).topk(3, largest=False)
     first, second, third = nearest.values.double().T

@@ -7,7 +7,6 @@ ordinary Python objects.
 from __future__ import annotations
 
 import functools
-import inspect
 import json
 import weakref
 from collections.abc import Mapping, Sequence
@@ -25,7 +24,7 @@ from nnlab.config.kinds import check_kind
 from nnlab.config.lookup import locate
 from nnlab.config.network_size import check_members, check_size
 from nnlab.config.overrides import key_of
-from nnlab.config.schema import DIRECTIVES, placed
+from nnlab.config.schema import DIRECTIVES, placed, signature
 from nnlab.data.base import Source
 from nnlab.device import resolve_dtype
 from nnlab.errors import UserError
@@ -126,7 +125,7 @@ def build_network(
     """
     activation = functools.partial(construct, config["activation"], "activation")
     head = functools.partial(loss.head, target_size=dataset.target_size)
-    parameters = inspect.signature(locate(config["architecture"]["_target_"])).parameters
+    parameters = signature(config["architecture"]["_target_"]).arguments
     supplied = {"input_shape": dataset.input_shape, "head": head, "activation": activation}
     supplied["columns"] = dataset.input_columns
     with torch.random.fork_rng(devices=[]):

@@ -53,10 +53,10 @@ class HistoryFile(Callback):
         history.flush()
         start, self._steps = self._steps, len(history.losses)
         first, self._records = self._records, len(history.records)
-        fresh = history.records_by_member(first)
-        for run, writer in zip(trainer.runs, self._writers, strict=True):
+        fresh = history.records_of([run.members for run in trainer.runs], first)
+        for run, writer, records in zip(trainer.runs, self._writers, fresh, strict=True):
             members = list(run.members)
-            own = [(each.step, position, each.values) for position, m in enumerate(members) for each in fresh[m]]
+            own = [(each.step, members.index(each.member), each.values) for each in records]
             losses, rates = history.losses[start:, members], _first(history.rates[start:, members])
             writer.write(start, losses, rates, own, trainer.steps_per_epoch)
 

@@ -120,12 +120,12 @@ class TensorBoard(Callback):
     def _write(self, trainer: Trainer) -> None:
         """Append what is new."""
         trainer.history.flush()
-        now, fresh = time.time(), trainer.history.records_by_member(self._records)
-        for run, file in zip(trainer.runs, self._files, strict=True):
-            for i, member in enumerate(run.members):
-                suffix = f"/member_{i}" if len(run.members) > 1 else ""
+        now, fresh = time.time(), trainer.history.records_of([run.members for run in trainer.runs], self._records)
+        for run, file, records in zip(trainer.runs, self._files, fresh, strict=True):
+            suffixes = {member: f"/member_{i}" if len(run.members) > 1 else "" for i, member in enumerate(run.members)}
+            for member, suffix in suffixes.items():
                 self._write_steps(trainer, member, file, suffix, now)
-                _write_records(fresh[member], suffix, file, now)
+            _write_records(records, suffixes, file, now)
             file.flush()
         self._steps, self._records = len(trainer.history.losses), len(trainer.history.records)
         self._written = time.monotonic()
@@ -178,11 +178,11 @@ class TensorBoard(Callback):
         self._average[member] = (state["average"], state["count"])
 
 
-def _write_records(records: Sequence[Record], suffix: str, file: EventFile, now: float) -> None:
+def _write_records(records: Sequence[Record], suffixes: Mapping[int, str], file: EventFile, now: float) -> None:
     """Append sparse scalars; those with the same tags, such as all validations of a member, in one block."""
     blocks: dict[tuple[str, ...], list[Record]] = {}
     for entry in records:
-        blocks.setdefault(tuple(tag + suffix for tag in entry.values), []).append(entry)
+        blocks.setdefault(tuple(tag + suffixes[entry.member] for tag in entry.values), []).append(entry)
     for tags, entries in blocks.items():
         steps = np.array([entry.step for entry in entries])
         columns = np.array([list(entry.values.values()) for entry in entries]).T

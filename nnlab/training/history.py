@@ -65,11 +65,13 @@ class History:
         self.records.append(Record(step, member, values))
         self._latest[member].update(values)
 
-    def records_by_member(self, first: int = 0) -> list[list[Record]]:
-        """The records from position `first` on, those of each of the M members."""
-        found: list[list[Record]] = [[] for _ in range(self.members)]
+    def records_of(self, groups: Sequence[Sequence[int]], first: int = 0) -> list[list[Record]]:
+        """The records from position `first` on of each group of members, in the order in which they came."""
+        found: list[list[Record]] = [[] for _ in groups]
+        place = {member: own for members, own in zip(groups, found, strict=True) for member in members}
         for record in self.records[first:]:
-            found[record.member].append(record)
+            if record.member in place:
+                place[record.member].append(record)
         return found
 
     def flush(self) -> None:

@@ -24,12 +24,14 @@ def test_the_newest_value_of_a_tag_is_that_of_its_last_record() -> None:
 
 def test_what_a_log_held_counts_as_recorded() -> None:
     history = History(1)
-    history.load(0, np.zeros(3), np.zeros(3), filled().records_by_member()[0])
+    history.load(0, np.zeros(3), np.zeros(3), filled().records_of([[0], [1]])[0])
     assert history.latest("loss/validation", 0) == 0.3
     assert [record.step for record in history.records] == [1, 2]
 
 
-def test_members_have_their_own_records_from_a_position_on() -> None:
+def test_groups_of_members_have_their_records_in_the_order_in_which_they_came() -> None:
     history = filled()
-    assert [len(own) for own in history.records_by_member()] == [2, 1]
-    assert history.records_by_member(2) == [[Record(2, 0, {"loss/validation": 0.3})], []]
+    assert [len(own) for own in history.records_of([[0], [1]])] == [2, 1]
+    assert history.records_of([[0], [1]], 2) == [[Record(2, 0, {"loss/validation": 0.3})], []]
+    assert history.records_of([[1, 0]]) == [history.records]
+    assert history.records_of([]) == []

@@ -141,8 +141,8 @@ class Source(ABC):
         raw.check()
         rows = self.limited(raw, self.rows(raw, seed), seed)
         parts = [Part(raw.inputs, rows.train), Part(raw.inputs, rows.validation), Part(raw.inputs, rows.test)]
-        targets = [self.noisy(raw, raw.targets[rows.train], seed)]
-        targets += [raw.targets[each] for each in (rows.validation, rows.test)]
+        targets = [raw.targets.index_select(0, each) for each in (rows.train, rows.validation, rows.test)]
+        targets[0] = self.noisy(raw, targets[0], seed)
         if raw.test is not None and not len(rows.test):
             parts[2], targets[2] = Part(raw.test[0], torch.arange(len(raw.test[1]))), raw.test[1]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from nnlab.storage.array_file import ArrayFile
+from nnlab.storage.array_file import ArrayFile, touched
 from nnlab.streaming import at_once, pieces
 
 if TYPE_CHECKING:
@@ -57,4 +57,5 @@ def _arrays(inputs: Any) -> Iterable[Any]:
     columns: Mapping[str, Any] = inputs.columns
     for name, column in columns.items():
         yield from (name, column.form, *column.levels)
+        touched(column.values.nbytes)
         yield column.values

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -34,12 +35,16 @@ def stratified_order(labels: Tensor, generator: torch.Generator, every_class_fir
         generator: source of the shuffle.
         every_class_first: start with one example of each class, so that no prefix of C or more misses a class.
     """
-    order, ranks, counts = _shuffled_by_class(labels, generator)
+    order, counts = _shuffled_by_class(labels, generator)
     offsets = torch.rand(len(counts), generator=generator, dtype=torch.float64)
     if every_class_first:
         offsets.zero_()
-    classes = labels[order]
-    return order[torch.argsort((ranks + offsets[classes]) / counts[classes], stable=True)]
+    places = torch.arange(len(order), dtype=torch.float64)
+    places -= (counts.cumsum(0) - counts).repeat_interleave(counts)  # ranks within the class
+    places += offsets.repeat_interleave(counts)
+    places /= counts.repeat_interleave(counts)
+    # numpy merges the classes' stretches, which are sorted, in a fifth of the time of torch's sort.
+    return order.index_select(0, torch.from_numpy(np.argsort(places.numpy(), kind="stable")))
 
 
 def random_order(count: int, labels: Tensor | None, generator: torch.Generator) -> Tensor:
@@ -96,7 +101,7 @@ def fold_numbers(count: int, labels: Tensor | None, folds: int, generator: torch
     if labels is None:
         order = torch.randperm(count, generator=generator)
     else:
-        order, _, _ = _shuffled_by_class(labels, generator)
+        order, _ = _shuffled_by_class(labels, generator)
     numbers = torch.empty(count, dtype=torch.int64)
     numbers[order] = torch.arange(count) % folds
     return numbers
@@ -224,10 +229,11 @@ def redraw_labels(labels: Tensor, fraction: float, classes: int, generator: torc
     return noisy
 
 
-def _shuffled_by_class(labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows sorted by class and shuffled within, their rank within the class, and the class counts."""
+def _shuffled_by_class(labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Rows sorted by class and shuffled within, and the class counts."""
     shuffled = torch.randperm(len(labels), generator=generator)
-    order = shuffled[torch.argsort(labels[shuffled], stable=True)]
     counts = torch.bincount(labels)
-    ranks = torch.arange(len(labels)) - (counts.cumsum(0) - counts)[labels[order]]
-    return order, ranks, counts
+    if len(counts) <= 1 << 15:
+        labels = labels.to(torch.uint8 if len(counts) <= 1 << 8 else torch.int16)  # numpy sorts these by counting
+    by_class = np.argsort(labels.index_select(0, shuffled).numpy(), kind="stable")
+    return shuffled.index_select(0, torch.from_numpy(by_class)), counts

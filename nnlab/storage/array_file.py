@@ -1,8 +1,8 @@
 """Arrays on disk (.npy) whose rows are read when they are asked for, and files that such an array is written to.
 
 Rows come from a memory mapping. The system counts what a process has touched of a mapping as its memory, although it
-may take it back at any time; here it is given back now and then. Where a limit on addresses (`ulimit -v`) allows no
-mapping, rows are read from the file by their position.
+may take it back at any time; here it is given back whenever `TOUCHED` bytes have been read (`touched`). Where a limit
+on addresses (`ulimit -v`) allows no mapping, rows are read from the file by their position.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import math
 import mmap
 import threading
 import warnings
+import weakref
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,7 +23,37 @@ from torch import Tensor
 
 from nnlab.storage.files import explained
 
-TOUCHED = 1 << 27  # bytes after which a mapping's memory is given back
+TOUCHED = 1 << 27  # bytes after which the memory of mappings is given back
+
+_mappings: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
+_read = 0  # bytes, since memory was given back
+
+
+def touched(count: int) -> None:
+    """Count bytes that are about to be read from mappings; where there are many, earlier ones are given back first.
+
+    They are read again from the system's copy of the file, or from the file, when somebody wants them.
+    """
+    global _read
+    _read += count
+    if _read <= TOUCHED:
+        return
+    _read = 0
+    if hasattr(mmap, "MADV_DONTNEED"):
+        for mapping in list(_mappings):
+            mapping.madvise(mmap.MADV_DONTNEED)
+
+
+def _mapped(path: Path) -> Any:
+    """The array in a file as a mapping that must not be written to.
+
+    Raises:
+        OSError, ValueError, MemoryError: a limit allows no mapping.
+    """
+    array = np.load(path, mmap_mode="r")
+    if isinstance(array, np.memmap):
+        _mappings.add(array._mmap)  # type: ignore[attr-defined]
+    return array
 
 
 class ArrayFile:
@@ -48,14 +79,12 @@ class ArrayFile:
         self.dtype = torch.from_numpy(np.empty(0, self._kind)).dtype
         self._row = int(np.prod(shape[1:])) * self._kind.itemsize
         self._lock = threading.Lock()
-        self._touched = 0
         try:
-            self._mapping: Any = np.load(path, mmap_mode="r")
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # torch knows no arrays that cannot be written to
-                self.tensor: Tensor | None = torch.from_numpy(self._mapping)
+                self.tensor: Tensor | None = torch.from_numpy(_mapped(path))
         except (OSError, ValueError, MemoryError):
-            self._mapping = self.tensor = None
+            self.tensor = None
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -74,26 +103,15 @@ class ArrayFile:
     def __getitem__(self, rows: Any) -> Tensor:
         """The rows at positions (a tensor, an array) or under a mask, in memory; of a slice, those of the mapping."""
         if isinstance(rows, slice) and self.tensor is not None:
-            return self._counted(self.tensor[rows])
+            found = self.tensor[rows]
+            touched(found.numel() * found.element_size())
+            return found
         index = torch.arange(len(self))[rows] if isinstance(rows, slice) else torch.as_tensor(rows)
         index = torch.nonzero(index).squeeze(1) if index.dtype == torch.bool else index
         if self.tensor is None:
             return self._read(index)
-        return self._counted(self.tensor.index_select(0, index))
-
-    def _counted(self, rows: Tensor) -> Tensor:
-        """The same rows, after the memory of earlier ones has been given back, if it has become much."""
-        self._touched += len(rows) * max(self._row, mmap.PAGESIZE)
-        if self._touched > TOUCHED:
-            self._touched = 0
-            self.release()
-        return rows
-
-    def release(self) -> None:
-        """Give back the memory of what has been read; it is read again from the file, or the system's copy of it."""
-        mapped = getattr(self._mapping, "_mmap", None)
-        if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
-            mapped.madvise(mmap.MADV_DONTNEED)
+        touched(len(index) * max(self._row, mmap.PAGESIZE))
+        return self.tensor.index_select(0, index)
 
     def _read(self, index: Tensor) -> Tensor:
         """Rows by their position in the file."""
@@ -153,6 +171,6 @@ def write_array(path: Path, array: npt.NDArray[Any]) -> None:
 def mapped_values(path: Path) -> npt.NDArray[Any]:
     """An array as a mapping that must not be written to; in memory where a limit on addresses allows none."""
     try:
-        return np.asarray(np.load(path, mmap_mode="r"))
+        return np.asarray(_mapped(path))
     except (OSError, ValueError, MemoryError):
         return np.asarray(np.load(path))

@@ -17,6 +17,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from nnlab.storage.array_file import touched
+
 Floats = npt.NDArray[np.float64]
 Form = Literal["number", "truth", "time", "text"]
 
@@ -265,6 +267,7 @@ class _Taken(Mapping[str, Column]):
         self._columns, self.rows = columns, rows
 
     def __getitem__(self, name: str) -> Column:
+        touched(self._columns[name].values.nbytes)
         return self._columns[name].take(self.rows)
 
     def __iter__(self) -> Iterator[str]:

@@ -10,6 +10,7 @@ from nnlab.data.table.encoding import CategoryEncoding, Encoding, NumberEncoding
 from nnlab.data.table.kinds import USED, Finding, Kind, find_kind
 from nnlab.data.table.times import parse_times, time_patterns
 from nnlab.errors import UserError, did_you_mean
+from nnlab.storage.array_file import touched
 
 
 def check_names(names: Collection[str], frame: Frame, key: str) -> None:
@@ -50,6 +51,7 @@ def plan(
             raise UserError(f"`data.columns` gives `{name}` the kind `{given}`; {did_you_mean(str(given), valid)}")
     found = {}
     for name, column in frame.columns.items():
+        touched(column.values.nbytes)
         if name in drop or (use is not None and name not in use):
             found[name] = Finding(Kind.DROP, "by data.drop" if name in drop else "not in data.use", by_user=True)
         elif name in columns:

@@ -55,7 +55,9 @@ class Robust(Preprocessing):
     def fit(self, inputs: Tensor | Streamed) -> Transform:
         """Median and distance of the quartiles (by linear interpolation) of each number of an example."""
         values = some(inputs).numpy()
-        low, median, high = np.quantile(values, (0.25, 0.5, 0.75), axis=0)
+        flat = values.reshape(len(values), -1)  # feature by feature: numpy copies what it takes quantiles of
+        quantiles = np.stack([np.quantile(column, (0.25, 0.5, 0.75)) for column in flat.T], axis=1)
+        low, median, high = quantiles.reshape(3, *values.shape[1:])
         spread = np.where(high > low, high - low, 0.5 * (values.max(0) - values.min(0)))
         factor = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
         middle, scale = (torch.from_numpy(each).to(inputs.dtype) for each in (median, factor))

@@ -8,8 +8,10 @@ on addresses (`ulimit -v`) allows no mapping, rows are read from the file by the
 from __future__ import annotations
 
 import copy
+import errno
 import math
 import mmap
+import os
 import threading
 import warnings
 import weakref
@@ -127,6 +129,8 @@ class ArrayFile:
 class ArrayWriter:
     """A .npy file (n, ...) that is written piece by piece; a full disk is an error here, not a crash as in a mapping.
 
+    Its place is reserved first, where the system can: a disk that is too full is known at once, and writing is sooner.
+
     Args:
         path: the file.
         shape: of the whole array.
@@ -139,8 +143,20 @@ class ArrayWriter:
             self._file: IO[bytes] = path.open("wb")
             header = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(self._file, header)
-        self._start, self._row = self._file.tell(), math.prod(shape[1:]) * self.dtype.itemsize
+            self._start, self._row = self._file.tell(), math.prod(shape[1:]) * self.dtype.itemsize
+            self._reserve(shape[0] * self._row)
         self._lock = threading.Lock()
+
+    def _reserve(self, count: int) -> None:
+        """Reserve the place of so many bytes of rows, where the system can."""
+        if not (count and hasattr(os, "posix_fallocate")):
+            return
+        try:
+            os.posix_fallocate(self._file.fileno(), self._start, count)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                self._file.close()
+                raise
 
     def __enter__(self) -> ArrayWriter:
         return self

@@ -155,6 +155,37 @@ def test_a_full_disk_is_said_and_the_images_are_read_into_memory(tmp_path, folde
     assert not list(folder.glob(".*.part"))
 
 
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system reserves no place")
+def test_a_disk_that_is_too_full_is_known_before_anything_is_decoded(tmp_path, folder, decoded, monkeypatch, caplog):
+    path = photographs(tmp_path)
+
+    def full(descriptor: int, start: int, count: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    assert len(load(path).train) > 0
+    assert "the disk is full" in caplog.text
+    assert len(decoded) == 30, "once, into memory"
+    assert not list(folder.glob(".*.part"))
+
+
+def test_what_is_read_from_mappings_is_given_back_and_read_again(tmp_path, monkeypatch):
+    from nnlab.storage import array_file
+
+    array = np.random.default_rng(0).normal(size=(400, 1000))
+    write_array(tmp_path / "a.npy", array)
+    file, values = ArrayFile(tmp_path / "a.npy"), array_file.mapped_values(tmp_path / "a.npy")
+    given_back = []
+    monkeypatch.setattr(array_file, "_mappings", [type("Mapping", (), {"madvise": staticmethod(given_back.append)})])
+    monkeypatch.setattr(array_file, "TOUCHED", array.nbytes)
+    monkeypatch.setattr(array_file, "_read", 0)
+    for _ in range(3):
+        assert np.array_equal(file[0:400].numpy(), array)
+    assert len(given_back) == 1
+    array_file.touched(array.nbytes)
+    assert np.array_equal(values, array)
+
+
 def test_a_broken_image_is_named_and_nothing_is_kept(tmp_path, folder):
     path = photographs(tmp_path)
     broken = path / "b" / "01.jpg"

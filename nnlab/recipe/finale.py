@@ -169,7 +169,7 @@ def conclude(
         return report
     test = averages(good, "test")
     spreads = {each: deviation([run.metrics["test"][each] for run in good]) for each in test}
-    simple = simple_models(trials.dataset, trials.loss)
+    simple = simple_models(trials.dataset, trials.loss, linear=trials.linear)
     predictions = [evaluate(run.directory, "test").prediction for run in good]
     judged = {
         each.name: advantage(metric, predictions, each.predictions["test"], trials.dataset, "test") for each in simple

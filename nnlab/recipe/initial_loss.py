@@ -18,7 +18,7 @@ from torch import Tensor
 from nnlab.diagnosis.facts.data import DataFacts, data_facts
 from nnlab.diagnosis.facts.fresh import Signal, measure_signal
 from nnlab.diagnosis.facts.levels import Levels
-from nnlab.diagnosis.facts.linear import linear_baseline, linear_metrics
+from nnlab.diagnosis.facts.linear import linear_metrics
 from nnlab.diagnosis.finding import Finding, shown
 from nnlab.diagnosis.rules.data import data_findings
 from nnlab.diagnosis.rules.fresh import signal_findings
@@ -200,7 +200,7 @@ def _baselines(report: StepReport[InitialLossNumbers], trials: Trials, levels: L
     """What a linear model and an answer without inputs achieve on validation."""
     if any(name in ("inputs_not_finite", "loss_of_wrong_sign", "loss_not_as_in_theory") for name in report.names()):
         return
-    found = linear_baseline(trials.dataset, trials.loss)
+    found = trials.linear
     report.numbers.linear = found.metrics
     report.numbers.linear_decay = found.decay
     report.numbers.linear_train = linear_metrics(found.model, trials.dataset, trials.loss, trials.dataset.train)

@@ -24,6 +24,7 @@ from nnlab.config.command_line import command_line
 from nnlab.config.dotted import get
 from nnlab.config.lookup import locate
 from nnlab.console import silenced
+from nnlab.diagnosis.facts.linear import Baseline, linear_baseline
 from nnlab.loss.base import Loss
 from nnlab.recipe.changes import Changes, Config, changed, words
 from nnlab.recipe.report import TrialRecord
@@ -110,6 +111,11 @@ class Trials:
     def compiled(self) -> bool:
         """Whether compiled code trains the user's network."""
         return isinstance(build_trainer([self.config], overrides=self.overrides).engine, NativeEngine)
+
+    @functools.cached_property
+    def linear(self) -> Baseline:
+        """The best linear model of the user's loss."""
+        return linear_baseline(self.dataset, self.loss)
 
     def weight(self, changes: Changes) -> float:
         """About how long a step of a configuration takes, in those of the user's: by the weights of its layers."""

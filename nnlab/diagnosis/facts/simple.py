@@ -16,7 +16,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from nnlab.diagnosis.facts.linear import linear_baseline
+from nnlab.diagnosis.facts.linear import Baseline, linear_baseline
 from nnlab.loss.base import Loss
 from nnlab.loss.metrics import classification_metrics, negative_log_likelihood, regression_metrics
 from nnlab.metric_names import HIGHER_IS_BETTER, THOROUGH
@@ -55,6 +55,7 @@ def simple_models(
     loss: Loss,
     names: Sequence[str] = ("constant", "linear", "trees"),
     seconds: float = SECONDS,
+    linear: Baseline | None = None,
 ) -> list[SimpleModel]:
     """Fit simple models to the training split; what they choose, they choose by the validation split.
 
@@ -63,13 +64,14 @@ def simple_models(
         loss: the network's, which the linear model minimizes.
         names: which ones; trees are left out for images and other wide inputs.
         seconds: that boosting may take.
+        linear: the linear model, where it is known.
 
     Raises:
         UserError: a name is none of the three.
     """
     makers: dict[str, Callable[[], dict[str, Tensor] | None]] = {
         "constant": lambda: _constant(dataset),
-        "linear": lambda: _linear(dataset, loss),
+        "linear": lambda: _linear(dataset, loss, linear or linear_baseline(dataset, loss)),
         "trees": lambda: _trees(dataset, seconds),
     }
     found = []
@@ -154,9 +156,8 @@ def _constant(dataset: Dataset) -> dict[str, Tensor]:
     return {split: answer.expand(len(getattr(dataset, split)), -1) for split in SPLITS}
 
 
-def _linear(dataset: Dataset, loss: Loss) -> dict[str, Tensor]:
-    model = linear_baseline(dataset, loss).model
-    found = {split: loss.prediction(model(getattr(dataset, split).inputs)) for split in SPLITS}
+def _linear(dataset: Dataset, loss: Loss, baseline: Baseline) -> dict[str, Tensor]:
+    found = {split: loss.prediction(baseline.model(getattr(dataset, split).inputs)) for split in SPLITS}
     if dataset.train.targets.is_floating_point():
         return {split: each[..., : dataset.target_size] for split, each in found.items()}
     return found

@@ -18,6 +18,8 @@ from nnlab.types import Split
 
 CHUNK = 1 << 20  # numbers of input that are evaluated at once
 CHUNK_OFF_CPU = 1 << 24  # the same where it is launches that take time
+CHUNK_IN_PLACE = 1 << 23  # the same over all members for compiled code, which copies none of it ...
+LEAST = 512  # ... and for which an example counts as this many at least
 CHUNK_OF_IMAGES = 1 << 18  # the same for convolutions on a CPU, whose many channels else leave its caches
 PRODUCTS = 1 << 34  # multiply-adds of linear layers after which a signal may be heard, a tenth of a second
 MEASURED = 1 << 18  # predictions from which metrics are computed at once
@@ -89,6 +91,8 @@ def evaluate(
     size = examples_at_once(stack, members, groups[0].inputs[0])
     targets = spread(stacked([split.targets[first:end] for split in groups]), members)
     passes = sampling_passes(stack)
+    if stack.in_place and not passes:  # masks are drawn for each piece, which is then that of a member alone
+        size = max(size, CHUNK_IN_PLACE // (members * max(LEAST, groups[0].inputs[0].numel())))
     stack.set_sampling(passes > 0)
     total: Tensor | float = 0.0
     predictions = []
@@ -101,12 +105,13 @@ def evaluate(
             if stopped():
                 raise Interrupted
             part = slice(first + start, min(first + start + size, end))
-            outputs = stack.outputs_of([split.inputs[part] for split in groups])
-            losses.append(stack.loss.losses(outputs, targets[:, start : start + size]))
-            piece = stack.loss.prediction(outputs)
+            inputs, labels = [split.inputs[part] for split in groups], [split.targets[part] for split in groups]
+            piece, loss = stack.evaluated(inputs, labels)
+            losses.append(loss)
             if start == 0:
                 predictions.append(piece if size >= count else piece.new_empty(members, count, *piece.shape[2:]))
-            predictions[-1][:, start : start + size] = piece
+            if size < count:
+                predictions[-1][:, start : start + size] = piece
         total = total + torch.cat(losses, 1).mean(1) / max(passes, 1)
     stack.set_sampling(False)
     prediction = stack.loss.combine(torch.stack(predictions)) if passes else predictions[0]

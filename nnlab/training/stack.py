@@ -185,6 +185,16 @@ class Stack:
         """As `outputs`, from G tensors (N, ...)."""
         return self.outputs(stacked(inputs))
 
+    def evaluated(self, inputs: Sequence[Tensor], targets: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Predictions (M, N, *) and losses (M, N) in evaluation mode, from G inputs (N, ...) and targets (N, ...)."""
+        outputs = self.outputs_of(inputs)
+        return self.loss.prediction(outputs), self.loss.losses(outputs, spread(stacked(targets), len(self)))
+
+    @property
+    def in_place(self) -> bool:
+        """Whether `evaluated` reads inputs where they are, and its bits do not depend on the pieces they come in."""
+        return False
+
     @property
     def one_by_one(self) -> bool:
         """Whether evaluation takes several members one after another: grouped convolutions are slower on a CPU.

@@ -129,16 +129,16 @@ class Slow(Callback):
     """Makes an evaluation of the validation split take long, in which a signal arrives."""
 
     def fit_start(self, trainer: Trainer) -> None:
-        outputs, calls = trainer.stack.outputs_of, iter(range(10**6))
+        evaluated, calls = trainer.stack.evaluated, iter(range(10**6))
 
-        def slow(inputs: Any) -> Any:
+        def slow(inputs: Any, targets: Any) -> Any:
             if trainer.step == 16:
                 if next(calls) == 1:
                     os.kill(os.getpid(), signal.SIGTERM)
                 time.sleep(0.3)
-            return outputs(inputs)
+            return evaluated(inputs, targets)
 
-        trainer.stack.outputs_of = slow  # type: ignore[method-assign]
+        trainer.stack.evaluated = slow  # type: ignore[method-assign]
 
 
 def test_a_signal_is_heard_within_a_second_in_a_long_validation(
@@ -152,7 +152,8 @@ def test_a_signal_is_heard_within_a_second_in_a_long_validation(
     command = ["train", *QUIET, "callbacks.checkpoint.seconds=0", f"output_dir={tmp_path}/disturbed"]
     with monkeypatch.context() as patched:
         patched.setattr(launch, "build_trainer", build)
-        patched.setattr("nnlab.training.evaluation.CHUNK", 64)
+        for limit in ("CHUNK", "CHUNK_IN_PLACE"):
+            patched.setattr(f"nnlab.training.evaluation.{limit}", 64)
         assert main(command) == 143
     [run] = (tmp_path / "disturbed" / "train").iterdir()
     assert main(command) == 0

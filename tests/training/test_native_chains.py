@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from native_cases import Case, Population, cases
 
+from nnlab.loss import SoftmaxCrossEntropy
 from nnlab.training.native import build
 
 pytestmark = pytest.mark.skipif(not build.compilers(), reason="no C++ compiler here")
@@ -60,6 +62,28 @@ def test_threads_blocks_and_company_change_no_bit(case: Case, threads: int, bloc
         alone.state = {name: value[member : member + 1].clone() for name, value in alone.state.items()}
         assert torch.equal(alone.by_compiled(library)[:, 0], losses[:, member])
         assert torch.equal(alone.stack.theta[0], together.stack.theta[member])
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(cases(), st.sampled_from([0.0, 0.2]), st.booleans(), st.integers(1, 150))
+def test_probabilities_and_losses_are_those_of_torch_in_pieces_of_any_size(
+    case: Case, smoothing: float, weighted: bool, piece: int
+) -> None:
+    case = dataclasses.replace(case, loss=SoftmaxCrossEntropy)
+    weights = [1.0 + c for c in range(case.classes)] if weighted else None
+    population = Population(case)
+    population.loss = SoftmaxCrossEntropy(label_smoothing=smoothing, class_weights=weights)
+    inputs, targets = torch.randn(150, case.features, dtype=torch.float64), torch.randint(0, case.classes, (150,))
+    compiled = population.compiled(build.library(), threads=3)
+    predicted, losses = compiled.probabilities([inputs], [targets])
+    outputs = population.stack.outputs(inputs.unsqueeze(0))
+    torch.testing.assert_close(predicted, population.loss.prediction(outputs), rtol=1e-9, atol=1e-12)
+    expected = population.loss.losses(outputs, targets.expand(case.members, -1))
+    torch.testing.assert_close(losses, expected, rtol=1e-9, atol=1e-12)
+    parts = zip(inputs.split(piece), targets.split(piece), strict=True)
+    pieces = [compiled.probabilities([some], [labels]) for some, labels in parts]
+    assert torch.equal(torch.cat([found for found, _ in pieces], 1), predicted)
+    assert torch.equal(torch.cat([found for _, found in pieces], 1), losses)
 
 
 def built(folder: Path, *flags: str) -> Path:
@@ -108,6 +132,7 @@ import os
 from pathlib import Path
 import torch
 from hypothesis import given, settings
+from nnlab.loss import SoftmaxCrossEntropy
 from nnlab.training.native import build
 from native_cases import Population, cases
 from test_native_chains import assert_same_training
@@ -121,7 +146,10 @@ def check(case):
     for dtype in (torch.float32, torch.float64):
         population = Population(case, dtype)
         population.by_compiled(library, threads=2, block=3)
-        population.compiled(library).outputs(torch.randn(1, 70, case.features, dtype=dtype))
+        inputs = torch.randn(1, 70, case.features, dtype=dtype)
+        population.compiled(library).outputs(inputs)
+        if case.loss is SoftmaxCrossEntropy:
+            population.compiled(library, 2).probabilities(list(inputs), [torch.randint(0, case.classes, (70,))])
 
 check()
 print("done")

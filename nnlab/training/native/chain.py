@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nnlab.loss.base import Loss
+from nnlab.loss.softmax_cross_entropy import SoftmaxCrossEntropy
 from nnlab.training.chain import Chain
 from nnlab.training.native import build, components
 from nnlab.training.native.compiled import Compiled
@@ -86,6 +87,16 @@ class NativeChain(Chain):
         if inputs[0].dtype != self.theta.dtype:
             return super().outputs_of(inputs)
         return self.compiled.outputs(inputs, self._keys_of_masks())
+
+    @property
+    def in_place(self) -> bool:
+        return type(self.loss) is SoftmaxCrossEntropy
+
+    @torch.no_grad()
+    def evaluated(self, inputs: Sequence[Tensor], targets: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        if not self.in_place or inputs[0].dtype != self.theta.dtype:
+            return super().evaluated(inputs, targets)
+        return self.compiled.probabilities(inputs, targets, self._keys_of_masks())
 
     def _keys_of_masks(self) -> Tensor | None:
         """Keys (noise modules, M) of those modules that draw masks in evaluation, -1 for others; None: none does."""

@@ -164,18 +164,37 @@ class Compiled:
         Args:
             keys: (noise modules, M), from which masks are drawn.
         """
+        return self._pass(inputs, keys)[0]
+
+    def probabilities(
+        self, inputs: Sequence[Tensor], targets: Sequence[Tensor], keys: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Softmax probabilities (M, N, C) and losses (M, N), as `outputs`, for targets (G, N) int64."""
+        outputs, losses = self._pass(inputs, keys, targets)
+        return outputs, losses
+
+    def _pass(
+        self, inputs: Tensor | Sequence[Tensor], keys: Tensor | None, targets: Sequence[Tensor] = ()
+    ) -> tuple[Tensor, Tensor]:
+        """Outputs and no losses, or with `targets` probabilities and losses."""
         rows = [(row.flatten(1) if row.dim() > 1 else row.unsqueeze(1)).contiguous() for row in inputs]
         self._link(rows[0].shape[1])
         plan = Plan.from_buffer_copy(self.plan)  # the inputs of training stay where they are
         each = plan.members // len(rows)
         sources = np.repeat(components.pointers(rows), each)
         outputs = rows[0].new_empty(plan.members, len(rows[0]), self.chain[-1].outputs)
+        losses = rows[0].new_empty(plan.members, len(rows[0]) if targets else 0)
+        if targets:
+            labelled = np.repeat(components.pointers(targets), each)
+            smoothings = np.broadcast_to(components.smoothing(self.loss), plan.members).copy()
+            plan.labels, plan.labelled, plan.smoothings = 1, labelled.ctypes.data, smoothings.ctypes.data
+            plan.example_losses = losses.data_ptr()
         plan.inputs, plan.count, plan.outputs = sources.ctypes.data, len(rows[0]), outputs.data_ptr()
         keys = None if keys is None else keys.contiguous()
         plan.pass_keys = None if keys is None else keys.data_ptr()
         plan.threads = self._threads(plan.count)
         self.library.nnlab_outputs(ctypes.byref(plan))
-        return outputs
+        return outputs, losses
 
     def _threads(self, examples: int) -> int:
         """How many threads are worth starting for this many examples of each member."""

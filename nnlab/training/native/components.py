@@ -129,14 +129,18 @@ def rule_of(optimizer: Optimizer) -> tuple[Rule, tuple[str, ...]]:
 
 def hypers(loss: Loss, members: Sequence[Member]) -> np.ndarray:
     """The members' numbers (M, HYPERS) float64, each from its own rules: exactly those of the member alone."""
-    smoothing = getattr(loss, "label_smoothing", 0.0)
-    shared = np.asarray(smoothing.cpu() if isinstance(smoothing, Tensor) else smoothing, dtype=np.float64).reshape(-1)
     table = np.zeros((len(members), len(HYPERS)))
-    table[:, HYPERS.index("smoothing")] = shared
+    table[:, HYPERS.index("smoothing")] = smoothing(loss)
     for row, member in zip(table, members, strict=True):
         for name, value in _numbers(member).items():
             row[HYPERS.index(name)] = value
     return table
+
+
+def smoothing(loss: Loss) -> np.ndarray:
+    """Label smoothing of all members (1,), or of each (M,), float64."""
+    found = getattr(loss, "label_smoothing", 0.0)
+    return np.asarray(found.cpu() if isinstance(found, Tensor) else found, dtype=np.float64).reshape(-1)
 
 
 def _numbers(member: Member) -> dict[str, float]:

@@ -105,4 +105,5 @@ class Plan(ctypes.Structure):
         ("rates", _pointer), ("rate_of_step", _long), ("rate_of_member", _long),
         ("losses", _pointer), ("ended", _pointer), ("skipped", _pointer),
         ("count", _long), ("pass_keys", _pointer), ("outputs", _pointer),
+        ("example_losses", _pointer), ("smoothings", _pointer),
     )  # fmt: skip

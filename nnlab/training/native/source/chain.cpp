@@ -101,6 +101,7 @@ private:
     void fetch(const void* rows_of_all, int64_t member, T* row) const;
     void bring(const T* row, void* rows_of_all, int64_t member) const;
     int64_t gather(int64_t member, int64_t position);
+    Target<T> target_of(int64_t member, int64_t example) const;
     double backward(int64_t member, int64_t position, int64_t& examples);
     double average(int64_t member, int64_t step);
     void update(int64_t member, int64_t step);
@@ -165,12 +166,12 @@ template <class T> void Network<T>::make_layers(bool training) {
         x = layer.y;
         layers[i] = layer;
     }
+    target = arena.take<Target<T>>(rows);
     if (!training) return;
     T* transposed = arena.take<T>(matrix);
     for (int i = 0; i < plan.links; i++) layers[i].transposed = transposed;
     if (layers[0].link->kind == LINEAR) layers[0].rows = &examples;
     for (T*& part : error) part = arena.take<T>(rows * widest);
-    target = arena.take<Target<T>>(rows);
 }
 
 template <class T> void Network<T>::bind(int64_t member) {
@@ -205,11 +206,13 @@ template <class T> int64_t Network<T>::gather(int64_t member, int64_t position) 
     const Signal<T>& x = layers[0].x;
     examples = {static_cast<const T*>(plan.inputs[member]), x.size, order, plan.examples - start};
     if (!layers[0].rows) copy_rows<AHEAD>(examples, 0, n, x.data, x.stride);
-    for (int64_t i = 0; i < n; i++) {
-        if (plan.labels) target[i] = {static_cast<const int64_t*>(plan.labelled[member])[order[i]], nullptr};
-        else target[i] = {0, static_cast<const T*>(plan.labelled[member]) + order[i] * plan.targets};
-    }
+    for (int64_t i = 0; i < n; i++) target[i] = target_of(member, order[i]);
     return n;
+}
+
+template <class T> Target<T> Network<T>::target_of(int64_t member, int64_t example) const {
+    if (plan.labels) return {static_cast<const int64_t*>(plan.labelled[member])[example], nullptr};
+    return {0, static_cast<const T*>(plan.labelled[member]) + example * plan.targets};
 }
 
 // Mean loss of minibatch `position`; its gradient is then in `gradient`.
@@ -300,6 +303,8 @@ template <class T> void Network<T>::outputs(int64_t member, int64_t first, int64
     Signal<T>& x = layers[0].x;
     const bool in_place = layers[0].link->kind == LINEAR;  // products read no padding
     T* to = static_cast<T*>(plan.outputs) + (member * plan.count) * f.size;
+    T* losses = plan.example_losses ? static_cast<T*>(plan.example_losses) + member * plan.count : nullptr;
+    if (losses) loss.smoothing = T(plan.smoothings[member]);
     for (int64_t start = first; start < first + count; start += rows) {
         const int64_t n = least(rows, first + count - start);
         const T* inputs = static_cast<const T*>(plan.inputs[member]) + start * x.size;
@@ -310,7 +315,12 @@ template <class T> void Network<T>::outputs(int64_t member, int64_t first, int64
             const int64_t key = noise >= 0 ? plan.pass_keys[noise * plan.members + member] : -1;
             layers[i].forward(n, false, key >= 0, key, start);
         }
-        for (int64_t i = 0; i < n; i++) memcpy(to + (start + i) * f.size, f.data + i * f.stride, f.size * sizeof(T));
+        if (losses) {
+            for (int64_t i = 0; i < n; i++) target[i] = target_of(member, start + i);
+            loss.probabilities(n, f.data, f.stride, target, losses + start, to + start * f.size);
+        } else {
+            for (int64_t i = 0; i < n; i++) memcpy(to + (start + i) * f.size, f.data + i * f.stride, f.size * sizeof(T));
+        }
     }
 }
 

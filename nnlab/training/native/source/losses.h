@@ -31,6 +31,18 @@ public:
         return total;
     }
 
+    // The losses (n,) of softmax, and its probabilities p (n, O) without padding.
+    void probabilities(int64_t n, const T* f, int64_t stride, const Target<T>* target, T* losses, T* p) const {
+        for (int64_t first = 0; first < n; first += W<T>, f += W<T> * stride, p += W<T> * size) {
+            const int64_t count = least(W<T>, n - first);
+            const Powers found = powers(count, f, stride);
+            for (int64_t c = 0; c < size; c++) store(tile + c * W<T>, load(tile + c * W<T>) / found.mass);
+            for (int64_t i = 0; i < count; i++)
+                losses[first + i] = T(cross_entropy(found, i, f + i * stride, target[first + i]));
+            transpose(size, count, tile, W<T>, p, size);
+        }
+    }
+
 private:
     const Plan& plan;
     const int64_t size;
@@ -50,8 +62,12 @@ private:
 
     const T shift = T(log(expm1(1 - 1e-6)));  // of the variance v(s) = softplus(s + shift) + 1e-6, v(0) = 1
 
-    // -sum q log p, d = p - q, with p = softmax(f) and q = (1 - s) onehot(t) + s / C, for up to W examples side by side
-    double softmax(int64_t count, const T* f, int64_t stride, const Target<T>* target, T share, T* d) const {
+    // Of up to W examples side by side, whose powers e^(f - top) are then in the tile.
+    struct Powers {
+        Vec<T> top, mass, log_mass, centred;  // the largest output, sums of powers and of f - top
+    };
+
+    Powers powers(int64_t count, const T* f, int64_t stride) const {
         transpose(count, size, f, stride, tile, W<T>);
         Vec<T> top = load(tile), mass{}, centred{};
         for (int64_t c = 1; c < size; c++) top = larger(top, load(tile + c * W<T>));
@@ -60,16 +76,26 @@ private:
             centred += z, mass += power;
             store(tile + c * W<T>, power);
         }
-        const Vec<T> log_mass = logarithm<T>(mass), scale = share / mass;
+        return {top, mass, logarithm<T>(mass), centred};
+    }
+
+    // -sum q log p with q = (1 - s) onehot(t) + s / C, of example i with outputs f.
+    double cross_entropy(const Powers& powers, int64_t i, const T* f, const Target<T>& target) const {
+        double loss = powers.log_mass[i] - (f[target.label] - powers.top[i]);
+        if (smoothing > 0) loss -= smoothing * (loss + powers.centred[i] / size - powers.log_mass[i]);
+        return loss * weight(target);
+    }
+
+    // The sum of the losses of up to W examples, d = p - q with p = softmax(f)
+    double softmax(int64_t count, const T* f, int64_t stride, const Target<T>* target, T share, T* d) const {
+        const Powers found = powers(count, f, stride);
+        const Vec<T> scale = share / found.mass;
         for (int64_t c = 0; c < size; c++)
             store(tile + c * W<T>, load(tile + c * W<T>) * scale - share * smoothing / T(size));
         double total = 0;
         for (int64_t i = 0; i < count; i++) {
-            const int64_t t = target[i].label;
-            double loss = log_mass[i] - (f[i * stride + t] - top[i]);
-            if (smoothing > 0) loss -= smoothing * (loss + centred[i] / size - log_mass[i]);
-            tile[t * W<T> + i] -= (1 - smoothing) * share;
-            total += loss * weight(target[i]);
+            total += cross_entropy(found, i, f + i * stride, target[i]);
+            tile[target[i].label * W<T> + i] -= (1 - smoothing) * share;
         }
         transpose(size, count, tile, W<T>, d, stride);
         return total;

@@ -58,4 +58,6 @@ struct Plan {
     int64_t count;                // examples, whose inputs are (count, D) T
     const int64_t* pass_keys;     // (noise modules, M): masks are drawn from these, where not negative; null: none are
     void* outputs;                // (M, count, O) T
+    void* example_losses;         // (M, count) T of softmax, whose probabilities are then the outputs; null: none are
+    const double* smoothings;     // (M,), for these
 };

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import time
 from collections.abc import Mapping, Sequence
@@ -20,8 +21,10 @@ from nnlab.report import labels_page
 from nnlab.report.data_page import Warning, render
 from nnlab.runs.labels import rank_labels, write_table
 from nnlab.storage import cache
-from nnlab.storage.files import at, make_folder, write_whole
+from nnlab.storage.files import WriteError, at, make_folder, write_whole
 from nnlab.storage.folder import is_run
+
+log = logging.getLogger(__name__)
 
 SHOWN_LABELS, MOST_LABELS = 12, 200  # worst labels that are printed, and that a program gets
 
@@ -59,14 +62,25 @@ def main(arguments: Sequence[str]) -> int:
     config = compose(*given.words)
     summary, notes, warnings = describe(config)
     path = Path(given.out) if given.out else Path(config["output_dir"]) / "data" / f"{Path(summary.origin).name}.html"
-    make_folder(path.parent)
-    write_whole(path, render(summary, notes, warnings, f"nnlab train {shlex.join(given.words)}"))
+    page = _written(path, render(summary, notes, warnings, f"nnlab train {shlex.join(given.words)}"))
     if given.json:
-        print_json({**summary.to_json(), "notes": list(notes), "warnings": [vars(w) for w in warnings], "page": path})
+        print_json({**summary.to_json(), "notes": list(notes), "warnings": [vars(w) for w in warnings], "page": page})
         return 0
     _print(summary, warnings)
-    print(f"page: {path}")
+    if page is not None:
+        print(f"page: {page}")
     return 0
+
+
+def _written(path: Path, page: str) -> Path | None:
+    """The path of a page; None, and a warning, where it cannot be written, which is no reason to show nothing."""
+    try:
+        make_folder(path.parent)
+        write_whole(path, page)
+    except WriteError as error:
+        log.warning(f"no page was written: {error.fact}; another file is taken with `out=FILE.html`")
+        return None
+    return path
 
 
 def _labels(given: Given, run: str) -> int:
@@ -74,9 +88,9 @@ def _labels(given: Given, run: str) -> int:
     ranked = rank_labels(run)
     page = Path(given.out) if given.out else at(run) / "labels.html"
     table = page.with_suffix(".csv")
-    make_folder(page.parent)
-    write_whole(page, labels_page.render(Path(run).name, ranked))
-    write_table(table, ranked)
+    written = _written(page, labels_page.render(Path(run).name, ranked))
+    if written is not None:
+        write_table(table, ranked)
     if given.json:
         worst = [{**vars(each), "where": ranked.where(each)} for each in ranked.suspects[:MOST_LABELS]]
         counts: dict[str, Any] = {
@@ -85,7 +99,7 @@ def _labels(given: Given, run: str) -> int:
             "issues": ranked.issues,
             "accuracy": ranked.accuracy,
         }
-        print_json({**counts, "worst": worst, "page": page, "table": table})
+        print_json({**counts, "worst": worst, "page": written, "table": written and table})
         return 0
     count = len(ranked.suspects)
     print(
@@ -105,7 +119,8 @@ def _labels(given: Given, run: str) -> int:
             f"{ranked.where(each):{width}}  {each.split:10}  {label:24}  {other}"
             + ("" if each.issue else "  (no issue)")
         )
-    print(f"all: {table}\npage: {page}")
+    if written is not None:
+        print(f"all: {table}\npage: {page}")
     return 0
 
 

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from nnlab.cli.arguments import Grammar, Key, print_json
 from nnlab.config import trust
+from nnlab.errors import UserError
 from nnlab.runs.export import FORMATS, TOLERANCE, export
 from nnlab.runs.networks import load_networks
+from nnlab.storage.files import WriteError
 
 GRAMMAR = Grammar(
     "export",
@@ -38,7 +40,10 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     [run] = given.words
     trust.reading(run)
-    found = export(load_networks(run, "cpu"), given.format, given.out)
+    try:
+        found = export(load_networks(run, "cpu"), given.format, given.out)
+    except WriteError as error:
+        raise UserError(f"{error.fact}; choose another folder with `out=FOLDER`") from error
     if given.json:
         print_json({**vars(found), "agrees": found.agrees})
         return 0 if found.agrees else 1

@@ -123,7 +123,8 @@ class Recipe:
         started, work = self.trials.clock(), self.trials.work
         with torch.random.fork_rng(devices=[]):
             report = self._steps()[number]()
-        report.seconds, report.work = self.trials.clock() - started, self.trials.work - work
+        report.seconds = self.trials.clock() - started
+        report.work = round(self.trials.work - work, 6)  # whose last digits depend on the steps before
         self.reports[number] = report
         self.budget.learn(report)
         self.save()

@@ -38,7 +38,7 @@ class History:
         self._rates = np.empty((0, members))
         self._count = 0
         self._pending: list[Tensor] = []
-        self._pending_rates: list[list[float] | Tensor] = []
+        self._pending_rates: list[Tensor] = []
         self._waiting = 0
         self._columns: list[int] = list(range(members))
         self.records: list[Record] = []
@@ -52,8 +52,8 @@ class History:
     def rates(self) -> np.ndarray:
         return self._rates[: self._count]
 
-    def add(self, losses: Tensor, rates: list[float] | Tensor) -> None:
-        """Append steps: losses (steps, m) of the members still in the stack, and rates (steps) or (steps, m, 1)."""
+    def add(self, losses: Tensor, rates: Tensor) -> None:
+        """Append steps: losses (steps, m) of the members still in the stack, and rates (steps, 1) or (steps, m)."""
         self._pending.append(losses)
         self._pending_rates.append(rates)
         self._waiting += len(losses)
@@ -79,12 +79,7 @@ class History:
         if not self._pending:
             return
         losses = torch.cat(self._pending).to("cpu", torch.float64).numpy()
-        rates = [
-            block.squeeze(2).to("cpu", torch.float64).numpy()
-            if isinstance(block, Tensor)
-            else np.asarray(block, dtype=np.float64)[:, None]
-            for block in self._pending_rates
-        ]
+        rates = [block.numpy() for block in self._pending_rates]
         self._append(losses, np.concatenate([np.broadcast_to(rate, (len(rate), losses.shape[1])) for rate in rates]))
         self._pending, self._pending_rates, self._waiting = [], [], 0
 

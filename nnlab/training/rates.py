@@ -46,17 +46,6 @@ class Rates:
         position = step - self._start
         return self._numbers[position] if self.shared else self._table[position]
 
-    def block(self, first: int, count: int) -> list[float] | Tensor:
-        """The rates of `count` steps from `first`: numbers, or (count, M, 1)."""
-        parts = []
-        for start in range(first - first % BLOCK, first + count, BLOCK):
-            self._load(start)
-            inside = slice(max(first - start, 0), min(first + count - start, BLOCK))
-            parts.append(self._numbers[inside] if self.shared else self._table[inside])
-        if self.shared:
-            return [rate for part in parts for rate in part]
-        return torch.cat(parts)  # type: ignore[arg-type]
-
     def exact(self, first: int, count: int) -> Tensor:
         """The rates of `count` steps from `first`, float64 (count, 1), or (count, M) where members differ; those of a
         member are the same to the last bit whoever is beside it."""

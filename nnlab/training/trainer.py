@@ -249,7 +249,7 @@ class Trainer:
 
     def _count(self, losses: Tensor) -> None:
         """Count the steps that have been done, with their losses (steps, m)."""
-        self.history.add(losses, self.engine.rates.block(self.step, len(losses)))
+        self.history.add(losses, self.engine.rates.exact(self.step, len(losses)))
         self.step += len(losses)
         if self.engine.guard.alarm:
             self._settle_faults()

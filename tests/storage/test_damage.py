@@ -132,6 +132,13 @@ def test_a_study_that_takes_no_files_prints_its_tables(
     run = next(path.parent for path in (tmp_path / "s").glob("*/config.yaml"))
     assert main(["plot", str(run), "only=loss"]) == 2
     assert "the file system is read-only; choose another folder with `out=DIR`" in capsys.readouterr().err
+    assert main(["export", str(run), "format=state_dict"]) == 2
+    assert "the file system is read-only; choose another folder with `out=FOLDER`" in capsys.readouterr().err
+    assert main(["data", "data=moons"]) == 0
+    said = capsys.readouterr()
+    assert "no page was written: cannot write" in said.err
+    assert "train, " in said.out
+    assert "page:" not in said.out
 
 
 def test_temporary_files_of_a_killed_process_are_removed(tmp_path: Path) -> None:

@@ -25,16 +25,30 @@ def test_blocks_of_rates_are_pieces_of_the_whole_table(name: str, unit: str, mon
     scheduler, rate = engine.members[0].scheduler, engine.learning_rate(0)
     whole = (scheduler.table(100, engine.steps_per_epoch) * rate).tolist()
     assert [engine.rates.at(step) for step in range(100)] == pytest.approx(whole, rel=1e-15)
-    assert engine.rates.block(5, 60) == [engine.rates.at(step) for step in range(5, 65)]
+    assert engine.rates.exact(5, 60)[:, 0].tolist() == [engine.rates.at(step) for step in range(5, 65)]
 
 
 def test_rates_of_members_that_differ_are_columns() -> None:
     configs = [compose(*SMALL, f"optimizer.learning_rate={rate}", "trainer.steps=9") for rate in (0.1, 0.2)]
     engine = build_trainer(configs).engine
-    block = engine.rates.block(2, 4)
-    assert isinstance(block, torch.Tensor)
-    assert block.shape == (4, 2, 1)
+    column = engine.rates.at(2)
+    assert isinstance(column, torch.Tensor)
+    assert column.shape == (2, 1)
+    block = engine.rates.exact(2, 4)
+    assert block.shape == (4, 2)
     torch.testing.assert_close(block[:, 1], 2 * block[:, 0])
+
+
+@pytest.mark.parametrize("kind", ["native", "torch"])
+def test_the_history_of_a_member_has_the_rates_of_the_run_alone_to_the_last_bit(kind: str) -> None:
+    configs = [
+        compose(*SMALL, f"optimizer.learning_rate={rate}", "trainer.steps=9", f"trainer.engine={kind}")
+        for rate in (0.01, 0.3)
+    ]
+    together = build_trainer(configs).fit().history.rates
+    for member, config in enumerate(configs):
+        alone = build_trainer([config]).fit().history.rates
+        assert np.array_equal(together[:, member], alone[:, 0])
 
 
 def test_an_epoch_of_the_schedule_is_one_of_updates_where_gradients_are_accumulated() -> None:

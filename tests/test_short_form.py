@@ -33,7 +33,7 @@ def test_a_file_in_front_is_the_data(folder):
         "data.target=kind",
         "seed=1",
     ]
-    assert expanded(["a.npz", "target=y"])[:2] == ["data=arrays", "data.path='a.npz'"]
+    assert expanded(["a.npz", "target=y"])[:2] == ["data=arrays", "data.path=a.npz"]
     (folder / "photos").mkdir()
     assert expanded(["photos"])[0] == "data=image_folder"
     assert expanded(["seed=1", "optimizer=sgd"]) == ["seed=1", "optimizer=sgd"]

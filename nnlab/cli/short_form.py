@@ -20,7 +20,7 @@ from nnlab.cli.grammar import quoted
 from nnlab.cli.table_defaults import table_defaults
 from nnlab.config.build import data_root
 from nnlab.config.construct import construct
-from nnlab.config.overrides import literal
+from nnlab.config.overrides import assigned
 from nnlab.errors import UserError
 from nnlab.storage.files import at
 from nnlab.types import Task
@@ -36,7 +36,7 @@ def expanded(words: Sequence[str]) -> list[str]:
     """Arguments as overrides: a file in front is one of data, and text that needs quotes has them.
 
     >>> expanded(["sales.csv", "target=price", "seed=1"])
-    ['data=table', "data.path='sales.csv'", 'data.target=price', 'seed=1']
+    ['data=table', 'data.path=sales.csv', 'data.target=price', 'seed=1']
     """
     places = [position for position, word in enumerate(words) if _is_file(word)]
     if not places:
@@ -51,7 +51,7 @@ def expanded(words: Sequence[str]) -> list[str]:
     rest = [quoted(_target(word)) for position, word in enumerate(words) if position != places[0]]
     option = "image_folder" if at(file).is_dir() else _option(file)
     given = any(word.startswith("data=") for word in rest)
-    return [*([] if given else [f"data={option}"]), f"data.path={literal(file)}", *rest]
+    return [*([] if given else [f"data={option}"]), assigned("data.path", file), *rest]
 
 
 def _is_file(word: str) -> bool:
@@ -72,8 +72,8 @@ def _target(word: str) -> str:
     key, _, value = word.partition("=")
     if key != "target":
         return word
-    plain_value = re.fullmatch(r"-?\d+|[A-Za-z_]\w*|['\"\[].*", value)
-    return f"data.target={value}" if plain_value else f"data.target={literal(value)}"
+    as_written = re.fullmatch(r"-?\d+|['\"\[].*", value)  # a position, in quotes, several
+    return f"data.target={value}" if as_written else assigned("data.target", value)
 
 
 def completed(hydra: Any, name: str, overrides: Sequence[str], grid: bool = False) -> list[str]:

@@ -34,7 +34,17 @@ def command_line(
     """
     options = ["--config-dir", config_dir] if config_dir else []
     trusted = sorted(_foreign(config or {}, words))
-    return shlex.join(["nnlab", command, *options, *words, *([f"trust=[{','.join(trusted)}]"] if trusted else [])])
+    words = [*options, *words, *([f"trust=[{','.join(trusted)}]"] if trusted else [])]
+    return " ".join(["nnlab", command, *map(for_shell, words)])
+
+
+def for_shell(word: str) -> str:
+    """A word as a shell takes it; one that has quotes itself gets those of the other kind.
+
+    >>> print(for_shell("seed=1"), for_shell("name=a b"), for_shell("data.path='a b.csv'"))
+    seed=1 'name=a b' "data.path='a b.csv'"
+    """
+    return f'"{word}"' if "'" in word and not set(word) & set('"$`\\!') else shlex.quote(word)
 
 
 def of_run(command: str, words: Sequence[str], directory: Path, *, composes: bool = False) -> str:

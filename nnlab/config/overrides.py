@@ -13,6 +13,8 @@ from nnlab.errors import UserError
 from nnlab.storage.keys import meaning
 
 _EXCHANGE = re.compile(r"\+{0,2}([\w.]+)\._target_=")
+_PLAIN = re.compile(r"[\w./-]+", re.ASCII)
+_OTHER_THAN_TEXT = re.compile(r"(?i)null|true|false|-?(nan|inf|[\d_.]+(e-?[\d_]+)?)")
 LONGEST = 100  # characters; longer names keep their beginning and end in a hash
 # Names that Windows keeps for devices, whatever follows a dot.
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10))}
@@ -41,6 +43,16 @@ def literal(text: str) -> str:
     escaped = re.sub(r"(\\*)'", r"\1\1\'", plain)
     escaped = re.sub(r"(\\+)$", r"\1\1", escaped)
     return f"'{escaped}'"
+
+
+def assigned(key: str, text: str) -> str:
+    """The override that gives a text to a key, with quotes where Hydra would take it for something else.
+
+    >>> assigned("data.path", "data/sales.csv"), assigned("data.path", "my sales.csv"), assigned("name", "null")
+    ('data.path=data/sales.csv', "data.path='my sales.csv'", "name='null'")
+    """
+    plain = _PLAIN.fullmatch(text) and not _OTHER_THAN_TEXT.fullmatch(text)
+    return f"{key}={text if plain else literal(text)}"
 
 
 def own_overrides(overrides: Iterable[str]) -> list[str]:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nnlab.config.command_line import of_run
-from nnlab.config.overrides import literal
+from nnlab.config.overrides import assigned
 from nnlab.study.axes import Axis, tied
 from nnlab.study.default_rates import default_rates
 from nnlab.study.model import DEFAULT, Study, canonical, sort_values
@@ -223,15 +222,9 @@ def _key(study: Study, key: str) -> str:
 def _command(study: Study, name: str, parts: Sequence[str]) -> str:
     parent, here = study.folder.resolve().parent, Path.cwd()
     shown = parent.relative_to(here) if parent.is_relative_to(here) else parent
-    where = [] if str(shown) == "outputs" else [_named("output_dir", str(shown))]
-    words = [_named("name", name), *where, *(f"{key}={value}" for key, value in study.fixed.items()), *parts]
+    where = [] if str(shown) == "outputs" else [assigned("output_dir", str(shown))]
+    words = [assigned("name", name), *where, *(f"{key}={value}" for key, value in study.fixed.items()), *parts]
     return of_run("train", ["-m", *words], study.folder / study.runs[0].name, composes=True)
-
-
-def _named(key: str, text: str) -> str:
-    """The override for a name or a path, which may hold what Hydra would not take as it is."""
-    plain = re.fullmatch(r"[\w./-]+", text, re.ASCII)
-    return f"{key}={text if plain else literal(text)}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
 import pytest
 import torch
 
-from nnlab.data import Digits, Moons, Table
+from nnlab.data import Digits, Moons, Table, once
 from nnlab.data import digits as digits_module
+from nnlab.data.base import Source
 from nnlab.data.table import table as table_module
 
 
@@ -41,6 +43,18 @@ def test_seeds_share_what_was_read_and_keep_their_own_splits(counted: list[str],
     assert len(counted) <= 1
     assert first.fingerprint == second.fingerprint
     assert not torch.equal(first.train.targets, second.train.targets)
+
+
+def test_what_is_done_with_the_examples_afterwards_reads_nothing_anew(counted: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    write(path, 1)
+    for fold in range(3):
+        Table(path=str(path), target="y", task="regression", validation_fold=fold).load(0, tmp_path)
+    assert counted == ["t.csv"]
+
+
+def test_every_option_of_all_data_sets_is_about_the_examples_and_not_about_reading_them() -> None:
+    assert {each.name for each in dataclasses.fields(Source)} - {"test"} <= set(once.AFTERWARDS)
 
 
 def test_a_changed_file_and_other_options_are_read_anew(counted: list[str], tmp_path: Path) -> None:

@@ -150,7 +150,8 @@ class Trials:
         found: dict[str, list[int]] = {}
         for position, config in enumerate(configs):
             key, _ = stacking_key(config)
-            found.setdefault(key or f"alone {position}", []).append(position)
+            shape = self._prepared(config).input_shape if self.folds > 1 else ()  # some parts have no missing cells
+            found.setdefault(f"{key} {shape}" if key else f"alone {position}", []).append(position)
         groups = []
         for group in found.values():
             most = 1 if fastest and len(group) > 1 and not self._gains(configs[group[0]]) else MOST
@@ -170,22 +171,24 @@ class Trials:
         return self._make([self.configure(each) for each in changes])
 
     def _make(self, configs: Sequence[Config]) -> Trainer:
-        with silenced():  # what is to be said about the data has been said
-            trainer = build_trainer(configs, overrides=self.overrides)
-        for member in trainer.members:
-            self._keep(member.dataset)
+        held = [self._prepared(config) for config in configs]  # until the trainer has them
+        trainer = build_trainer(configs, overrides=self.overrides)
+        del held
         trainer.callbacks = [callback for callback in trainer.callbacks if not isinstance(callback, HistoryFile)]
         if self.observer is not None:
             trainer.callbacks.append(self.observer)
         torch.set_num_threads(self.config["trainer"]["threads"] or suitable_threads(trainer))
         return trainer
 
-    def _keep(self, dataset: Dataset) -> None:
-        """Hold a data set in memory, while there is room."""
+    def _prepared(self, config: Config) -> Dataset:
+        """The data set of a config, which is held in memory while there is room."""
+        with silenced():  # what is to be said about the data has been said
+            dataset = load_dataset(config)
         size = sum(getattr(each.inputs, "nbytes", ROOM) for each in (dataset.train, dataset.validation, dataset.test))
         if id(dataset) not in self._kept and size <= self._room:
             self._kept[id(dataset)] = dataset
             self._room -= size
+        return dataset
 
     def words(self, changes: Changes) -> list[str]:
         """The overrides of one trial: the user's, without those of sections that it exchanges, and its own."""

@@ -64,6 +64,19 @@ def test_a_table_is_tried_with_other_preprocessings_and_decays_of_its_kind(make_
     assert decoupled.trials.configure(start)["regularizer"]["weight_decay"]["decoupled"]
 
 
+def test_parts_of_a_table_of_which_some_have_no_missing_cells_are_trained_apart(
+    make_trials: Make, tmp_path: Path
+) -> None:
+    rows = [f"{'' if i == 7 else i},{i % 7},{2 * i}" for i in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(["a,b,y", *rows]))
+    words = ("data=table", f"data.path={tmp_path / 't.csv'}", "data.target=y", "loss=squared_error", SMALL)
+    space = Space(make_trials(*words), 2.0)
+    [result], _ = run_grid(space.trials, [space.plain(0.01, 0.0, 1.0)], range(10), 0)
+    assert len(result.scores) == 10
+    inputs = {space.trials.make([space.trials.seeded({}, k)]).members[0].dataset.input_shape for k in range(10)}
+    assert len(inputs) == 2
+
+
 def test_the_surrogate_picks_what_did_well_elsewhere(space: Space) -> None:
     surrogate, draw = Surrogate(space), random.Random(0)
     seen = [space.several_changes(space.plain(0.01, 0.0, 2.0), draw) for _ in range(40)]

@@ -60,7 +60,7 @@ class Recipe:
         final: trains what was chosen.
         watcher: is told what happens.
         about: what the report says about the configuration.
-        drawing: draws the figures of finished steps meanwhile.
+        drawing: draws the figures of finished steps meanwhile, if they are wanted.
 
     Attributes:
         reports: of the finished steps, by number.
@@ -74,7 +74,7 @@ class Recipe:
         final: FinalTraining,
         watcher: Watcher,
         about: dict[str, Any],
-        drawing: Drawing,
+        drawing: Drawing | None = None,
     ) -> None:
         self.trials, self.settings, self.folder = trials, settings, folder
         self.final, self.watcher, self.about, self.drawing = final, watcher, about, drawing
@@ -128,7 +128,8 @@ class Recipe:
         self.reports[number] = report
         self.budget.learn(report)
         self.save()
-        self.drawing.add(number)
+        if self.drawing is not None:
+            self.drawing.add(number)
         write_events(self.folder, report)
         self.watcher.done(report)
 

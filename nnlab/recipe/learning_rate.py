@@ -15,9 +15,10 @@ from typing import Any
 
 import torch
 
-from nnlab.diagnosis.facts.chance import mixed_pair, told_apart
+from nnlab.diagnosis.facts.chance import CHANCE, mixed_pair, told_apart
 from nnlab.diagnosis.facts.levels import Levels, measure_levels
 from nnlab.diagnosis.facts.linear import linear_held_out
+from nnlab.diagnosis.facts.references import measure_references
 from nnlab.diagnosis.finding import Finding, shown
 from nnlab.recipe.changes import Changes
 from nnlab.recipe.numbers import RateNumbers
@@ -82,7 +83,7 @@ def find_learning_rate(trials: Trials, seeds: Sequence[int] = (0, 1, 2), steps: 
         trials.record(t, f"learning_rate={t.changes[rate_key(trials)]:g} seed={t.changes['seed']}") for t in done
     ]
     limits = find_range(found, levels.constant)
-    if limits is None or not _significant(found, levels):
+    if limits is None or not (_significant(found, levels) or _small_but_real(trials, found, levels)):
         report.findings = [_nothing_drops(found, levels, steps)]
         best = min(found, key=lambda each: each.loss)
         if math.isfinite(best.loss):
@@ -168,6 +169,16 @@ def find_range(found: Sequence[Rate], constant: float) -> Range | None:
 def _significant(found: Sequence[Rate], levels: Levels) -> bool:
     best = min(found, key=lambda r: r.loss)
     return levels.constant - best.loss > max(2 * best.spread, 0.1 * levels.span)
+
+
+def _small_but_real(trials: Trials, found: Sequence[Rate], levels: Levels) -> bool:
+    """Whether the loss drops by more than the seeds' spread, and simple methods are above chance on validation, too.
+
+    Inputs that say little about the targets leave the loss near that of a constant, and nothing is wrong.
+    """
+    best = min(found, key=lambda r: r.loss)
+    falls = levels.constant - best.loss > 2 * best.spread
+    return falls and measure_references(trials.dataset, trials.loss).order.association >= CHANCE
 
 
 def _nothing_drops(found: Sequence[Rate], levels: Levels, steps: int) -> Finding:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -319,6 +320,18 @@ def test_finding_a_rate_leaves_the_random_state_alone(make_trials: Make) -> None
     report = find_learning_rate(make_trials("data=blobs", SMALL), seeds=(0, 1), steps=40)
     assert report.numbers.lowest <= report.numbers.stable <= report.numbers.highest
     assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("related", [True, False])
+def test_a_small_drop_passes_only_where_inputs_say_something(related: bool, make_trials: Make, tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    inputs = draw.normal(size=(900, 4)).astype(np.float32)
+    targets = (inputs[:, 0] * related + draw.normal(scale=3, size=900) > 0).astype(np.int64)
+    np.savez(tmp_path / "weak.npz", X=inputs, y=targets)
+    words = ("data=arrays", f"data.path={tmp_path / 'weak.npz'}", "data.target=y", SMALL)
+    report = find_learning_rate(make_trials(*words), seeds=(0, 1))
+    assert report.passed == related
+    assert (report.numbers.use is not None) == related
 
 
 def test_the_coarse_grid_grows_beyond_an_edge_that_wins(make_trials: Make) -> None:

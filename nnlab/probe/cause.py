@@ -5,7 +5,7 @@ Source: Zeller and Hildebrandt 2002, "Simplifying and isolating failure-inducing
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from nnlab.probe.experiments import Experiments, Outcome
@@ -67,8 +67,16 @@ class Evidence:
         return max(min(self.before.skills), self.run)
 
 
-def single_cause(tried: Sequence[Tried], evidence: Evidence) -> Tried | None:
-    """The smallest change that restores most of what was lost: single values come before whole options."""
+def single_cause(
+    tried: Sequence[Tried], evidence: Evidence, named: Callable[[Suspect], bool] = lambda _: False
+) -> Tried | None:
+    """The smallest change that restores most of what was lost: single values come before whole options.
+
+    Args:
+        tried: single changes with what they gave.
+        evidence: of all experiments.
+        named: whether a rule puts the fault where a suspect is; of changes that give about as much, these come first.
+    """
     before, lost, noise = evidence.start, evidence.lost, evidence.noise
     gains = [(each, each.outcome.skill - before) for each in tried]
     most = max((gain for _, gain in gains), default=0.0)
@@ -76,7 +84,8 @@ def single_cause(tried: Sequence[Tried], evidence: Evidence) -> Tried | None:
     # Of those that mend the answers, some leave the loss much higher: they make up for the cause, and are not it.
     lowest = min((each.outcome.loss for each in good), default=0.0)
     right = [each for each in good if each.outcome.loss <= AS_LOW * max(lowest, 0.01)]
-    return next(iter(right or good), None)
+    chosen = right or good
+    return next((each for each in chosen if named(each.suspect)), next(iter(chosen), None))
 
 
 def smallest_set(

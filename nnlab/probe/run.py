@@ -79,7 +79,11 @@ def probe(
         of_data = data_findings(healthy)
         faulty = any(finding.fault for finding in findings)
         return [*of_data, *heard] if not faulty else _unknown(of_data, heard, evidence, own, experiments)
-    cause = single_cause(evidence.own, evidence) or single_cause(evidence.advised, evidence)
+
+    def named(suspect: Suspect) -> bool:
+        return any(finding.fault and _same(finding, [suspect]) for finding in findings)
+
+    cause = single_cause(evidence.own, evidence, named) or single_cause(evidence.advised, evidence)
     if cause is not None:
         causes, outcome = [cause.suspect], cause.outcome
         healthy = _sound(experiments, own, cause.suspect.changes)  # data are asked of networks that can learn

@@ -1,0 +1,28 @@
+"""Of changes that restore a run about as well, the one that a rule names is the cause."""
+
+from __future__ import annotations
+
+from nnlab.probe.cause import Evidence, Tried, single_cause
+from nnlab.probe.experiments import Outcome
+from nnlab.probe.suspects import Suspect
+
+
+def outcome(skill: float) -> Outcome:
+    return Outcome((skill, skill), skill, 1 - skill)
+
+
+WIDER = Tried(Suspect("architecture.widths", {"architecture.widths": [128, 128]}, ""), outcome(0.62))
+WEAKER = Tried(Suspect("regularizer.weight_decay.strength", {"regularizer.weight_decay.strength": 0}, ""), outcome(0.6))
+USELESS = Tried(Suspect("seed", {"seed": 1}, ""), outcome(0.1))
+EVIDENCE = Evidence(outcome(0.1), outcome(0.62), [WIDER, WEAKER, USELESS], [], 0.04)
+
+
+def test_a_rule_decides_between_changes_that_give_about_as_much() -> None:
+    assert single_cause(EVIDENCE.own, EVIDENCE) is WIDER
+    assert single_cause(EVIDENCE.own, EVIDENCE, lambda suspect: suspect is WEAKER.suspect) is WEAKER
+    assert single_cause(EVIDENCE.own, EVIDENCE, lambda suspect: suspect is USELESS.suspect) is WIDER
+
+
+def test_what_helps_less_than_the_run_itself_reached_is_no_cause() -> None:
+    lucky = Evidence(outcome(0.1), outcome(0.62), [WIDER], [], 0.04, run=0.6)
+    assert single_cause(lucky.own, lucky) is None

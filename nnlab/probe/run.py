@@ -92,8 +92,9 @@ def probe(
     of_data = data_findings(healthy)
     rule = next((finding for finding in heard if _same(finding, causes)), None)
     found = cause_found(causes, outcome, evidence, experiments, rule)
-    facts = [finding for finding in heard if finding.conclusive and finding.name not in LEAKS]
-    rest = _beneath(found, [finding for finding in heard if finding is not rule and finding not in facts])
+    others = [finding for finding in heard if finding is not rule]
+    facts = [finding for finding in others if finding.conclusive and finding.name not in LEAKS]
+    rest = _beneath(found, [finding for finding in others if finding not in facts])
     return [*of_data, *facts, *rest, *_better(evidence, outcome, own, experiments)]
 
 

@@ -57,6 +57,17 @@ def test_a_regularizer_whose_values_are_unusual_can_be_the_cause_as_a_whole(tmp_
     assert first["override"] == "'regularizer=[weight_decay]'"
 
 
+def test_a_fact_about_the_data_that_is_the_cause_is_told_once(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(600, 2))
+    rows = "".join(f"{5000 + 900 * a:.1f},{700 * b:.1f},{'yes' if a > b else 'no'}\n" for a, b in x)
+    (tmp_path / "table.csv").write_text("a,b,y\n" + rows)
+    more = ("data/preprocessing=none", "optimizer=sgd", "optimizer.learning_rate=0.01", "regularizer=[weight_decay]")
+    nnlab.train(f"{tmp_path}/table.csv", "target=y", "trainer.epochs=8", *more, f"output_dir={tmp_path}")
+    names = [finding["name"] for finding in findings(tmp_path)]
+    assert "inputs_not_standardized" in names
+    assert len(names) == len(set(names))
+
+
 def test_what_is_written_is_a_function_of_the_run(tmp_path: Path) -> None:
     for name in ("first", "second"):
         nnlab.train(*BAD, f"output_dir={tmp_path / name}")

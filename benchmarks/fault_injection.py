@@ -115,7 +115,7 @@ def fail_at(subject: Subject, number: int, kind: str) -> list[str]:
 
 def truncate(subject: Subject, file: str, share: float, step: int | None) -> list[str]:
     """Cut a file of a run that was interrupted after `step` (None: finished) to a share of its length."""
-    name = f"truncated-{step}-{file.replace('/', '-')}"
+    name = f"truncated-{step}-{file.replace('/', '-').strip('.*')}"
     directory = subject.interrupted(name, step) if step else subject.train(name).directory
     [path] = directory.glob(file)
     with open(path, "r+b") as opened:

@@ -127,10 +127,14 @@ def side_by_side(write: Callable[[T], object], items: Iterable[T]) -> None:
     if len(part) == 1:
         write(part[0])
         return
+    errors: list[BaseException] = []
     with ThreadPoolExecutor(TOGETHER) as pool:
         while part:
-            list(pool.map(write, part))
+            tried = [pool.submit(write, each) for each in part]  # a `map` gives up what is behind a failure
+            errors += [error for each in tried if (error := each.exception()) is not None]
             part = list(itertools.islice(rest, TOGETHER))
+    if errors:
+        raise errors[0]
 
 
 def remove_parts(folder: Path, seconds: float = 0.0) -> None:

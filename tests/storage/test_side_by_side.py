@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,20 @@ def test_what_one_file_meets_is_said_and_the_others_are_written(tmp_path: Path) 
     with pytest.raises(WriteError, match="cannot write"):
         side_by_side(lambda i: write_whole(tmp_path / str(i), "content"), range(6))
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["0", "1", "2", "4", "5"]
+
+
+def test_a_failure_gives_nothing_up_that_is_behind_it(tmp_path: Path) -> None:
+    tried = []
+
+    def write(i: int) -> None:
+        tried.append(i)
+        if i == 0:
+            raise WriteError("cannot write")
+        time.sleep(0.01)
+
+    with pytest.raises(WriteError, match="cannot write"):
+        side_by_side(write, range(3 * TOGETHER))
+    assert sorted(tried) == list(range(3 * TOGETHER))
 
 
 def test_what_is_waited_for_is_not_all_in_memory_at_once(tmp_path: Path) -> None:

@@ -126,8 +126,9 @@ def test_what_is_typed_stays_as_it_is_typed_with_what_depends_on_it(folder, type
     compose(*TABLE, *typed, "trainer.batch_size=full")  # all that is left goes together
 
 
-def test_the_recipe_begins_with_a_single_network_and_other_data_get_nothing(folder):
-    assert chosen(command="recipe") == [*CHOSEN[:2], *CHOSEN[4:]]
+def test_the_recipe_begins_with_a_single_network_and_ends_with_an_ensemble_and_other_data_get_nothing(folder):
+    assert chosen(command="recipe") == [*CHOSEN[:2], "recipe.ensemble=true", *CHOSEN[4:]]
+    assert chosen("recipe.ensemble=false", command="recipe") == [*CHOSEN[:2], *CHOSEN[4:]]
     assert table_defaults("train", ["data=digits"]) == ["data=digits"]
     assert compose("a.npz", "target=y")["trainer"]["epochs"] == 30
 

@@ -1,7 +1,7 @@
 """What `nnlab train` chooses on a table where nothing else is said, as measured on 25 tables (docs/tables.md).
 
     inputs scaled by their quartiles and smoothly bounded, a higher rate with more decay, twice the epochs, and an
-    ensemble; a grid compares single networks, and the recipe begins with one
+    ensemble; a grid compares single networks, and so does the recipe, which ends with an ensemble of the best
 
 A part that is typed is left as it is typed, with what depends on it: another architecture or optimizer trains alone and
 at its own rate, and `regularizer=[...]` says the whole of what keeps a network from overfitting.
@@ -40,20 +40,22 @@ def table_defaults(command: str, overrides: Sequence[str], grid: bool = False) -
         return list(overrides)
     chosen = [] if _elsewhere(typed, "data/preprocessing", "clip") else list(PREPROCESSING)
     if "architecture" not in typed:
-        chosen += _training(typed, _is_small(typed), single=grid or command == "recipe")
+        chosen += _training(typed, _is_small(typed), "grid" if grid else command)
     chosen = [line for line in chosen if key_of(line) not in typed]
     if chosen:
         log.info("chosen for a table: %s (docs/tables.md)", " ".join(chosen))
     return [*overrides, *chosen]
 
 
-def _training(typed: dict[str, str], small: bool, single: bool) -> list[str]:
-    """Ensemble unless networks are to be single ones, decay, rate and epochs, as far as nothing else was typed."""
+def _training(typed: dict[str, str], small: bool, purpose: str) -> list[str]:
+    """Ensemble, decay, rate and epochs, as far as nothing else was typed, for `train`, a `grid` or the `recipe`."""
     chosen = []
     if not _elsewhere(typed, "regularizer", "ensemble", "weight_decay") and "optimizer" not in typed:
-        if not single:
+        if purpose == "train":
             members = MEMBERS if small else MEMBERS_OF_LARGE
             chosen += ["regularizer=[ensemble,weight_decay]", f"regularizer.ensemble.members={members}"]
+        elif purpose == "recipe":
+            chosen.append("recipe.ensemble=true")
         if not _says(typed, "optimizer"):
             chosen += ["regularizer.weight_decay.strength=1.0", "regularizer.weight_decay.decoupled=true"]
     if not _says(typed, "optimizer"):

@@ -21,7 +21,7 @@ from nnlab.diagnosis.facts.simple import SimpleModel, advantage, comparable, sim
 from nnlab.diagnosis.finding import Finding
 from nnlab.interruption import EXIT_CODES
 from nnlab.recipe.best import write_experiment
-from nnlab.recipe.candidate import deviation
+from nnlab.recipe.candidate import deviation, mean
 from nnlab.recipe.changes import Changes
 from nnlab.recipe.given import Contest, FinalRun, averages, compare, given_gain, is_given, paired_advantage, standing
 from nnlab.recipe.numbers import FinalNumbers
@@ -107,7 +107,7 @@ class FinalTraining:
     def _changes(self, changes: Changes, seeds: Sequence[int]) -> list[Changes]:
         """A configuration with each of some seeds, or one ensemble of as many."""
         first = int(self.config["seed"])
-        if self.settings.ensemble:
+        if self.settings.ensemble and len(seeds) > 1:
             names = [*changes.get("regularizer", self.trials.value("regularizer", {})), "ensemble"]
             changes, seeds = {**changes, "regularizer": names, MEMBERS: len(seeds)}, [0]
         return [{**changes, "seed": first + seed} for seed in seeds]
@@ -127,7 +127,10 @@ class FinalTraining:
                 raise SystemExit(EXIT_CODES[stopped[0].signals[0]])
         found = [read_result(folder) or {} for folder in folders]
         return [
-            FinalRun(str(folder), each["seed"], result["status"], self.trials.command(each), result["metrics"])
+            FinalRun(
+                *(str(folder), each["seed"], result["status"], self.trials.command(each), result["metrics"]),
+                {split: found["members"] for split, found in result.get("ensemble", {}).items()},
+            )
             for folder, each, result in zip(folders, chosen, found, strict=True)
         ]
 
@@ -168,7 +171,8 @@ def conclude(
         report.conclusion = report.findings[0].observed
         return report
     test = averages(good, "test")
-    spreads = {each: deviation([run.metrics["test"][each] for run in good]) for each in test}
+    alone = [metrics for run in good for metrics in run.alone("test")]
+    spreads = {each: deviation([metrics[each] for metrics in alone if metrics.get(each) is not None]) for each in test}
     simple = simple_models(trials.dataset, trials.loss, linear=trials.linear)
     predictions = [evaluate(run.directory, "test").prediction for run in good]
     judged = {
@@ -179,8 +183,7 @@ def conclude(
         judged[rival] = against
         metrics = {split: averages(contest.rivals, split) for split in ("validation", "test")}
         others.append(SimpleModel(rival, {}, metrics))
-    rows: list[list[Any]] = [[f"seed {run.seed}", *(run.metrics["test"][each] for each in test)] for run in good]
-    rows += [["mean", *test.values()], ["spread of the seeds", *spreads.values()]]
+    rows = _rows_of_networks(good, test, spreads)
     rows += [[WORDS[each.name], *(each.metrics["test"].get(key, math.nan) for key in test)] for each in others]
     report.tables += [Table("Test split, at the best validation weights", ["", *test], rows), compare(trials, chosen)]
     report.numbers = FinalNumbers(
@@ -207,7 +210,7 @@ def conclude(
         report.findings.append(Finding("given_configuration_better", standing(metric, contest)))
     report.findings += [Finding("rate_lowered", each.words) for each in lowered]
     parts = [
-        f"test {metric} {test[metric]:.4g} ± {spreads[metric]:.2g} over {len(good)} runs",
+        _reached(metric, good, test[metric], spreads[metric]),
         *(each.words for each in bad),
         *(each.words for each in lowered),
         standing(metric, contest),
@@ -215,6 +218,30 @@ def conclude(
     ]
     report.conclusion = "; ".join(parts)
     return report
+
+
+def _rows_of_networks(
+    runs: Sequence[FinalRun], test: Mapping[str, float], spreads: Mapping[str, float]
+) -> list[list[Any]]:
+    """Each network on the test split, what they reach together or on average, and how far they are apart."""
+    ensemble = runs[0].members
+    alone = [(f"seed {run.seed}", run.metrics["test"]) for run in runs]
+    if ensemble:
+        alone = [(f"member {position} alone", metrics) for position, metrics in enumerate(ensemble["test"])]
+    rows = [[name, *(metrics.get(each, math.nan) for each in test)] for name, metrics in alone]
+    together, spread = ("ensemble", "members") if ensemble else ("mean", "seeds")
+    return [*rows, [together, *test.values()], [f"spread of the {spread}", *spreads.values()]]
+
+
+def _reached(metric: str, runs: Sequence[FinalRun], value: float, spread: float) -> str:
+    """What the networks reach on the test split, in words."""
+    if not runs[0].members:
+        return f"test {metric} {value:.4g} ± {spread:.2g} over {len(runs)} runs"
+    alone = [metrics[metric] for metrics in runs[0].members["test"] if metrics.get(metric) is not None]
+    return (
+        f"test {metric} {value:.4g} as an ensemble of {len(runs[0].members['test'])} "
+        f"(each alone {mean(alone):.4g} ± {spread:.2g})"
+    )
 
 
 def winner(judged: Mapping[str, tuple[float, float]], network: str = "network") -> str:

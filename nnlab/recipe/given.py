@@ -6,7 +6,7 @@ Validation examples decide between the two, as they do everywhere in the recipe;
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from nnlab.diagnosis.facts.simple import advantage, comparable
@@ -22,13 +22,27 @@ CHOSEN = "The configuration: given, and found"
 
 @dataclass(frozen=True)
 class FinalRun:
-    """A finished run of the chosen configuration: its folder, seed, status, command, and metrics by split."""
+    """A finished run of the chosen configuration.
+
+    Attributes:
+        directory: its folder.
+        seed: its own.
+        status: how it ended.
+        command: the same run, to paste.
+        metrics: by split and name, of an ensemble those of its averaged answers.
+        members: of an ensemble those of each member alone, by split.
+    """
 
     directory: str
     seed: int
     status: str
     command: str
     metrics: dict[str, dict[str, float]]
+    members: dict[str, list[dict[str, float]]] = field(default_factory=dict)
+
+    def alone(self, split: str) -> list[dict[str, float]]:
+        """The metrics of each network on a split; one that diverged without any has none."""
+        return self.members.get(split) or [self.metrics.get(split, {})]
 
 
 def is_given(trials: Trials, chosen: Changes) -> bool:

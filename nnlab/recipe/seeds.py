@@ -1,8 +1,8 @@
 """Final seeds that ended apart from the others, and what their curves say about the cause.
 
 A seed has failed where it diverged or is no better on validation than the constant answer. It is an outlier where it
-is worse than the median of the others by more than `FAR` times their spread, and by more than a tenth of what that
-median gains over the constant.
+is worse than the median of the others by more than `FAR` times their spread, by more than a tenth of what that median
+gains over the constant, and by more than so few validation examples can say.
 """
 
 from __future__ import annotations
@@ -48,23 +48,64 @@ class Apart:
     words: str
 
 
+@dataclass(frozen=True)
+class Network:
+    """One network of the final runs.
+
+    Attributes:
+        seed: of its run; of an ensemble's member its position.
+        name: what words call it.
+        diverged: whether it did.
+        value: its metric on validation; NaN without one.
+        last: the last step of its training.
+        steps, losses: its smoothed curve, see `_smooth`.
+    """
+
+    seed: int
+    name: str
+    diverged: bool
+    value: float
+    last: int
+    steps: np.ndarray
+    losses: np.ndarray
+
+
+def networks(runs: Sequence[FinalRun], metric: str) -> list[Network]:
+    """Each network of the runs: each run's own, or each member of an ensemble."""
+    found = []
+    for run in runs:
+        curves = read_curves(Path(run.directory), statistics=False)
+        for position, metrics in enumerate(run.alone("validation")):
+            value, losses = metrics.get(metric), curves.losses
+            seed, name, diverged, taken = run.seed, f"seed {run.seed}", run.status == "diverged", curves.steps
+            if run.members:
+                losses = curves.member_losses[:, position]
+                seed, name, diverged = position, f"member {position}", value is None
+                taken = taken[np.isfinite(losses)]
+            last = int(taken[-1]) if len(taken) else 0
+            smooth = _smooth(curves.steps, losses)
+            found.append(Network(seed, name, diverged, math.nan if value is None else value, last, *smooth))
+    return found
+
+
 def apart(trials: Trials, runs: Sequence[FinalRun], constant: SimpleModel) -> list[Apart]:
     """The seeds that failed, and the outliers among the others, in the order of the runs."""
     metric = comparable(trials.metric, trials.dataset, trials.loss)
     sign = 1 if metric in HIGHER_IS_BETTER else -1
     level = constant.metrics["validation"].get(metric, math.nan)
-    values = [run.metrics["validation"].get(metric, math.nan) if run.metrics else math.nan for run in runs]
-    found = []
-    for run, value in zip(runs, values, strict=True):
-        others = [v for other, v in zip(runs, values, strict=True) if other is not run and math.isfinite(v)]
-        failed = run.status == "diverged" or not sign * (value - level) > 0
-        if failed or _far(sign, value, others, level):
-            by_rate, cause = _cause(run, [other for other in runs if other is not run])
+    found, every = [], networks(runs, metric)
+    for one in every:
+        rest = [other for other in every if other is not one]
+        others = [other.value for other in rest if math.isfinite(other.value)]
+        failed = one.diverged or not sign * (one.value - level) > 0
+        noise = _noise(metric, one.value, len(trials.dataset.validation))
+        if failed or _far(sign, one.value, others, level, noise):
+            by_rate, cause = _cause(one, rest)
             beside = [f"the others {median(others):.4g}"] if others else []
             beside += [f"the constant {level:.4g}"] if failed else []
-            own = f"{metric} {value:.4g}" if math.isfinite(value) else f"no {metric}"
-            words = f"seed {run.seed} has {own} on validation ({', '.join(beside)}): {cause}"
-            found.append(Apart(run.seed, failed, failed or by_rate, words))
+            own = f"{metric} {one.value:.4g}" if math.isfinite(one.value) else f"no {metric}"
+            words = f"{one.name} has {own} on validation ({', '.join(beside)}): {cause}"
+            found.append(Apart(one.seed, failed, failed or by_rate, words))
     return found
 
 
@@ -74,18 +115,29 @@ def findings(seeds: Sequence[Apart]) -> list[Finding]:
     return [Finding(kinds[each.failed], each.words) for each in seeds]
 
 
-def _far(sign: int, value: float, others: Sequence[float], level: float) -> bool:
+def _noise(metric: str, value: float, examples: int) -> float:
+    """Standard error of the difference between two networks that were measured on so many examples, at most.
+
+    Of a share of the examples it is that of two independent shares; of an error of numbers about its size by the root
+    of their count.
+    """
+    if metric in HIGHER_IS_BETTER and 0 <= value <= 1:
+        return math.sqrt(2 * value * (1 - value) / examples)
+    return abs(value) / math.sqrt(examples)
+
+
+def _far(sign: int, value: float, others: Sequence[float], level: float, noise: float) -> bool:
     if len(others) < FEWEST - 1:
         return False
     behind, gained = sign * (median(others) - value), sign * (median(others) - level)
-    return behind > FAR * deviation(others) and behind > PART * gained > 0
+    return behind > max(FAR * deviation(others), 2 * noise) and behind > PART * gained > 0
 
 
-def _cause(run: FinalRun, others: Sequence[FinalRun]) -> tuple[bool, str]:
+def _cause(one: Network, others: Sequence[Network]) -> tuple[bool, str]:
     """Whether the rate is too high by the training loss, and what that loss did, in words."""
-    steps, losses = _smooth(run)
-    if run.status == "diverged":
-        return True, f"it diverged at step {read_curves(Path(run.directory), statistics=False).steps[-1]}"
+    steps, losses = one.steps, one.losses
+    if one.diverged:
+        return True, f"it diverged at step {one.last}"
     if len(losses) < 2:
         return False, "it has hardly been trained"
     lowest = np.minimum.accumulate(losses)
@@ -95,7 +147,7 @@ def _cause(run: FinalRun, others: Sequence[FinalRun]) -> tuple[bool, str]:
         start = int(np.flatnonzero(back[: top + 1] <= 0)[-1])
         jump = f"from {shown(losses[start])} to {shown(losses[top])}"
         return True, f"its loss jumped {jump} after step {int(steps[start])}"
-    ends = [float(ended[-1]) for _, ended in map(_smooth, others) if len(ended)]
+    ends = [float(other.losses[-1]) for other in others if len(other.losses)]
     usual = median(ends) if ends else math.nan
     if losses[-1] - usual > STUCK * (losses[0] - usual) > 0:
         return True, f"its training loss stayed at {shown(losses[-1])}, where the others reached {shown(usual)}"
@@ -103,18 +155,17 @@ def _cause(run: FinalRun, others: Sequence[FinalRun]) -> tuple[bool, str]:
     return False, f"{same}, so it is what it learned that does not hold for validation"
 
 
-def _jumps(run: FinalRun) -> bool:
-    _, losses = _smooth(run)
+def _jumps(one: Network) -> bool:
+    losses = one.losses
     if len(losses) < 2:
         return False
     return bool((losses - np.minimum.accumulate(losses)).max() > JUMP * (losses[0] - losses.min()))
 
 
-def _smooth(run: FinalRun) -> tuple[np.ndarray, np.ndarray]:
-    """Means of consecutive minibatch losses, and the steps after which they end."""
-    curves = read_curves(Path(run.directory), statistics=False)
-    known = np.isfinite(curves.losses)
-    steps, losses = curves.steps[known], curves.losses[known]
+def _smooth(steps: np.ndarray, losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means of consecutive minibatch losses (steps,), and the steps after which they end."""
+    known = np.isfinite(losses)
+    steps, losses = steps[known], losses[known]
     size = max(WINDOW, len(losses) // 20) if len(losses) > WINDOW else 1
     count = len(losses) // size
     if not count:

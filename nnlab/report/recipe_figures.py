@@ -285,13 +285,15 @@ def _changes(step: Step) -> tuple[Figure, str] | None:
 def _test(step: Step) -> tuple[Figure, str] | None:
     numbers = step["numbers"]
     metric = numbers["metric"]
-    runs = [(run["seed"], run["metrics"]["test"][metric]) for run in numbers["runs"] if run["metrics"]]
+    runs = [run for run in numbers["runs"] if run["metrics"]]
     if not runs:
         return None
+    members = [each for run in runs for each in run.get("members", {}).get("test", [])]
+    alone = [
+        each[metric] for each in members or [run["metrics"]["test"] for run in runs] if each.get(metric) is not None
+    ]
     figure, (axis,) = panels(size=(9.0, 2.6))
-    axis.plot(
-        [value for _, value in runs], [0.0] * len(runs), "o", color=BLUE, label="networks", markersize=9, alpha=0.7
-    )
+    axis.plot(alone, [0.0] * len(alone), "o", color=BLUE, label="networks", markersize=9, alpha=0.7)
     mean = numbers["test"][metric]
     axis.errorbar(
         [mean],
@@ -300,7 +302,7 @@ def _test(step: Step) -> tuple[Figure, str] | None:
         fmt="D",
         color=VERMILLION,
         capsize=6,
-        label=f"mean {mean:.4g}",
+        label=f"{'ensemble' if members else 'mean'} {mean:.4g}",
     )
     others = dict(numbers.get("simple_test", {}))
     if rival := numbers.get("rival"):

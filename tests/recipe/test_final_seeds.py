@@ -78,6 +78,34 @@ def test_seeds_within_their_spread_are_not_apart(tmp_path: Path, make_trials: Ca
     assert not apart(make_trials("data=blobs"), runs, CONSTANT)
 
 
+def test_a_difference_of_a_few_validation_examples_is_no_outlier(
+    tmp_path: Path, make_trials: Callable[..., Trials]
+) -> None:
+    trials = make_trials("data=blobs", "data.examples=300")  # 24 of them for validation
+    runs = [run(tmp_path, seed, accuracy) for seed, accuracy in enumerate((0.8, 0.9, 0.9, 0.9, 0.9))]
+    assert not apart(trials, runs, CONSTANT)
+
+
+def test_members_of_an_ensemble_are_looked_at_one_by_one(tmp_path: Path, make_trials: Callable[..., Trials]) -> None:
+    directory = tmp_path / "seed=0"
+    directory.mkdir()
+    curves = [FALLING, FALLING, jumping(), FALLING, FALLING[:30]]
+    rows = [
+        f"{step},{step / 10},0.01,1.0," + ",".join(str(c[step - 1]) if step <= len(c) else "nan" for c in curves)
+        for step in range(1, STEPS + 1)
+    ]
+    head = ["step", "epoch", "learning_rate", "loss/train", *(f"loss/train/{i}" for i in range(len(curves)))]
+    (directory / "history.csv").write_text("\n".join([",".join(head), *rows]) + "\n")
+    accuracies = [0.9, 0.91, 0.5, 0.92, None]
+    members = {"validation": [{} if each is None else {"accuracy": each} for each in accuracies]}
+    ensemble = FinalRun(str(directory), 0, "completed", "", {"validation": {"accuracy": 0.92}}, members)
+    jumped, diverged = apart(make_trials("data=blobs"), [ensemble], CONSTANT)
+    assert "member 2 has accuracy 0.5" in jumped.words
+    assert "its loss jumped from 0.12 to 1.9 after step 240" in jumped.words
+    assert "member 4" in diverged.words
+    assert "diverged at step 30" in diverged.words
+
+
 def test_no_better_than_the_constant_has_failed_however_few_seeds(
     tmp_path: Path, make_trials: Callable[..., Trials]
 ) -> None:

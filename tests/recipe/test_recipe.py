@@ -278,6 +278,27 @@ def test_the_configuration_as_given_is_the_best_network_where_it_is_better_on_va
     assert "as found" in figures(report.to_dict())[0][0].axes[0].get_legend_handles_labels()[1][-1]
 
 
+def test_a_final_ensemble_is_said_with_what_its_members_reach_alone(tmp_path: Path) -> None:
+    config = compose(*QUICK, "data=digits", "data.limit=600", "recipe.ensemble=true", config_name="recipe")
+    final = FinalTraining(config, Trials(config), RecipeSettings(final_seeds=3, ensemble=True), tmp_path)
+    report = final.conclude({"regularizer": [], "trainer.epochs": 4, "trainer.steps": None}, range(3))
+    [found] = report.numbers.runs
+    alone = [metrics["accuracy"] for metrics in found["members"]["test"]]
+    value = report.numbers.test["accuracy"]
+    assert len(alone) == 3
+    assert value == found["metrics"]["test"]["accuracy"]
+    assert f"test accuracy {value:.4g} as an ensemble of 3 (each alone {sum(alone) / 3:.4g} ± " in report.conclusion
+    assert [row[0] for row in report.tables[0].rows][:5] == [
+        *("member 0 alone", "member 1 alone", "member 2 alone"),
+        *("ensemble", "spread of the members"),
+    ]
+    assert "ensemble" in compose("experiment=best", config_dir=tmp_path)["regularizer"]
+    [figure, _] = figures(report.to_dict())[0]
+    [networks, *_] = figure.axes[0].lines
+    assert networks.get_xdata() == pytest.approx(alone)
+    assert f"ensemble {value:.4g}" in figure.axes[0].get_legend_handles_labels()[1]
+
+
 def test_the_configuration_as_given_is_a_contestant_of_the_final_table(done: RecipeResult) -> None:
     report = done.reports[8]
     numbers = content(done)["steps"][-1]["numbers"]

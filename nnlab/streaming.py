@@ -112,6 +112,10 @@ class Streamed:
         index = self.index[item.cpu() if isinstance(item, Tensor) else item]
         return self.made(index).to(self.device)
 
+    def split(self, count: int) -> Iterator[Tensor]:
+        """The examples in pieces of `count`, the last one smaller."""
+        return pieces(self, count)
+
     def index_select(self, axis: int, index: Tensor) -> Tensor:
         """Examples at positions (n,), as of a tensor along its first axis."""
         return self[index]

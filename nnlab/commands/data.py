@@ -129,6 +129,8 @@ def _show_cache(clear: bool, as_json: bool) -> int:
     folder, found = cache.data_folder(), cache.entries()
     if clear:
         freed = cache.clear()
+        if left := len(cache.entries()):
+            raise UserError(f"{left} of {len(found)} entries cannot be removed; {folder} is read-only, or another's")
         if as_json:
             print_json({"folder": folder, "removed": len(found), "bytes": freed})
         else:

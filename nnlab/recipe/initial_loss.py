@@ -36,6 +36,7 @@ from nnlab.recipe.changes import UNREGULARIZED
 from nnlab.recipe.numbers import InitialLossNumbers
 from nnlab.recipe.report import StepReport, Table
 from nnlab.recipe.trials import Trials
+from nnlab.streaming import SAMPLED, at_once
 from nnlab.training import Trainer
 from nnlab.training.stack import OutputError
 from nnlab.types import Task
@@ -54,7 +55,7 @@ def check_initial_loss(trials: Trials, seeds: Sequence[int] = (0, 1, 2, 3, 4)) -
         report.findings = [_wrong_output_size(str(error))]
         report.conclusion = "the output layer does not fit the loss"
         return report
-    count = min(EXAMPLES, len(trials.dataset.train))
+    count = at_once(trials.dataset.train.inputs, SAMPLED, min(EXAMPLES, len(trials.dataset.train)))
     split = trainer.members[0].dataset.train
     inputs, targets = split.inputs[:count], split.targets[:count]
     size = trials.dataset.target_size

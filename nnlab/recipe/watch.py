@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from nnlab.streaming import SAMPLED, at_once
 from nnlab.training import Callback, Trainer
 from nnlab.training.evaluation import evaluate
 from nnlab.types import Split
@@ -83,7 +84,8 @@ class FitWatch(Callback):
 
     def evaluated(self, trainer: Trainer) -> None:
         first = trainer.members[trainer.active[0]].dataset
-        part = Split(first.train.inputs[: self.examples], first.train.targets[: self.examples])
+        count = at_once(first.train.inputs, SAMPLED, self.examples)
+        part = Split(first.train.inputs[:count], first.train.targets[:count])
         with torch.no_grad():
             evaluation = evaluate(trainer.stack, [part] * len(trainer.active), first.target_std, thorough=())
         for row, member in enumerate(trainer.active):

@@ -59,7 +59,7 @@ class Entry:
     @property
     def bytes(self) -> int:
         """What it takes on the disk."""
-        return sum(path.stat().st_size for path in self.folder.iterdir())
+        return _size(self.folder)
 
     @property
     def used(self) -> float:
@@ -159,17 +159,25 @@ def clear(keep: Callable[[Entry], bool] = lambda entry: False) -> int:
     freed = 0
     for entry in entries():
         if not keep(entry):
-            freed += entry.bytes
-            _remove(entry.folder)
+            freed += _removed(entry.folder)
     for left in data_folder().glob(f".*{PART}"):
         if not is_locked(_lock_of(left.name.removeprefix(".").removesuffix(PART))):
-            freed += sum(path.stat().st_size for path in left.iterdir())
-            shutil.rmtree(left, ignore_errors=True)
+            freed += _removed(left)
     return freed
 
 
-def _remove(folder: Path) -> None:
-    """Remove an entry so that at no time a part of it is taken for it."""
+def _removed(folder: Path) -> int:
+    """Remove an entry, so that at no time a part of it is taken for it; the bytes that are free now."""
+    before = _size(folder)
     with contextlib.suppress(OSError):
         (folder / ENTRY).unlink()
     shutil.rmtree(folder, ignore_errors=True)
+    return before - _size(folder)
+
+
+def _size(folder: Path) -> int:
+    """Bytes of the files in a folder; 0 where it is not there any more."""
+    try:
+        return sum(path.stat().st_size for path in folder.iterdir())
+    except OSError:
+        return 0

@@ -10,6 +10,7 @@ import torch
 import nnlab
 from nnlab.data import Digits
 from nnlab.device import _left_by_shell
+from nnlab.diagnosis.facts.levels import sample
 from nnlab.streaming import Streamed, as_streamed
 from nnlab.training.batches import Batches
 from nnlab.training.prefetch import Prefetch
@@ -93,3 +94,11 @@ def test_limits_of_the_shell_count_as_memory(monkeypatch):
     monkeypatch.setattr(resource, "getrlimit", limits.__getitem__)
     (left,) = _left_by_shell()
     assert (1 << 49) < left < (1 << 50)
+
+
+def test_a_run_from_disk_is_diagnosed_and_looks_at_a_bounded_number_of_numbers(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("nnlab.diagnosis.facts.levels.SAMPLED", 64 * 200)
+    monkeypatch.setattr("nnlab.diagnosis.facts.linear.SAMPLED", 64 * 200)
+    nnlab.train("data=digits", "data.resident=false", "trainer.epochs=1", f"output_dir={tmp_path}")
+    assert "could not be" not in caplog.text
+    assert sample(Digits(resident=False).load(0, tmp_path).train, 4096).inputs.shape == (200, 1, 8, 8)

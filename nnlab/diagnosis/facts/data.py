@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nnlab.diagnosis.facts.giveaway import Giveaway, find_giveaway
 from nnlab.diagnosis.facts.leaks import Shared, shared_examples
-from nnlab.diagnosis.facts.levels import Levels, measure_levels, sample
+from nnlab.diagnosis.facts.levels import Levels, measure_levels, sample, sample_targets
 from nnlab.diagnosis.facts.lone import LoneValues, find_lone_values
 from nnlab.diagnosis.facts.near import Pair, find_pair
 from nnlab.diagnosis.facts.references import References, measure_references
@@ -224,7 +224,7 @@ def target_facts(dataset: Dataset) -> TargetFacts:
             for name in ("train", "validation", "test")
         }
         return TargetFacts(dataset.target_names, counts)
-    part = sample(dataset.train, 4 * SAMPLE).targets.double()
+    part = sample_targets(dataset.train, 4 * SAMPLE).double()
     low, middle, high = (part.quantile(q, 0) for q in (0.25, 0.5, 0.75))
     squares = (part - part.mean(0)).square().sum(1)
     farthest = squares.sort(descending=True).values[: max(len(part) // 100, 1)]

@@ -16,6 +16,7 @@ from torch import Tensor
 from nnlab.loss.base import Loss
 from nnlab.optimizer import LBFGS
 from nnlab.optimizer.base import Closure
+from nnlab.streaming import SAMPLED, at_once
 from nnlab.types import Dataset, Split
 
 EXAMPLES = 4096  # training examples that decide the levels
@@ -53,16 +54,28 @@ class Levels:
 
 
 def sample(split: Split, count: int) -> Split:
-    """At most `count` examples, evenly spaced over the split."""
+    """At most `count` examples, of large ones fewer, in memory, evenly spaced over the split."""
+    count = at_once(split.inputs, SAMPLED, count)
     if len(split) <= count:
-        return split
-    index = torch.linspace(0, len(split) - 1, count, device=split.inputs.device).long()
+        return split if isinstance(split.inputs, Tensor) else Split(split.inputs[:], split.targets)
+    index = evenly(len(split), count, split.inputs.device)
     return Split(split.inputs[index], split.targets[index])
+
+
+def sample_targets(split: Split, count: int) -> Tensor:
+    """The targets of at most `count` examples, evenly spaced over the split."""
+    targets = split.targets
+    return targets if len(split) <= count else targets[evenly(len(split), count, targets.device)]
+
+
+def evenly(examples: int, count: int, device: torch.device) -> Tensor:
+    """The positions (count,) of so many of the examples."""
+    return torch.linspace(0, examples - 1, count, device=device).long()
 
 
 def measure_levels(dataset: Dataset, loss: Loss) -> Levels:
     """Levels from (at most `EXAMPLES` of) the training targets."""
-    targets, size = sample(dataset.train, EXAMPLES).targets, dataset.target_size
+    targets, size = sample_targets(dataset.train, EXAMPLES), dataset.target_size
     initial = loss.initial_loss(targets, size)
     constant = min(best_constant_loss(loss, targets, size), initial)
     at_zero = loss.losses(torch.zeros(len(targets), loss.output_size(size), device=targets.device), targets)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nnlab.diagnosis.facts.levels import EXAMPLES, minimize
 from nnlab.loss.base import Loss
-from nnlab.streaming import MOST, at_once, pieces
+from nnlab.streaming import MOST, SAMPLED, at_once, pieces
 from nnlab.types import Dataset, Split
 
 DECAYS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -57,6 +57,7 @@ class Baseline:
 
 def linear_baseline(dataset: Dataset, loss: Loss, examples: int = EXAMPLES) -> Baseline:
     """The linear model with the weight decay, of 1e-4 ... 1, that has the lowest loss on validation."""
+    examples = at_once(dataset.train.inputs, SAMPLED, examples)
     train = Split(dataset.train.inputs[:examples], dataset.train.targets[:examples])
     found: list[tuple[float, float, LinearModel]] = []
     for decay in DECAYS:
@@ -77,7 +78,8 @@ def linear_metrics(model: LinearModel, dataset: Dataset, loss: Loss, split: Spli
 
 def linear_held_out(dataset: Dataset, loss: Loss) -> tuple[Tensor, Tensor]:
     """Predictions and targets of linear models, each fitted to one half of the training split, on the other half."""
-    inputs, targets = dataset.train.inputs[:EXAMPLES], dataset.train.targets[:EXAMPLES]
+    examples = at_once(dataset.train.inputs, SAMPLED, EXAMPLES)
+    inputs, targets = dataset.train.inputs[:examples], dataset.train.targets[:examples]
     halves = [torch.arange(start, len(targets), 2, device=targets.device) for start in (0, 1)]
     predictions, order = [], []
     for fitted, tested in (halves, halves[::-1]):

@@ -196,7 +196,10 @@ def page(root: Path) -> str:
         "| net | published % | ours % | difference | | processor minutes |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    others = ["| claim | command | sentences that held | those that did not |", "| --- | --- | --- | --- |"]
+    others = [
+        "| claim | command | minutes | sentences that held | those that did not |",
+        "| --- | --- | --- | --- | --- |",
+    ]
     for file in sorted(root.glob("experiments/[0-9][0-9]_*/results.json")):
         recorded = json.loads(file.read_text())
         title = (file.parent / "README.md").read_text().partition("\n")[0].lstrip("# ")
@@ -207,7 +210,8 @@ def page(root: Path) -> str:
             errors += [_line(row) for row in rows]
         claims = {sentence: held for sentence, held in recorded["claims"].items() if ", within " not in sentence}
         missed = "; ".join(sentence for sentence, held in claims.items() if not held)
-        others.append(f"| {link} | `{recorded['command']}` | {sum(claims.values())} of {len(claims)} | {missed} |")
+        held = f"{sum(claims.values())} of {len(claims)}"
+        others.append(f"| {link} | `{recorded['command']}` | {recorded['seconds'] / 60:.1f} | {held} | {missed} |")
     return "\n".join([*errors, "", *others]) + "\n"
 
 

@@ -153,7 +153,11 @@ def test_one_far_value_that_leaves_a_column_no_room_is_named_and_a_heavy_tail_is
     assert lone is not None
     assert (lone.columns, lone.count) == (("input column 1",), 1)
     assert lone.others < 1e-3
-    for heavy in (DRAW.lognormal(0, 2, 600), DRAW.standard_t(1.5, 600), (DRAW.random(600) < 0.003).astype(float)):
+    nearly_constant = np.where(DRAW.random(600) < 0.04, DRAW.random(600), 0.0) + np.where(
+        np.arange(600) % 200 == 3, 50, 0
+    )
+    heavy_tails = [DRAW.lognormal(0, 2, 600), DRAW.standard_t(1.5, 600), (DRAW.random(600) < 0.003).astype(float)]
+    for heavy in (*heavy_tails, nearly_constant):
         assert find_lone_values(table([*columns[::2], heavy], target)) is None
 
 

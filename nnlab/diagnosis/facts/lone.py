@@ -65,7 +65,8 @@ def _lone(values: Tensor) -> tuple[float, int, float] | None:
     for count in range(1, LONE + 1):
         nearest, next_one = float(distance[order[count - 1]]), float(distance[order[count]])
         rest = values[order[count:]]
-        if next_one < GAP * nearest and float(rest.std()) > 0:
+        low, high = rest.quantile(rest.new_tensor([0.1, 0.9])).tolist()
+        if next_one < GAP * nearest and high > low:  # a column that is one number nearly always has no scale to lose
             squares = (values - values.mean()).square()
             if float(squares[order[:count]].sum()) > ALL * float(squares.sum()) and len(torch.unique(rest)) > LONE:
                 return float(values[order[0]]), count, float(rest.std())

@@ -12,7 +12,8 @@ from nnlab.config.construct import range_mistakes
 from nnlab.config.dotted import exists
 from nnlab.config.folder import Primary, primary
 from nnlab.config.kinds import KINDS
-from nnlab.config.schema import Mistake, component_mistakes, suggestion
+from nnlab.config.lookup import locate
+from nnlab.config.schema import Mistake, component_mistakes, signature, suggestion
 from nnlab.config.values import matches, shown, words
 from nnlab.errors import UserError
 
@@ -152,7 +153,9 @@ def _section(value: Any, path: str, group: str, known: Primary) -> Iterator[Mist
     inner = known.subgroups(group)
     if "_target_" in value:
         foreign = FOREIGN if group == "optimizer" and not str(value["_target_"]).startswith("nnlab.") else ()
-        yield from component_mistakes(value, path, group, SUPPLIED.get(group.split("/")[0], ()), {*inner, *foreign})
+        supplied = SUPPLIED.get(group.split("/")[0], frozenset())
+        supplied |= _first_argument(str(value["_target_"])) if foreign else frozenset()
+        yield from component_mistakes(value, path, group, supplied, {*inner, *foreign})
         if foreign:
             yield from _shared(value, path)
     elif value and group in known.required():
@@ -167,13 +170,24 @@ def _section(value: Any, path: str, group: str, known: Primary) -> Iterator[Mist
             yield Mistake(f"{path}.{key}", f"unknown key `{path}.{key}`; {clause}")
 
 
+def _first_argument(target: str) -> frozenset[str]:
+    """The name under which a class of torch's interface takes the parameters, which not all call `params`."""
+    try:
+        bases = getattr(locate(target), "__mro__", ())
+        taken = list(signature(target).arguments)[:1]
+    except UserError:  # which is said elsewhere
+        return frozenset()
+    return frozenset(taken if any(each.__module__.startswith("torch.optim") for each in bases) else ())
+
+
 def _shared(section: Mapping[str, Any], path: str) -> Iterator[Mistake]:
     """Mistakes in how a foreign optimizer shares the parameters with another one."""
     others, only = section.get("others"), section.get("only")
     if others is not None and not (isinstance(others, Mapping) and "_target_" in others):
         yield Mistake(f"{path}.others", f"`{path}.others` must be a section with `_target_`, got {shown(others)}")
     elif others is not None:
-        yield from component_mistakes(others, f"{path}.others", "optimizer", SUPPLIED["optimizer"])
+        supplied = SUPPLIED["optimizer"] | _first_argument(str(others["_target_"]))
+        yield from component_mistakes(others, f"{path}.others", "optimizer", supplied)
         if str(others["_target_"]).startswith("nnlab."):
             yield Mistake(f"{path}.others", f"`{path}.others` must be a class of torch.optim, or of its kind")
     if only is not None and not (isinstance(only, list) and all(isinstance(each, str) for each in only)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.optim
 from torch import Tensor, nn
 
 from nnlab.optimizer import TorchClosureOptimizer, from_torch
@@ -17,6 +18,13 @@ STEPS, HALF = 60, 25
 def network() -> nn.Sequential:
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 2))
+
+
+class Named(torch.optim.SGD):
+    """Takes the parameters under another name than torch's classes, as Adam-mini does."""
+
+    def __init__(self, named_parameters: Any, lr: float = 0.1) -> None:
+        super().__init__(named_parameters, lr=lr)
 
 
 INPUTS = torch.sin(torch.arange(24.0)).view(8, 3)

@@ -12,6 +12,8 @@ import torch.optim
 from foreign import INPUTS, STEPS, TARGETS, network, plain_loop, through_nnlab
 from torch import Tensor
 
+from nnlab.config import trust
+from nnlab.config.checking import section_mistakes
 from nnlab.errors import UserError
 from nnlab.optimizer import TorchOptimizer, from_torch
 from nnlab.optimizer.torch_binding import Part
@@ -218,6 +220,14 @@ class Late(torch.optim.SGD):
 def test_a_class_that_fails_in_the_middle_is_named() -> None:
     with pytest.raises(UserError, match=r"Late failed in step 41: _LinAlgError: the algorithm failed to converge"):
         through_nnlab(Late, {"lr": 0.1}, interrupted=False)
+
+
+def test_the_parameters_may_have_any_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(trust.VARIABLE, "foreign")
+    section = {"_target_": "foreign.Named", "lr": 0.1}
+    assert list(section_mistakes({"optimizer": section})) == []
+    [mistake] = section_mistakes({"optimizer": {**section, "named_parameters": 3}})
+    assert mistake.sentence.startswith("unknown key `optimizer.named_parameters`")
 
 
 def test_a_pattern_that_names_no_parameter_is_refused() -> None:

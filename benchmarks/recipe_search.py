@@ -15,39 +15,43 @@ cosine rate, one, two or four times the usual epochs, widths (a quarter, half, a
 linear model), the activation, and dropout.
 
 The sixteen data sets below were chosen before anything was measured on them; the search was developed on others (iris,
-diabetes, friedman1, 450 digits, five classes, 6% imbalance, moons with 60 features of noise, a product of sines). Four
-tables come with `pip install statsmodels`.
+diabetes, friedman1, 450 digits, five classes, 6% imbalance, moons with 60 features of noise, a product of sines, and
+eight tables of ISLP, lifelines and palmerpenguins). Four tables come with `pip install statsmodels`.
 
-Measured with --seconds 6, one thread, all of the first seed and three pairs of the second, of which there was no time
-for more. The rule that prefers the lower rate where validation cannot tell two losses apart (`best_first`) came after
-these runs, because of the losses on wine and breast cancer outside of them; so did the margin that all rates keep to
-the largest stable one.
+Measured with --seconds 6, one thread, the first seed, other programs on the machine. Nothing about the search was
+changed after these runs; trials whose inputs differ in number are trained apart since, and step 3 lets weakly related
+targets pass, neither of which concerns these data sets.
 
     data                 seeds     recipe   random      tpe   recipe better by (standard error)
-    wine                     2     0.0046   0.0231   0.0185   random +0.0185 (0.0000)   tpe +0.0139 (0.0046)
-    breast_cancer            2     0.0234   0.0234   0.0219   random -0.0000 (0.0058)   tpe -0.0015 (0.0073)
-    twenty_classes           2     0.3933   0.3875   0.3558   random -0.0058 (0.0125)   tpe -0.0375 (0.0458)
-    outliers                 1     1.3416   1.3849   1.3745   random +0.0432 (nan)   tpe +0.0329 (nan)
-    digits_5_percent         1     0.1478   0.1906   0.1672   random +0.0428 (nan)   tpe +0.0193 (nan)
-    mnist_1000               1     0.1238   0.1482   0.1342   random +0.0243 (nan)   tpe +0.0103 (nan)
-    imbalance_2_percent      1     0.0094   0.0117   0.0117   random +0.0022 (nan)   tpe +0.0022 (nan)
-    noise_200                1     0.3833   0.4417   0.4361   random +0.0583 (nan)   tpe +0.0528 (nan)
-    parity                   1     0.0500   0.0306   0.0889   random -0.0194 (nan)   tpe +0.0389 (nan)
-    linear_100               1    38.8981  38.7992  39.9948   random -0.0989 (nan)   tpe +1.0967 (nan)
-    friedman2                1    53.7461  53.0153  51.7312   random -0.7307 (nan)   tpe -2.0148 (nan)
-    hastie                   1     0.0689   0.0744   0.0667   random +0.0056 (nan)   tpe -0.0022 (nan)
-    affairs                  1     0.2825   0.3025   0.2875   random +0.0200 (nan)   tpe +0.0050 (nan)
-    anes96                   1     0.0776   0.0882   0.0829   random +0.0106 (nan)   tpe +0.0053 (nan)
-    star98                   1     0.4613   0.4451   0.4381   random -0.0162 (nan)   tpe -0.0232 (nan)
-    modechoice               1     0.1151   0.1290   0.0952   random +0.0139 (nan)   tpe -0.0198 (nan)
-    mean rank of recipe  1.63 (0.17)
-    mean rank of random  2.45 (0.17)
-    mean rank of tpe     1.92 (0.17)
-    against random: 13 pairs won, 6 lost, 0 equal; ranks apart +0.82 (0.30)
-    against tpe: 13 pairs won, 6 lost, 0 equal; ranks apart +0.29 (0.30)
+    wine                     1     0.0093   0.0000   0.0093   random -0.0093 (nan)   tpe +0.0000 (nan)
+    breast_cancer            1     0.0029   0.0351   0.0117   random +0.0322 (nan)   tpe +0.0088 (nan)
+    twenty_classes           1     0.4450   0.3450   0.3583   random -0.1000 (nan)   tpe -0.0867 (nan)
+    outliers                 1     1.3239   1.3565   1.3701   random +0.0326 (nan)   tpe +0.0462 (nan)
+    digits_5_percent         1     0.1322   0.2005   0.1568   random +0.0683 (nan)   tpe +0.0246 (nan)
+    mnist_1000               1     0.1290   0.1315   0.1338   random +0.0025 (nan)   tpe +0.0048 (nan)
+    imbalance_2_percent      1     0.0078   0.0128   0.0067   random +0.0050 (nan)   tpe -0.0011 (nan)
+    noise_200                1     0.4917   0.4500   0.4389   random -0.0417 (nan)   tpe -0.0528 (nan)
+    parity                   1     0.1333   0.0306   0.0208   random -0.1028 (nan)   tpe -0.1125 (nan)
+    linear_100               1    38.2037  41.1359  39.2075   random +2.9322 (nan)   tpe +1.0038 (nan)
+    friedman2                1    55.1308  53.0153  64.7901   random -2.1155 (nan)   tpe +9.6593 (nan)
+    hastie                   1     0.0722   0.0867   0.0633   random +0.0144 (nan)   tpe -0.0089 (nan)
+    affairs                  1     0.2708   0.3025   0.2883   random +0.0317 (nan)   tpe +0.0175 (nan)
+    anes96                   1     0.0829   0.0847   0.0847   random +0.0018 (nan)   tpe +0.0018 (nan)
+    star98                   1     0.2261   0.5484   0.4356   random +0.3223 (nan)   tpe +0.2095 (nan)
+    modechoice               1     0.1131   0.1230   0.1052   random +0.0099 (nan)   tpe -0.0079 (nan)
+    mean rank of recipe  1.72 (0.20)
+    mean rank of random  2.34 (0.20)
+    mean rank of tpe     1.94 (0.19)
+    against random: 11 pairs won, 5 lost, 0 equal; ranks apart +0.62 (0.36)
+    against tpe: 9 pairs won, 6 lost, 1 equal; ranks apart +0.22 (0.34)
 
-So the mean rank is the best of the three, ahead of random search by more than twice the standard error of the
-difference, and of TPE by about one. Missed: a third seed, a margin over TPE that is larger than its standard error.
+So the mean rank is the best of the three, but of neither rival by twice the standard error. Missed: two more seeds,
+and a margin over TPE that is larger than its standard error. The search before this one had 1.63 (random 2.45, TPE
+1.92) on 19 pairs of these data sets; with this seed it had 0.432, 0.403 and 0.060 on twenty_classes, noise_200 and
+parity, where this one is worse, and 0.0106 and 0.141 on imbalance_2_percent and digits_5_percent, where it is better.
+On the sixteen data sets of development, one seed, the former was 0.47 (0.24) ranks behind TPE, this one, but for the
+last change of its seventh step, 0.06 (0.33). A guess: step 4 trains fewer networks, but longer, and step 7 reaches
+much dropout or decay in steps of one choice only.
 """
 
 from __future__ import annotations

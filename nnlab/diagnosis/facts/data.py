@@ -18,7 +18,7 @@ from nnlab.diagnosis.facts.near import Pair, find_pair
 from nnlab.diagnosis.facts.references import References, measure_references
 from nnlab.diagnosis.facts.values import LostRows, Placeholder, find_lost_rows, find_placeholder, target_placeholder
 from nnlab.loss.base import Loss
-from nnlab.streaming import MOST, Streamed, at_once, pieces
+from nnlab.streaming import SAMPLED, Streamed, at_once, pieces
 from nnlab.types import Dataset
 
 SAMPLE = 2048  # examples that moments and correlations are computed from
@@ -172,7 +172,7 @@ def _traps(dataset: Dataset) -> dict[str, Any]:
 def input_facts(dataset: Dataset) -> InputFacts:
     """The facts of the training inputs."""
     inputs = dataset.train.inputs
-    count = at_once(inputs, MOST, len(inputs))
+    count = at_once(inputs, SAMPLED, len(inputs))
     total = sum(piece.sum(dtype=torch.float64) for piece in pieces(inputs, count))
     if not bool(torch.isfinite(torch.as_tensor(total))):
         broken = sum(int((~torch.isfinite(piece)).sum()) for piece in pieces(inputs, count))
@@ -210,7 +210,7 @@ def _constant_features(inputs: Tensor | Streamed, part: Tensor, suspected: Tenso
     if len(part) == len(inputs):
         return len(suspects)
     constant = torch.ones_like(suspects, dtype=torch.bool)
-    for piece in pieces(inputs, at_once(inputs, MOST, len(inputs))) if len(suspects) else ():
+    for piece in pieces(inputs, at_once(inputs, SAMPLED, len(inputs))) if len(suspects) else ():
         constant &= (piece.flatten(1)[:, suspects] == part[0, suspects]).all(0)
     return int(constant.sum())
 

@@ -335,6 +335,7 @@ def test_steps_take_the_place_of_epochs() -> None:
         (["sweep.prune=max"], "`sweep.prune` must be a number in (0, 1), got 'max'"),
         (["sweep.prune=true"], "`sweep.prune` must be a number in (0, 1), got true"),
         (["regularizer=[[]]"], "the options of `regularizer` are names, got []"),
+        (["callbacks=[checkpoint]", "+callbacks=[progress]"], "has no effect beside `callbacks=[checkpoint]`"),
         (["callbacks=[null]"], "the options of `callbacks` are names, got null"),
         (["callbacks=[checkpoint,1]"], "the options of `callbacks` are names, got 1"),
         (["~regularizer=[x]"], "`~regularizer` leaves all out, and `regularizer=[...]` keeps some"),

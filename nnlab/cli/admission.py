@@ -24,10 +24,13 @@ def check_choices(entries: Sequence[Any], known: Primary, options: Callable[[str
     Raises:
         UserError: says how to run each of them; or an option is no name.
     """
+    chosen = {each.key_or_group: each.input_line for each in entries if not (each.is_add() or each.is_delete())}
     for entry in entries:
         group = entry.key_or_group
         if options(group):
             _check_names(entry)
+            if entry.is_add() and group in chosen:
+                raise UserError(f"`{entry.input_line}` has no effect beside `{chosen[group]}`; name all in one of them")
         if entry.is_delete() or not isinstance(known.choices.get(group), str):
             continue
         values = values_of(entry) if entry.is_discrete_sweep() else [entry.get_value_element_as_str()]

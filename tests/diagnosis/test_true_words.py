@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,12 @@ def test_overfitting_is_a_note_where_the_weights_that_are_kept_are_as_good_as_si
         record = changed(curves=curves, splits=split(learned, worse), data={"simple": References(0.6)})
         [finding] = list(overfitting(View(record)))
         assert finding.severity == level
+
+
+def test_a_validation_loss_that_ends_in_no_numbers_is_not_called_overfitting() -> None:
+    steps = list(range(20, 201, 20))
+    curves = RISING | {"loss": Series(steps, [1.0, 0.5, *[math.nan] * 8])}
+    assert not list(overfitting(View(changed(curves=curves))))
 
 
 def test_advice_against_overfitting_keeps_what_the_run_regularizes_with() -> None:

@@ -55,8 +55,10 @@ def _gap(view: View) -> Gap | None:
     if data is None or not curve or len(curve.values) < 4 or not math.isfinite(view.train_loss):
         return None
     values = np.asarray(curve.values)
-    best = int(np.nanargmin(values))
-    end = float(np.nanmean(values[-max(1, len(values) // 10) :]))
+    last = values[-max(1, len(values) // 10) :]
+    if not np.isfinite(last).any():
+        return None
+    best, end = int(np.nanargmin(values)), float(np.nanmean(last))
     if record.stopped and record.status == "completed":
         end = float(values[best])
     rise, gap = (end - values[best]) / data.levels.span, (end - view.train_loss) / data.levels.span

@@ -28,7 +28,7 @@ from nnlab import interpreter
 from nnlab.cli.arguments import Grammar, Key, whole
 from nnlab.errors import UserError
 from nnlab.storage.files import at
-from nnlab.storage.folder import EVENTS
+from nnlab.storage.folder import EVENTS, MEAN
 
 PORT = 6006
 PINNED = ("loss/validation", "loss/train_average", "accuracy/validation", "rmse/validation")  # on top of TIME SERIES
@@ -95,7 +95,7 @@ def board(paths: Sequence[str | Path] = (), port: int | None = None, host: str =
     """
     folders = [at(path) for path in paths or ["outputs"]]
     runs = sum(count_runs(folder) for folder in folders)
-    repeated = len(folders) == 1 and any((folders[0] / "mean").glob(f"*/{EVENTS}*"))
+    repeated = len(folders) == 1 and any((folders[0] / MEAN).glob(f"*/{EVENTS}*"))
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(_together(folders))
         chosen = port or free_port(host)

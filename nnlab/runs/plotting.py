@@ -14,7 +14,7 @@ from nnlab.errors import UserError, did_you_mean
 from nnlab.runs.curves import loss_label, train_validation
 from nnlab.runs.own_data import ChangedData
 from nnlab.storage.files import WriteError, at
-from nnlab.storage.folder import find_runs
+from nnlab.storage.folder import FIGURES, find_runs
 from nnlab.storage.saved_run import SavedRun, read_run
 
 if TYPE_CHECKING:
@@ -237,6 +237,6 @@ def surface_figure(runs: Sequence[SavedRun], plane: Any) -> Figure:
 def _default_folder(given: Sequence[str | Path], folders: Sequence[Path]) -> Path:
     """`figures` in the run or study; for several of them, here."""
     if len(given) == 1:
-        return at(given[0]) / "figures"
+        return at(given[0]) / FIGURES
     parents = {folder.resolve().parent for folder in folders}
-    return parents.pop() / "figures" if len(parents) == 1 else Path("figures")
+    return parents.pop() / FIGURES if len(parents) == 1 else Path(FIGURES)

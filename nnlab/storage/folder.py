@@ -32,6 +32,7 @@ LOG = "log.txt"
 CALIBRATION = "calibration.json"
 OUTPUT = "output.txt"  # everything that a job in a process of its own has printed
 CHECKPOINTS = "checkpoints"
+MEAN, FIGURES = "mean", "figures"  # folders beside the runs of a study: curves over seeds, and what `nnlab plot` drew
 EVENTS = "events.out.tfevents."  # how the names of TensorBoard's files begin
 
 STATUSES = ("completed", "diverged", "failed", "interrupted")
@@ -88,6 +89,8 @@ def remove_unused(directory: Path) -> None:
 def find_runs(paths: Sequence[str | Path]) -> list[Path]:
     """The run directories among and below `paths`, each once; a study's folder stands for its runs.
 
+    What else lies beside the runs of a study is left out, so that `STUDY/*` is the study.
+
     Raises:
         UserError: at one of the paths there is none.
     """
@@ -98,10 +101,18 @@ def find_runs(paths: Sequence[str | Path]) -> list[Path]:
             inside = [folder]
         else:
             inside = sorted(file.parent for file in folder.rglob(CONFIG) if (file.parent / HISTORY).exists())
-        if not inside:
+        if not inside and not (len(paths) > 1 and _beside_runs(folder)):
             raise UserError(f"there is no run at `{path}`: a run's folder holds a {CONFIG} and a {HISTORY}")
         found.update(dict.fromkeys(inside))
+    if not found:
+        raise UserError(f"there is no run among {', '.join(f'`{path}`' for path in paths)}")
     return list(found)
+
+
+def _beside_runs(path: Path) -> bool:
+    """Whether this is one of the files and folders that a study has besides its runs."""
+    own = path.is_file() or (path.is_dir() and path.name in (MEAN, FIGURES))
+    return own and not is_run(path.parent) and any(map(is_run, path.parent.iterdir()))
 
 
 def run_at(run: str | Path) -> Path:

@@ -24,6 +24,7 @@ LARGEST_GRID = 12  # distinct numbers beyond which an axis counts as drawn from 
 SMALLEST_SAMPLE = 4  # the same in a search, where values are not repeated
 BINS = 8  # parts in which such an axis is told
 WIDE = 8.0  # ratio of the largest number to the smallest from which an axis is logarithmic
+BY_FACTORS = ("learning_rate", "lr", "strength", "weight_decay", "eps", "epsilon")  # logarithmic in any range
 CLOSE = 0.05  # of an interval's width: nearer than this to its end is on its edge
 SWEEPS = 20  # of the fit of two-way tables with holes
 
@@ -90,7 +91,7 @@ class Axis:
     @property
     def logarithmic(self) -> bool:
         """Whether its numbers are read on a logarithmic scale."""
-        return logarithmic(self.numbers)
+        return logarithmic(self.key, self.numbers)
 
     @property
     def diverges(self) -> bool:
@@ -114,10 +115,21 @@ class Pair:
     interaction: float | None
 
 
-def logarithmic(numbers: Sequence[float]) -> bool:
-    """Whether numbers (zero aside) span so much that their ratios matter and not their differences."""
+def by_factors(key: str) -> bool:
+    """Whether a key is varied by factors however close its values are, such as a learning rate.
+
+    >>> by_factors("optimizer.learning_rate"), by_factors("regularizer.dropout.p")
+    (True, False)
+    """
+    return key.rpartition(".")[2] in BY_FACTORS
+
+
+def logarithmic(key: str, numbers: Sequence[float]) -> bool:
+    """Whether an axis' numbers (zero aside) are such that, or span so much that, their ratios matter."""
     positive = [each for each in numbers if each > 0]
-    return len(positive) > 1 and min(numbers) >= 0 and max(positive) / min(positive) >= WIDE
+    if len(positive) < 1 + (not by_factors(key)) or min(numbers) < 0:
+        return False
+    return by_factors(key) or max(positive) / min(positive) >= WIDE
 
 
 def study_axes(study: Study) -> list[Axis]:
@@ -130,7 +142,7 @@ def _axis(study: Study, key: str, values: list[str]) -> Axis:
     numbers = [each for each in found if each is not None] if None not in found else []
     continuous = len(numbers) > (SMALLEST_SAMPLE if study.searched else LARGEST_GRID)
     if continuous:
-        labels, places = _parts(values, numbers)
+        labels, places = _parts(key, values, numbers)
     else:
         labels, places = values, {value: i for i, value in enumerate(values)}
     groups: list[list[Configuration]] = [[] for _ in labels]
@@ -146,7 +158,7 @@ def _axis(study: Study, key: str, values: list[str]) -> Axis:
     best = study.best.values[key]
     seen = {each.values[key] for each in study.configurations if _same_options(study, each, key)}
     near = [value for value in values if value in seen]
-    edge = _edge([float(value) for value in near], best, continuous) if numbers else None
+    edge = _edge(key, [float(value) for value in near], best, continuous) if numbers else None
     return Axis(key, values, numbers, entries, places, best, near, edge, continuous)
 
 
@@ -156,10 +168,10 @@ def _same_options(study: Study, configuration: Configuration, key: str) -> bool:
     return all(configuration.values[k] == best[k] for k in best if k != key and number(best[k]) is None)
 
 
-def _parts(values: Sequence[str], numbers: Sequence[float]) -> tuple[list[str], dict[str, int]]:
+def _parts(key: str, values: Sequence[str], numbers: Sequence[float]) -> tuple[list[str], dict[str, int]]:
     """Cut an interval into parts of equal width, on its scale; those without a value are left out."""
     low, high = numbers[0], numbers[-1]
-    if logarithmic(numbers) and low > 0:
+    if logarithmic(key, numbers) and low > 0:
         bounds = [low * (high / low) ** (i / BINS) for i in range(BINS + 1)]
     else:
         bounds = [low + (high - low) * i / BINS for i in range(BINS + 1)]
@@ -178,14 +190,14 @@ def _short(value: float) -> str:
     return f"{value:.2g}".replace("e-0", "e-").replace("e+0", "e")
 
 
-def _edge(numbers: Sequence[float], best: str, continuous: bool) -> str | None:
+def _edge(key: str, numbers: Sequence[float], best: str, continuous: bool) -> str | None:
     """The end on which the best number lies; at zero nothing lies beyond."""
     if len(numbers) < 2:
         return None
     value, low, high = float(best), numbers[0], numbers[-1]
     margin = 0.0
     if continuous:
-        if logarithmic(numbers) and low > 0:
+        if logarithmic(key, numbers) and low > 0:
             value, low, high = math.log(value), math.log(low), math.log(high)
         margin = CLOSE * (high - low)
     if value >= high - margin:

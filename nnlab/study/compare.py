@@ -4,7 +4,11 @@ Two configurations that ran with the same seeds are compared seed by seed: with 
 
     t = mean(d) / (std(d) / sqrt(n)),    n - 1 degrees of freedom
 
-(Student 1908, "The probable error of a mean"); otherwise by their means and variances (Welch 1947). Of several
+(Student 1908, "The probable error of a mean"); otherwise by their means and variances (Welch 1947).
+
+Seeds that all differ by the same few examples would have no spread. Where one example changes a metric by s, a
+difference of k = |mean(d)| / s examples, at least one, comes from k or more that the two answer differently, whose
+number is known to sqrt(k) at best (McNemar 1947); the standard error is at least that, s sqrt(k / n). Of several
 comparisons the probabilities are corrected (Holm 1979). The best of many configurations is also the luckiest, so that
 "not told apart from the best" is the safe reading, and a difference that exceeds the spread is worth a repetition.
 """
@@ -52,22 +56,22 @@ class Comparison:
         return f"{'real' if self.exceeds else 'within spread'} (p = {self.probability:.2g})"
 
 
-def compare(first: Configuration, second: Configuration, tag: str) -> Comparison:
-    """Compare two configurations by a metric."""
+def compare(first: Configuration, second: Configuration, tag: str, step: float = 0.0) -> Comparison:
+    """Compare two configurations by a metric, of which one example changes `step`."""
     a, b = first.results(tag), second.results(tag)
     common = [key for key in a if key in b]
     if len(common) > 1:
         differences = [a[key] - b[key] for key in common]
-        return Comparison(first, second, statistics.fmean(differences), True, len(common), _paired(differences))
+        return Comparison(first, second, statistics.fmean(differences), True, len(common), _paired(differences, step))
     difference = first.mean(tag) - second.mean(tag)
     seeds = min(len(a), len(b))
-    probability = _welch(list(a.values()), list(b.values())) if seeds > 1 else None
+    probability = _welch(list(a.values()), list(b.values()), step) if seeds > 1 else None
     return Comparison(first, second, difference, False, seeds, probability)
 
 
 def against_best(study: Study, others: Sequence[Configuration]) -> list[Comparison]:
     """Compare each of several configurations with the best one, with corrected probabilities."""
-    found = [compare(each, study.best, study.metric) for each in others if each is not study.best]
+    found = [compare(each, study.best, study.metric, study.step) for each in others if each is not study.best]
     known = [each.probability for each in found if each.probability is not None]
     corrected = iter(holm(known))
     return [
@@ -92,18 +96,25 @@ def holm(probabilities: Sequence[float]) -> list[float]:
     return corrected
 
 
-def _paired(differences: Sequence[float]) -> float:
+def _paired(differences: Sequence[float], step: float) -> float:
     count = len(differences)
     mean, error = statistics.fmean(differences), statistics.stdev(differences) / math.sqrt(count)
-    return _two_sided(mean, error, count - 1)
+    return _two_sided(mean, max(error, _least_error(mean, step, count)), count - 1)
 
 
-def _welch(first: Sequence[float], second: Sequence[float]) -> float:
+def _welch(first: Sequence[float], second: Sequence[float], step: float) -> float:
+    difference = statistics.fmean(first) - statistics.fmean(second)
+    least = _least_error(difference, step, min(len(first), len(second)))
     a, b = statistics.variance(first) / len(first), statistics.variance(second) / len(second)
     if a + b == 0:
-        return _two_sided(statistics.fmean(first) - statistics.fmean(second), 0.0, 1)
+        return _two_sided(difference, least, 1)
     freedom = (a + b) ** 2 / (a**2 / (len(first) - 1) + b**2 / (len(second) - 1))
-    return _two_sided(statistics.fmean(first) - statistics.fmean(second), math.sqrt(a + b), freedom)
+    return _two_sided(difference, max(math.sqrt(a + b), least), freedom)
+
+
+def _least_error(difference: float, step: float, seeds: int) -> float:
+    """The standard error that a difference of so few examples has at least."""
+    return math.sqrt(step * max(abs(difference), step) / seeds)
 
 
 def _two_sided(difference: float, error: float, freedom: float) -> float:

@@ -16,11 +16,10 @@ import numpy as np
 
 from nnlab.config.overrides import run_name
 from nnlab.storage.files import make_folder
-from nnlab.storage.folder import HISTORY, event_files, remove_events
+from nnlab.storage.folder import HISTORY, MEAN, event_files, remove_events
 from nnlab.storage.history import read_curves
 from nnlab.study.model import REPLICATES, Configuration, Study
 
-FOLDER = "mean"  # in the study's
 TRAIN = "loss/train"
 RATE = "learning_rate"
 
@@ -43,7 +42,7 @@ def _due(study: Study, configuration: Configuration) -> Path | None:
     if len(runs) < 2 or not all(file.is_file() for file in histories):
         return None
     own = [f"{key}={value}" for key, value in runs[0].overrides.items() if key not in REPLICATES]
-    folder = study.folder / FOLDER / run_name(own)
+    folder = study.folder / MEAN / run_name(own)
     written = [file.stat().st_mtime for file in event_files(folder)]
     return folder if not written or max(written) < max(file.stat().st_mtime for file in histories) else None
 

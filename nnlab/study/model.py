@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nnlab.metric_names import HIGHER_IS_BETTER
+from nnlab.study.resolution import COARSE, measured, smallest_step
 
 REPLICATES = ("seed", "data.fold", "data.validation_fold")  # what repeats a configuration instead of changing it
 DEFAULT = "(default)"  # the value of an axis in a run that neither its overrides nor its config name
@@ -155,6 +156,17 @@ class Study:
             each for each in self.ranked if math.isclose(each.mean(self.metric), value, rel_tol=1e-9, abs_tol=1e-12)
         ]
         return [each for each in same if each.count("diverged") == self.best.count("diverged")]
+
+    @functools.cached_property
+    def step(self) -> float:
+        """What one example changes in the metric that decides; 0 where it has no such steps."""
+        name = self.metric.partition("/")[0]
+        values = [value for each in self.ranked for value in each.results(self.metric).values()]
+        step = smallest_step(values, name)
+        if step < COARSE:
+            return step
+        before = [value for run in self.best.completed for value in measured(self.folder / run.name, self.metric)]
+        return smallest_step([*values, *before], name)
 
     @functools.cached_property
     def metrics(self) -> list[str]:

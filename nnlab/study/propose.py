@@ -14,7 +14,7 @@ from pathlib import Path
 
 from nnlab.config.command_line import of_run
 from nnlab.config.overrides import assigned
-from nnlab.study.axes import Axis, tied
+from nnlab.study.axes import Axis, by_factors, tied
 from nnlab.study.default_rates import default_rates
 from nnlab.study.model import DEFAULT, Study, canonical, sort_values
 
@@ -136,7 +136,8 @@ def _beyond(axis: Axis, position: int) -> list[str]:
         new = [best * ratio, best * ratio**2]
     else:
         new = [best + (best - inside), best + 2 * (best - inside)]
-    if axis.numbers[0] >= 0 and axis.numbers[-1] < 1 and max(new) >= 1 and best >= COMPLEMENT:
+    fraction = axis.numbers[0] >= 0 and axis.numbers[-1] < 1 and not by_factors(axis.key)
+    if fraction and max(new) >= 1 and best >= COMPLEMENT:
         ratio = (1 - best) / (1 - inside)
         new = [1 - (1 - best) * ratio, 1 - (1 - best) * ratio**2]
     if axis.numbers[0] >= 0:
@@ -146,7 +147,8 @@ def _beyond(axis: Axis, position: int) -> list[str]:
 
 def _written(axis: Axis, numbers: Sequence[float], known: Sequence[str]) -> list[str]:
     """Numbers as values of an override: known ones as they were written, new ones to two digits (from 1, if near)."""
-    whole = all(float(value).is_integer() and "." not in value and "e" not in value for value in axis.values)
+    integers = all(float(value).is_integer() and "." not in value and "e" not in value for value in axis.values)
+    whole = integers and not by_factors(axis.key)
     exact = {canonical(value): value for value in known}
     found = []
     for each in numbers:
@@ -207,7 +209,7 @@ def _interval(axis: Axis) -> str:
     else:
         reach = (high - low) * share
         low, high = (max(best - reach, 0.0) if low >= 0 else best - reach), best + reach
-    whole = all(each.is_integer() for each in axis.numbers)
+    whole = all(each.is_integer() for each in axis.numbers) and not by_factors(axis.key)
     if whole:
         text = f"int(interval({max(round(low), 1 if axis.numbers[0] >= 1 else 0)},{round(high)}))"
     else:

@@ -124,13 +124,14 @@ def seeds_sentence(study: Study, compared: Sequence[Comparison]) -> str:
     real = sum(each.exceeds is True for each in told)
     how = "compared seed by seed" if any(each.paired for each in told) else "compared over seeds"
     who = f"{real} differ" if real > 1 else f"{real or 'none'} differs"
+    examples = " and the choice of examples" if study.step else ""
     corrected = f", corrected for {len(told)} comparisons" if len(told) > 1 else ""
     subject = (
         f"Of the next {len(told)}, {who}" if len(told) > 1 else f"The other {'differs' if real else 'does not differ'}"
     )
     return (
         f"{subject} from the best by more than the seeds' spread ({how}; p is the probability of such a difference "
-        f"from the seeds alone{corrected})."
+        f"from the seeds{examples} alone{corrected})."
     )
 
 

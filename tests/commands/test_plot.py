@@ -54,6 +54,27 @@ def test_several_runs_are_overlaid(study: Path, tmp_path: Path) -> None:
     }
 
 
+def test_what_a_study_has_besides_its_runs_is_left_out_of_several_paths(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "st"
+    folder.mkdir()
+    for run in study.iterdir():
+        (folder / run.name).symlink_to(run, target_is_directory=True)
+    for name in ("mean/seed", "figures"):
+        (folder / name).mkdir(parents=True)
+    (folder / "study.html").write_text("")
+    paths = [str(path) for path in sorted(folder.iterdir())]
+    assert main(["plot", *paths, "--out", str(tmp_path / "out"), "--only", "loss"]) == 0
+    assert "2 seeds" in (tmp_path / "out" / "loss.svg").read_text()
+    capsys.readouterr()
+    assert main(["plot", str(folder / "mean"), str(folder / "figures")]) == 2
+    assert "there is no run among" in capsys.readouterr().err
+    (tmp_path / "mean").mkdir()
+    assert main(["plot", *paths, str(tmp_path / "mean")]) == 2  # beside no run
+    assert "there is no run at" in capsys.readouterr().err
+
+
 def test_the_layers_of_an_ensemble_are_those_of_its_first_member(tmp_path: Path) -> None:
     ensemble = ("regularizer=[ensemble]", "regularizer.ensemble.members=2")
     run = read_run(train(compose(*SMALL, *ensemble, f"output_dir={tmp_path}")).directory)

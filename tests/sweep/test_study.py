@@ -24,6 +24,7 @@ from nnlab.study.curves import curves_of, over_seeds, write_curves
 from nnlab.study.model import HIGHER_IS_BETTER, Study, canonical
 from nnlab.study.propose import next_values, propose
 from nnlab.study.read import read_study
+from nnlab.study.resolution import smallest_step
 from nnlab.study.tables import csv_text, markdown, terminal
 from nnlab.training.best import HIGHER_IS_BETTER as TRAINED
 
@@ -255,6 +256,71 @@ def test_a_common_shift_of_all_seeds_is_told_apart_only_by_pairing(tmp_path: Pat
         add_run(tmp_path / "s", f"x=b seed={seed}", value + 0.01 + 0.001 * seed)
     study = read_study(tmp_path / "s")
     assert compare(*study.ranked, study.metric).exceeds
+
+
+@pytest.mark.parametrize("second_seeds", [range(3), range(3, 6)])
+@pytest.mark.parametrize(("wrong", "apart"), [(1, False), (2, False), (30, True)])
+def test_seeds_that_all_differ_by_the_same_few_of_72_examples_are_within_the_spread(
+    tmp_path: Path, second_seeds: range, wrong: int, apart: bool
+) -> None:
+    folder = tmp_path / "s"
+    for seed in range(3):
+        add_run(folder, f"lr=0.01 seed={seed}", 71 / 72)
+        add_run(folder, f"lr=0.1 seed={second_seeds[seed]}", (71 - wrong) / 72)
+    study = read_study(folder)
+    assert study.step == pytest.approx(1 / 72)
+    paired = second_seeds[0] == 0
+    found = compare(*reversed(study.ranked), study.metric, study.step)
+    assert found.paired == paired
+    assert found.difference == pytest.approx(-wrong / 72)
+    if paired:
+        error = math.sqrt(wrong / 3) / 72  # of so many examples that two networks answer differently (McNemar)
+        assert found.probability == pytest.approx(2 * stats.t.sf(wrong / 72 / error, 2), rel=2e-3)
+        assert found.exceeds is apart
+    elif not apart:
+        assert found.exceeds is False
+    page = markdown(study, study_axes(study), propose(study, study_axes(study)))
+    for text in (page, terminal(study, propose(study, study_axes(study)))):
+        assert ("real (p" in text) == bool(found.exceeds)
+        assert ("The other differs" in text) == bool(found.exceeds)
+    (entry,) = [each for each in axis_of(study, "lr").entries if each.comparison is not None]
+    assert entry.comparison == found
+
+
+def test_few_values_with_a_common_divisor_do_not_hide_the_number_of_examples(tmp_path: Path) -> None:
+    for seed in range(3):
+        for rate, accuracy in (("0.1", 1.0), ("0.01", 0.5)):
+            run = add_run(tmp_path / "s", f"lr={rate} seed={seed}", accuracy)
+            head = "step,epoch,learning_rate,loss/train,accuracy/validation\n"
+            (run / "history.csv").write_text(f"{head}1,0.5,1,1,{141 / 200}\n2,1.0,1,1,{accuracy}\n")
+    study = read_study(tmp_path / "s")
+    assert study.step == pytest.approx(1 / 200)
+    assert study.ranked[0].values == {"lr": "0.1"}
+    assert compare(*study.ranked, study.metric, study.step).exceeds
+
+
+def test_a_class_metric_steps_by_the_smallest_difference_seen_and_a_loss_by_none() -> None:
+    assert smallest_step([0.95, 0.9, 0.95 + 1e-9], "f1") == pytest.approx(0.05)
+    assert smallest_step([0.95, 0.9], "loss") == 0.0
+
+
+@pytest.mark.parametrize("key", ["optimizer.learning_rate", "optimizer.lr", "regularizer.l1.strength", "optimizer.eps"])
+@pytest.mark.parametrize(
+    ("values", "best", "expected"),
+    [
+        (["0.003", "0.01"], "0.01", ["0.003", "0.01", "0.033", "0.11"]),
+        (["0.003", "0.01"], "0.003", ["0.00027", "0.0009", "0.003", "0.01"]),
+        (["0.1", "0.5"], "0.5", ["0.1", "0.5", "2.5", "12"]),
+        (["1", "2"], "1", ["0.25", "0.5", "1", "2"]),
+        (["0", "0.01"], "0.01", ["0", "0.01", "0.1", "1"]),
+        (["0.1", "0.2", "0.4"], "0.2", ["0.14", "0.2", "0.28"]),
+    ],
+)
+def test_what_is_varied_by_factors_is_extended_by_factors_however_close_its_values_are(
+    tmp_path: Path, key: str, values: list[str], best: str, expected: list[str]
+) -> None:
+    accuracy = {f"{key}={value}": 0.5 - 0.1 * abs(values.index(value) - values.index(best)) for value in values}
+    assert next_values(axis_of(make_grid(tmp_path / "s", accuracy), key)) == expected
 
 
 def test_corrected_probabilities_never_fall_below_the_raw_ones() -> None:

@@ -16,7 +16,7 @@ from nnlab.cli.job_config import plain
 from nnlab.config.checking import check
 from nnlab.config.dotted import exists
 from nnlab.errors import UserError
-from nnlab.storage.folder import CONFIG, read_config, run_at
+from nnlab.storage.folder import CONFIG, begun_at, read_config
 
 
 def resumed(run: str, overrides: Sequence[str], schema: str) -> DictConfig:
@@ -26,7 +26,7 @@ def resumed(run: str, overrides: Sequence[str], schema: str) -> DictConfig:
         UserError: there is no such run, or an override is wrong.
     """
     try:
-        directory = run_at(run)
+        directory = begun_at(run)
     except UserError as error:
         raise UserError(str(error).replace(f"`{run}`", f"`resume={run}`", 1)) from error
     config = OmegaConf.create(read_config(directory))

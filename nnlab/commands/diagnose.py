@@ -14,7 +14,7 @@ from nnlab.diagnosis import Finding
 from nnlab.errors import UserError
 from nnlab.runs.advice import command
 from nnlab.runs.diagnosing import diagnose_run
-from nnlab.storage.folder import PROBE_PENDING, read_overrides, read_result
+from nnlab.storage.folder import PROBE_PENDING, read_overrides, read_result, run_at
 from nnlab.validation import check
 
 SHOWN = 3  # findings; further ones are only counted
@@ -51,6 +51,7 @@ def main(arguments: Sequence[str]) -> int:
     for number, directory in enumerate(given.words):
         if len(given.words) > 1:
             print(f"{'' if number == 0 else chr(10)}{directory}")
+        directory = str(run_at(directory))
         every = _found(directory, given.probe, given.budget)
         for member, findings in enumerate(every):
             if len(every) > 1:
@@ -70,7 +71,7 @@ def _found(directory: str, probe: bool, budget: float | None) -> list[list[Findi
         every = [probe_run(directory, None if budget is None else float(check("budget", budget, "(0, inf)")))]
     else:
         every = diagnose_run(directory)
-    config = kept_config(Path(directory))
+    config = kept_config(run_at(directory))
     return [
         [replace(f, overrides=tuple(word for word in f.overrides if not says(config, word))) for f in findings]
         for findings in every

@@ -12,6 +12,7 @@ from nnlab.errors import UserError
 from nnlab.metric_names import SHOWN
 from nnlab.runs.calibration import METHODS, Calibrated, calibrate, cover
 from nnlab.runs.evaluation import Measurement, Uncertainty, evaluate, monte_carlo, write_uncertainty
+from nnlab.storage.folder import run_at
 from nnlab.training.evaluation import SPLITS
 
 GRAMMAR = Grammar(
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
     if given.samples is not None:
         split = split or "test"
         uncertainty = monte_carlo(run, split, given.samples, given.member)
-        path = write_uncertainty(Path(run), split, uncertainty)
+        path = write_uncertainty(run_at(run), split, uncertainty)
         if given.json:
             print_json({**uncertainty.content(), "examples": path})
         else:

@@ -22,7 +22,7 @@ from torch import Tensor
 from nnlab.data.preprocessing.base import Transform, transform_from_arrays
 from nnlab.data.table.column import Frame, as_column, as_frame
 from nnlab.data.table.encoding import Encoding, from_json, join
-from nnlab.errors import UserError, did_you_mean
+from nnlab.errors import UserError
 from nnlab.types import Task
 
 Array = npt.NDArray[Any]
@@ -90,10 +90,10 @@ class ColumnRule(InputRule):
         frame = self._frame(raw)
         absent = [name for name in self.columns if name not in frame.columns]
         if absent:
-            near = did_you_mean(absent[0], frame.columns)
+            own = ", ".join(f"`{name}`" for name in frame.columns)
             raise UserError(
                 f"{frame.origin} lacks {len(absent)} of the {len(self.columns)} columns that the network was trained "
-                f"on: {', '.join(f'`{name}`' for name in absent)}; {near}"
+                f"on: {', '.join(f'`{name}`' for name in absent)}; it has: {own}"
             )
         parts = [encoding.encode(frame.columns[encoding.name]) for encoding in self.encodings]
         unseen = {e.name: part.unseen for e, part in zip(self.encodings, parts, strict=True) if part.unseen}

@@ -28,6 +28,7 @@ from nnlab.probe.suspects import Suspect, all_back, suspects
 from nnlab.probe.words import answered, better_still, cause_found, cause_unknown
 from nnlab.recipe.changes import Changes, Config
 from nnlab.runs.diagnosing import records_of
+from nnlab.storage.folder import run_at
 from nnlab.types import Task
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ def probe_run(directory: str | Path, budget: float | None = None) -> list[Findin
     Raises:
         UserError: `directory` is no run, or what it needs (data, a checkpoint) is not there.
     """
-    folder = Path(directory)
+    folder = run_at(directory)
     record = records_of(folder)[0]
     return probe(kept_config(folder), record, diagnose(record), budget)
 

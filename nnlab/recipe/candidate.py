@@ -77,12 +77,13 @@ class Candidate:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Candidate:
-        """What `to_dict` gave, after it went through JSON, where infinity is null."""
+        """What `to_dict` gave, read from JSON, where scores that diverged are null, and what is missing."""
 
-        def numbers(name: str) -> list[float]:
-            return [math.inf if value is None else value for value in content[name]]
+        def numbers(name: str, missing: float = math.nan) -> list[float]:
+            return [missing if value is None else value for value in content[name]]
 
-        return cls(content["changes"], numbers("scores"), numbers("metrics"), numbers("fits"), numbers("epochs"))
+        scores = numbers("scores", math.inf)
+        return cls(content["changes"], scores, numbers("metrics"), numbers("fits"), numbers("epochs"))
 
 
 def best_first(candidates: Sequence[Candidate], rate_key: str) -> list[Candidate]:

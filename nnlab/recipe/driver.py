@@ -35,6 +35,7 @@ from nnlab.recipe.trials import Trials
 from nnlab.recipe.watcher import Watcher
 from nnlab.report.recipe_drawing import Drawing
 from nnlab.storage.files import write_whole
+from nnlab.storage.winner import RECIPE
 
 TITLES = {
     1: "Check the initial loss",
@@ -47,7 +48,6 @@ TITLES = {
     8: LAST,
 }
 NEEDS = {4: 3, 5: 4, 6: 5, 7: 6, 8: 7}
-FILE = "recipe.json"
 
 
 class Recipe:
@@ -191,7 +191,7 @@ class Recipe:
         for number in self.reports.keys() - self._lines.keys():
             self._lines[number] = json.dumps(self.reports[number].to_dict())
         steps = ",\n".join(f"  {self._lines[number]}" for number in sorted(self._lines))
-        write_whole(self.folder / FILE, f'{about},\n "steps": [\n{steps}\n ]\n}}\n', sync=True)
+        write_whole(self.folder / RECIPE, f'{about},\n "steps": [\n{steps}\n ]\n}}\n', sync=True)
 
     def content(self) -> dict[str, Any]:
         """What `recipe.json` holds."""
@@ -202,9 +202,9 @@ class Recipe:
 def read_reports(folder: Path) -> dict[int, Report]:
     """The finished steps of a recipe, by number; empty where none has begun."""
     try:
-        content = json.loads((folder / FILE).read_text())
+        content = json.loads((folder / RECIPE).read_text())
     except FileNotFoundError:
         return {}
     except ValueError as error:
-        raise UserError(f"`{folder / FILE}` is damaged: {error}") from error
+        raise UserError(f"`{folder / RECIPE}` is damaged: {error}") from error
     return {report["number"]: StepReport.from_dict(report) for report in content["steps"]}

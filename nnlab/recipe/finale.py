@@ -264,7 +264,8 @@ def verdict(metric: str, simple: Sequence[SimpleModel], judged: Mapping[str, tup
         f"as good, within a standard error: {listed(equal)}" if equal else "",
         f"worse: {listed(behind)}" if behind else "",
     ]
-    return "; ".join(filter(None, parts))
+    how = "each against the network on the same examples; a difference counts beyond its own standard error"
+    return f"{'; '.join(filter(None, parts))} ({how})"
 
 
 def _better_models(

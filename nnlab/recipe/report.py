@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Generic, TypeVar
@@ -94,10 +95,10 @@ class StepReport(Generic[N]):
         return [finding.name for finding in self.findings]
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain values for JSON; numbers that are not finite become null."""
+        """The report as plain values for JSON; numbers that are not finite are null, infinite ones of tables `inf`."""
         content = {each.name: getattr(self, each.name) for each in fields(self)}
         content |= {
-            "tables": [vars(table) for table in self.tables],
+            "tables": [{**vars(table), "rows": [[*map(_kept, row)] for row in table.rows]} for table in self.tables],
             "trials": [vars(each) for each in self.trials],
         }
         content |= {"findings": [finding.to_dict() for finding in self.findings], "passed": self.passed}
@@ -114,6 +115,11 @@ class StepReport(Generic[N]):
         known["tables"] = [Table(**each) for each in content.get("tables", [])]
         known["trials"] = [TrialRecord(**each) for each in content.get("trials", [])]
         return cls(**known)
+
+
+def _kept(value: Any) -> Any:
+    """A value of a table as it is kept: what diverged stays apart from what was not measured."""
+    return str(value) if isinstance(value, float) and math.isinf(value) else value
 
 
 Report = StepReport[Any]

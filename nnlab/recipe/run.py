@@ -24,7 +24,7 @@ from nnlab import notebook
 from nnlab.config import identity
 from nnlab.config.command_line import command_line
 from nnlab.config.construct import construct
-from nnlab.recipe.driver import FILE, TITLES, Recipe
+from nnlab.recipe.driver import TITLES, Recipe
 from nnlab.recipe.finale import FinalTraining
 from nnlab.recipe.report import Report
 from nnlab.recipe.settings import RecipeSettings
@@ -35,6 +35,7 @@ from nnlab.runs.launch import unfinished_or_new
 from nnlab.storage.claim import claimed
 from nnlab.storage.files import remove_parts
 from nnlab.storage.folder import write_config, write_environment, write_result
+from nnlab.storage.winner import RECIPE
 from nnlab.training.signals import graceful
 
 log = logging.getLogger(__name__)
@@ -149,7 +150,7 @@ def _walk(
         "examples": {name: len(getattr(trials.dataset, name)) for name in ("train", "validation", "test")},
     }
     final = FinalTraining(config, trials, settings, directory)
-    drawing = Drawing(directory / FILE)
+    drawing = Drawing(directory / RECIPE)
     walk = Recipe(trials, settings, directory, final, watcher, about, drawing)
     started = time.perf_counter()
     try:

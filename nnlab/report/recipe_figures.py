@@ -37,6 +37,11 @@ def figures(step: Step) -> list[tuple[Figure, str]]:
     return [] if found is None else [found]
 
 
+def _is_number(value: Any) -> bool:
+    """Whether a cell of a table holds a number; one that diverged is the text `inf`."""
+    return isinstance(value, int | float)
+
+
 def _table(step: Step, title: str) -> Mapping[str, Any] | None:
     return next((table for table in step["tables"] if table["title"].startswith(title)), None)
 
@@ -197,10 +202,14 @@ def _grid(step: Step) -> tuple[Figure, str] | None:
 
 @styled
 def _refined(step: Step) -> tuple[Figure, str] | None:
-    rows = [row for row in step["tables"][0]["rows"] if row[2] is not None][:MOST_ROWS]
+    rows = [row for row in step["tables"][0]["rows"] if _is_number(row[2])][:MOST_ROWS]
     labels = [f"rate {row[0]:g}, {row[-1] or f'decay {row[1]:g}'}" for row in rows]
     return _dots(
-        "Refined grid, best first", labels, [row[2] for row in rows], [row[3] or 0.0 for row in rows], "validation loss"
+        "Refined grid, best first",
+        labels,
+        [row[2] for row in rows],
+        [row[3] if _is_number(row[3]) else 0.0 for row in rows],
+        "validation loss",
     ), "Points closer than their bars cannot be told apart."
 
 
@@ -260,12 +269,12 @@ def _curves(step: Step) -> tuple[Figure, str] | None:
 
 @styled
 def _changes(step: Step) -> tuple[Figure, str] | None:
-    finalists = [row for row in step["tables"][0]["rows"] if row[4] is not None and row[-1] != "fell behind"]
+    finalists = [row for row in step["tables"][0]["rows"] if _is_number(row[4]) and row[-1] != "fell behind"]
     rows = finalists[-MOST_ROWS:]
     if not rows:
         return None
     labels = [f"round {row[0]}: {row[1]}" for row in rows]
-    errors = [row[5] if row[5] is not None else 0.0 for row in rows]
+    errors = [row[5] if _is_number(row[5]) else 0.0 for row in rows]
     figure = _dots(
         "What each change gave",
         labels,

@@ -14,6 +14,7 @@ from nnlab.storage.files import write_whole
 
 Content = Mapping[str, Any]
 _SIZE = re.compile(r'<svg([^>]*?) width="([\d.]+)pt" height="([\d.]+)pt"')
+_BACKTICKS = re.compile(r"`([^`]+)`")
 
 LAST = 8  # the step that trains the chosen configuration
 PURPOSE = {
@@ -25,7 +26,8 @@ PURPOSE = {
     5: "The best few, finer and longer, with several seeds; the learning rate does not decay yet.",
     6: "What the curves of the best configuration say.",
     7: "Races between the best and changes of it, as long as one gains more than its standard error.",
-    8: "What was found and what was given, with the same seeds; the better one on validation meets the test split.",
+    8: "What was found and, where there is time, what was given, with the same seeds. Validation decides which of them "
+    "is the best network; only then is the test split looked at.",
 }
 
 
@@ -43,6 +45,7 @@ def html(content: Content, figures: Mapping[int, Drawn] | None = None) -> str:
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["cell"] = cell
+    environment.filters["code"] = _code
     environment.filters["words"] = _words
     environment.filters["facts"] = facts
     found = {step["number"]: (figures or {}).get(step["number"]) or drawn(step) for step in content["steps"]}
@@ -126,10 +129,10 @@ def cell(value: Any) -> str:
     """A value of a table as text.
 
     >>> cell(0.012345), cell(None), cell(12.0), cell("sgd")
-    ('0.01235', 'inf', '12', 'sgd')
+    ('0.01235', '', '12', 'sgd')
     """
     if value is None:
-        return "inf"
+        return ""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     return f"{value:.4g}" if math.isfinite(value) else str(value)
@@ -137,6 +140,13 @@ def cell(value: Any) -> str:
 
 def _words(name: str) -> str:
     return name.replace("_", " ")
+
+
+def _code(text: str) -> Any:
+    """A sentence for the page, with what stands between backticks as code."""
+    from markupsafe import Markup, escape
+
+    return Markup(_BACKTICKS.sub(r"<code>\1</code>", str(escape(text))))
 
 
 def _inline(svg: str) -> Any:

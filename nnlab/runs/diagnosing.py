@@ -11,7 +11,7 @@ from nnlab.diagnosis import Finding, RunRecord, diagnose
 from nnlab.diagnosis.measure import records
 from nnlab.runs.continuation import check_unedited
 from nnlab.storage.checkpoint import load_best, load_newest
-from nnlab.storage.folder import read_result
+from nnlab.storage.folder import read_result, run_at
 from nnlab.storage.history import read_curves
 from nnlab.storage.run import Run
 from nnlab.training import checkpoint
@@ -23,7 +23,7 @@ def records_of(directory: str | Path) -> list[RunRecord]:
     Raises:
         UserError: `directory` is no run, or what it needs (data, a checkpoint) is not there.
     """
-    folder = Path(directory)
+    folder = run_at(directory)
     config = kept_config(folder)
     run = Run(folder, [0], config)
     trainer = build_trainer([{**config, "callbacks": {}}], [run])
@@ -50,7 +50,7 @@ def diagnose_run(directory: str | Path) -> list[list[Finding]]:
     Raises:
         UserError: see `records_of`.
     """
-    kept = (read_result(Path(directory)) or {}).get("diagnosis", [])
+    kept = (read_result(run_at(directory)) or {}).get("diagnosis", [])
     if any(finding.get("tried") for finding in kept):
         return [[Finding.from_dict(finding) for finding in kept]]
     return [diagnose(record) for record in records_of(directory)]

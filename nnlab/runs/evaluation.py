@@ -22,6 +22,7 @@ from nnlab.runs.prediction import calibrated, combined, evaluation
 from nnlab.statistics import uncertainty
 from nnlab.statistics.calibration import confusion_matrix, reliability
 from nnlab.storage.files import write_whole
+from nnlab.storage.folder import run_at
 from nnlab.training.ensemble import ensemble_report
 from nnlab.training.evaluation import SPLITS
 from nnlab.training.monte_carlo import masked_predictions
@@ -204,8 +205,9 @@ def monte_carlo(
     check("samples", samples, "[1, inf)")
     if split not in SPLITS:
         raise UserError(f"there is no split `{split}`; {did_you_mean(split, SPLITS)}")
-    kept_config(Path(directory))
-    trainers = one_by_one.member_trainers(Path(directory)) or [load_run(Path(directory))]
+    folder = run_at(directory)
+    kept_config(folder)
+    trainers = one_by_one.member_trainers(folder) or [load_run(folder)]
     if not trainers[0].stack.noise:
         raise UserError(f"`{directory}` has no dropout or DropConnect layers to average over")
     places = [(each, row) for each in trainers for row in range(len(each.members))]

@@ -20,7 +20,7 @@ from nnlab.errors import UserError
 from nnlab.runs.launch import train_runs
 from nnlab.runs.own_data import own_dataset
 from nnlab.runs.result import Result
-from nnlab.storage.folder import HISTORY, STATISTICS, read_environment, read_result
+from nnlab.storage.folder import HISTORY, STATISTICS, read_environment, read_result, run_at
 from nnlab.storage.history import DENSE, MEMBER, Curves, Series, read_curves
 
 # That numbers depend on.
@@ -48,7 +48,7 @@ def reproduce(directory: str | Path) -> Reproduction:
     Raises:
         UserError: `directory` is no run directory, the run has no result, or its data have changed.
     """
-    directory = Path(directory)
+    directory = run_at(directory)
     config = kept_config(directory)
     result = read_result(directory)
     if result is None:

@@ -25,6 +25,7 @@ import yaml
 from nnlab.errors import UserError, did_you_mean
 from nnlab.storage.claim import CLAIM
 from nnlab.storage.files import at, explained, write_whole
+from nnlab.storage.winner import winner
 
 CONFIG, OVERRIDES, ENVIRONMENT, RESULT = "config.yaml", "overrides.yaml", "environment.json", "result.json"
 HISTORY, STATISTICS = "history.csv", "statistics.csv"
@@ -87,7 +88,9 @@ def remove_unused(directory: Path) -> None:
 
 
 def find_runs(paths: Sequence[str | Path]) -> list[Path]:
-    """The run directories among and below `paths`, each once; a study's folder stands for its runs.
+    """The run directories among and below `paths`, each once.
+
+    A study's folder stands for its runs, a recipe's for its winner.
 
     What else lies beside the runs of a study is left out, so that `STUDY/*` is the study.
 
@@ -98,7 +101,7 @@ def find_runs(paths: Sequence[str | Path]) -> list[Path]:
     for path in paths:
         folder = at(path)
         if is_run(folder):
-            inside = [folder]
+            inside = [winner(folder) or folder]
         else:
             inside = sorted(file.parent for file in folder.rglob(CONFIG) if (file.parent / HISTORY).exists())
         if not inside and not (len(paths) > 1 and _beside_runs(folder)):
@@ -116,7 +119,17 @@ def _beside_runs(path: Path) -> bool:
 
 
 def run_at(run: str | Path) -> Path:
-    """The folder of a run that a user has named.
+    """The folder of a run that a user has named; a recipe's stands for its winner.
+
+    Raises:
+        UserError: there is none (a run of nearly that name is suggested), or the recipe has no winner yet.
+    """
+    directory = begun_at(run)
+    return winner(directory) or directory
+
+
+def begun_at(run: str | Path) -> Path:
+    """The folder of a run or of a recipe that a user has named.
 
     Raises:
         UserError: there is none; a run of nearly that name is suggested.

@@ -115,8 +115,12 @@ def test_data_frames_of_pandas_are_columns_too(pipeline):
 
 
 def test_missing_columns_are_named(pipeline):
-    with pytest.raises(UserError, match=r"lacks 2 of the 4 columns .*: `age`, `region`"):
+    with pytest.raises(
+        UserError, match=r"lacks 2 of the 4 columns .*: `age`, `region`; it has: `smoker`, `day`, `Age`$"
+    ):
         pipeline.encode({"smoker": [True], "day": ["2024-03-01"], "Age": [1]})
+    with pytest.raises(UserError, match=r": `age`; it has: `smoker`, `region`, `Alter \(Jahre\)`, `day`$"):
+        pipeline.encode({"smoker": [True], "region": ["x"], "Alter (Jahre)": [1], "day": ["2024-03-01"]})
 
 
 def test_cells_that_training_had_nothing_like_are_counted_and_set_no_level(pipeline):

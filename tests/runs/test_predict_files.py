@@ -93,7 +93,7 @@ def test_columns_are_taken_by_name_in_any_order_and_missing_ones_named(run: tupl
     assert (nnlab.predict(directory, tmp_path / "reversed.csv") == nnlab.predict(directory, path)).all()
     assert (nnlab.predict(directory, frame) == nnlab.predict(directory, path)).all()
     frame.drop("city", "age").write_csv(tmp_path / "less.csv")
-    with pytest.raises(UserError, match=r"lacks 2 of the 4 columns .*: `age`, `city`"):
+    with pytest.raises(UserError, match=r"lacks 2 of the 4 columns .*: `age`, `city`; it has: `"):
         nnlab.predict(directory, tmp_path / "less.csv")
 
 

@@ -74,7 +74,7 @@ def test_every_member_of_an_ensemble_is_diagnosed(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no run directory"):
+    with pytest.raises(UserError, match="is not the folder of a run"):
         main([str(tmp_path)])
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from nnlab.cli import compose, main
+from nnlab.commands.recipe import main as recipe_command
 from nnlab.config import identity
 from nnlab.diagnosis.facts.simple import SimpleModel
 from nnlab.errors import UserError
@@ -315,3 +316,13 @@ def test_the_recipe_s_settings_are_found_though_a_function_has_the_name_of_their
     code = "from nnlab.config.lookup import locate; import nnlab; print(locate('nnlab.recipe.RecipeSettings').__name__)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "RecipeSettings"
+
+
+def test_the_recipe_of_a_table_ends_with_the_command_that_predicts(
+    done: RecipeResult, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nnlab.commands.recipe.recipe", lambda *_: done)
+    for words, lines in (["data=table", "data.path=x.csv", "data.target=y"], 1), (["data=blobs"], 0):
+        capsys.readouterr()
+        recipe_command(compose(*words, config_name="recipe"))
+        assert capsys.readouterr().out.count(f"nnlab predict {done.directory} FILE") == lines

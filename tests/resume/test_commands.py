@@ -177,7 +177,7 @@ def test_reproduce_refuses_what_has_not_ended(
     assert main(["reproduce", str(run)]) == 2
     assert "has not ended; continue it first" in capsys.readouterr().err
     assert main(["reproduce", str(tmp_path)]) == 2
-    assert "is no run directory: it has no config.yaml" in capsys.readouterr().err
+    assert "is not the folder of a run; a run's folder holds a config.yaml" in capsys.readouterr().err
 
 
 @pytest.mark.slow

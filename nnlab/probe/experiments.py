@@ -14,8 +14,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from nnlab.diagnosis import RunRecord, records
 from nnlab.diagnosis.facts.curves import View
 from nnlab.errors import UserError
@@ -106,6 +104,10 @@ class Experiments:
         affordable = int((self.seconds / networks - NETWORK) / self.step_seconds)
         self.length = max(min(self.steps, affordable), min(self.steps, FEWEST_STEPS))
 
+    def expected(self, changes: int) -> float:
+        """Seconds that networks for so many changes take at least, by the model of speed."""
+        return SEEDS * changes * self.length * self.step_seconds
+
     @property
     def over(self) -> bool:
         """Whether the cap on seconds is reached."""
@@ -153,7 +155,12 @@ class Experiments:
         elif changes.get("trainer.steps"):
             steps = min(int(changes["trainer.steps"]), longest)
         common = {"trainer.epochs": None, "trainer.steps": steps, "trainer.validate_unit": "step"}
-        return {**changes, **common, "trainer.validate_every": max(1, steps // VALIDATIONS)}
+        return {**changes, **common, "trainer.validate_every": max(1, steps // self._validations(steps))}
+
+    def _validations(self, steps: int) -> int:
+        """How often a trial is validated: less often than usual where that would take longer than its training."""
+        trained = steps * _size(self.trials.value("trainer.batch_size"), len(self.trials.dataset.train))
+        return max(1, min(VALIDATIONS, 3 * trained // max(1, len(self.trials.dataset.validation))))
 
     def _train(self, changes: Sequence[Changes]) -> list[tuple[float, float, float]]:
         trainer = self.trials.make(changes)
@@ -187,7 +194,11 @@ def judged(record: RunRecord) -> tuple[float, float, float]:
 
 def step_seconds(trainer: Trainer) -> float:
     """Seconds of a step of one network by a model of speed, the same on every machine."""
-    work = 3 * trainer.stack.theta.numel() * trainer.engine.batches.batch_size
-    convolutional = any(len(slot.shape) > 2 for slot in trainer.stack.layout.slots)
-    with torch.no_grad():
-        return work * (50 if convolutional else 1) / SPEED + STEP.get(trainer.engine.name, USUAL_STEP)
+    places = float(math.prod(trainer.members[0].dataset.input_shape[1:]))
+    work = 0.0
+    for slot in trainer.stack.layout.slots:
+        convolutional = len(slot.shape) > 2
+        work += math.prod(slot.shape) * (max(places, 1.0) if convolutional else 1.0)
+        places = places / 2 if convolutional else places  # some layers are followed by pooling, which leaves a quarter
+    examples = 3 * trainer.engine.batches.batch_size  # forward, and backward twice as much
+    return examples * work / SPEED + STEP.get(trainer.engine.name, USUAL_STEP)

@@ -39,6 +39,8 @@ DOUBTFUL = 0.1  # skill that is put down to chance where no rule found a fault
 MOST_CHANCE = 0.2  # skill that few validation examples may put down to chance
 MOST_SPREAD = 0.1  # skill that the seeds of healthy networks may put down to chance
 BETTER = 0.02  # skill gained by further changes that is worth a note
+SAMPLE = 1 << 28  # bytes of inputs in single precision
+FEWEST = 200  # examples, however large they are
 LEAKS = ("leakage_between_splits", "target_among_inputs", "validation_easier")  # make a run look better, not worse
 
 
@@ -69,6 +71,15 @@ def probe(
     """
     experiments = Experiments(config, max(record.total_steps, 1), budget, LONGEST if budget is None else budget)
     own = _suspects(experiments, record)
+    changes = len(own) + len(_advice(findings, {suspect.label for suspect in own})) + 2
+    experiments.plan(changes)
+    seconds = experiments.expected(changes)
+    if budget is None and seconds > LONGEST:
+        log.info(
+            f"the cause is not looked for: experiments would take about {seconds / 60:.0f} minutes "
+            f"(`nnlab diagnose RUN --probe budget={math.ceil(seconds / 60) * 60}` takes them)"
+        )
+        return list(findings)
     healthy = _sound(experiments, own)
     if any(finding.name == "targets_unrelated" for finding in findings) and targets_related(healthy):
         findings = [finding for finding in findings if finding.name != "targets_unrelated"]
@@ -115,10 +126,16 @@ def _unknown(
 
 
 def _sound(experiments: Experiments, own: Sequence[Suspect], more: Changes | None = None) -> Config:
-    """A config for questions about the data: any sound network does, of vectors one that trains in compiled code."""
+    """A config for questions about the data: any sound network does, of vectors one that trains in compiled code.
+
+    Of large examples a sample is asked about, so many as `SAMPLE` bytes hold.
+    """
     trials = experiments.trials
     foreign = len(trials.dataset.input_shape) == 1 and trials.option("architecture") != "mlp"
-    quick = {"architecture": "mlp"} if foreign else {}
+    quick: dict[str, Any] = {"architecture": "mlp"} if foreign else {}
+    most = max(FEWEST, SAMPLE // (4 * math.prod(trials.dataset.input_shape)))
+    if len(trials.dataset.train) > most:
+        quick["data.limit"] = most
     back = all_back([*own, Suspect("", dict(more or {}), "")])
     length = {key: value for key, value in experiments.length_of(more or {}).items() if key.startswith("trainer.")}
     return trials.configure({**back, **length, **quick})
@@ -141,7 +158,6 @@ def _evidence(
     experiments: Experiments, record: RunRecord, own: Sequence[Suspect], advised: Sequence[Suspect], least: float
 ) -> Evidence:
     """What the changes give; single ones are tried only where all together give more than `least`, or advice may."""
-    experiments.plan(len(own) + len(advised) + 2)
     log.info(f"looking for the cause: {len(own) + len(advised)} changes, two networks each, {experiments.length} steps")
     before, healthy = experiments.run([{}, all_back(list(own))])
     if before.skill > judged(record)[0] + 2 * NOISE and experiments.length < experiments.steps:

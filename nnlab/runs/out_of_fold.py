@@ -126,9 +126,10 @@ def _rows(split: Split, chosen: Tensor) -> Split:
 def predicted(trainer: Trainer, split: Split, columns: int) -> Tensor:
     """Predictions (M, N, columns) of all networks in the stack, on the processor."""
     stack, members = trainer.stack, len(trainer.stack)
-    inputs = split.inputs.to(stack.theta.device, stack.theta.dtype)
-    size = examples_at_once(stack, members, inputs[0])
-    parts = [stack.outputs(part.expand(members, *part.shape)) for part in inputs.split(size)]
+    place = (stack.theta.device, stack.theta.dtype)
+    size = examples_at_once(stack, members, split.inputs[:1].to(*place)[0])
+    pieces = (split.inputs[start : start + size].to(*place) for start in range(0, len(split), size))
+    parts = [stack.outputs(part.expand(members, *part.shape)) for part in pieces]
     found: Tensor = trainer.loss.prediction(torch.cat(parts, 1))[..., :columns].double().cpu()
     return found
 

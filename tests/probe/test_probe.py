@@ -10,6 +10,8 @@ import pytest
 
 from nnlab.cli import compose, main
 from nnlab.diagnosis import Finding, diagnose, records
+from nnlab.probe import run
+from nnlab.probe.experiments import Experiments
 from nnlab.probe.run import probe
 from nnlab.probe.suspects import Suspect, all_back, suspects
 from nnlab.recipe.trials import Trials
@@ -23,13 +25,13 @@ QUICK = ["data=digits", "trainer.epochs=6"]
 def probed() -> Probed:
     """The findings about a short run of the digits after experiments."""
 
-    def run(*overrides: str) -> list[Finding]:
+    def findings(*overrides: str) -> list[Finding]:
         trials = Trials(compose(*QUICK, *overrides), [*QUICK, *overrides])
         trainer = trials.make([{}]).fit()
         [record] = records(trainer)
         return probe(trials.config, record, diagnose(record))
 
-    return run
+    return findings
 
 
 @pytest.mark.parametrize(
@@ -111,3 +113,40 @@ def test_the_command_probes_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[
     for wrong in (["--prob"], ["budget=5"], ["--probe", "budget=x"], ["--probe", "budget=-1"]):
         assert main(["diagnose", str(run), *wrong]) == 2
     assert main(["diagnose", "--probe"]) == 2
+
+
+def test_of_large_examples_a_sample_is_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = compose(*QUICK)
+    assert run._sound(Experiments(config, 10, None, 60.0), [])["data"]["limit"] is None
+    monkeypatch.setattr(run, "SAMPLE", 300 * 64 * 4)
+    assert run._sound(Experiments(config, 10, None, 60.0), [])["data"]["limit"] == 300
+
+
+def test_experiments_that_would_take_minutes_are_left_to_be_asked_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    trials = Trials(compose(*QUICK, "optimizer.eps=1"))
+    [record] = records(trials.make([{}]).fit())
+    monkeypatch.setattr(Experiments, "expected", lambda *_: 400.0)
+    monkeypatch.setattr(Experiments, "run", lambda *_: pytest.fail("it was tried"))
+    with caplog.at_level("INFO", "nnlab"):
+        assert probe(trials.config, record, []) == []
+    assert "about 7 minutes (`nnlab diagnose RUN --probe budget=420` takes them)" in caplog.text
+
+
+def test_the_model_of_speed_counts_what_convolutions_do_at_every_place() -> None:
+    small, large = (
+        Experiments(compose("architecture=convnet", "data=digits", *size), 100, None, 60.0).step_seconds
+        for size in ([], ["architecture.channels=[64,64]"])
+    )
+    assert large > 4 * small
+
+
+def test_trials_are_validated_less_often_where_that_takes_longer_than_training() -> None:
+    experiments = Experiments(compose(*QUICK), 4, None, 60.0)
+    examples = len(experiments.trials.dataset.validation)
+    experiments.length = 4
+    assert 8 * examples > 3 * 4 * 32
+    assert experiments.length_of({})["trainer.validate_every"] == 4 // max(1, 3 * 4 * 32 // examples)
+    experiments.length = 4000
+    assert experiments.length_of({})["trainer.validate_every"] == 500

@@ -66,3 +66,12 @@ def test_a_batch_larger_than_a_fold_takes_the_whole_fold() -> None:
     rows = len(load_dataset(compose(*shared)).train)
     found = out_of_fold(compose(*shared, f"trainer.batch_size={rows}"))
     assert torch.equal(found.prediction, out_of_fold(compose(*shared, "trainer.batch_size=full")).prediction)
+
+
+def test_examples_that_stay_on_disk_are_predicted_as_those_in_memory() -> None:
+    found = [
+        out_of_fold(compose("data=digits", "data.limit=200", "trainer.epochs=2", f"data.resident={resident}"))
+        for resident in ("true", "false")
+    ]
+    assert torch.equal(found[0].prediction, found[1].prediction)
+    assert torch.equal(found[0].validation, found[1].validation)

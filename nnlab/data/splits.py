@@ -75,7 +75,7 @@ def holdout(
     """
     order = random_order(count, labels, generator)
     in_test = 0 if test is None else _size("test", test, count)
-    in_validation = _size("validation", validation, count - in_test)
+    in_validation = _size("validation", validation, count - in_test) if in_test < count else 0
     if in_test + in_validation >= count:
         raise UserError(f"{count} examples are too few for training, validation and test splits; use more examples")
     folds = (count - in_test) // in_validation

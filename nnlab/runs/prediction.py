@@ -226,6 +226,11 @@ def _blocks(stack: Stack, inputs: Tensor, targets: Tensor | None) -> Iterator[tu
         known = None if targets is None else _filled(targets[start : start + size], size).to(block.device)
         if known is not None and known.is_floating_point():
             known = known.to(block.dtype)
+        if stack.in_place and not passes:  # the same operations as while training, to the same bits
+            labels = torch.zeros(size, dtype=torch.int64) if known is None else known
+            prediction, loss = stack.evaluated([block], [labels])
+            yield prediction[:, :count], None if known is None else loss[:, :count]
+            continue
         predicted, losses = [], []
         for sample in range(max(passes, 1)):
             if passes:
@@ -236,8 +241,7 @@ def _blocks(stack: Stack, inputs: Tensor, targets: Tensor | None) -> Iterator[tu
             if known is not None:
                 losses.append(stack.loss.losses(outputs, known.expand(members, *known.shape)))
         prediction = stack.loss.combine(torch.stack(predicted)) if passes else predicted[0]
-        loss = torch.stack(losses).mean(0)[:, :count] if losses else None
-        yield prediction[:, :count], loss
+        yield prediction[:, :count], torch.stack(losses).mean(0)[:, :count] if losses else None
     stack.set_sampling(False)
 
 

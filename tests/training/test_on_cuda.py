@@ -26,6 +26,7 @@ def _zero_gradients(_outputs: Tensor, leaves: list[Tensor], *_: object, **__: ob
 def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendedCuda]:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
     monkeypatch.setattr("torch.autograd.grad", _zero_gradients)
+    monkeypatch.setattr("nnlab.training.stack.gradients", _zero_gradients)
     with PretendedCuda() as mode:
         yield mode
 

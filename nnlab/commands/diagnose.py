@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from nnlab.callbacks.diagnosis import of_ensemble
 from nnlab.cli.arguments import Grammar, Key, print_json, truth
 from nnlab.config.chosen import says
 from nnlab.config.command_line import of_run
@@ -53,11 +54,9 @@ def main(arguments: Sequence[str]) -> int:
             print(f"{'' if number == 0 else chr(10)}{directory}")
         directory = str(run_at(directory))
         every = _found(directory, given.probe, given.budget)
-        for member, findings in enumerate(every):
-            if len(every) > 1:
-                print(f"member {member}")
-            _show(findings)
-            _suggest(directory, findings)
+        findings = of_ensemble(every)
+        _show(findings)
+        _suggest(directory, findings)
         if not given.probe:
             _say_pending(directory)
     return 0

@@ -67,10 +67,15 @@ def test_a_sound_run_says_so(tmp_path: Path, capsys) -> None:  # type: ignore[no
     assert capsys.readouterr().out.strip().splitlines()[-1] == "nothing looks wrong"
 
 
-def test_every_member_of_an_ensemble_is_diagnosed(tmp_path: Path) -> None:
+def test_every_member_of_an_ensemble_is_diagnosed_and_what_all_have_is_said_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     overrides = ("regularizer=[weight_decay,ensemble]", "regularizer.ensemble.members=2", "initialization=constant")
     directory = run(tmp_path, *overrides)
     assert [findings[0].name for findings in diagnose_run(directory)] == ["symmetric_units"] * 2
+    capsys.readouterr()
+    assert main([str(directory)]) == 0
+    assert capsys.readouterr().out.count("symmetric units (layer linear1.weight") == 1
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:

@@ -8,13 +8,16 @@ has it). Printed are the time on the clock and the processor time, medians of ro
 callbacks and with the default ones. Asked: a run of 410 steps 60 ms without callbacks and 100 with the default ones, a
 grid of 64 such runs 12 us a step and member, a grid of 1,000 jobs of one epoch 8 ms a job.
 
-Processor time on two cores of an AMD EPYC with a load of 13, where the same code takes about 1.4 times what it takes in
-a quiet hour (a run of 410 steps: 29 and 75 ms), on a file system in memory, torch 2.14.1:
+Processor time on two cores of an AMD EPYC that did nothing else, medians of 3 rounds, on a file system in memory, torch
+2.14.1:
 
                                    callbacks=[]     default
-    one run of 410 steps, ms                 42         105
-    64 runs, us a step and member            23          51
-    1,000 jobs, ms a job                    5.3          13
+    one run of 410 steps, ms                 51          88
+    64 runs, us a step and member            18          44
+    1,000 jobs, ms a job                    4.4          11
+
+On the disk of that machine, medians of 5 rounds: 54 and 94 ms, 21 and 49 us, 9.8 and 20 ms. So runs, and jobs without
+callbacks, are as asked where files cost little; grids with their figures and 64 long runs are not.
 
 On a disk, the clock has what files wait for as well: 0.4 ms a file where several runs are saved side by side.
 """

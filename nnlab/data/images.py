@@ -42,7 +42,8 @@ def files_below(folder: Path) -> tuple[list[Path], list[Path]]:
 def paths_below(folder: Path) -> list[str]:
     """All files that somebody has put there, sorted by the names along their paths; links to folders are not followed.
 
-    As text, because of tens of thousands of files a `Path` each takes longer than finding them.
+    As text, because of tens of thousands of files a `Path` each takes longer than finding them. A link that leads
+    nowhere, or to itself, is no file.
     """
     found, waiting = [], [str(folder)]
     while waiting:
@@ -52,7 +53,7 @@ def paths_below(folder: Path) -> list[str]:
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(entry.path)
-                elif entry.name.lower() not in NOT_OURS and entry.is_file():
+                elif entry.name.lower() not in NOT_OURS and os.path.isfile(entry.path):
                     found.append(entry.path)
     return sorted(found, key=lambda path: os.path.normcase(path).replace(os.sep, "\0"))
 

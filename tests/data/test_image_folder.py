@@ -8,6 +8,7 @@ import torch
 import nnlab
 from nnlab.config.network_size import check_size
 from nnlab.data import ImageFolder
+from nnlab.data.images import paths_below
 from nnlab.data.pipeline import Pipeline
 from nnlab.errors import UserError
 from nnlab.types import Task
@@ -279,3 +280,10 @@ def test_a_network_of_billions_of_weights_is_refused_before_they_are_made(tmp_pa
     monkeypatch.setattr("nnlab.config.network_size.construct", lambda *_args, **_more: torch.nn.Linear(6_000_000, 50))
     check_size({}, {"input_shape": (1, 2000, 3000)})
     assert "the network has 300,000,050 parameters on inputs of 1 x 2000 x 3000: scale the images" in caplog.text
+
+
+def test_a_link_to_itself_hides_no_other_files(tmp_path):
+    for name in ("a", "c"):
+        (tmp_path / f"{name}.png").touch()
+    (tmp_path / "b.png").symlink_to("b.png")
+    assert paths_below(tmp_path) == [str(tmp_path / "a.png"), str(tmp_path / "c.png")]

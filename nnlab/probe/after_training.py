@@ -98,7 +98,7 @@ def follow_up(config: Mapping[str, Any], record: RunRecord, findings: Sequence[F
 
     if record.tests is not None and not any(finding.fault for finding in findings):
         findings = [*findings, *(finding for finding in record.tests() if finding.fault)]
-    return probe(config, record, findings)
+    return probe(config, record, findings, asked=False)
 
 
 def worse_than_it_should(

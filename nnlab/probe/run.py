@@ -60,6 +60,7 @@ def probe(
     record: RunRecord,
     findings: Sequence[Finding],
     budget: float | None = None,
+    asked: bool = True,
 ) -> list[Finding]:
     """The findings about a run after experiments: the cause first, or that it was not found, then what the rules said.
 
@@ -68,6 +69,7 @@ def probe(
         record: of the run.
         findings: of the rules.
         budget: seconds that the experiments may take; by default about as many steps as fit into the run's own time.
+        asked: whether somebody asked for them; otherwise they are left out where even short ones take minutes.
     """
     experiments = Experiments(config, max(record.total_steps, 1), budget, LONGEST if budget is None else budget)
     own = _suspects(experiments, record)
@@ -75,11 +77,10 @@ def probe(
     experiments.plan(changes)
     seconds = experiments.expected(changes)
     if budget is None and seconds > LONGEST:
-        log.info(
-            f"the cause is not looked for: experiments would take about {seconds / 60:.0f} minutes "
-            f"(`nnlab diagnose RUN --probe budget={math.ceil(seconds / 60) * 60}` takes them)"
-        )
-        return list(findings)
+        if not asked:
+            log.info(f"the cause is not looked for: experiments would take about {math.ceil(seconds / 60)} minutes")
+            return list(findings)
+        experiments.cap = 2 * seconds
     healthy = _sound(experiments, own)
     if any(finding.name == "targets_unrelated" for finding in findings) and targets_related(healthy):
         findings = [finding for finding in findings if finding.name != "targets_unrelated"]

@@ -130,8 +130,10 @@ def test_experiments_that_would_take_minutes_are_left_to_be_asked_for(
     monkeypatch.setattr(Experiments, "expected", lambda *_: 400.0)
     monkeypatch.setattr(Experiments, "run", lambda *_: pytest.fail("it was tried"))
     with caplog.at_level("INFO", "nnlab"):
-        assert probe(trials.config, record, []) == []
-    assert "about 7 minutes (`nnlab diagnose RUN --probe budget=420` takes them)" in caplog.text
+        assert probe(trials.config, record, [], asked=False) == []
+    assert "experiments would take about 7 minutes" in caplog.text
+    with pytest.raises(pytest.fail.Exception, match="it was tried"):
+        probe(trials.config, record, [])
 
 
 def test_the_model_of_speed_counts_what_convolutions_do_at_every_place() -> None:

@@ -96,10 +96,10 @@ class FinalTraining:
         same = is_given(self.trials, chosen)
         as_given = self.train({}, given, "given") if given and not same else []
         contest = Contest(runs, as_given, given_gain(self.trials, runs, as_given), same)
-        best = {} if contest.given_wins else chosen
+        best, trained = ({}, given) if contest.given_wins else (chosen, seeds)
         experiment = write_experiment(
             self.directory,
-            self._configs(best, seeds)[0],
+            self._configs(best, trained)[0],
             f"Chosen by `nnlab recipe` on {self.trials.option('data')}",
         )
         return conclude(self.trials, chosen, contest, experiment, lowered)

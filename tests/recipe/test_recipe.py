@@ -280,6 +280,16 @@ def test_the_configuration_as_given_is_the_best_network_where_it_is_better_on_va
     assert "as found" in figures(report.to_dict())[0][0].axes[0].get_legend_handles_labels()[1][-1]
 
 
+def test_the_experiment_of_a_given_ensemble_that_wins_has_as_many_members_as_were_trained(tmp_path: Path) -> None:
+    config = compose(*QUICK, "data=digits", "data.limit=600", config_name="recipe")
+    trials = Trials(config)
+    final = FinalTraining(config, trials, RecipeSettings(final_seeds=3, ensemble=True), tmp_path)
+    found = {"regularizer": [], rate_key(trials): 1e-4, "trainer.epochs": 2, "trainer.steps": None}
+    assert final.conclude(found, range(3), range(2)).numbers.network == "given"
+    best = compose("experiment=best", config_dir=tmp_path)
+    assert identity(best) == identity(read_config(tmp_path / "given" / "seed=0"))
+
+
 def test_a_final_ensemble_is_said_with_what_its_members_reach_alone(tmp_path: Path) -> None:
     config = compose(*QUICK, "data=digits", "data.limit=600", "recipe.ensemble=true", config_name="recipe")
     final = FinalTraining(config, Trials(config), RecipeSettings(final_seeds=3, ensemble=True), tmp_path)

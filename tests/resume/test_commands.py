@@ -176,7 +176,9 @@ def test_reproduce_refuses_what_has_not_ended(
     run = interrupt(tmp_path, monkeypatch)
     assert main(["reproduce", str(run)]) == 2
     assert "has not ended; continue it first" in capsys.readouterr().err
-    assert main(["reproduce", str(tmp_path)]) == 2
+    alone = tmp_path / "elsewhere" / "nothing"
+    alone.mkdir(parents=True)
+    assert main(["reproduce", str(alone)]) == 2
     assert "is not the folder of a run; a run's folder holds a config.yaml" in capsys.readouterr().err
 
 

@@ -1,4 +1,4 @@
-"""Series of polars as columns: numbers, truth values and moments to float64, text to codes."""
+"""Series of polars as columns: numbers, truth values, moments and times (in seconds) to float64, text to codes."""
 
 from __future__ import annotations
 
@@ -33,11 +33,12 @@ def series_column(series: polars.Series, decimal: str = ".") -> Column:
         return Column(series.name, "time", moments.to_numpy().astype(np.float64) / 1e6)
     if kind == polars.Null:
         return Column(series.name, "number", np.full(len(series), np.nan))
-    if kind in (polars.Duration, polars.Time):
-        return Column(series.name, "number", series.cast(polars.Int64).cast(polars.Float64).to_numpy() / 1e6)
+    if kind in (polars.Duration, polars.Time):  # whatever unit the file counts in, as that of another file may differ
+        length = series.cast(polars.Duration("ns")) if kind == polars.Duration else series
+        return Column(series.name, "number", length.cast(polars.Int64).cast(polars.Float64).to_numpy() / 1e9)
     if kind.is_nested():
         return coded_column(series.name, *_factorized([repr(cell) for cell in series.to_list()]))
-    text = series.cast(polars.String)
+    text = series.bin.encode("hex") if kind == polars.Binary else series.cast(polars.String)
     levels = text.unique().drop_nulls()
     codes = text.cast(polars.Enum(levels)).to_physical().cast(polars.Int64).fill_null(-1).to_numpy()
     names: list[str | None] = levels.to_list()

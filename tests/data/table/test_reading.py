@@ -1,6 +1,7 @@
 """Any dialect, encoding, compression and format gives the same columns; what was guessed is said with its key."""
 
 import bz2
+import datetime
 import gzip
 import io
 import json
@@ -147,6 +148,25 @@ def test_other_formats_give_the_same_columns(tmp_path, suffix):
     }
     writers[suffix]()
     check(read(path)[0])
+
+
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
+def test_lengths_of_time_are_seconds_whatever_a_file_counts_in(tmp_path, unit):
+    path = tmp_path / "t.parquet"
+    waits = polars.Series("wait", [datetime.timedelta(minutes=2), None], polars.Duration(unit))
+    opened = polars.Series("opened", [datetime.time(1, 0, 0), None])
+    polars.DataFrame([waits, opened]).write_parquet(path)
+    columns = read(path)[0].columns
+    assert columns["wait"].values[0] == 120
+    assert columns["opened"].values[0] == 3600
+    assert np.isnan([columns[name].values[1] for name in columns]).all()
+
+
+def test_cells_of_bytes_that_are_no_text_are_read(tmp_path):
+    path = tmp_path / "t.parquet"
+    polars.DataFrame({"key": [b"\xff\x00", b"\x10", None]}).write_parquet(path)
+    key = read(path)[0].columns["key"]
+    assert [None if code < 0 else key.levels[int(code)] for code in key.values] == ["ff00", "10", None]
 
 
 def write_excel(path):

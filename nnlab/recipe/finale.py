@@ -162,27 +162,17 @@ def conclude(
     """
     report = StepReport(NUMBER, TITLE, FinalNumbers())
     metric = comparable(trials.metric, trials.dataset, trials.loss)
-    good, (name, rival) = [run for run in contest.runs if run.metrics], contest.names
+    good = [run for run in contest.runs if run.metrics]
     if not good:
-        report.findings = [
-            Finding("all_diverged", f"all {len(contest.runs)} networks diverged before their first validation")
-        ]
+        report.conclusion = f"all {len(contest.runs)} networks diverged before their first validation"
+        report.findings = [Finding("all_diverged", report.conclusion)]
         report.numbers = FinalNumbers(metric, lowered=[each.rate for each in lowered], experiment=experiment)
-        report.conclusion = report.findings[0].observed
         return report
     test = averages(good, "test")
     alone = [metrics for run in good for metrics in run.alone("test")]
     spreads = {each: deviation([metrics[each] for metrics in alone if metrics.get(each) is not None]) for each in test}
     simple = simple_models(trials.dataset, trials.loss, linear=trials.linear)
-    predictions = [evaluate(run.directory, "test").prediction for run in good]
-    judged = {
-        each.name: advantage(metric, predictions, each.predictions["test"], trials.dataset, "test") for each in simple
-    }
-    others = list(simple)
-    if against := paired_advantage(trials, good, contest.rivals, "test"):
-        judged[rival] = against
-        metrics = {split: averages(contest.rivals, split) for split in ("validation", "test")}
-        others.append(SimpleModel(rival, {}, metrics))
+    others, judged = _opponents(trials, metric, contest, simple)
     rows = _rows_of_networks(good, test, spreads)
     rows += [[WORDS[each.name], *(each.metrics["test"].get(key, math.nan) for key in test)] for each in others]
     report.tables += [Table("Test split, at the best validation weights", ["", *test], rows), compare(trials, chosen)]
@@ -195,7 +185,7 @@ def conclude(
         {key: gain for key, (gain, _) in judged.items()},
         {key: error for key, (_, error) in judged.items()},
         winner(judged, "given" if contest.given_wins else "network"),
-        name,
+        contest.names[0],
         list(contest.gain or ()),
         averages(contest.rivals, "test"),
         [asdict(run) for run in contest.rivals],
@@ -203,12 +193,13 @@ def conclude(
         experiment,
         [asdict(run) for run in contest.runs],
     )
-    constant = next(each for each in simple if each.name == "constant")
-    bad = apart(trials, contest.runs, constant)
-    report.findings = [*findings(bad), *_better_models(metric, test, others, judged)]
-    if contest.given_wins:
-        report.findings.append(Finding("given_configuration_better", standing(metric, contest)))
-    report.findings += [Finding("rate_lowered", each.words) for each in lowered]
+    bad = apart(trials, contest.runs, next(each for each in simple if each.name == "constant"))
+    report.findings = [
+        *findings(bad),
+        *_better_models(metric, test, others, judged),
+        *([Finding("given_configuration_better", standing(metric, contest))] if contest.given_wins else []),
+        *(Finding("rate_lowered", each.words) for each in lowered),
+    ]
     parts = [
         _reached(metric, good, test[metric], spreads[metric]),
         *(each.words for each in bad),
@@ -218,6 +209,26 @@ def conclude(
     ]
     report.conclusion = "; ".join(parts)
     return report
+
+
+Judged = Mapping[str, tuple[float, float]]  # by how much the networks are better than each, and the error of that
+
+
+def _opponents(
+    trials: Trials, metric: str, contest: Contest, simple: Sequence[SimpleModel]
+) -> tuple[list[SimpleModel], Judged]:
+    """The simple models and the rival, if there is one, and how the networks stand against each on the test split."""
+    runs = [run for run in contest.runs if run.metrics]
+    predictions = [evaluate(run.directory, "test").prediction for run in runs]
+    judged = {
+        each.name: advantage(metric, predictions, each.predictions["test"], trials.dataset, "test") for each in simple
+    }
+    against = paired_advantage(trials, runs, contest.rivals, "test")
+    if against is None:
+        return list(simple), judged
+    rival = contest.names[1]
+    metrics = {split: averages(contest.rivals, split) for split in ("validation", "test")}
+    return [*simple, SimpleModel(rival, {}, metrics)], {**judged, rival: against}
 
 
 def _rows_of_networks(
@@ -244,13 +255,13 @@ def _reached(metric: str, runs: Sequence[FinalRun], value: float, spread: float)
     )
 
 
-def winner(judged: Mapping[str, tuple[float, float]], network: str = "network") -> str:
+def winner(judged: Judged, network: str = "network") -> str:
     """What is ahead of the network by most, of all that is ahead by more than a standard error; else the network."""
     ahead = {name: -gain for name, (gain, error) in judged.items() if gain < -error}
     return max(ahead, key=lambda name: ahead[name]) if ahead else network
 
 
-def verdict(metric: str, simple: Sequence[SimpleModel], judged: Mapping[str, tuple[float, float]]) -> str:
+def verdict(metric: str, simple: Sequence[SimpleModel], judged: Judged) -> str:
     """How the networks stand against each simple model and their rival on the test split, in words and numbers."""
 
     def listed(models: Sequence[SimpleModel]) -> str:
@@ -272,7 +283,7 @@ def _better_models(
     metric: str,
     averages: Mapping[str, float],
     simple: Sequence[SimpleModel],
-    judged: Mapping[str, tuple[float, float]],
+    judged: Judged,
 ) -> list[Finding]:
     found = []
     for each in simple:

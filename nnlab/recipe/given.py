@@ -137,8 +137,8 @@ def standing(metric: str, contest: Contest) -> str:
     if not contest.given:
         return "no time was left for the configuration as given"
     if contest.gain is None:
-        alone = "given" if contest.given_wins else "found"
-        return f"the best network is the configuration as {alone}: the other one diverged"
+        of_rival = "the other one diverged" if not any(run.metrics for run in contest.rivals) else "no seed has both"
+        return f"the best network is the configuration as {contest.names[0]}: {of_rival}"
     gain, error = contest.gain
     given, found = (averages(runs, "validation")[metric] for runs in (contest.given, contest.found))
     numbers = f"{metric} {given:.4g}, of the one found {found:.4g}"

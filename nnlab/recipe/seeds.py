@@ -148,7 +148,9 @@ def _cause(one: Network, others: Sequence[Network]) -> tuple[bool, str]:
         jump = f"from {shown(losses[start])} to {shown(losses[top])}"
         return True, f"its loss jumped {jump} after step {int(steps[start])}"
     ends = [float(other.losses[-1]) for other in others if len(other.losses)]
-    usual = median(ends) if ends else math.nan
+    if not ends:
+        return False, f"its training loss is {shown(losses[-1])}"
+    usual = median(ends)
     if losses[-1] - usual > STUCK * (losses[0] - usual) > 0:
         return True, f"its training loss stayed at {shown(losses[-1])}, where the others reached {shown(usual)}"
     same = f"its training loss is {shown(losses[-1])}, the others' {shown(usual)}"

@@ -96,8 +96,9 @@ class Surrogate:
 
 
 def _bounded(losses: np.ndarray) -> np.ndarray:
-    """Losses without outliers, with mean 0 and, unless all are equal, variance 1."""
-    middle, lowest = np.median(losses[np.isfinite(losses)]), losses.min()
+    """Losses without outliers, with mean 0 and, unless all are equal, variance 1; at least one is finite."""
+    finite = losses[np.isfinite(losses)]
+    middle, lowest = np.median(finite), finite.min()
     bounded = np.minimum(np.where(np.isfinite(losses), losses, math.inf), middle + FARTHEST * (middle - lowest))
     spread = bounded.std()
     centered: np.ndarray = (bounded - bounded.mean()) / (spread if spread > 0 else 1.0)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nnlab.diagnosis.facts.simple import SimpleModel
-from nnlab.recipe.given import FinalRun
+from nnlab.recipe.given import Contest, FinalRun, standing
 from nnlab.recipe.seeds import apart, findings
 from nnlab.recipe.trials import Trials
 
@@ -23,7 +23,7 @@ def run(
 ) -> FinalRun:
     """A run with a history."""
     directory = folder / f"seed={seed}"
-    directory.mkdir()
+    directory.mkdir(parents=True)
     rows = [f"{step},{step / 10},0.01,{loss}" for step, loss in enumerate(losses, 1)]
     (directory / "history.csv").write_text("\n".join(["step,epoch,learning_rate,loss/train", *rows]) + "\n")
     metrics = {} if status == "diverged" else {"validation": {"accuracy": accuracy}}
@@ -112,4 +112,15 @@ def test_no_better_than_the_constant_has_failed_however_few_seeds(
     [found] = apart(make_trials("data=blobs"), [run(tmp_path, 0, 0.1)], CONSTANT)
     assert found.failed
     assert found.by_rate
-    assert "the constant 0.1" in found.words
+    assert found.words == "seed 0 has accuracy 0.1 on validation (the constant 0.1): its training loss is 0.101"
+
+
+def test_networks_of_other_seeds_are_not_said_to_have_diverged(tmp_path: Path) -> None:
+    found = [run(tmp_path, 0, 0.0, FALLING[:30], "diverged"), run(tmp_path, 1, 0.9)]
+    given = [run(tmp_path / "given", 0, 0.8)]
+    assert (
+        standing("accuracy", Contest(found, given))
+        == "the best network is the configuration as found: no seed has both"
+    )
+    words = "the best network is the configuration as given: the other one diverged"
+    assert standing("accuracy", Contest(found[:1], given)) == words

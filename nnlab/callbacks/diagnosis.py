@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from nnlab import console
 from nnlab.callbacks.schedule import doubling
 from nnlab.diagnosis import DataFacts, Finding, RunRecord, diagnose
-from nnlab.diagnosis.catalogue import Severity
+from nnlab.diagnosis.diagnose import of_ensemble
 from nnlab.diagnosis.measure import facts_of, records
 from nnlab.training import Callback, Trainer
 from nnlab.validation import check
@@ -105,24 +104,3 @@ def findings_of(callbacks: list[Callback], members: list[int]) -> list[dict[str,
         for member in members
     ]
     return [finding.to_dict() for finding in of_ensemble(each)]
-
-
-def of_ensemble(each: Sequence[Sequence[Finding]]) -> list[Finding]:
-    """What the findings about each member say about the run that answers with all of them, causes first.
-
-    A fault that most members do not have is a note, unless it is certain: a member is lost.
-    """
-    found: dict[str, list[Finding]] = {}
-    for finding in (finding for findings in each for finding in findings):
-        found.setdefault(finding.name, []).append(finding)
-    return sorted((_of_members(same, len(each)) for same in found.values()), key=lambda finding: finding.place)
-
-
-def _of_members(same: Sequence[Finding], members: int) -> Finding:
-    """Findings of one name by some of the members, as one."""
-    worst = max(same, key=lambda finding: finding.fault)
-    if len(same) == members:
-        return worst
-    level: Severity = "fault" if worst.fault and (2 * len(same) > members or worst.certain) else "note"
-    observed = f"in {len(same)} of {members} members: {worst.observed[:1].lower()}{worst.observed[1:]}"
-    return dataclasses.replace(worst, observed=observed, level=level)

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from nnlab.callbacks.diagnosis import of_ensemble
 from nnlab.cli.arguments import Grammar, Key, print_json, truth
 from nnlab.config.chosen import says
 from nnlab.config.command_line import of_run
 from nnlab.config.kept import kept_config
 from nnlab.diagnosis import Finding
+from nnlab.diagnosis.diagnose import of_ensemble
 from nnlab.errors import UserError
 from nnlab.runs.advice import command
 from nnlab.runs.diagnosing import diagnose_run

@@ -92,7 +92,7 @@ def _size(name: str, share: float, count: int) -> int:
         UserError: the share is nowhere near an example.
     """
     if share * count < NONE:
-        raise UserError(f"`data.{name}={share}` of {count} examples is none")
+        raise UserError(f"`data.{name}={share}` of {count} examples is none; one example is {1 / max(count, 1):.2g}")
     return max(1, round(share * count))
 
 

@@ -1,11 +1,11 @@
-"""All rules over one record; causes first, what they explain beneath them."""
+"""All rules over one record, or over those of an ensemble; causes first, what they explain beneath them."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from nnlab.diagnosis.catalogue import kind_of
+from nnlab.diagnosis.catalogue import Severity, kind_of
 from nnlab.diagnosis.facts.curves import View
 from nnlab.diagnosis.finding import Finding
 from nnlab.diagnosis.record import RunRecord
@@ -72,3 +72,24 @@ def arranged(findings: Iterable[Finding]) -> list[Finding]:
         taken.update(finding.name for finding in (finding, *below))
         result.append(dataclasses.replace(finding, symptoms=tuple(below)))
     return result
+
+
+def of_ensemble(each: Sequence[Sequence[Finding]]) -> list[Finding]:
+    """What the findings about each member say about the run that answers with all of them, causes first.
+
+    A fault that most members do not have is a note, unless it is certain: a member is lost.
+    """
+    found: dict[str, list[Finding]] = {}
+    for finding in (finding for findings in each for finding in findings):
+        found.setdefault(finding.name, []).append(finding)
+    return sorted((_of_members(same, len(each)) for same in found.values()), key=lambda finding: finding.place)
+
+
+def _of_members(same: Sequence[Finding], members: int) -> Finding:
+    """Findings of one name by some of the members, as one."""
+    worst = max(same, key=lambda finding: finding.fault)
+    if len(same) == members:
+        return worst
+    level: Severity = "fault" if worst.fault and (2 * len(same) > members or worst.certain) else "note"
+    observed = f"in {len(same)} of {members} members: {worst.observed[:1].lower()}{worst.observed[1:]}"
+    return dataclasses.replace(worst, observed=observed, level=level)

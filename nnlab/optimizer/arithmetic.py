@@ -64,3 +64,27 @@ def shared_numbers(tensors: Sequence[Tensor], *hypers: Hyper) -> list[float] | N
     numbers = [hyper for hyper in hypers if not isinstance(hyper, Tensor)]
     fits = tensors[0].device.type in ("cpu", "cuda") and all(tensor.is_contiguous() for tensor in tensors)
     return numbers if fits and len(numbers) == len(hypers) else None
+
+
+def fused_velocity(
+    theta: Tensor,
+    gradient: Tensor,
+    velocity: Tensor,
+    rate: Hyper,
+    momentum: Hyper,
+    *,
+    average: bool = False,
+    nesterov: bool = False,
+) -> bool:
+    """A step along a velocity by torch's kernel; False, and nothing done, where it does not apply.
+
+    m = momentum m + (1 - momentum if `average` else 1) g;  theta -= rate (momentum m + g if `nesterov` else m)
+    """
+    numbers = shared_numbers((theta, gradient, velocity), rate, momentum)
+    if not numbers or not numbers[1]:  # the kernel has no place for a velocity that forgets all
+        return False
+    torch._fused_sgd_(
+        [theta], [gradient], [velocity], lr=numbers[0], momentum=numbers[1], nesterov=nesterov,
+        dampening=numbers[1] if average else 0.0, weight_decay=0.0, maximize=False, is_first_step=False,
+    )  # fmt: skip
+    return True

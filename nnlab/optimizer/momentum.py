@@ -14,11 +14,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-import torch
 from torch import Tensor
 
 from nnlab.members import Hyper
-from nnlab.optimizer.arithmetic import average, descend, shared_numbers
+from nnlab.optimizer.arithmetic import average, descend, fused_velocity
 from nnlab.optimizer.base import FirstOrder, State, zeros
 from nnlab.validation import check, check_choice
 
@@ -51,13 +50,6 @@ class Momentum(FirstOrder):
     def update(self, theta: Tensor, gradient: Tensor, state: State, learning_rate: Hyper, k: int | Tensor) -> None:
         m = state["m"]
         gamma = (k - 1) / k if self.average == "arithmetic" else self.momentum
-        numbers = shared_numbers((theta, gradient, m), learning_rate, gamma)
-        if numbers and numbers[1]:  # the kernel has no place for an average that forgets all
-            rate, dampening = numbers
-            torch._fused_sgd_(
-                [theta], [gradient], [m], lr=rate, momentum=dampening, dampening=dampening, nesterov=False,
-                weight_decay=0.0, maximize=False, is_first_step=False,
-            )  # fmt: skip
-            return
-        average(m, gradient, gamma)
-        descend(theta, m, learning_rate)
+        if not fused_velocity(theta, gradient, m, learning_rate, gamma, average=True):
+            average(m, gradient, gamma)
+            descend(theta, m, learning_rate)

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from nnlab.members import Hyper
-from nnlab.optimizer.arithmetic import descend, shared_numbers
+from nnlab.optimizer.arithmetic import descend, fused_velocity
 from nnlab.optimizer.base import FirstOrder, State, zeros
 from nnlab.validation import check
 
@@ -39,14 +38,7 @@ class Nesterov(FirstOrder):
 
     def update(self, theta: Tensor, gradient: Tensor, state: State, learning_rate: Hyper, k: int | Tensor) -> None:
         m = state["m"]
-        numbers = shared_numbers((theta, gradient, m), learning_rate, self.momentum)
-        if numbers and numbers[1]:  # the kernel has no place for a velocity without momentum
-            rate, momentum = numbers
-            torch._fused_sgd_(
-                [theta], [gradient], [m], lr=rate, momentum=momentum, dampening=0.0, nesterov=True,
-                weight_decay=0.0, maximize=False, is_first_step=False,
-            )  # fmt: skip
-            return
-        m.mul_(self.momentum).add_(gradient)
-        descend(gradient, m, -self.momentum)
-        descend(theta, gradient, learning_rate)
+        if not fused_velocity(theta, gradient, m, learning_rate, self.momentum, nesterov=True):
+            m.mul_(self.momentum).add_(gradient)
+            descend(gradient, m, -self.momentum)
+            descend(theta, gradient, learning_rate)

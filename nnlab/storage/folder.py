@@ -90,9 +90,8 @@ def remove_unused(directory: Path) -> None:
 def find_runs(paths: Sequence[str | Path]) -> list[Path]:
     """The run directories among and below `paths`, each once.
 
-    A study's folder stands for its runs, a recipe's for its winner.
-
-    What else lies beside the runs of a study is left out, so that `STUDY/*` is the study.
+    A study's folder stands for its runs, a recipe's for its winner. What else lies beside the runs of a study is left
+    out, so that `STUDY/*` is the study.
 
     Raises:
         UserError: at one of the paths there is none.

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 import nnlab
-from nnlab.callbacks.diagnosis import of_ensemble
 from nnlab.diagnosis import Finding, Series, SplitFacts, diagnose, records
+from nnlab.diagnosis.diagnose import of_ensemble
 from nnlab.diagnosis.facts.chance import Order
 from nnlab.diagnosis.facts.curves import View
 from nnlab.diagnosis.facts.giveaway import find_giveaway

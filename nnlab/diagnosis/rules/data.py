@@ -96,11 +96,13 @@ def placeholders(data: DataFacts) -> Iterator[Finding]:
 def _lone(data: DataFacts) -> Iterator[Finding]:
     lone = data.lone
     if lone is not None and data.lost is None and data.placeholder is None:
-        several = f"columns {', '.join(lone.columns[:3])}" if len(lone.columns) > 1 else f"column {lone.columns[0]}"
+        several = len(lone.columns) > 1
+        where = f"columns {', '.join(lone.columns[:3])}" if several else f"column {lone.columns[0]}"
         values = "value" if lone.count == 1 else f"{lone.count} values"
+        decide = f"{'decides' if lone.count == 1 else 'decide'} {'their' if several else 'its'} scale"
         yield Finding(
             "lone_values",
-            f"The farthest {values} of input {several} (such as {shown(lone.value, 4)}) decide its scale, on which all "
+            f"The farthest {values} of input {where} (such as {shown(lone.value, 4)}) {decide}, on which all "
             f"others have a standard deviation of {shown(lone.others, 2)}",
             {"value": lone.value, "count": lone.count, "columns": len(lone.columns), "others": lone.others},
             ("data/preprocessing=robust",),

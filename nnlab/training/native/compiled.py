@@ -170,8 +170,7 @@ class Compiled:
         self, inputs: Sequence[Tensor], targets: Sequence[Tensor], keys: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Softmax probabilities (M, N, C) and losses (M, N), as `outputs`, for targets (G, N) int64."""
-        outputs, losses = self._pass(inputs, keys, targets)
-        return outputs, losses
+        return self._pass(inputs, keys, targets)
 
     def _pass(
         self, inputs: Tensor | Sequence[Tensor], keys: Tensor | None, targets: Sequence[Tensor] = ()

@@ -45,35 +45,35 @@ class Kind:
     spoils: bool = True
 
 
-def _set(**changes: str) -> Planter:
+def put(**changes: str) -> Planter:
     """Keys with `__` for a dot."""
     return lambda values, draw, data: values | {key.replace("__", "."): value for key, value in changes.items()}
 
 
-def _on(optimizer: str, **changes: str) -> Planter:
+def on(optimizer: str, **changes: str) -> Planter:
     """With an optimizer on which the fault has an effect."""
 
     def plant(values: Values, draw: random.Random, data: str) -> Values:
         rate = {"optimizer": optimizer, "optimizer.learning_rate": str(RATES.get(optimizer, 0.01))}
-        return _set(**changes)(values | rate, draw, data)
+        return put(**changes)(values | rate, draw, data)
 
     return plant
 
 
-def _regularized(name: str, **changes: str) -> Planter:
+def regularized(name: str, **changes: str) -> Planter:
     def plant(values: Values, draw: random.Random, data: str) -> Values:
         values = {k: v for k, v in values.items() if k not in UNREGULARIZED} | {"regularizer": f"[weight_decay,{name}]"}
-        return _set(**{f"regularizer__{name}__{key}": value for key, value in changes.items()})(values, draw, data)
+        return put(**{f"regularizer__{name}__{key}": value for key, value in changes.items()})(values, draw, data)
 
     return plant
 
 
-def _classes(plant: Planter, least: int = 2) -> Planter:
+def if_classes(plant: Planter, least: int = 2) -> Planter:
     """Only for classes, of which there are so many at least."""
     return lambda v, d, data: None if data in REGRESSION or CLASSES.get(data, 2) < least else plant(v, d, data)
 
 
-def _regression(plant: Planter) -> Planter:
+def if_numbers(plant: Planter) -> Planter:
     return lambda v, d, data: plant(v, d, data) if data in REGRESSION else None
 
 
@@ -85,7 +85,7 @@ def _network(fault: str) -> Planter:
     return plant
 
 
-def _data(change: str) -> Planter:
+def spoil(change: str) -> Planter:
     def plant(values: Values, draw: random.Random, data: str) -> Values | None:
         if data == "mnist":
             return None  # its own test split would be lost
@@ -140,43 +140,43 @@ SHIFT = ("splits_differ",)
 
 KINDS = (
     # Settings.
-    Kind("clipping_tiny", "A", _on("sgd", trainer__clip_norm="1e-6"), (), ("trainer.clip_norm",)),
-    Kind("dropout_95", "A", _regularized("dropout", p="0.95"), PENALTY, ("regularizer",)),
-    Kind("eps_of_one", "B", _on("adam", optimizer__eps="1"), (), ("optimizer.eps",)),
-    Kind("endless_warmup", "B", _set(scheduler__warmup="5000"), (), ("scheduler",)),
+    Kind("clipping_tiny", "A", on("sgd", trainer__clip_norm="1e-6"), (), ("trainer.clip_norm",)),
+    Kind("dropout_95", "A", regularized("dropout", p="0.95"), PENALTY, ("regularizer",)),
+    Kind("eps_of_one", "B", on("adam", optimizer__eps="1"), (), ("optimizer.eps",)),
+    Kind("endless_warmup", "B", put(scheduler__warmup="5000"), (), ("scheduler",)),
     Kind(
         "half_precision",
         "A",
-        _on("sgd", trainer__precision="bf16", optimizer__learning_rate="0.0005"),
+        on("sgd", trainer__precision="bf16", optimizer__learning_rate="0.0005"),
         (),
         ("trainer.precision", RATE),
     ),
     Kind(
         "schedule_per_step",
         "B",
-        _set(scheduler="step", scheduler__unit="step", scheduler__milestones="[10,20,30]"),
+        put(scheduler="step", scheduler__unit="step", scheduler__milestones="[10,20,30]"),
         ("learning_rate_decayed_too_early",),
         ("scheduler",),
     ),
-    Kind("momentum_999", "A", _on("heavy_ball", optimizer__momentum="0.999"), (), ("optimizer.momentum",)),
-    Kind("betas_swapped", "B", _on("adam", optimizer__betas="[0.9999,0.5]"), (), ("optimizer.betas",)),
-    Kind("identity", "A", _set(activation="identity"), (), ("activation",)),
-    Kind("threshold", "B", _set(activation="hard_threshold"), (), ("activation",)),
-    Kind("decay_huge", "B", _regularized("l1", strength="0.3"), PENALTY, ("regularizer",)),
-    Kind("max_norm_tiny", "A", _regularized("max_norm", max_norm="0.005"), PENALTY, ("regularizer",)),
-    Kind("average_too_slow", "B", _regularized("ema", decay="0.99999"), (MISMATCH,), ("regularizer",)),
-    Kind("sam_too_wide", "A", _regularized("sam", rho="30"), PENALTY, ("regularizer",)),
+    Kind("momentum_999", "A", on("heavy_ball", optimizer__momentum="0.999"), (), ("optimizer.momentum",)),
+    Kind("betas_swapped", "B", on("adam", optimizer__betas="[0.9999,0.5]"), (), ("optimizer.betas",)),
+    Kind("identity", "A", put(activation="identity"), (), ("activation",)),
+    Kind("threshold", "B", put(activation="hard_threshold"), (), ("activation",)),
+    Kind("decay_huge", "B", regularized("l1", strength="0.3"), PENALTY, ("regularizer",)),
+    Kind("max_norm_tiny", "A", regularized("max_norm", max_norm="0.005"), PENALTY, ("regularizer",)),
+    Kind("average_too_slow", "B", regularized("ema", decay="0.99999"), (MISMATCH,), ("regularizer",)),
+    Kind("sam_too_wide", "A", regularized("sam", rho="30"), PENALTY, ("regularizer",)),
     Kind(
         "weights_faint",
         "B",
-        _on("sgd", initialization="gaussian", initialization__std="0.0001"),
+        on("sgd", initialization="gaussian", initialization__std="0.0001"),
         ("vanishing_gradients",),
         ("initialization",),
     ),
     Kind(
         "bias_huge",
         "A",
-        _set(initialization__bias="60"),
+        put(initialization__bias="60"),
         ("saturated_units", "dead_units", "hockey_stick_start", "exploding_gradients"),
         ("initialization",),
     ),
@@ -187,91 +187,91 @@ KINDS = (
         (MISMATCH, "dead_units_of_batch"),
         ("trainer.batch_size", "architecture.batch_norm"),
     ),
-    Kind("accumulated", "A", _set(trainer__accumulate="60"), ("still_improving",), ("trainer.accumulate",)),
+    Kind("accumulated", "A", put(trainer__accumulate="60"), ("still_improving",), ("trainer.accumulate",)),
     Kind(
         "smoothing_99",
         "B",
-        _classes(_set(loss="softmax_cross_entropy", loss__label_smoothing="0.995")),
+        if_classes(put(loss="softmax_cross_entropy", loss__label_smoothing="0.995")),
         (),
         ("loss.label_smoothing",),
     ),
     Kind(
         "stopped_at_once",
         "A",
-        _regularized("early_stopping", patience="1", minimum_change="1.0"),
+        regularized("early_stopping", patience="1", minimum_change="1.0"),
         ("still_improving",),
         ("regularizer",),
     ),
     Kind(
         "noise_on_inputs",
         "B",
-        _set(**{"data/augmentation": "[gaussian_noise]", "data__augmentation__gaussian_noise__std": "15"}),
+        put(**{"data/augmentation": "[gaussian_noise]", "data__augmentation__gaussian_noise__std": "15"}),
         (),
         ("data/augmentation", "data.augmentation"),
     ),
     Kind(
         "one_component",
         "A",
-        _set(**{"data/preprocessing": "pca", "data__preprocessing__components": "1"}),
+        put(**{"data/preprocessing": "pca", "data__preprocessing__components": "1"}),
         (),
         ("data/preprocessing", "data.preprocessing"),
     ),
     Kind(
-        "bottleneck", "A", _set(architecture="mlp", architecture__widths="[32,1]"), ("underfitting",), ("architecture",)
+        "bottleneck", "A", put(architecture="mlp", architecture__widths="[32,1]"), ("underfitting",), ("architecture",)
     ),
-    Kind("clip_value_tiny", "B", _on("momentum", trainer__clip_value="1e-8"), (), ("trainer.clip_value",)),
+    Kind("clip_value_tiny", "B", on("momentum", trainer__clip_value="1e-8"), (), ("trainer.clip_value",)),
     Kind("twelve_steps", "B", _short, ("still_improving",), ("trainer.epochs", "trainer.steps")),
     Kind("deep_sigmoid", "A", _deep, ("vanishing_gradients", "saturated_units"), ("activation", "architecture")),
-    Kind("dropconnect_95", "B", _regularized("dropconnect", p="0.95"), PENALTY, ("regularizer",)),
-    Kind("rate_huge", "A", _on("adam", optimizer__learning_rate="3"), ("learning_rate_too_high",), (RATE,)),
-    Kind("rate_tiny", "B", _on("sgd", optimizer__learning_rate="1e-6"), ("learning_rate_too_low",), (RATE,)),
-    Kind("label_noise_60", "A", _classes(_set(data__label_noise="0.8")), ("labels_wrong",), ("data.label_noise",)),
-    Kind("few_examples", "B", _set(data__limit="14"), ("overfitting",), ("data.limit",)),
+    Kind("dropconnect_95", "B", regularized("dropconnect", p="0.95"), PENALTY, ("regularizer",)),
+    Kind("rate_huge", "A", on("adam", optimizer__learning_rate="3"), ("learning_rate_too_high",), (RATE,)),
+    Kind("rate_tiny", "B", on("sgd", optimizer__learning_rate="1e-6"), ("learning_rate_too_low",), (RATE,)),
+    Kind("label_noise_60", "A", if_classes(put(data__label_noise="0.8")), ("labels_wrong",), ("data.label_noise",)),
+    Kind("few_examples", "B", put(data__limit="14"), ("overfitting",), ("data.limit",)),
     # The data.
-    Kind("class_absent", "A", _classes(_data("class_absent"), 3), ("class_missing",), repairable=False),
-    Kind("shifted_validation", "B", _data("shifted_validation"), SHIFT, repairable=False),
-    Kind("unscaled_validation", "A", _data("unscaled_validation"), SHIFT, repairable=False),
-    Kind("column_differs", "B", _data("column_differs"), SHIFT, repairable=False),
-    Kind("columns_permuted", "A", _data("columns_permuted"), SHIFT, repairable=False),
-    Kind("sorted_split", "B", _data("sorted_split"), (*SHIFT, "class_missing"), repairable=False),
-    Kind("near_duplicates", "A", _data("near_duplicates"), LEAK, repairable=False, spoils=False),
-    Kind("pair_leak", "B", _data("pair_leak"), LEAK, repairable=False, spoils=False),
+    Kind("class_absent", "A", if_classes(spoil("class_absent"), 3), ("class_missing",), repairable=False),
+    Kind("shifted_validation", "B", spoil("shifted_validation"), SHIFT, repairable=False),
+    Kind("unscaled_validation", "A", spoil("unscaled_validation"), SHIFT, repairable=False),
+    Kind("column_differs", "B", spoil("column_differs"), SHIFT, repairable=False),
+    Kind("columns_permuted", "A", spoil("columns_permuted"), SHIFT, repairable=False),
+    Kind("sorted_split", "B", spoil("sorted_split"), (*SHIFT, "class_missing"), repairable=False),
+    Kind("near_duplicates", "A", spoil("near_duplicates"), LEAK, repairable=False, spoils=False),
+    Kind("pair_leak", "B", spoil("pair_leak"), LEAK, repairable=False, spoils=False),
     Kind(
         "xor_leak",
         "A",
-        lambda v, d, data: _data("xor_leak")(v, d, data) if data not in REGRESSION and data not in CLASSES else None,
+        lambda v, d, data: spoil("xor_leak")(v, d, data) if data not in REGRESSION and data not in CLASSES else None,
         LEAK,
         repairable=False,
         spoils=False,
     ),
-    Kind("copied_target", "B", _data("copied_target"), LEAK, repairable=False, spoils=False),
-    Kind("target_outliers", "A", _regression(_data("target_outliers")), ("target_outliers",), repairable=False),
+    Kind("copied_target", "B", spoil("copied_target"), LEAK, repairable=False, spoils=False),
+    Kind("target_outliers", "A", if_numbers(spoil("target_outliers")), ("target_outliers",), repairable=False),
     Kind(
         "placeholder_targets",
         "B",
-        _regression(_data("placeholder_targets")),
+        if_numbers(spoil("placeholder_targets")),
         ("target_outliers", "placeholders"),
         repairable=False,
     ),
-    Kind("placeholder_inputs", "A", _data("placeholder_inputs"), ("placeholders",), repairable=False),
-    Kind("wrong_labels", "B", _classes(_data("wrong_labels")), ("labels_wrong",), repairable=False),
-    Kind("wrong_training_labels", "A", _classes(_data("wrong_training_labels")), ("labels_wrong",), repairable=False),
+    Kind("placeholder_inputs", "A", spoil("placeholder_inputs"), ("placeholders",), repairable=False),
+    Kind("wrong_labels", "B", if_classes(spoil("wrong_labels")), ("labels_wrong",), repairable=False),
+    Kind("wrong_training_labels", "A", if_classes(spoil("wrong_training_labels")), ("labels_wrong",), repairable=False),
     Kind(
         "swapped_classes",
         "B",
-        _classes(_data("swapped_classes"), 3),
+        if_classes(spoil("swapped_classes"), 3),
         ("classes_mixed_up", "labels_wrong"),
         repairable=False,
     ),
-    Kind("off_by_one", "A", _data("off_by_one"), ("targets_unrelated", "targets_shifted"), repairable=False),
-    Kind("labels_renamed", "B", _classes(_data("labels_renamed")), (*SHIFT, "classes_renamed"), repairable=False),
-    Kind("inputs_lost", "A", _data("inputs_lost"), ("inputs_lost", "placeholders"), repairable=False),
+    Kind("off_by_one", "A", spoil("off_by_one"), ("targets_unrelated", "targets_shifted"), repairable=False),
+    Kind("labels_renamed", "B", if_classes(spoil("labels_renamed")), (*SHIFT, "classes_renamed"), repairable=False),
+    Kind("inputs_lost", "A", spoil("inputs_lost"), ("inputs_lost", "placeholders"), repairable=False),
     # Components.
     Kind("relu_at_the_end", "A", _network("relu_at_the_end"), ("output_layer_not_linear", *MECHANICS), NET),
     Kind(
         "softmax_at_the_end",
         "B",
-        _classes(_network("softmax_at_the_end")),
+        if_classes(_network("softmax_at_the_end")),
         ("output_layer_not_linear", "doubled_output_layer", *MECHANICS),
         NET,
     ),
@@ -288,15 +288,15 @@ KINDS = (
     Kind("inputs_forgotten", "A", _network("inputs_forgotten"), ("cut_off", *MECHANICS), NET),
     Kind("zeros", "B", _own("initialization", "Zeros"), ("symmetric_units", *MECHANICS), ("initialization",)),
     Kind("faint", "A", _own("initialization", "Faint"), ("vanishing_gradients", *MECHANICS), ("initialization",)),
-    Kind("upside_down", "B", _classes(_own("loss", "UpsideDown")), ("loss_of_wrong_sign", *MECHANICS), ("loss",)),
+    Kind("upside_down", "B", if_classes(_own("loss", "UpsideDown")), ("loss_of_wrong_sign", *MECHANICS), ("loss",)),
     Kind(
         "next_label",
         "A",
-        _classes(_own("loss", "NextLabel")),
+        if_classes(_own("loss", "NextLabel")),
         ("gradient_off", "loss_of_wrong_sign", *MECHANICS),
         ("loss",),
     ),
-    Kind("absolute_output", "B", _regression(_own("loss", "AbsoluteOutput")), ("gradient_off", *MECHANICS), ("loss",)),
+    Kind("absolute_output", "B", if_numbers(_own("loss", "AbsoluteOutput")), ("gradient_off", *MECHANICS), ("loss",)),
     Kind("uphill", "A", _own("optimizer", "Uphill"), ("loss_of_wrong_sign", *MECHANICS), ("optimizer",)),
     Kind("uncleared", "B", _own("optimizer", "Uncleared"), ("gradients_not_cleared", *MECHANICS), ("optimizer",)),
     Kind("one_sign", "A", _own("optimizer", "SignOfTen"), MECHANICS, ("optimizer",)),

@@ -1,4 +1,4 @@
-"""A third set of kinds, C, written down without a look at the rules."""
+"""A third set of kinds, C, most of them written down before the rules were read."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from benchmarks.diagnosis.kinds import (
     RATE,
     SHIFT,
     Kind,
-    _classes,
-    _data,
-    _on,
-    _regression,
-    _regularized,
-    _set,
+    if_classes,
+    if_numbers,
+    on,
+    put,
+    regularized,
+    spoil,
 )
 
-RAW = {"data/preprocessing": "none"}
+RAW, SOFTMAX = {"data/preprocessing": "none"}, "softmax_cross_entropy"
 HIGH, LOW, OPTIMIZER = ("learning_rate_too_high",), ("learning_rate_too_low",), ("optimizer",)
 INITIALIZATION, UNSCALED = ("initialization",), {"data.standardize_targets": "false"}
 
@@ -40,7 +40,7 @@ def _careless(values: Values, draw: random.Random, data: str) -> Values:
     """Weights that make the loss care for the first class alone."""
     classes = 3 if data == "shells" else 2
     weights = ",".join(["50", *["0.02"] * (classes - 1)])
-    return values | {"loss": "softmax_cross_entropy", "loss.class_weights": f"[{weights}]"}
+    return values | {"loss": SOFTMAX, "loss.class_weights": f"[{weights}]"}
 
 
 def _faint_and_deep(values: Values, draw: random.Random, data: str) -> Values:
@@ -65,27 +65,29 @@ def _linear(values: Values, draw: random.Random, data: str) -> Values:
 LATER = (
     # Settings.
     Kind("slow_and_short", "C", _slow_and_short, ("learning_rate_too_low", "still_improving"), (RATE, "trainer.")),
-    Kind("rate_of_ten", "C", _on("momentum", optimizer__learning_rate="10"), HIGH, OPTIMIZER),
-    Kind("lion_at_adams", "C", _on("lion", optimizer__learning_rate="0.1"), HIGH, OPTIMIZER),
+    Kind("rate_of_ten", "C", on("momentum", optimizer__learning_rate="10"), HIGH, OPTIMIZER),
+    Kind("lion_at_adams", "C", on("lion", optimizer__learning_rate="0.1"), HIGH, OPTIMIZER),
     Kind(
         "adadelta_at_adams",
         "C",
-        _on("adadelta", optimizer__learning_rate="0.001"),
+        on("adadelta", optimizer__learning_rate="0.001"),
         ("learning_rate_too_low",),
         ("optimizer",),
     ),
-    Kind("decay_one", "C", _set(regularizer__weight_decay__strength="1.0"), PENALTY, ("regularizer",)),
-    Kind("smoothing_90", "C", _classes(_set(loss="softmax_cross_entropy", loss__label_smoothing="0.9")), (), ("loss",)),
+    Kind("decay_one", "C", put(regularizer__weight_decay__strength="1.0"), PENALTY, ("regularizer",)),
+    Kind(
+        "smoothing_90", "C", if_classes(put(loss="softmax_cross_entropy", loss__label_smoothing="0.9")), (), ("loss",)
+    ),
     Kind("whole_batches", "C", _few_whole_batches, ("still_improving",), ("trainer.",)),
-    Kind("inputs_dropped", "C", _regularized("dropout", p="0.1", input_p="0.8"), PENALTY, ("regularizer",)),
+    Kind("inputs_dropped", "C", regularized("dropout", p="0.1", input_p="0.8"), PENALTY, ("regularizer",)),
     Kind(
         "clipping_small",
         "C",
-        _on("sgd", trainer__clip_norm="0.001"),
+        on("sgd", trainer__clip_norm="0.001"),
         ("learning_rate_too_low",),
         ("trainer.clip_norm",),
     ),
-    Kind("careless_weights", "C", _classes(_careless), ("class_collapse",), ("loss",)),
+    Kind("careless_weights", "C", if_classes(_careless), ("class_collapse",), ("loss",)),
     Kind("faint_and_deep", "C", _faint_and_deep, ("vanishing_gradients",), ("initialization", "architecture")),
     Kind(
         "pairs_of_examples",
@@ -98,7 +100,7 @@ LATER = (
     Kind(
         "alike_weights",
         "C",
-        _set(initialization="constant", initialization__value="0.3"),
+        put(initialization="constant", initialization__value="0.3"),
         ("symmetric_units",),
         ("initialization",),
     ),
@@ -106,42 +108,42 @@ LATER = (
     Kind(
         "half_of_the_labels",
         "C",
-        _classes(_data("half_of_the_labels"), 3),
+        if_classes(spoil("half_of_the_labels"), 3),
         ("labels_wrong", "classes_mixed_up"),
         repairable=False,
     ),
     Kind(
         "huge_column",
         "C",
-        lambda v, d, data: (_data("huge_column")(v, d, data) or {}) | RAW,
+        lambda v, d, data: (spoil("huge_column")(v, d, data) or {}) | RAW,
         ("inputs_not_standardized",),
         ("data/preprocessing",),
     ),
     Kind(
         "raw_targets",
         "C",
-        _regression(
-            lambda v, d, data: (_data("large_targets")(v, d, data) or {}) | {"data.standardize_targets": "false"}
+        if_numbers(
+            lambda v, d, data: (spoil("large_targets")(v, d, data) or {}) | {"data.standardize_targets": "false"}
         ),
         ("targets_not_standardized",),
         ("data.standardize_targets",),
     ),
-    Kind("other_season", "C", _data("other_season"), SHIFT, repairable=False),
+    Kind("other_season", "C", spoil("other_season"), SHIFT, repairable=False),
     Kind(
         "classes_merged",
         "C",
-        _classes(_data("classes_merged"), 3),
+        if_classes(spoil("classes_merged"), 3),
         ("class_missing", "labels_wrong", *SHIFT),
         repairable=False,
     ),
     Kind(
         "validation_shuffled",
         "C",
-        _data("validation_shuffled"),
+        spoil("validation_shuffled"),
         (*SHIFT, "classes_renamed", "labels_wrong"),
         repairable=False,
     ),
-    Kind("five_times", "C", _data("five_times"), LEAK, repairable=False, spoils=False),
-    Kind("lone_input", "C", _data("lone_input"), ("lone_values", "placeholders"), ("data/preprocessing",)),
-    Kind("lone_target", "C", _regression(_data("lone_target")), ("target_outliers", "lone_values"), repairable=False),
+    Kind("five_times", "C", spoil("five_times"), LEAK, repairable=False, spoils=False),
+    Kind("lone_input", "C", spoil("lone_input"), ("lone_values", "placeholders"), ("data/preprocessing",)),
+    Kind("lone_target", "C", if_numbers(spoil("lone_target")), ("target_outliers", "lone_values"), repairable=False),
 )

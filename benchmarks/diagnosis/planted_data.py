@@ -43,8 +43,10 @@ Plant = Literal[
     "lone_input",
     "lone_target",
 ]
-SPLIT = ("class_absent", "shifted_validation", "unscaled_validation", "column_differs", "columns_permuted")
-SPLIT = (*SPLIT, "labels_renamed", "wrong_training_labels", "other_season", "classes_merged", "validation_shuffled")
+SPLIT = (  # what tells the splits apart
+    *("class_absent", "shifted_validation", "unscaled_validation", "column_differs", "columns_permuted"),
+    *("labels_renamed", "wrong_training_labels", "other_season", "classes_merged", "validation_shuffled"),
+)
 
 
 @dataclasses.dataclass(kw_only=True)

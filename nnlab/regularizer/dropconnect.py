@@ -99,7 +99,8 @@ class DropConnectLinear(NoiseModule, nn.Linear):
         if not self.noisy:
             return functional.linear(x, self.weight, self.bias)
         if self.inference == "gaussian" and not self.training:
-            return self._gaussian(x)
+            mean = functional.linear(x, self.weight, self.bias)
+            return self.gaussian(mean, functional.linear(x.square(), self.weight.square()))
         if self.per == "batch":
             mask = self.mask(tuple(self.weight.shape)).to(self.weight.dtype)
             return functional.linear(x, self.weight * mask, self.bias)
@@ -108,10 +109,11 @@ class DropConnectLinear(NoiseModule, nn.Linear):
         y = (rows @ (self.weight * mask).mT).reshape(*x.shape[:-1], self.out_features)
         return y if self.bias is None else y + self.bias
 
-    def _gaussian(self, x: Tensor) -> Tensor:
-        mean = functional.linear(x, self.weight, self.bias)
-        variance = functional.linear(x.square(), self.weight.square()) * (self.p / (1 - self.p)).to(x.dtype)
-        return mean + torch.sqrt(variance) * normal(self.key, *mean.shape, dtype=mean.dtype)
+    def gaussian(self, mean: Tensor, variance: Tensor) -> Tensor:
+        """Draws of units, of mean W x + b, whose `variance` (W * W) (x * x) is that without p, (..., N, ..., out)."""
+        ratio = (self.p / (1 - self.p)).to(mean.dtype)
+        scale = torch.sqrt(variance * ratio.reshape(ratio.shape + (1,) * (mean.dim() - ratio.dim())))
+        return mean + scale * normal(self.key, *mean.shape[self.key.dim() :], dtype=mean.dtype)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, p={self.p.tolist()}, per={self.per}"

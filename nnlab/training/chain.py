@@ -27,7 +27,7 @@ def is_chain(network: nn.Module) -> bool:
 
 def _supported(module: nn.Module) -> bool:
     if isinstance(module, DropConnectLinear):
-        return module.per == "batch" and module.inference == "mean"
+        return module.per == "batch"
     if isinstance(module, nn.BatchNorm1d):
         return module.affine and module.track_running_stats and module.momentum is not None
     frozen = any(not parameter.requires_grad for parameter in module.parameters())

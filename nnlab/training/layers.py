@@ -104,6 +104,10 @@ class DropConnect(Linear):
         self.x = x
         if not (training or self.module.sampling):
             return self.product(x, self.weight)
+        if not training and self.module.inference == "gaussian":
+            squares = self.weight.square().reshape(len(x), -1, x.shape[2])  # as in `product`
+            variance = torch.bmm(squares, x.square().mT).view(*self.weight.shape[:2], -1).mT
+            return self.module.gaussian(self.product(x, self.weight), variance)
         self.mask = self.module.mask(tuple(self.weight.shape[1:]))
         self.masked = self.weight * self.mask
         return self.product(x, self.masked)

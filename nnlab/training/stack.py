@@ -248,9 +248,11 @@ class Stack:
 
         network = copy.deepcopy(self.network)
         values = {name: view[row].clone() for name, view in self.views.items()}
-        network.load_state_dict(
-            values | {n: b[row].clone() for n, b in self.buffers.items()}, strict=False, assign=True
-        )
+        own = {name: value[row].clone() for name, value in self.buffers.items()}
+        network.load_state_dict(values | own, strict=False, assign=True)
+        for name in own.keys() - network.state_dict().keys():  # keys and probabilities of noise, which it does not hold
+            path, _, leaf = name.rpartition(".")
+            network.get_submodule(path)._buffers[leaf] = own[name]
         return network.eval()
 
 

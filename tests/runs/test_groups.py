@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -145,6 +146,28 @@ def test_torchrun_starts_a_group_again_that_goes_on_from_its_checkpoint(tmp_path
     assert f"continuing {run}" in output
     assert json.loads((run / "environment.json").read_text())["processes"] == 2
     assert_gone(children)
+
+
+@pytest.mark.slow
+def test_torchrun_and_processes_of_its_own_train_as_one_process_does(tmp_path: Path) -> None:
+    torchrun = ("-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", "-m", "nnlab")
+    shared = (*SMALL, "trainer.precision=float64", "trainer.steps=200", "trainer.epochs=null")
+    ways = {
+        "one": ((), ("-m", "nnlab")),
+        "two": (("trainer.processes=2",), ("-m", "nnlab")),
+        "torchrun": ((), torchrun),
+    }
+    losses = {}
+    for name, (more, module) in ways.items():
+        process = start(tmp_path / name, *shared, "regularizer=[dropout]", *more, module=module)
+        _, errors = process.communicate(timeout=WAIT)
+        assert process.returncode == 0, errors
+        [history] = (tmp_path / name / "run").glob("*/history.csv")
+        with history.open() as file:
+            losses[name] = [float(row["loss/train"]) for row in csv.DictReader(file)]
+    assert len(losses["one"]) == 200
+    assert losses["two"] == pytest.approx(losses["one"], rel=1e-9, abs=0)
+    assert losses["torchrun"] == losses["two"]
 
 
 def joined(monkeypatch: pytest.MonkeyPatch, rank: int, port: int, seconds: str = "0.5") -> None:

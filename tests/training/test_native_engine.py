@@ -198,6 +198,27 @@ def test_monte_carlo_masks_are_those_of_the_torch_engine() -> None:
         )
 
 
+@pytest.mark.parametrize("inference", ["mean", "gaussian"])
+def test_a_copy_of_a_member_draws_what_the_member_draws_in_the_population(inference: str) -> None:
+    more = [*TINY, "regularizer=[dropconnect]", "regularizer.dropconnect.samples=3", "trainer.steps=30"]
+    chosen = configs(
+        [*more, f"regularizer.dropconnect.inference={inference}"],
+        {"regularizer.dropconnect.p": [0.2, 0.5]},
+        [0, 1],
+        "trainer.precision=float64",
+    )
+    native, other = (trained(chosen, name) for name in ("native", "torch"))
+    predictions = [each.final_evaluations()["test"].prediction for each in (native, other)]
+    torch.testing.assert_close(*predictions, rtol=1e-6, atol=1e-9)
+    stack, inputs = native.stack, native.members[0].dataset.test.inputs.double()
+    stack.set_keys(torch.arange(2 * len(stack.noise)).reshape(-1, 2))
+    for name in stack.noise:
+        stack.network.get_submodule(name).sampling = True
+    together, copies = stack.outputs(inputs[None]), [stack.member(row) for row in range(2)]
+    torch.testing.assert_close(together, torch.stack([copy(inputs) for copy in copies]), rtol=1e-9, atol=1e-12)
+    assert [copy.get_submodule(stack.noise[-1]).p.item() for copy in copies] == [0.2, 0.5]
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [

@@ -78,13 +78,13 @@ class NativeChain(Chain):
 
     @torch.no_grad()
     def outputs(self, inputs: Tensor) -> Tensor:
-        if inputs.dtype != self.theta.dtype:
+        if inputs.dtype != self.theta.dtype or self._draws_units:
             return super().outputs(inputs)
         return self.compiled.outputs(inputs, self._keys_of_masks())
 
     @torch.no_grad()
     def outputs_of(self, inputs: Sequence[Tensor]) -> Tensor:
-        if inputs[0].dtype != self.theta.dtype:
+        if inputs[0].dtype != self.theta.dtype or self._draws_units:
             return super().outputs_of(inputs)
         return self.compiled.outputs(inputs, self._keys_of_masks())
 
@@ -94,9 +94,15 @@ class NativeChain(Chain):
 
     @torch.no_grad()
     def evaluated(self, inputs: Sequence[Tensor], targets: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        if not self.in_place or inputs[0].dtype != self.theta.dtype:
+        if not self.in_place or inputs[0].dtype != self.theta.dtype or self._draws_units:
             return super().evaluated(inputs, targets)
         return self.compiled.probabilities(inputs, targets, self._keys_of_masks())
+
+    @property
+    def _draws_units(self) -> bool:
+        """Whether DropConnect now draws units with the moments of its masks, which compiled code does not."""
+        noise = [self.network.get_submodule(name) for name in self.noise]
+        return any(each.sampling and getattr(each, "inference", "") == "gaussian" for each in noise)
 
     def _keys_of_masks(self) -> Tensor | None:
         """Keys (noise modules, M) of those modules that draw masks in evaluation, -1 for others; None: none does."""

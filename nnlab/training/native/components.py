@@ -74,7 +74,7 @@ def missing_layer(network: nn.Module) -> str | None:
 
 def _known(module: nn.Module) -> bool:
     if type(module) is DropConnectLinear:
-        return module.per == "batch" and module.inference == "mean"
+        return module.per == "batch"
     if type(module) is nn.BatchNorm1d:
         return module.affine and module.track_running_stats and module.momentum is not None
     if type(module) is nn.Flatten:

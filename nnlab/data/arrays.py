@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,8 @@ class Arrays(Source):
         task: what the targets are; `auto`: as the loss has it, else classes if they are text, truth values, one-hot, or
             whole numbers with at most 20 different values, each of them twice or more on average.
     """
+
+    keeps_shape: ClassVar[bool] = False  # records and texts are a table
 
     path: str
     target: str | int | None = None

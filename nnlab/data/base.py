@@ -9,7 +9,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor
@@ -54,7 +54,12 @@ class Source(ABC):
         augmentation: applied to training batches in this order; a list, or a mapping whose keys only name them.
         resident: whether the inputs are in memory, on CUDA that of the GPU (`true`), or on disk, from which minibatches
             are read with the same bits (`false`); `auto`: in memory if they take at most a quarter of what is free.
+
+    Attributes:
+        keeps_shape: whether an example has the same number of inputs before preprocessing, whatever the training split.
     """
+
+    keeps_shape: ClassVar[bool] = True
 
     limit: int | None = None
     label_noise: float = 0.0

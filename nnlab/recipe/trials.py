@@ -33,7 +33,7 @@ from nnlab.regularizer import Ensemble
 from nnlab.runs.launch import suitable_threads
 from nnlab.sweep.cost import member_cost
 from nnlab.sweep.grouping import stacking_gains
-from nnlab.sweep.stacking import stacking_key
+from nnlab.sweep.stacking import keys_by_inputs, stacking_key
 from nnlab.training import Callback, Trainer
 from nnlab.training.chain import Chain
 from nnlab.training.native.engine import NativeEngine
@@ -148,10 +148,9 @@ class Trials:
 
     def _groups(self, configs: Sequence[Config], fastest: bool) -> list[list[int]]:
         found: dict[str, list[int]] = {}
-        for position, config in enumerate(configs):
-            key, _ = stacking_key(config)
-            shape = self._prepared(config).input_shape if self.folds > 1 else ()  # some parts have no missing cells
-            found.setdefault(f"{key} {shape}" if key else f"alone {position}", []).append(position)
+        keys = keys_by_inputs([stacking_key(config)[0] for config in configs], configs, self._prepared)
+        for position, key in enumerate(keys):
+            found.setdefault(key or f"alone {position}", []).append(position)
         groups = []
         for group in found.values():
             most = 1 if fastest and len(group) > 1 and not self._gains(configs[group[0]]) else MOST
@@ -180,7 +179,7 @@ class Trials:
         torch.set_num_threads(self.config["trainer"]["threads"] or suitable_threads(trainer))
         return trainer
 
-    def _prepared(self, config: Config) -> Dataset:
+    def _prepared(self, config: Mapping[str, Any]) -> Dataset:
         """The data set of a config, which is held in memory while there is room."""
         with silenced():  # what is to be said about the data has been said
             dataset = load_dataset(config)

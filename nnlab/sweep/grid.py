@@ -22,6 +22,7 @@ from nnlab.sweep.grouping import Group, by_key, plan
 from nnlab.sweep.job import FINISHED, PENDING, Job, Outcome, condition
 from nnlab.sweep.jobs import Config, Overrides, check_tasks, make_jobs, message, policy_of, result_of, train_here
 from nnlab.sweep.processes import Processes, visible_gpus
+from nnlab.sweep.stacking import keys_by_inputs
 from nnlab.sweep.summary import Summary, axes
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,9 @@ class Grid:
 
     def _plan(self, stack: str, memory: float | None) -> None:
         """Group the open jobs, and measure one network of each group, which also shows whether it can be built."""
+        keys = keys_by_inputs([job.key for job in self.open], [job.config for job in self.open])
+        for job, key in zip(self.open, keys, strict=True):
+            job.key = key
         known: dict[str, Measured] = {}
         for position, jobs in enumerate(map(_side_by_side, by_key(self.open))):
             timed = min(8, len(jobs) if jobs[0].key else 1) if position < TIMED_GROUPS else 0

@@ -1,20 +1,23 @@
 """Which configs can be trained as one population: those that differ only in what its members may differ in.
 
 Members may differ in their seed, in initialization and schedule altogether, in clipping, in label noise, and in the
-attributes that a component names in `per_member`. Everything else must be the same.
+attributes that a component names in `per_member`. Everything else must be the same, as must be the number of inputs:
+where the training split decides it, the data say so.
 """
 
 from __future__ import annotations
 
+import collections
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from nnlab.config.build import build_optimizer, data_seed, stackable
+from nnlab.config.build import build_optimizer, data_seed, dataset_key, load_dataset, stackable
 from nnlab.config.construct import construct
 from nnlab.config.lookup import locate
 from nnlab.storage.keys import meaning
 from nnlab.training import Callback
+from nnlab.types import Dataset
 
 CLIPPING = ("clip_norm", "clip_value")
 
@@ -40,10 +43,7 @@ def stacking_key(config: Mapping[str, Any]) -> tuple[str | None, str]:
     same["trainer"] = {key: value for key, value in config["trainer"].items() if key not in CLIPPING}
     same["optimizer"] = _fixed(optimizer)
     same["regularizer"] = {name: _fixed(each) for name, each in regularizers.items()}
-    own = ["augmentation", "label_noise"]
-    preprocessing = config["data"].get("preprocessing")
-    if not preprocessing or getattr(locate(preprocessing["_target_"]), "keeps_shape", False):
-        own.append("validation_fold")  # elsewhere, the number of inputs may follow from the training split
+    own = ("augmentation", "label_noise", "validation_fold")
     same["data"] = {key: value for key, value in config["data"].items() if key not in own}
     if config["loss"].get("class_weights") == "balanced":  # they follow from the training split, and all share one loss
         noise, fold = (config["data"].get(key) for key in ("label_noise", "validation_fold"))
@@ -51,6 +51,40 @@ def stacking_key(config: Mapping[str, Any]) -> tuple[str | None, str]:
     augmentation = construct(config["data"].get("augmentation") or {}, "data/augmentation")
     same["augmentation"] = {name: _fixed(each) for name, each in augmentation.items()}
     return json.dumps(same, sort_keys=True, default=repr), ""
+
+
+def keys_by_inputs(
+    keys: Sequence[str | None],
+    configs: Sequence[Mapping[str, Any]],
+    load: Callable[[Mapping[str, Any]], Dataset] = load_dataset,
+) -> list[str | None]:
+    """Keys of configs, those apart whose data sets differ in their number of inputs.
+
+    A level of a category, or a missing cell, that is rare is not in every training split, nor an input for it. Data are
+    loaded where configs of one key have several data sets, and these may differ in that.
+
+    Args:
+        keys: as `stacking_key` gives them.
+        configs: of the keys.
+        load: gives the data set of a config.
+
+    Raises:
+        UserError: data cannot be loaded.
+    """
+    data: dict[str | None, set[str]] = collections.defaultdict(set)
+    for key, config in zip(keys, configs, strict=True):
+        data[key].add(dataset_key(config))
+    apart = [key and len(data[key]) > 1 and _inputs_vary(config) for key, config in zip(keys, configs, strict=True)]
+    return [
+        f"{key} {load(config).input_shape}" if own else key
+        for key, config, own in zip(keys, configs, apart, strict=True)
+    ]
+
+
+def _inputs_vary(config: Mapping[str, Any]) -> bool:
+    """Whether the number of inputs may follow from the training split."""
+    sections = config["data"], config["data"].get("preprocessing")
+    return not all(getattr(locate(each["_target_"]), "keeps_shape", False) for each in sections if each)
 
 
 def _name(section: Mapping[str, Any]) -> str:

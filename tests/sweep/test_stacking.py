@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import collections
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra.core.plugins import Plugins
 from hydra.types import RunMode
 
+import nnlab
 from nnlab.cli import compose, main
 from nnlab.cli.composition import hydra_for
 from nnlab.cli.templates import Jobs
-from nnlab.sweep.stacking import stacking_key
+from nnlab.config.build import load_dataset
+from nnlab.storage.folder import read_config
+from nnlab.sweep.stacking import keys_by_inputs, stacking_key
+from nnlab.types import Dataset
+
+SHORT = ["callbacks=[]", "trainer.epochs=1", "data.references=[]", "name=rare"]
 
 STACK = [
     ([], ["seed=1"]),
@@ -26,6 +35,7 @@ STACK = [
     ([], ["initialization.scale=2"]),
     ([], ["scheduler=constant"]),
     ([], ["data.label_noise=0.1"]),
+    ([], ["data.validation_fold=1"]),
     (["optimizer=momentum"], ["optimizer=momentum", "optimizer.momentum=0.5"]),
     (["regularizer=[dropout]"], ["regularizer=[dropout]", "regularizer.dropout.p=0.2"]),
     (["regularizer=[max_norm]"], ["regularizer=[max_norm]", "regularizer.max_norm.max_norm=1"]),
@@ -42,7 +52,6 @@ DIFFERENT = [
     ([], ["regularizer=[weight_decay,dropout]"]),
     ([], ["regularizer.weight_decay.decoupled=true"]),
     ([], ["callbacks=[tensorboard]"]),
-    (["data/preprocessing=piecewise_linear"], ["data/preprocessing=piecewise_linear", "data.validation_fold=1"]),
     (["regularizer=[dropout]"], ["regularizer=[dropout]", "regularizer.dropout.input_p=0.2"]),
     (["regularizer=[dropout]"], ["regularizer=[dropout]", "regularizer.dropout.inference=monte_carlo"]),
 ]
@@ -59,6 +68,38 @@ def test_configs_that_differ_in_what_members_may_differ_in_stack(first: list[str
 @pytest.mark.parametrize(("first", "second"), DIFFERENT)
 def test_configs_that_differ_elsewhere_do_not(first: list[str], second: list[str]) -> None:
     assert stacking_key(compose(*first))[0] != stacking_key(compose(*second))[0]
+
+
+@pytest.mark.parametrize("own", ["seed=range(12)", "data.validation_fold=range(8)"])
+def test_splits_without_the_only_missing_cell_train_apart(
+    own: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"{i % 7},{'' if i == 3 else i % 5},{'no' if i % 2 else 'yes'}" for i in range(60)]
+    (tmp_path / "rare.csv").write_text("\n".join(["a,b,y", *rows]))
+    results = nnlab.sweep("data=table", f"data.path={tmp_path / 'rare.csv'}", own, *SHORT, f"output_dir={tmp_path}")
+    inputs = collections.Counter(load_dataset(read_config(each.directory)).input_size for each in results)
+    assert set(inputs) == {2, 3}, "some training splits have the cell, others do not"
+    said = capsys.readouterr()
+    assert "failed" not in said.out + said.err
+    for size in (each for each in inputs.values() if each > 1):
+        assert f"{size} jobs as one population" in said.out + said.err
+
+
+def test_keys_are_apart_only_where_the_number_of_inputs_is_another(tmp_path: Path) -> None:
+    loaded: list[Mapping[str, Any]] = []
+
+    def load(config: Mapping[str, Any]) -> Dataset:
+        loaded.append(config)
+        return load_dataset(config)
+
+    digits = [compose(f"seed={seed}") for seed in range(3)]
+    keys = [stacking_key(each)[0] for each in digits]
+    assert keys_by_inputs(keys, digits, load) == keys
+    assert not loaded, "standardized digits have as many inputs with every split"
+    pieces = [compose("data/preprocessing=piecewise_linear", f"data_seed={seed}") for seed in range(3)]
+    found = keys_by_inputs([stacking_key(each)[0] for each in pieces], pieces, load)
+    assert len(set(found)) == len({each.input_shape for each in map(load_dataset, pieces)})
+    assert len(loaded) == len(pieces)
 
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "newton", "bfgs"])

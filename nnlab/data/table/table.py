@@ -7,7 +7,7 @@ import functools
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -57,6 +57,8 @@ class Table(Source):
         encoding: of a text file, such as `latin-1`. None: found.
         references: simple methods that `nnlab train` shows beside the network: constant, linear, trees.
     """
+
+    keeps_shape: ClassVar[bool] = False
 
     path: str
     target: str | int | list[str | int] | None = None

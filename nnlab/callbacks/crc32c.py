@@ -57,7 +57,10 @@ def checksums_of_variants(template: np.ndarray, places: np.ndarray, values: np.n
         rows[:, places] = values
         return checksums(rows)
     changes = _registers(values ^ template[places], places + LANE - len(template))
-    return changes ^ np.uint32(crc32c(template.tobytes()))
+    return changes ^ np.uint32(_of_template(template.tobytes()))
+
+
+_of_template = functools.lru_cache(maxsize=64)(crc32c)  # the same for all runs of a population
 
 
 def _registers(rows: np.ndarray, places: np.ndarray) -> np.ndarray:

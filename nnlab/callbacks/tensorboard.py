@@ -6,6 +6,7 @@ steps cost about 2 ms. Tags read `<metric>/<split or layer>`, the same in every 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import socket
@@ -67,18 +68,28 @@ class EventFile:
         """Append a curve (6, thresholds); see `nnlab.callbacks.precision_recall`."""
         self._append(step, [summaries.precision_recall(tag, table, description)])
 
-    def summaries(self, step: int, values: list[bytes]) -> None:
+    def summaries(self, step: int, values: list[bytes], wall: float | None = None) -> None:
         """Append other summaries, one event each."""
         for value in values:
-            self._append(step, [value])
+            self._file.write(_shared_record(_event(step, [value], wall)))
 
     def flush(self) -> None:
         """Hand everything to the operating system."""
         self._file.flush()
 
     def _append(self, step: int, values: list[bytes], wall: float | None = None) -> None:
-        summary = message([(1, value) for value in values])
-        self._file.write(record(message([(1, time.time() if wall is None else wall), (2, step), (5, summary)])))
+        self._file.write(record(_event(step, values, wall)))
+
+
+def _event(step: int, values: list[bytes], wall: float | None) -> bytes:
+    summary = message([(1, value) for value in values])
+    return message([(1, time.time() if wall is None else wall), (2, step), (5, summary)])
+
+
+@functools.lru_cache(maxsize=16)
+def _shared_record(data: bytes) -> bytes:
+    """A record that the files of a population's runs may have in common."""
+    return record(data)
 
 
 class TensorBoard(Callback):
@@ -93,7 +104,8 @@ class TensorBoard(Callback):
         self._average: dict[int, tuple[float, int]] = {}
 
     def fit_start(self, trainer: Trainer) -> None:
-        self._files = [self._open(trainer, run) for run in trainer.runs]
+        now = time.time()
+        self._files = [self._open(trainer, run, now) for run in trainer.runs]
         self._written = time.monotonic()
         self._steps = len(trainer.history.losses)
         self._records = len(trainer.history.records)
@@ -111,8 +123,9 @@ class TensorBoard(Callback):
     def fit_end(self, trainer: Trainer) -> None:
         self._write(trainer)
         if not trainer.interrupted:
+            now = time.time()
             for run, file in zip(trainer.runs, self._files, strict=True):
-                self._finish(trainer, run, file)
+                self._finish(trainer, run, file, now)
 
     def flush(self, trainer: Trainer) -> None:
         self._write(trainer)
@@ -131,7 +144,7 @@ class TensorBoard(Callback):
         self._written = time.monotonic()
 
     @staticmethod
-    def _open(trainer: Trainer, run: Run) -> EventFile:
+    def _open(trainer: Trainer, run: Run, now: float) -> EventFile:
         """The run's event file, which begins with the layout and the hyper-parameters."""
         file = EventFile(run)
         if file.fresh:
@@ -139,12 +152,12 @@ class TensorBoard(Callback):
             metrics = [f"best/{name}/{split}" for split in ("validation", "test", "train") for name in names]
             shown = hyper_parameters(run.config)
             given = given_keys(run.overrides) & shown.keys()
-            table = summaries.hyper_parameters(shown, given or FIRST_KEYS, metrics)
-            file.summaries(0, [summaries.usual_layout(), *table])
+            table = summaries.hyper_parameters(shown, given or FIRST_KEYS, metrics, now)
+            file.summaries(0, [summaries.usual_layout(), *table], now)
         return file
 
     @staticmethod
-    def _finish(trainer: Trainer, run: Run, file: EventFile) -> None:
+    def _finish(trainer: Trainer, run: Run, file: EventFile, now: float) -> None:
         """Append the metrics at the best weights, and that the run has ended."""
         metrics, _ = final_metrics(trainer, run.members)
         step = max(trainer.outcomes[member].ended_at for member in run.members)
@@ -152,9 +165,9 @@ class TensorBoard(Callback):
         values = {
             f"best/{name}/{split}": each[name] for split, each in metrics.items() for name in names if name in each
         }
-        file.scalars(step, values)
+        file.scalars(step, values, now)
         completed = any(trainer.outcomes[member].status == "completed" for member in run.members)
-        file.summaries(step, [summaries.session_end(summaries.SUCCESS if completed else summaries.FAILURE)])
+        file.summaries(step, [summaries.session_end(summaries.SUCCESS if completed else summaries.FAILURE, now)], now)
         file.flush()
 
     def _write_steps(self, trainer: Trainer, member: int, file: EventFile, suffix: str, now: float) -> None:

@@ -10,6 +10,7 @@ Writing the few messages that a run needs here, in blocks with numpy, rather tha
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -83,6 +84,7 @@ def _by_width(steps: np.ndarray) -> Iterator[tuple[int, slice]]:
         start = end
 
 
+@functools.lru_cache(maxsize=64)  # the runs of a population share it
 def _template(wall: float, width: int, tags: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
     """An event whose step takes `width` bytes, and where the bytes of the step and of the values are."""
     summary, value_at = b"", []

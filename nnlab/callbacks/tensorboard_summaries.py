@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import math
-import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -103,7 +102,9 @@ def _layout(categories: bytes) -> bytes:
     return _value(LAYOUT_TAG, "custom_scalars", b"", TENSOR, _strings([categories]))
 
 
-def hyper_parameters(values: Mapping[str, Any], given: Collection[str], metrics: Sequence[str]) -> list[bytes]:
+def hyper_parameters(
+    values: Mapping[str, Any], given: Collection[str], metrics: Sequence[str], started: float
+) -> list[bytes]:
     """What the tab HPARAMS shows of a run: its hyper-parameters, and the tags of scalars that are its metrics.
 
     Those that were `given` are marked as different between runs: the table begins with them.
@@ -114,7 +115,7 @@ def hyper_parameters(values: Mapping[str, Any], given: Collection[str], metrics:
     pairs = [_setting(name, value) for name, value in known.items()]
     return [
         _session("_hparams_/experiment", 2, b"".join([*names, *tags])),
-        _session("_hparams_/session_start_info", 3, b"".join([*pairs, field(5, time.time())])),
+        _session("_hparams_/session_start_info", 3, b"".join([*pairs, field(5, started)])),
     ]
 
 
@@ -130,9 +131,9 @@ def _setting(name: str, value: bool | float | str) -> bytes:
     return field(1, message([(1, name), (2, _any(value))]))
 
 
-def session_end(status: int) -> bytes:
+def session_end(status: int, ended: float) -> bytes:
     """How the run ended: SUCCESS or FAILURE."""
-    return _session("_hparams_/session_end_info", 4, message([(1, status), (2, time.time())]))
+    return _session("_hparams_/session_end_info", 4, message([(1, status), (2, ended)]))
 
 
 def _session(tag: str, number: int, content: bytes) -> bytes:

@@ -212,7 +212,7 @@ class Loader(ConfigLoaderImpl):  # type: ignore[misc]
 
     def options(self, group: str) -> list[str]:
         """Names of a group's options, empty if there is no such group."""
-        return list(self.get_group_options(group))
+        return list(self.repository.get_group_options(group))  # Hydra's own would copy the repository each time
 
     def skeleton(self, overrides: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
         """What there is to override: the config with only the overrides of `overrides`, and the groups by name."""

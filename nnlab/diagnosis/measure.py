@@ -27,7 +27,7 @@ from nnlab.diagnosis.rules.mechanics import network_findings
 from nnlab.training import Trainer
 
 LOOKED_INTO = 4  # splits of the same examples
-TESTED = 256  # training examples that the direct tests see
+TESTED, TESTED_MEMBERS = 256, 8  # training examples and networks that the direct tests see: all have the same parts
 
 
 def facts_of(trainer: Trainer) -> dict[int, DataFacts]:
@@ -39,7 +39,7 @@ def facts_of(trainer: Trainer) -> dict[int, DataFacts]:
     known: dict[str, list[DataFacts]] = {}  # of splits of the same examples, by their fingerprint
     for dataset in {id(m.dataset): m.dataset for m in trainer.members}.values():
         others = known.setdefault(dataset.fingerprint, []) if dataset.fingerprint else []
-        clean = len(others) >= LOOKED_INTO and all(each.clean for each in others)
+        clean = len(others) >= LOOKED_INTO and all(each.clean for each in others[:LOOKED_INTO])
         facts[id(dataset)] = data_facts(dataset, trainer.loss, clean)
         others.append(facts[id(dataset)])
     return {position: facts[id(member.dataset)] for position, member in enumerate(trainer.members)}
@@ -73,9 +73,9 @@ def records(
 
 
 def network_tests(trainer: Trainer) -> list[Finding]:
-    """The direct tests of the networks at their last weights; nothing of the training state is changed."""
+    """The direct tests of the first networks at their last weights; nothing of the training state is changed."""
     part = sample(trainer.members[0].dataset.train, TESTED)
-    with last_weights(trainer):
+    with last_weights(trainer, TESTED_MEMBERS):
         return network_findings(trainer, part.inputs, part.targets)
 
 

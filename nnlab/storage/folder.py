@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import os
 import pickle
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -142,8 +143,11 @@ def begun_at(run: str | Path) -> Path:
 
 
 def event_files(directory: Path) -> list[Path]:
-    """TensorBoard's files in a folder, sorted."""
-    return sorted(directory.glob(f"{EVENTS}*"))
+    """TensorBoard's files in a folder, sorted; none where there is no such folder."""
+    try:
+        return [directory / name for name in sorted(os.listdir(directory)) if name.startswith(EVENTS)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def remove_events(directory: Path, but: Sequence[str] = ()) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
@@ -42,6 +43,13 @@ class Evaluation:
 
     metrics: dict[str, Tensor]
     prediction: Tensor
+
+    @functools.cached_property
+    def of_members(self) -> list[dict[str, float]]:
+        """The metrics of each member, by name."""
+        columns = {name: values.tolist() for name, values in self.metrics.items()}
+        members = range(len(self.metrics["loss"]))
+        return [{name: column[member] for name, column in columns.items()} for member in members]
 
 
 def never() -> bool:

@@ -24,8 +24,7 @@ def final_metrics(trainer: Trainer, members: Sequence[int]) -> tuple[Metrics, di
     if reports is not None:
         return {split: report["by_size"][-1] for split, report in reports.items()}, reports
     if len(members) == 1:
-        row = members[0]
-        return {s: {n: float(v[row]) for n, v in e.metrics.items()} for s, e in final.items()}, None
+        return {split: dict(evaluation.of_members[members[0]]) for split, evaluation in final.items()}, None
     data, rows = trainer.members[members[0]].dataset, list(members)
     reports = {
         split: ensemble_report(trainer.loss, evaluation, getattr(data, split).targets, rows, data.target_std)

@@ -282,10 +282,8 @@ class Trainer:
         if not self.active:
             return
         evaluation = self.evaluator.validate(self.step, lambda: self.stop_requested == "interrupted")
-        metrics = {name: value.tolist() for name, value in evaluation.metrics.items()}
         with self.engine.as_evaluated():
-            for row, member in enumerate(self.active):
-                values = {name: column[row] for name, column in metrics.items()}
+            for row, (member, values) in enumerate(zip(self.active, evaluation.of_members, strict=True)):
                 self.history.record(self.step, member, {f"{name}/validation": value for name, value in values.items()})
                 self.best.offer(self.stack, row, member, self.step, values, self.primary_metric)
         self._notify("evaluated")

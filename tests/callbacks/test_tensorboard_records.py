@@ -127,7 +127,7 @@ def test_the_layout_is_the_one_declared() -> None:
 
 def test_hyper_parameters_keep_their_types_and_the_metrics_their_tags() -> None:
     values = {"optimizer": "Adam", "seed": 3, "rate": 0.25, "on": True, "widths": [8, 8], "limit": None}
-    first, second = summaries.hyper_parameters(values, {"seed"}, ["best/loss/test"])
+    first, second = summaries.hyper_parameters(values, {"seed"}, ["best/loss/test"], 5.0)
     experiment = hparams.parse_experiment_plugin_data(parsed(first).metadata.plugin_data.content)
     assert [info.name for info in experiment.hparam_infos] == list(values)
     assert [info.type for info in experiment.hparam_infos] == [1, 3, 3, 2, 1, 1]
@@ -140,5 +140,5 @@ def test_hyper_parameters_keep_their_types_and_the_metrics_their_tags() -> None:
 
 @pytest.mark.parametrize("status", [summaries.SUCCESS, summaries.FAILURE])
 def test_the_end_of_a_session_has_its_status(status: int) -> None:
-    content = parsed(summaries.session_end(status)).metadata.plugin_data.content
+    content = parsed(summaries.session_end(status, 5.0)).metadata.plugin_data.content
     assert hparams.parse_session_end_info_plugin_data(content).status == status

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from nnlab.loss import decisions
 from nnlab.loss.ranking import CHUNK, area, one_against_rest, rank
 
 CHANCE = 3.0  # standard deviations above which predictions are better than chance
@@ -67,9 +68,10 @@ def _of_classes(prediction: Tensor, targets: Tensor) -> list[Order]:
     deviations = above / ((ones + zeros + 1) / (12 * ones * zeros).clamp(min=1)).sqrt()
     table = (2 * above, deviations, found.usable)
     orders = []
-    for row, (gini, deviation, usable) in enumerate(zip(*(each.view(len(scores), -1) for each in table), strict=True)):
+    answered = _right_answers(prediction, targets)
+    for right, gini, deviation, usable in zip(answered, *(each.view(len(scores), -1) for each in table), strict=True):
         beyond = deviation[usable].tolist() or [0.0]
-        own = max(_right_answers(prediction[row], targets[row]), _of_many(max(beyond), len(beyond)))
+        own = max(right, _of_many(max(beyond), len(beyond)))
         orders.append(Order(float(gini[usable].mean()) if bool(usable.any()) else 0.0, own))
     return orders
 
@@ -105,14 +107,13 @@ def ranks(values: Tensor) -> Tensor:
     return found
 
 
-def _right_answers(prediction: Tensor, targets: Tensor) -> float:
-    answers = prediction.argmax(-1)
-    count, classes = len(targets), prediction.shape[-1]
-    answered = torch.bincount(answers, minlength=classes).double() / count
-    labelled = torch.bincount(targets, minlength=classes).double() / count
-    expected = float((answered * labelled).sum())
-    observed = float((answers == targets).double().mean())
-    return (observed - expected) / math.sqrt(max(expected * (1 - expected), 1e-9) / count)
+def _right_answers(prediction: Tensor, targets: Tensor) -> list[float]:
+    """Standard deviations by which right answers are more than chance, of predictions (M, N, C) of targets (M, N)."""
+    counts, examples = decisions.count(prediction.argmax(-1), targets, prediction.shape[-1]), targets.shape[1]
+    expected = (counts.decided.double() / examples * (counts.actual.double() / examples)).sum(1)
+    observed = counts.right.sum(1).double() / examples
+    spread = ((expected * (1 - expected)).clamp(min=1e-9) / examples).sqrt()
+    return ((observed - expected) / spread).tolist()
 
 
 def _correlations(first: Tensor, second: Tensor) -> Tensor:

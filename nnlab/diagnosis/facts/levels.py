@@ -7,6 +7,7 @@ where between the two a loss is: 0 is no better than not looking at the inputs, 
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -85,11 +86,15 @@ def measure_levels(dataset: Dataset, loss: Loss) -> Levels:
 
 def _large_loss(loss: Loss, targets: Tensor, classes: int) -> float:
     """The loss of random outputs N(0, 4^2); five times the median where a few examples dominate the mean."""
-    draw = torch.Generator().manual_seed(0)
-    outputs = 4 * torch.randn(len(targets), loss.output_size(classes), generator=draw)
-    losses = loss.losses(outputs.to(targets.device), targets)
+    losses = loss.losses(_large_outputs(len(targets), loss.output_size(classes)).to(targets.device), targets)
     median, mean = float(losses.median()), float(losses.mean())
     return min(mean, 5 * median + 1) if median > 0 else mean
+
+
+@functools.lru_cache(maxsize=4)
+def _large_outputs(examples: int, outputs: int) -> Tensor:
+    """Random outputs (examples, outputs); the splits of many seeds are judged by the same."""
+    return 4 * torch.randn(examples, outputs, generator=torch.Generator().manual_seed(0))
 
 
 def minimize(closure: Closure, start: Tensor, iterations: int) -> Tensor:

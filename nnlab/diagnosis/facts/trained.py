@@ -14,6 +14,7 @@ from nnlab.activation.layers import activation_layers
 from nnlab.diagnosis.facts.chance import Order, orders
 from nnlab.diagnosis.facts.levels import sample
 from nnlab.diagnosis.record import LayerFacts, SplitFacts, WeightFacts
+from nnlab.loss import decisions
 from nnlab.statistics import activations
 from nnlab.training import Trainer
 from nnlab.training.batches import stacked_scale
@@ -38,10 +39,15 @@ def _complete(trainer: Trainer) -> bool:
 
 
 @contextmanager
-def last_weights(trainer: Trainer) -> Iterator[None]:
-    """All members in the stack with their present weights; those that have ended with their best."""
+def last_weights(trainer: Trainer, most: int | None = None) -> Iterator[None]:
+    """All members, or the first, in the stack with their present weights; those that have ended with their best.
+
+    Args:
+        trainer: whose stack is as before at the end.
+        most: of the members; all where not given.
+    """
     stack, best = trainer.stack, trainer.best
-    if _complete(trainer):
+    if _complete(trainer) and (most is None or most >= len(stack)):
         yield
         return
     present = stack.theta, stack.buffers
@@ -52,7 +58,7 @@ def last_weights(trainer: Trainer) -> Iterator[None]:
             theta[member] = stack.theta[row]
             for name, value in stack.buffers.items():
                 buffers[name][member] = value[row]
-    stack.replace(theta, buffers)
+    stack.replace(theta[:most], {name: value[:most] for name, value in buffers.items()})
     try:
         yield
     finally:
@@ -103,10 +109,11 @@ def _evaluated(trainer: Trainer, split: Split, scale: Tensor | None) -> Evaluati
 def _split_facts(trainer: Trainer, targets: Tensor, evaluation: Evaluation) -> list[SplitFacts]:
     """The facts of each member on targets (M, N) or (M, N, C)."""
     task = trainer.members[0].dataset.task
-    of_member = _of_regression if task is Task.REGRESSION else _of_classes
     losses, metrics = (evaluation.metrics[name].tolist() for name in ("loss", trainer.loss.primary_metric(task)))
     found = orders(evaluation.prediction, targets)
-    return list(map(of_member, losses, metrics, evaluation.prediction, targets, found))
+    if task is not Task.REGRESSION:
+        return _of_classes(losses, metrics, evaluation.prediction, targets, found)
+    return list(map(_of_regression, losses, metrics, evaluation.prediction, targets, found))
 
 
 def _of_regression(loss: float, metric: float, prediction: Tensor, targets: Tensor, order: Order) -> SplitFacts:
@@ -119,19 +126,23 @@ def _of_regression(loss: float, metric: float, prediction: Tensor, targets: Tens
     return SplitFacts(loss, metric, spread=float(spread.mean()), error=standard, **order._asdict())
 
 
-def _of_classes(loss: float, metric: float, prediction: Tensor, targets: Tensor, order: Order) -> SplitFacts:
-    guess, classes = prediction.argmax(-1), prediction.shape[-1]
-    counts = torch.bincount(targets, minlength=classes)
-    right = torch.bincount(targets[guess == targets], minlength=classes)
-    return SplitFacts(
-        loss,
-        metric,
-        tuple(torch.bincount(guess, minlength=classes).tolist()),
-        tuple((right / counts).tolist()),
-        float(prediction.std(0).mean()),
-        math.sqrt(max(metric * (1 - metric), 0.0) / len(targets)),
-        **order._asdict(),
-    )
+def _of_classes(
+    losses: list[float], metrics: list[float], prediction: Tensor, targets: Tensor, found: list[Order]
+) -> list[SplitFacts]:
+    counts = decisions.count(prediction.argmax(-1), targets, prediction.shape[-1])
+    columns = counts.decided.tolist(), (counts.right / counts.actual).tolist(), prediction.std(1).mean(-1).tolist()
+    return [
+        SplitFacts(
+            loss,
+            metric,
+            tuple(decided),
+            tuple(recall),
+            spread,
+            math.sqrt(max(metric * (1 - metric), 0.0) / targets.shape[1]),
+            **order._asdict(),
+        )
+        for loss, metric, decided, recall, spread, order in zip(losses, metrics, *columns, found, strict=True)
+    ]
 
 
 def _layer_facts(trainer: Trainer, inputs: Tensor) -> list[tuple[LayerFacts, ...]]:

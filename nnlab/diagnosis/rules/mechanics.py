@@ -143,7 +143,7 @@ def check_optimizer(trainer: Trainer) -> list[Finding]:
     if not isinstance(rule, FirstOrder) or type(rule).__module__.startswith("nnlab.optimizer."):
         return []  # nnlab's own are tested elsewhere
     rule = copy.deepcopy(rule)
-    rows = len(trainer.stack)
+    rows = max((len(value) for value in vars(rule).values() if isinstance(value, Tensor) and value.dim()), default=1)
     theta = torch.zeros(rows, 4, device=trainer.device, dtype=trainer.stack.theta.dtype)
     state, rate = rule.initial_state(theta), 1.0
     moves = []

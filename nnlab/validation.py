@@ -11,20 +11,25 @@ from nnlab.errors import UserError, did_you_mean
 
 Number = TypeVar("Number", int, float)
 
+LARGEST = 1e9  # that an interval without an end holds: more of anything is a slip
+
 _INTERVAL = re.compile(r"([\[(])\s*([^,]+?)\s*,\s*([^,]+?)\s*([\])])")
 
 
 def check(name: str, value: Number, interval: str) -> Number:
-    """Return `value` if it lies in `interval`, such as "[0, 1)" or "(0, inf)"; infinite ends are never included.
+    """Return `value` if it lies in `interval`, such as "[0, 1)" or "(0, inf)"; infinite ends stand for 1e9.
 
     >>> check("momentum", 0.9, "[0, 1)")
     0.9
     >>> check("momentum", 1.2, "[0, 1)")
     Traceback (most recent call last):
     nnlab.errors.UserError: `momentum` must be in [0, 1), got 1.2
+    >>> check("epochs", 2**31, "(0, inf)")
+    Traceback (most recent call last):
+    nnlab.errors.UserError: `epochs` must be in (0, inf), and at most 1,000,000,000 in size, got 2147483648
 
     Raises:
-        UserError: the value is outside the interval, or is not a number (NaN).
+        UserError: the value is outside the interval, larger than 1e9 where that has no end, or not a number (NaN).
     """
     match = _INTERVAL.fullmatch(interval)
     if match is None:
@@ -34,6 +39,8 @@ def check(name: str, value: Number, interval: str) -> Number:
     below = value <= float(high) if right == "]" else value < float(high)
     if not (above and below) or math.isnan(value):
         raise UserError(f"`{name}` must be in {interval}, got {value}")
+    if abs(value) > LARGEST and "inf" in interval:
+        raise UserError(f"`{name}` must be in {interval}, and at most {LARGEST:,.0f} in size, got {value}")
     return value
 
 

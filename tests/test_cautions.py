@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 import nnlab
 from nnlab.errors import UserError
@@ -12,6 +14,7 @@ from nnlab.runs import cautions
 
 TINY = ["data=xor", "architecture.widths=[4]", "data.preprocessing=null", "callbacks=[]", "regularizer=[]"]
 FULL = [*TINY, "trainer.epochs=1", "trainer.batch_size=full"]
+FOREIGN = [each for each in FULL if not each.startswith("architecture")]
 BATCHES = [*TINY, "trainer.epochs=2", "trainer.batch_size=2"]
 
 
@@ -19,6 +22,7 @@ BATCHES = [*TINY, "trainer.epochs=2", "trainer.batch_size=2"]
 def warnings(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
     """A function that trains and returns the warnings of that run."""
     monkeypatch.setattr(cautions, "_said", set())
+    monkeypatch.setattr(cautions, "_asked", set())
 
     def train(*overrides: str) -> list[str]:
         caplog.clear()
@@ -111,3 +115,41 @@ def test_samples_want_an_inference_that_draws_them(warnings) -> None:  # type: i
     assert line == (
         "warning: `regularizer.dropout.samples` has no effect without `regularizer.dropout.inference=monte_carlo`"
     )
+
+
+def test_a_run_without_a_validation_before_its_end_is_said(warnings) -> None:  # type: ignore[no-untyped-def]
+    assert warnings(*BATCHES, "trainer.validate_every=2") == []
+    (line,) = warnings(*BATCHES, "trainer.validate_every=3")
+    assert line.startswith("warning: `trainer.validate_every=3`: the run ends before 3 epochs, so its only validation")
+    (line,) = warnings(*BATCHES, "trainer.validate_every=5", "trainer.validate_unit=step")
+    assert "ends before 5 steps" in line
+    assert warnings(*BATCHES, "trainer.epochs=1", "trainer.validate_unit=step") == []
+
+
+def pretrained(values: float = 1.0) -> nn.Module:
+    """A network whose weights come from elsewhere."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 1))
+    with torch.no_grad():
+        network[1].weight.copy_(values * torch.arange(8.0).reshape(4, 2))
+    return network
+
+
+def test_weights_that_a_network_brings_are_kept_or_it_is_said_that_they_are_not(  # type: ignore[no-untyped-def]
+    warnings, tmp_path: Path
+) -> None:
+    own = [f"architecture={{_target_: {__name__}.pretrained}}", f"trust=[{__name__}]", "loss=binary_cross_entropy"]
+    (line,) = warnings(*FOREIGN, *own)
+    assert line.endswith(
+        f"`{__name__}.pretrained` sets weights by itself, as of a network trained before, and the initialization "
+        "draws them anew; `initialization=given` keeps them"
+    )
+    still = ["initialization=given", "optimizer=sgd", "optimizer.learning_rate=1e-9"]
+    run = nnlab.train(*FOREIGN, *own, *still, f"output_dir={tmp_path}/given")
+    weight = run.trainer.stack.member(0)[1].weight
+    torch.testing.assert_close(weight, torch.arange(8.0).reshape(4, 2), atol=1e-6, rtol=0)
+    assert warnings(*FOREIGN, *own, *still, "seed=1") == []
+
+
+def test_a_foreign_network_that_brings_no_weights_is_not_spoken_of(warnings) -> None:  # type: ignore[no-untyped-def]
+    layer = "architecture={_target_: torch.nn.Sequential, _args_: [{_target_: torch.nn.Linear, in_features: 2, "
+    assert warnings(*FOREIGN, layer + "out_features: 1}]}", "loss=binary_cross_entropy") == []

@@ -171,9 +171,13 @@ def test_a_bug_of_ours_keeps_its_traceback(jobs: list[Any]) -> None:
         (["name="], "`name` must be the name of a folder"),
         ([f"output_dir={'a' * 256}"], "a folder's name has 255 bytes at most, got 256"),
         (["hydra.run.dir=/nope"], "`hydra.run.dir` is not used: runs are in `output_dir`/`name`"),
+        (["hydra.job.name=x"], "`hydra.job.name` is not used: nothing refers to it, and a study is named by `name="),
+        (["hydra.job.config.override_dirname.kv_sep=x"], "`hydra.job.config.override_dirname.kv_sep` is not used"),
+        (["hydra={job: {name: x}}"], "`hydra.job.name` is not used"),
         ([f"optimizer.learning_rate={10**60}"], "`optimizer.learning_rate` has 61 digits"),
         (["regularizer.weight_decay.strength=1e308"], "must be at most 1e+30 in size, got 1e+308"),
         (["~trainer", "trainer.epochs=2"], "`~trainer` deletes the section of `trainer.epochs=2`"),
+        (["optimizer.learning_rate=1", "optimizer={_target_: toy.Mlp}"], "Mlp}` replaces the section of `optimizer."),
         (["resume="], "`resume=` names no run"),
         (["resume=nowhere", "-m"], "`resume=` continues one run; leave out `-m`"),
     ],
@@ -186,6 +190,24 @@ def test_mistakes_are_refused_before_the_first_job(
     assert sentence in error
     assert "Traceback" not in error
     assert jobs == []
+
+
+def test_hydras_name_of_the_job_counts_where_something_refers_to_it(jobs: list[Any]) -> None:
+    assert main(["train", "name=${hydra:job.name}", "hydra.job.name=x"]) == 0
+    assert jobs[0][0]["name"] == "x"
+
+
+def test_several_experiments_are_applied_one_after_another_unless_they_contradict(
+    jobs: list[Any], toy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head = "# @package _global_\n# One of several.\n"
+    files = {"short": "trainer: {epochs: 2}", "long": "trainer: {epochs: 9}\nseed: 3"}
+    files |= {name: f"defaults: [override /optimizer: {name}]" for name in ("sgd", "adam")}
+    write_configs(toy, {f"experiment/{name}.yaml": head + text for name, text in files.items()})
+    assert main(["train", "experiment=[long,short,sgd]"]) == 0
+    assert (jobs[0][0]["trainer"]["epochs"], jobs[0][0]["seed"]) == (2, 3)
+    assert main(["train", "experiment=[sgd,short,adam]"]) == 2
+    assert "`sgd` and `adam` both choose `optimizer`; leave one of them out" in capsys.readouterr().err
 
 
 def test_options_may_be_chosen_by_a_pattern(jobs: list[Any]) -> None:

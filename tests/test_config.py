@@ -88,6 +88,10 @@ SENTENCES = {
     "+sweep.retry=3": "unknown key `sweep.retry`; did you mean `sweep.retries`? (override `+sweep.retry=3`)",
     "+regularizer.weight_decai.strength=3": "unknown key `regularizer.weight_decai`; did you mean "
     "`regularizer.weight_decay`? (override `+regularizer.weight_decai.strength=3`)",
+    "++optimizer=sgd": "`++optimizer=sgd`: leave out the `++`, which adds keys and no options",
+    "optimizer=null": "`optimizer=null`: an option of `optimizer` is a name; `nnlab list optimizer` shows them",
+    "data/preprocessing=null": "`data.preprocessing=null` leaves it out",
+    "regularizer=null": "`regularizer=[]` leaves it out",
     "+seed=3": "`+seed=3`: leave out the `+`, for the key is there already",
     "hydra.jobb.name=x": "unknown key `hydra.jobb.name`; did you mean `hydra.job.name`?",
     # values

@@ -10,6 +10,7 @@ from typing import Any
 from hydra.core.override_parser.types import ChoiceSweep, QuotedString
 
 from nnlab.cli.grammar import values_of
+from nnlab.config import folder
 from nnlab.config.folder import Primary
 from nnlab.config.values import shown
 from nnlab.errors import UserError
@@ -28,7 +29,7 @@ def check_choices(entries: Sequence[Any], known: Primary, options: Callable[[str
     for entry in entries:
         group = entry.key_or_group
         if options(group):
-            _check_names(entry)
+            _check_names(entry, known)
             if entry.is_add() and group in chosen:
                 raise UserError(f"`{entry.input_line}` has no effect beside `{chosen[group]}`; name all in one of them")
         if entry.is_delete() or not isinstance(known.choices.get(group), str):
@@ -42,15 +43,35 @@ def check_choices(entries: Sequence[Any], known: Primary, options: Callable[[str
             )
 
 
-def _check_names(entry: Any) -> None:
-    """Refuse lists of options that hold something else than names, which Hydra cannot read."""
+def _check_names(entry: Any, known: Primary) -> None:
+    """Refuse options that are no names, which Hydra cannot read, and experiments that choose the same."""
     value, line, group = entry.value(), entry.input_line, entry.key_or_group
+    if value is None and not entry.is_delete():
+        several = isinstance(known.choices.get(group), list)
+        instead = f"`{group}=[]`" if several else f"`{group.replace('/', '.')}=null`" if "/" in group else None
+        clause = f"{instead} leaves it out" if instead else f"`nnlab list {group}` shows them"
+        raise UserError(f"`{line}`: an option of `{group}` is a name; {clause}")
+    if group == "experiment" and isinstance(value, list):
+        _check_experiments([str(each) for each in value], line)
     if entry.is_delete() and isinstance(value, list | dict):
         raise UserError(f"`{line}`: `~{group}` leaves all out, and `{group}=[...]` keeps some")
     lists = value.list if isinstance(value, ChoiceSweep) else [value]
     for each in (each for found in lists if isinstance(found, list) for each in found):
         if not isinstance(each, str | QuotedString):
             raise UserError(f"`{line}`: the options of `{group}` are names, got {shown(each)}")
+
+
+def _check_experiments(names: Sequence[str], line: str) -> None:
+    """Refuse experiments of which one takes back what another chose: Hydra would silently mix them."""
+    places = [Path(place) for place in (folder.own_folder(), folder.config_folder()) if place]
+    chosen: dict[str, str] = {}
+    for name in names:
+        file = next((file for place in places if (file := place / f"experiment/{name}.yaml").is_file()), None)
+        for group in folder.chosen_by(file) if file else ():
+            if chosen.setdefault(group, name) != name:
+                raise UserError(
+                    f"`{line}`: `{chosen[group]}` and `{name}` both choose `{group}`; leave one of them out"
+                )
 
 
 def check_single(entries: Sequence[Any]) -> None:

@@ -59,11 +59,12 @@ def explain(error: Exception, overrides: Sequence[str], options: Options, skelet
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.rpartition("/")
         return no_option(group, option, error.options or (), _where(error, entries))
-    deleted = [entry for entry in entries if entry.is_delete()]
+    gone = [entry for entry in entries if entry.is_delete() or isinstance(entry.value(), dict)]
     for entry in entries:
-        for other in deleted:
+        for other in gone:
             if entry.key_or_group.startswith(f"{other.key_or_group}."):
-                return f"`{other.input_line}` deletes the section of `{entry.input_line}`"
+                does = "deletes" if other.is_delete() else "replaces"
+                return f"`{other.input_line}` {does} the section of `{entry.input_line}`"
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else None
     return first_line(error) + (f": {first_line(cause)}" if cause else "")
 
@@ -106,6 +107,8 @@ def _key_mistake(override: Any, config: dict[str, Any], groups: list[str], optio
     """What is wrong with an override of a key: it does not exist, or is added although it does."""
     key, line = override.key_or_group, override.input_line
     is_group = bool(options(key))
+    if is_group and override.is_force_add() and not isinstance(override.value(), dict):
+        return f"`{line}`: leave out the `++`, which adds keys and no options"
     if override.is_add():
         if is_group and key in groups:
             return f"`{line}`: leave out the `+`, for the group is there already"

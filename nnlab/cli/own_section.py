@@ -7,12 +7,14 @@ were typed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
+from nnlab.cli.grammar import parsed
 from nnlab.config import trust
 from nnlab.config.dotted import get
 from nnlab.config.lookup import locate
@@ -43,6 +45,9 @@ FIXED: Mapping[str, tuple[Any, str]] = {
 
 # Keys that tell what Hydra found, or that nothing in nnlab reads.
 UNUSED = ("hydra.runtime", "hydra.verbose", "hydra.overrides", "hydra.job.num", "hydra.job.id", "hydra.output")
+# Keys that count only where something refers to them, as in `name=${hydra:job.name}`.
+NAMES = ("hydra.job.name", "hydra.job.config", "hydra.job.config_name", "hydra.job.override_dirname")
+REFERENCE = re.compile(r"\$\{hydra[:.]job")
 
 
 def check_section(config: DictConfig, overrides: Sequence[str]) -> None:
@@ -53,7 +58,7 @@ def check_section(config: DictConfig, overrides: Sequence[str]) -> None:
     """
     section = OmegaConf.to_container(config.hydra, resolve=False)
     assert isinstance(section, dict)
-    keys = {key_of(line) for line in overrides}
+    keys = {key for line in overrides for key in _keys(line)}
     typed = keys | {f"hydra.{name}" for name in LOGS if f"hydra/{name}" in keys}
     _check_targets(section)
     for key, (value, instead) in FIXED.items():
@@ -62,6 +67,8 @@ def check_section(config: DictConfig, overrides: Sequence[str]) -> None:
     for key in typed:
         if any(key == unused or key.startswith(f"{unused}.") for unused in UNUSED):
             raise UserError(f"`{key}` is not used: nnlab does not read it")
+        if any(key == named or key.startswith(f"{named}.") for named in NAMES) and not _refers(config, section):
+            raise UserError(f"`{key}` is not used: nothing refers to it, and a study is named by `name=...`")
     for path in _commands(section):
         if not any(path == key or path.startswith(f"{key}.") or key.startswith(f"{path}.") for key in typed):
             raise UserError(
@@ -76,6 +83,21 @@ def check_section(config: DictConfig, overrides: Sequence[str]) -> None:
                 raise UserError(f"`{path}`: {error}") from error
         if path.startswith("hydra.callbacks.") and not _listens(target):
             raise UserError(f"`{path}`: `{target}` is no `hydra.experimental.callback.Callback`")
+
+
+def _keys(override: str) -> Iterator[str]:
+    """The keys that an override sets: those inside of a section that it replaces, too."""
+    key = key_of(override)
+    yield key
+    if key.startswith("hydra") and "={" in override:
+        for path, _, _ in _values(parsed([override])[0].value(), key):
+            yield path
+
+
+def _refers(config: DictConfig, section: Mapping[str, Any]) -> bool:
+    """Whether a value, or a setting of the launcher, is named after Hydra's job."""
+    values = OmegaConf.to_container(OmegaConf.masked_copy(config, [key for key in config if key != "hydra"]))
+    return REFERENCE.search(f"{values} {section['launcher']} {section['sweeper']}") is not None
 
 
 def check_plugins(config: DictConfig) -> None:

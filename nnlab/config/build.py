@@ -6,15 +6,11 @@ ordinary Python objects.
 
 from __future__ import annotations
 
-import functools
 import json
 import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import torch
-from torch import nn
 
 from nnlab.callbacks import HistoryFile
 from nnlab.callbacks.pruning import Pruning
@@ -22,24 +18,22 @@ from nnlab.config.checking import FOREIGN
 from nnlab.config.construct import construct
 from nnlab.config.kinds import check_kind
 from nnlab.config.lookup import locate
-from nnlab.config.network_size import check_members, check_size
+from nnlab.config.network import build_network
+from nnlab.config.network_size import check_members
 from nnlab.config.overrides import key_of
-from nnlab.config.schema import DIRECTIVES, placed, signature
+from nnlab.config.schema import DIRECTIVES
 from nnlab.data.base import Source
 from nnlab.device import resolve_dtype
 from nnlab.errors import UserError
-from nnlab.initialization.base import Initialization
 from nnlab.loss.base import Loss
 from nnlab.loss.heads import Heads
 from nnlab.optimizer.base import Optimizer
-from nnlab.randomness import derive_seed, generator
+from nnlab.randomness import derive_seed
 from nnlab.regularizer import (
     BatchEnsemble,
     Constraint,
     Ensemble,
-    Noise,
     Penalty,
-    Regularizer,
     SharpnessAware,
     WeightAverage,
 )
@@ -49,7 +43,6 @@ from nnlab.training import Callback, Member, Run, Trainer, TrainerSettings
 from nnlab.training.chain import Chain
 from nnlab.training.group import Group
 from nnlab.training.single import check_single_examples
-from nnlab.training.stack import check_outputs
 from nnlab.types import Dataset, Task
 
 Config = Mapping[str, Any]
@@ -100,60 +93,6 @@ def loss_tasks(config: Config) -> frozenset[Task] | None:
     """The tasks that the config's loss fits; None where it does not say."""
     tasks: frozenset[Task] | None = getattr(locate(config["loss"]["_target_"]), "tasks", None)
     return tasks
-
-
-def build_network(
-    config: Config,
-    dataset: Dataset,
-    loss: Loss,
-    seed: int,
-    regularizers: Sequence[Regularizer | Callback] | None = None,
-    tried: bool = False,
-) -> nn.Module:
-    """One initialized network for a data set, with its noise modules, as `seed` determines it.
-
-    Args:
-        config: names the components.
-        dataset: whose shapes it is made for.
-        loss: that it is trained by.
-        seed: of its weights.
-        regularizers: the config's, where they have been built.
-        tried: whether such a network has given outputs of the shape that the loss needs.
-
-    Raises:
-        UserError: the architecture does not fit the data or the loss.
-    """
-    activation = functools.partial(construct, config["activation"], "activation")
-    head = functools.partial(loss.head, target_size=dataset.target_size)
-    parameters = signature(config["architecture"]["_target_"]).arguments
-    supplied = {"input_shape": dataset.input_shape, "head": head, "activation": activation}
-    supplied["columns"] = dataset.input_columns
-    with torch.random.fork_rng(devices=[]):
-        # Foreign networks draw from torch's global generator in their constructors. `torch.manual_seed` would seed
-        # those of devices, too, which takes longer than building a small network.
-        torch.default_generator.manual_seed(derive_seed(seed, "constructor"))
-        own = {name: value for name, value in supplied.items() if name in parameters}
-        check_size(config["architecture"], own)
-        try:
-            network = construct(config["architecture"], "architecture", **own)
-        except UserError as error:
-            mistake = placed(str(error), config["architecture"], "architecture")
-            raise UserError(mistake.sentence if "." in mistake.path else str(error)) from error
-    if regularizers is None:
-        regularizers = list(construct(config["regularizer"], "regularizer").values())
-    for regularizer in regularizers:
-        if isinstance(regularizer, BatchEnsemble):
-            network = regularizer.apply(network, generator(seed, "batch_ensemble"))
-    if not tried:
-        check_outputs(network, dataset.input_shape, loss.output_size(dataset.target_size))
-    initialization: Initialization = construct(config["initialization"], "initialization")
-    gain = getattr(activation(), "gain", 1.0)
-    initialization(network, gain, generator(seed, "initialization"), dataset.train.inputs)
-    for regularizer in regularizers:
-        if isinstance(regularizer, Noise):
-            network = regularizer.apply(network)
-    network.train()
-    return network  # type: ignore[no-any-return]
 
 
 def build_optimizer(section: Config) -> Optimizer:

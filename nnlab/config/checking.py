@@ -30,10 +30,13 @@ FOREIGN = frozenset({"others", "only"})
 # Types of the primary configs' own keys whose default is null.
 NULLABLE: Mapping[str, Any] = {"data_seed": int | None, "resume": str | None}
 
-LARGEST = 1e30  # still a number in single precision; products that are none are what divergence is
+SMALLEST, LARGEST = 1e-37, 1e30  # still numbers in single precision; products that are none are what divergence is
 
 # Groups whose constructors are cheap and need nothing but their section, so that they check their ranges at once.
-LIGHT = frozenset({"trainer", "data", "activation", "initialization", "loss", "optimizer", "scheduler", "regularizer"})
+LIGHT = frozenset(
+    {"trainer", "data", "activation", "initialization", "loss", "optimizer", "scheduler", "regularizer"}
+    | {"callbacks", "recipe"}
+)
 
 
 def check(
@@ -104,7 +107,7 @@ def _absent(config: Mapping[str, Any], known: Primary) -> Iterator[Mistake]:
 
 
 def _numbers(value: Any, path: str) -> Iterator[Mistake]:
-    """Numbers that nothing computes with: whole ones of more than 64 bits, others whose product may overflow."""
+    """Numbers that nothing computes with: whole ones of more than 64 bits, others that single precision has not."""
     if isinstance(value, Mapping | list):
         entries = value.items() if isinstance(value, Mapping) else enumerate(value)
         for key, each in entries:
@@ -113,6 +116,8 @@ def _numbers(value: Any, path: str) -> Iterator[Mistake]:
         yield Mistake(path, f"`{path}` has {len(str(abs(value)))} digits; whole numbers go up to {2**63 - 1}")
     elif isinstance(value, float) and LARGEST < abs(value) < float("inf"):
         yield Mistake(path, f"`{path}` must be at most {LARGEST:g} in size, got {value}")
+    elif isinstance(value, float) and 0 < abs(value) < SMALLEST:
+        yield Mistake(path, f"`{path}` must be 0 or at least {SMALLEST:g} in size, got {value}")
 
 
 def _plain(value: Any, default: Any, path: str) -> Iterator[Mistake]:
@@ -243,12 +248,15 @@ class Origin:
         return next((file for file in files if file.is_file()), None)
 
     def _experiment(self, path: str) -> Path | None:
-        """The file of the chosen experiment, if it sets the key."""
+        """The file of the chosen experiment, or of the last of several, that sets the key."""
         import yaml
 
-        file = self._found(f"experiment/{self.choices.get('experiment')}")
-        content = yaml.safe_load(file.read_text(encoding="utf-8")) if file else None
-        return file if exists(content, path) else None
+        chosen = self.choices.get("experiment")
+        for name in reversed(chosen if isinstance(chosen, list) else [chosen]):
+            file = self._found(f"experiment/{name}")
+            if file and exists(yaml.safe_load(file.read_text(encoding="utf-8")), path):
+                return file
+        return None
 
     def _option(self, path: str) -> Path | None:
         """The file of the option that the section at a dotted path comes from."""

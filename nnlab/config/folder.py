@@ -43,6 +43,16 @@ def options(folder: Path, group: str) -> list[Path]:
     return sorted((folder / group).glob("*.yaml"))
 
 
+def chosen_by(file: Path) -> set[str]:
+    """The groups whose options an experiment's file chooses, as in `override /data: xor`."""
+    import yaml
+
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    entries = content.get("defaults", []) if isinstance(content, Mapping) else []
+    keys = (str(key) for entry in entries if isinstance(entry, Mapping) for key in entry)
+    return {key.removeprefix("override ").lstrip("/") for key in keys}
+
+
 def description(file: Path) -> str:
     """The first comment of an option's file, which describes it in one line; empty if there is none."""
     with file.open(encoding="utf-8") as lines:

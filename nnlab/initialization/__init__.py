@@ -4,6 +4,7 @@ from nnlab.initialization.base import Initialization, fans, weight_layers
 from nnlab.initialization.constant import Constant
 from nnlab.initialization.data_dependent import DataDependent
 from nnlab.initialization.gaussian import Gaussian
+from nnlab.initialization.given import Given
 from nnlab.initialization.he import He
 from nnlab.initialization.orthogonal import Orthogonal
 from nnlab.initialization.pytorch import PyTorch
@@ -13,6 +14,7 @@ __all__ = [
     "Constant",
     "DataDependent",
     "Gaussian",
+    "Given",
     "He",
     "Initialization",
     "Orthogonal",

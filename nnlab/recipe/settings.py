@@ -17,7 +17,7 @@ class RecipeSettings:
     Args:
         steps: the steps to walk, of 1 ... 7; after step 7 the chosen configuration is trained and tested.
         keep_going: go on after a step that did not pass.
-        time_limit: seconds for everything, (0, inf), all of which are used; null: as many trials as are worth it.
+        time_limit: seconds for everything, [0.001, inf), all of which are used; null: as many trials as are worth it.
         rounds: how often step 7 tries a dozen changes, where there is no time limit; it adopts one at most each time.
             [0, inf)
         seeds: networks of each configuration in steps 3, 5 and 7. [2, inf)
@@ -49,6 +49,10 @@ class RecipeSettings:
         check("recipe.rounds", self.rounds, "[0, inf)")
         check("recipe.seeds", self.seeds, "[2, inf)")
         check("recipe.final_seeds", self.final_seeds, "[1, inf)")
-        for name in ("time_limit", "coarse_epochs", "refine_epochs"):
+        for name, interval in (
+            ("time_limit", "[0.001, inf)"),
+            ("coarse_epochs", "(0, inf)"),
+            ("refine_epochs", "(0, inf)"),
+        ):
             if getattr(self, name) is not None:
-                check(f"recipe.{name}", getattr(self, name), "(0, inf)")
+                check(f"recipe.{name}", getattr(self, name), interval)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 
+from nnlab.config.network import brings_weights
 from nnlab.config.overrides import key_of
 from nnlab.errors import UserError
 from nnlab.optimizer.base import SecondOrder
@@ -15,6 +16,7 @@ HOPELESS = 100  # times what a run has of something: so much more is a slip
 
 log = logging.getLogger(__name__)
 _said: set[str] = set()
+_asked: set[str] = set()  # architectures that have been asked whether they bring weights
 
 
 def caution(trainer: Trainer, runs: Sequence[Run]) -> None:
@@ -24,12 +26,19 @@ def caution(trainer: Trainer, runs: Sequence[Run]) -> None:
         *of_optimizer(trainer),
         *of_schedule(trainer),
         *of_accumulation(trainer),
-        *(line for run in runs for line in (*of_overrides(run), *of_window(trainer, run))),
+        *(line for run in runs for line in _of_run(trainer, run)),
     ]
     for sentence in dict.fromkeys(found):
         if sentence not in _said:
             _said.add(sentence)
             log.warning(sentence)
+
+
+def _of_run(trainer: Trainer, run: Run) -> Iterator[str]:
+    yield from of_overrides(run)
+    yield from of_window(trainer, run)
+    yield from of_validation(trainer, run)
+    yield from of_weights(trainer, run)
 
 
 def of_batches(trainer: Trainer) -> Iterator[str]:
@@ -93,6 +102,17 @@ def of_accumulation(trainer: Trainer) -> Iterator[str]:
     yield from _beyond("trainer.accumulate", count, minibatches, what, "every update takes all of them")
 
 
+def of_validation(trainer: Trainer, run: Run) -> Iterator[str]:
+    """Validations that were asked for so seldom that the run is over before the first of them."""
+    every, unit = trainer.settings.validate_every, trainer.settings.validate_unit
+    steps = every * (trainer.steps_per_epoch if unit == "epoch" else 1)
+    if steps > trainer.total_steps and any(key_of(each) == "trainer.validate_every" for each in run.overrides):
+        yield (
+            f"`trainer.validate_every={every}`: the run ends before {every} {unit}s, so its only validation is that "
+            "at the end, and its last weights count as the best"
+        )
+
+
 def of_window(trainer: Trainer, run: Run) -> Iterator[str]:
     """A mean that was asked for over more validations than the run has.
 
@@ -116,6 +136,19 @@ def _beyond(key: str, count: int, there: int, what: str, then: str) -> Iterator[
         raise UserError(sentence)
     if count > there:
         yield f"{sentence}: {then}"
+
+
+def of_weights(trainer: Trainer, run: Run) -> Iterator[str]:
+    """Weights that a network brings with it, such as pretrained ones, and that are drawn anew."""
+    architecture, initialization = run.config["architecture"], run.config["initialization"]
+    if repr(architecture) in _asked or str(initialization["_target_"]).endswith(".Given"):
+        return
+    _asked.add(repr(architecture))
+    if brings_weights(run.config, trainer.members[run.members[0]].dataset, trainer.loss):
+        yield (
+            f"`{architecture['_target_']}` sets weights by itself, as of a network trained before, and the "
+            "initialization draws them anew; `initialization=given` keeps them"
+        )
 
 
 def of_overrides(run: Run) -> Iterator[str]:

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from nnlab.callbacks import SnapshotEnsemble
-from nnlab.config.build import build_loss, build_network
+from nnlab.config.build import build_loss
 from nnlab.config.construct import construct
 from nnlab.config.kept import kept_config
+from nnlab.config.network import build_network
 from nnlab.device import resolve_device, resolve_dtype
 from nnlab.errors import UserError
 from nnlab.loss.base import Loss

@@ -44,7 +44,7 @@ class TrainerSettings:
             null takes accuracy, or rmse in regression. `loss`, or any of `nnlab.metric_names`.
         best_window: validations whose mean decides which weights are the best; the best single value of a small
             validation split is mostly luck.
-        time_limit: seconds after which training stops at the next step.
+        time_limit: seconds after which training stops at the next step, [0.001, inf).
         on_nonfinite: a non-finite loss or gradient ends the run as diverged (`stop`), leaves that update out
             (`skip`), or returns to the last validated weights and halves the rate (`restore`).
     """
@@ -75,15 +75,17 @@ class TrainerSettings:
             raise UserError("`trainer.epochs` or `trainer.steps` must be given; both are null")
         if self.batch_size != "full":
             check("trainer.batch_size", self.batch_size, "[1, inf)")
-        for name in ("epochs", "clip_norm", "clip_value", "time_limit"):
+        for name in ("epochs", "clip_norm", "clip_value"):
             if getattr(self, name) is not None:
                 check(f"trainer.{name}", getattr(self, name), "(0, inf)")
+        if self.time_limit is not None:
+            check("trainer.time_limit", self.time_limit, "[0.001, inf)")
         for name in ("accumulate", "validate_every", "best_window", "processes"):
             check(f"trainer.{name}", getattr(self, name), "[1, inf)")
         if self.threads is not None:
             check("trainer.threads", self.threads, f"[1, {MOST_THREADS}]")
         if self.steps is not None:
-            check("trainer.steps", self.steps, "[1, inf)")
+            check("trainer.steps", self.steps, "[1, 1e15]")
         check_choice("trainer.engine", self.engine, ("auto", "native", "torch"))
         check_choice("trainer.precision", self.precision, PRECISIONS)
         if self.metric is not None:

@@ -154,6 +154,13 @@ CATALOGUE: tuple[Kind, ...] = (
         explains=("validation_easier",),
     ),
     Kind(
+        "target_among_inputs",
+        "Classes mix at its borders, as they do where a column is one good measurement. If it is known only once the "
+        "target is, leave it out.",
+        severity="note",
+        variant="measured",
+    ),
+    Kind(
         "labels_wrong",
         "Networks that have not seen these examples agree on another answer. Look at them, and at how labels were "
         "made.",
@@ -165,6 +172,12 @@ CATALOGUE: tuple[Kind, ...] = (
             "still_improving",
             "imbalance_ignored",
         ),
+    ),
+    Kind(
+        "labels_wrong_or_chance",
+        "Either a part of the labels is wrong, or what decides is not among the inputs, and chance does: these data "
+        "cannot tell the two apart. Look at some examples; another labeling of a few would tell.",
+        severity="note",
     ),
     Kind("validation_easier", "The validation split is easier, or the training labels are noisier."),
     Kind(

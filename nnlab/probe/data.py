@@ -42,10 +42,12 @@ def data_findings(config: Mapping[str, Any]) -> list[Finding]:
     differ = list(shift_findings(dataset, measure_shift(dataset)))
     classes = dataset.task is not Task.REGRESSION
     found = list(_labels(dataset, folds, bool(differ))) if folds is not None and classes else []
+    notes = [finding for finding in found if not finding.fault]
+    found = [finding for finding in found if finding.fault]
     if folds is not None and not found and not differ:
         differ = list(_does_not_carry_over(dataset, folds))
     found += differ
-    return found or list(_offset(config, dataset))
+    return [*(found or _offset(config, dataset)), *notes]
 
 
 def targets_related(config: Mapping[str, Any]) -> bool:
@@ -69,7 +71,7 @@ def _labels(dataset: Dataset, folds: OutOfFold, shifted: bool) -> Iterator[Findi
     """What is wrong with labels; splits whose inputs differ are answered wrongly for that."""
     targets, known = dataset.train.targets.cpu(), dataset.validation.targets.cpu()
     other = renamed(folds.validation, known)
-    facts = label_facts(folds.prediction, targets, folds.learned, folds.validation, known)
+    facts = label_facts(folds.prediction, dataset.train.inputs, targets, folds.learned, folds.validation, known)
     if other is not None and facts.train > other[2] and not shifted:
         yield renamed_finding(*other, dataset.target_names)
     else:

@@ -108,7 +108,9 @@ def probe(
     others = [finding for finding in heard if finding is not rule]
     facts = [finding for finding in others if finding.conclusive and finding.name not in LEAKS]
     rest = _beneath(found, [finding for finding in others if finding not in facts])
-    return [*of_data, *facts, *rest, *_better(evidence, outcome, own, experiments)]
+    notes = [finding for finding in of_data if not finding.fault]
+    of_data = [finding for finding in of_data if finding.fault]
+    return [*of_data, *facts, *rest, *_better(evidence, outcome, own, experiments), *notes]
 
 
 def _unknown(
@@ -119,11 +121,12 @@ def _unknown(
     experiments: Experiments,
 ) -> list[Finding]:
     """The findings where the configuration is not the cause: the data, what no change can test, or nobody knows."""
-    if of_data or any(finding.conclusive for finding in heard):
+    if any(finding.fault for finding in of_data) or any(finding.conclusive for finding in heard):
         return arranged([*of_data, *heard])
     untested = [f for f in heard if f.fault and not f.kind.symptom and not f.overrides and not f.tried]
     rest = [finding for finding in heard if finding not in untested]
-    return [*untested, cause_unknown(evidence, own, experiments), *rest]
+    doubt = next((finding for finding in of_data if finding.name == "labels_wrong_or_chance"), None)
+    return [*untested, cause_unknown(evidence, own, experiments, doubt), *rest, *of_data]
 
 
 def _sound(experiments: Experiments, own: Sequence[Suspect], more: Changes | None = None) -> Config:

@@ -47,8 +47,10 @@ def cause_found(
     )
 
 
-def cause_unknown(evidence: Evidence, suspects: Sequence[Suspect], experiments: Experiments) -> Finding:
-    """The finding that no setting is the cause, with what was ruled out."""
+def cause_unknown(
+    evidence: Evidence, suspects: Sequence[Suspect], experiments: Experiments, doubt: Finding | None = None
+) -> Finding:
+    """The finding that no setting is the cause, with what was ruled out: no wrong labels, where there is `doubt`."""
     gained = evidence.lost > evidence.noise / 2
     usual = (
         f"with all unusual settings ({', '.join(f'`{suspect.before}`' for suspect in suspects)}) taken back it is "
@@ -56,13 +58,19 @@ def cause_unknown(evidence: Evidence, suspects: Sequence[Suspect], experiments: 
         if suspects
         else "there is no unusual setting to take back"
     )
+    why = ""
+    if doubt is not None:
+        why = (
+            "Something is wrong, and its cause is not known: the settings that were tried, and the splits of the data, "
+            f"are not it. {doubt.explanation}"
+        )
+    elif gained:
+        why = "What gives more may be a part of the cause; by chance alone, such networks differ nearly as much."
     return Finding(
         "cause_not_found",
         f"The validation {experiments.metric} of such networks is {evidence.before.shown}, and {usual}",
         {"skill before": evidence.before.skill, "all taken back": evidence.healthy.skill},
-        why="What gives more may be a part of the cause; by chance alone, such networks differ nearly as much."
-        if gained
-        else "",
+        why=why,
         tried=_others(evidence, set(), experiments),
     )
 

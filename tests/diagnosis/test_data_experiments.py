@@ -14,6 +14,7 @@ from nnlab.diagnosis.facts.leaks import shared_examples
 from nnlab.diagnosis.facts.near import find_pair
 from nnlab.diagnosis.facts.shift import Shift, measure_shift
 from nnlab.diagnosis.facts.values import find_lost_rows, find_placeholder, target_placeholder
+from nnlab.diagnosis.rules.labels import label_findings
 from nnlab.diagnosis.rules.splits import shift_findings
 from nnlab.types import Dataset, Split, Task
 
@@ -152,26 +153,103 @@ def answers(right: float, sure: float, classes: int = 4, count: int = 2000, seed
     return labels, prediction / prediction.sum(1, keepdim=True)
 
 
-def facts(own: tuple[Tensor, Tensor], held: tuple[Tensor, Tensor]):  # type: ignore[no-untyped-def]
-    return label_facts(own[1], own[0], torch.full((len(own[0]),), math.nan), held[1], held[0])
+Labeled = tuple[Tensor, Tensor, Tensor]
 
 
-def test_labels_that_the_surest_predictions_contradict_are_wrong() -> None:
-    found = facts(answers(0.7, 1.0), answers(0.7, 1.0, seed=1))
-    assert found.wrong
-    assert found.share == pytest.approx(0.3, abs=0.07)
+def groups(count: int, classes: int, apart: float, noise: int = 0) -> Labeled:
+    """Normal groups: inputs with as many columns of noise besides, their labels, and the chances of each class."""
+    draw = torch.Generator().manual_seed(count + classes)
+    corners = torch.randn(classes, 5, generator=draw)
+    corners *= apart / corners.norm(dim=1, keepdim=True)
+    labels = torch.randint(classes, (count,), generator=draw)
+    x = corners[labels] + torch.randn(count, 5, generator=draw)
+    chances = (-torch.cdist(x, corners).square() / 2).softmax(1)
+    return torch.cat([x, torch.randn(count, noise, generator=draw)], 1), labels, chances
 
 
-def test_a_task_that_is_hard_has_no_wrong_labels() -> None:
-    easy, hard = answers(1.0, 1.0, count=1000), answers(0.4, 0.03, count=1000, seed=1)
-    mixed = torch.cat([easy[0], hard[0]]), torch.cat([easy[1], hard[1]])
-    assert not facts(mixed, mixed).wrong
+def by_chance(x: Tensor, chances: Tensor) -> Labeled:
+    """Labels that are drawn with given chances (N, C)."""
+    return x, torch.multinomial(chances, 1, generator=torch.Generator().manual_seed(3))[:, 0], chances
+
+
+def survey(count: int = 1200) -> Labeled:
+    x = drawn(5, count, 6).round().clamp(-1, 1)
+    return by_chance(x, torch.cat([x[:, :3].sum(1, keepdim=True), -x[:, :3].sum(1, keepdim=True)], 1).softmax(1))
+
+
+def rare(count: int = 1200) -> Labeled:
+    x = drawn(6, count, 5)
+    logit = 2 * x[:, :1] - 3
+    return by_chance(x, torch.cat([torch.zeros_like(logit), logit], 1).softmax(1))
+
+
+def grades(count: int = 1200) -> Labeled:
+    x = drawn(7, count, 5)
+    score = (x[:, 0] + 0.3 * drawn(8, count)).clamp(-1.4, 1.4)
+    chances = (-4 * (x[:, :1] - torch.linspace(-1.2, 1.2, 5)).square()).softmax(1)
+    return x, torch.bucketize(score, torch.linspace(-0.9, 0.9, 4)), chances
+
+
+def one_switch(count: int = 1200) -> Labeled:
+    x = drawn(9, count, 4)
+    x[:, 0] = (x[:, 0] > 0).float()
+    return by_chance(x, torch.where(x[:, :1] > 0, torch.tensor([[0.2, 0.8]]), torch.tensor([[0.8, 0.2]])))
+
+
+def facts(task: Labeled, redrawn: float = 0.0, validation: float = 0.0):  # type: ignore[no-untyped-def]
+    """Facts about a task, whose labels were drawn anew for a share of the examples of either split."""
+    x, labels, chances = task
+    cut, draw = 3 * len(x) // 4, torch.Generator().manual_seed(11)
+    anew = torch.randint(chances.shape[1], labels.shape, generator=draw)
+    share = torch.where(torch.arange(len(x)) < cut, redrawn, validation)
+    labels = torch.where(torch.rand(len(x), generator=draw) < share, anew, labels)
+    learned = torch.full((cut,), math.nan)
+    return label_facts(chances[:cut], x[:cut], labels[:cut], learned, chances[cut:], labels[cut:])
+
+
+@pytest.mark.parametrize("redrawn", [0.05, 0.2, 0.4, 0.6])
+@pytest.mark.parametrize("classes", [2, 3, 8])
+def test_labels_that_are_wrong_at_random_are_found_with_their_share(classes: int, redrawn: float) -> None:
+    found = facts(groups(1200, classes, 6.0), redrawn, redrawn)
+    assert found.surest.at_random
+    assert found.share == pytest.approx(redrawn * (1 - 1 / classes), abs=0.05)
+
+
+def test_wrong_labels_are_found_among_a_hundred_examples() -> None:
+    assert facts(groups(130, 3, 5.0), 0.5, 0.5).surest.at_random
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        groups(1200, 2, 1.0),
+        groups(1200, 4, 1.8),
+        groups(400, 2, 1.8, 30),
+        groups(130, 3, 1.8),
+        survey(),
+        rare(),
+        grades(),
+    ],
+    ids=["overlap", "overlap of four", "columns of noise", "few examples", "survey", "rare class", "grades"],
+)
+def test_a_task_that_is_hard_has_no_wrong_labels(task: Labeled) -> None:
+    assert not facts(task).wrong
+
+
+def test_where_chance_decides_as_often_everywhere_both_are_said() -> None:
+    found = facts(one_switch())
+    assert not found.wrong
+    assert found.surest.doubtful
+    [finding] = label_findings(found, ("no", "yes"))
+    assert (finding.name, finding.fault) == ("labels_wrong_or_chance", False)
+    assert "a column of a few values" in finding.observed
 
 
 def test_training_labels_that_agree_less_than_those_of_the_validation_are_wrong() -> None:
-    found = facts(answers(0.85, 0.04), answers(0.99, 0.04, seed=1))
+    found = facts(groups(1200, 4, 6.0), 0.3)
     assert found.noisier
     assert found.wrong
+    assert "of the training labels" in next(label_findings(found, "abcd")).observed
 
 
 def test_classes_in_another_order_are_recognized() -> None:

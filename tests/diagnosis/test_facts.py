@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from types import SimpleNamespace
 
@@ -120,6 +121,22 @@ def test_columns_that_all_tell_the_classes_apart_are_no_giveaway() -> None:
     assert find_giveaway(table(columns, target)) is None
     assert find_giveaway(table(FINE, NOISY)) is None
     assert find_giveaway(table([TODAY], (TODAY > 0).astype(np.int64))) is None  # there is nothing else to learn from
+
+
+def test_one_good_measurement_among_noise_is_no_leak() -> None:
+    target = codes(2)
+    measured = find_giveaway(table([4.0 * target + DRAW.standard_normal(N), *FINE], target))
+    assert measured is None or measured.measured
+    copied = find_giveaway(table([target + 0.1 * DRAW.standard_normal(N), *FINE], target))
+    assert copied is not None
+    assert not copied.measured
+
+
+def test_a_validation_split_that_differs_makes_no_column_a_giveaway() -> None:
+    target = codes(3)
+    data = table([6.0 * target + DRAW.standard_normal(N) for _ in range(4)], target)
+    renamed = Split(data.validation.inputs, (data.validation.targets + 1) % 3)
+    assert find_giveaway(dataclasses.replace(data, validation=renamed)) is None
 
 
 def test_facts_see_a_class_that_only_held_out_examples_have() -> None:

@@ -46,7 +46,12 @@ def test_planted_labels_are_ranked_before_sound_ones() -> None:
     planted = (noisy.train.targets != sound.train.targets).nonzero().flatten().tolist()
     found = out_of_fold(compose("data=digits", "data.label_noise=0.3", "trainer.epochs=8"))
     facts = label_facts(
-        found.prediction, noisy.train.targets, found.learned, found.validation, noisy.validation.targets
+        found.prediction,
+        noisy.train.inputs,
+        noisy.train.targets,
+        found.learned,
+        found.validation,
+        noisy.validation.targets,
     )
     first = facts.suspicious[:50]
     assert len(set(first) & set(planted)) >= 47

@@ -1,6 +1,7 @@
 """An input column that gives the target away: alone it predicts what all others together do not.
 
 A date is known before anything else is, and many a quantity follows one other up to some noise: neither is a leak.
+A column that was measured tells classes apart up to a border at which they mix; what knows the answer has none.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ ALONE = 0.93  # share of a constant's errors that a column which gives the targe
 WITHOUT = 0.6  # ... while simple methods avoid less than this share without it
 ALONE_NUMBER = 0.98  # the same for numbers, many of which follow another one ...
 MONOTONE = 0.995  # ... unless they are in the same order, as a logarithm is (correlation of the ranks)
+BORDER = 0.02  # changes of the class along a column, as a share of the examples, beyond those between the classes
 BINS = 64
 ORDERED = 0.55  # correlation (ratio) of the ranks below which a column is not looked at further
 
@@ -35,6 +37,7 @@ class Giveaway:
         column, name: its index and name among the network's inputs.
         alone, others: share of a constant's errors that it avoids alone, and that simple methods avoid without it.
         source: the column of the table that it comes from, where the data are a table.
+        measured: whether classes mix at their borders, as they do where the column is a good measurement and no leak.
     """
 
     column: int
@@ -42,6 +45,7 @@ class Giveaway:
     alone: float
     others: float
     source: str = ""
+    measured: bool = False
 
 
 def find_giveaway(dataset: Dataset) -> Giveaway | None:
@@ -59,10 +63,23 @@ def find_giveaway(dataset: Dataset) -> Giveaway | None:
     alone, column = _best_alone(part, dataset.target_size)
     if alone < ALONE or is_date(dataset, column) or _loose(inputs[:, column], part.targets, alone):
         return None  # what follows time, or one quantity up to some noise, is no leak
-    others = _skill_without(dataset, column)
+    others = _skill_without(dataset, part, column)
     if others >= WITHOUT:
         return None
-    return Giveaway(column, column_name(dataset, column), alone, others, column_source(dataset, column))
+    measured = _mixes(inputs[:, column], part.targets)
+    return Giveaway(column, column_name(dataset, column), alone, others, column_source(dataset, column), measured)
+
+
+def _mixes(column: Tensor, targets: Tensor) -> bool:
+    """Whether classes mix along a column; one that holds a consequence of the class has an interval for each."""
+    if targets.is_floating_point():
+        return False
+    values, place = torch.unique(column, return_inverse=True)
+    table = torch.zeros(len(values), int(targets.max()) + 1, device=column.device)
+    table.index_put_((place, targets), torch.ones_like(column), accumulate=True)
+    among_equals = table.sum() - table.amax(1).sum()
+    changes = (table.argmax(1).diff() != 0).sum()
+    return float(changes + among_equals) > table.shape[1] + BORDER * len(column)
 
 
 def _loose(column: Tensor, targets: Tensor, alone: float) -> bool:
@@ -132,14 +149,20 @@ def _best_alone(split: Split, classes: int) -> tuple[float, int]:
     return found.get(best, 0.0), best
 
 
-def _skill_without(dataset: Dataset, column: int) -> float:
-    """What simple methods reach on validation without a column."""
+def _skill_without(dataset: Dataset, part: Split, column: int) -> float:
+    """What simple methods reach without a column on one half of the training examples, from the other.
+
+    The validation split may differ from it, and then says nothing about the column.
+    """
     from nnlab.diagnosis.facts.references import simple_predictions, skill, suitable_sizes
 
     keep = [j for j in range(dataset.input_size) if j != column]
-    parts = [
-        Split(part.inputs.flatten(1)[:, keep], part.targets)
-        for part in map(sample, (dataset.train, dataset.validation), suitable_sizes(dataset.input_size))
-    ]
-    predictions, center = simple_predictions(dataset, *parts)
-    return max(skill(prediction, center, parts[1].targets) for prediction in predictions)
+    part = sample(part, suitable_sizes(dataset.input_size)[0])
+    rows = torch.randperm(len(part), generator=torch.Generator().manual_seed(0)).to(part.inputs.device)
+    halves = [Split(part.inputs.flatten(1)[some][:, keep], part.targets[some]) for some in rows.tensor_split(2)]
+    reached: list[list[float]] = []
+    for known, asked in (halves, halves[::-1]):
+        predictions, center = simple_predictions(dataset, known, asked)
+        reached.append([skill(prediction, center, asked.targets) for prediction in predictions])
+    best: float = max(first + second for first, second in zip(*reached, strict=True))
+    return best / 2

@@ -1,12 +1,17 @@
 """What out-of-fold predictions say about labels: how many are wrong, which, and by what pattern.
 
-Noise against difficulty: on a hard task the examples that networks are surest of are right; where labels are wrong at
-random they are not. And labels that are noisier in the training split than in the validation split agree less with
-predictions there, by networks that have seen neither.
+Noise against difficulty: where a task is hard, the examples that all kinds of models are surest of are right far more
+often than the others, and where they are not, the label is the class that comes second. Where labels are wrong at
+random, the surest answers are as wrong as all, and the label is any class. A task may be hard in just that way: chance
+decides as often everywhere, or all that is known are a few levels of a column. Then nobody can tell.
+
+And labels that are noisier in the training split than in the validation split agree less with predictions there, by
+networks that have seen neither.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -14,15 +19,74 @@ import torch
 from torch import Tensor
 
 from nnlab.diagnosis.facts.chance import Pair, mixed_pair
+from nnlab.diagnosis.facts.held_out import with_others
+from nnlab.diagnosis.facts.levels import evenly
 from nnlab.statistics.label_errors import margins
 
-SUREST = 0.25  # share of the examples of each answer that networks are surest of
-WRONG = 0.15  # of them whose label is another, from which labels are wrong
-EVEN = 0.75  # of the share of all examples: where a task is hard, the surest are wrong far less often
-STRUCTURE = 0.3  # skill of the predictions, below which chance may decide as much as wrong labels would
+EXAMPLES = 2048  # that the other kinds of models look at
+SUREST = (0.25, 0.5)  # shares of the examples of each answer that models are surest of
+FEWEST, CONTRADICTED = 80, 6  # examples, and surest answers with another label, from which anything can be said
+FLAT = 0.4  # least share of wrong answers among the surest, of that among all
+TOGETHER = 1.1  # least sum of that and the skill: of noise alone the first is 1 whatever the second ...
+SPREAD = 0.4  # ... and more by this, divided by the root of the number of contradictions
+STRUCTURE = 0.2  # skill below which chance may decide as much as wrong labels would
+SECOND = {3: 0.75}  # share of the surest wrong answers whose label comes second, above which a task is hard ...
+AT_RANDOM = 0.2  # ... of more classes: so far from the share by chance to 1
+DOUBT, DOUBTED, LITTLE = 0.15, 0.7, 0.1  # wrong among the surest, share of that among all, and skill, for a doubt
+LEVELS, CELLS = 10, 8  # values of a coarse column, and columns that are looked at in pairs
 APART = 0.1  # in accuracy, by which training labels agree less than those of validation
 SIGMAS = 4.0
 RENAMED = 0.3  # accuracy gained by another order of the class names
+
+
+@dataclass(frozen=True)
+class Surest:
+    """How the surest answers of networks, neighbors and a linear model together differ from labels.
+
+    Attributes:
+        wrong, all: share of the surer half of the answers, and of all answers, that the label contradicts.
+        count: of those of the surer half.
+        flat: share of wrong answers among the surest (a quarter and a half of them), of that among all.
+        second: share of `count` whose label comes second; NaN for two classes.
+        skill: share of a constant's mistakes that are avoided.
+        classes, examples: how many there are.
+        coarse: whether one or two columns of a few levels predict as well as everything.
+    """
+
+    wrong: float
+    all: float
+    count: int
+    flat: float
+    second: float
+    skill: float
+    classes: int
+    examples: int
+    coarse: bool
+
+    @property
+    def at_random(self) -> bool:
+        """Whether labels contradict the answers at random, and more often than a task that is hard explains."""
+        needed = TOGETHER + SPREAD / math.sqrt(max(self.count, 1))
+        even = self.flat > FLAT and self.flat + self.skill > needed and self.skill > STRUCTURE
+        return self._enough and even and not self._follow and not self.coarse
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether labels may as well be wrong as decided by chance."""
+        even = self.wrong > DOUBT and self.flat > DOUBTED and self.skill > LITTLE
+        return self._enough and even and not self._follow and not self.at_random
+
+    @property
+    def _enough(self) -> bool:
+        return self.examples >= FEWEST and self.count >= CONTRADICTED
+
+    @property
+    def _follow(self) -> bool:
+        """Whether labels that contradict an answer come second, as they do where classes overlap."""
+        if self.classes < 3:
+            return False
+        chance = 1 / (self.classes - 1)
+        return self.second > SECOND.get(self.classes, chance + AT_RANDOM * (1 - chance))
 
 
 @dataclass(frozen=True)
@@ -32,10 +96,9 @@ class LabelFacts:
     Attributes:
         suspicious: indices of training examples whose label looks wrong, the worst first.
         share: of the labels that are wrong, estimated.
-        surest: share of the examples that networks are surest of whose label is another.
+        surest: how the surest answers differ from labels.
         train, validation: accuracy of out-of-fold predictions on training labels, and of the same networks' on
             validation labels.
-        skill: share of a constant's mistakes that out-of-fold predictions avoid.
         pair: two classes that are mixed up although all others are told apart.
         late: share of the suspicious examples that networks which train on them learn last, or never.
         examples: how many training and validation examples there are.
@@ -43,10 +106,9 @@ class LabelFacts:
 
     suspicious: tuple[int, ...]
     share: float
-    surest: float
+    surest: Surest
     train: float
     validation: float
-    skill: float
     pair: Pair | None
     late: float
     examples: tuple[int, int]
@@ -56,52 +118,101 @@ class LabelFacts:
         """Whether training labels are noisier than validation labels."""
         p = min(max(self.validation, 0.02), 0.98)
         error = math.sqrt(p * (1 - p) * (1 / self.examples[0] + 1 / max(self.examples[1], 1)))
-        return self.validation - self.train > max(APART, SIGMAS * error)
+        return self.validation - self.train > max(APART, SIGMAS * error) and self.validation > 0
 
     @property
     def wrong(self) -> bool:
         """Whether more labels are wrong than a task that is hard explains."""
-        usable = self.skill > STRUCTURE and self.examples[0] >= 60
-        # As wrong as the others, nearly, and not by the chance of few examples.
-        error = math.sqrt(self.surest * (1 - self.surest) / max(SUREST * self.examples[0], 1))
-        everywhere = self.surest - error > max(WRONG - error, EVEN * (1 - self.train))
-        return (usable and everywhere) or (self.noisier and self.validation > 0)
+        return self.surest.at_random or self.noisier
 
 
-def label_facts(prediction: Tensor, targets: Tensor, learned: Tensor, validation: Tensor, known: Tensor) -> LabelFacts:
-    """From out-of-fold predictions (N, C) of targets (N,), and predictions of validation targets `known` (n,)."""
-    answers, count = prediction.argmax(1), len(targets)
-    classes = prediction.shape[1]
-    margin = margins(prediction, targets)
-    runner_up = prediction.topk(2, 1).values
-    sure = runner_up[:, 0] - runner_up[:, 1]
-    surest = torch.zeros(count, dtype=torch.bool)
-    for label in range(classes):  # of each answer, so that a frequent class does not stand for all
-        rows = (answers == label).nonzero().flatten()
-        surest[rows[sure[rows].argsort(descending=True)][: math.ceil(SUREST * len(rows))]] = True
-    wrong = answers != targets
-    suspicious = (wrong & (sure >= sure[surest].min() if surest.any() else wrong)).nonzero().flatten()
+def label_facts(
+    prediction: Tensor, inputs: Tensor, targets: Tensor, learned: Tensor, validation: Tensor, known: Tensor
+) -> LabelFacts:
+    """From out-of-fold predictions (N, C) of targets (N,), and predictions of validation targets `known` (n,).
+
+    Args:
+        prediction, validation: class probabilities, or scores of a margin loss.
+        inputs: (N, ...) training inputs.
+        targets, known: labels.
+        learned: (N,) share of the validations at which networks that train on the example had it right.
+    """
+    rows = evenly(len(targets), min(EXAMPLES, len(targets)), torch.device("cpu"))
+    surest = _surest(prediction[rows], inputs[rows.to(inputs.device)], targets[rows])
+    wrong = prediction.argmax(1) != targets
+    margin, sure = margins(prediction, targets), _sureness(prediction)
+    least = sure[_surest_of(prediction, SUREST[-1])].min() if len(sure) else 0.0
+    suspicious = (wrong & (sure >= least)).nonzero().flatten()
     suspicious = suspicious[margin[suspicious].argsort()]
-    accuracy = 1 - float(wrong.double().mean())
-    constant = float(torch.bincount(targets, minlength=classes).max()) / count
+    train = 1 - float(wrong.double().mean())
     validated = float((validation.argmax(1) == known).double().mean())
     late = learned[suspicious].double()
     return LabelFacts(
         tuple(suspicious.tolist()),
-        _share(accuracy, validated, float(wrong[surest].double().mean()), classes),
-        float(wrong[surest].double().mean()),
-        accuracy,
+        max(surest.wrong, 1 - train / max(validated, 1e-9), 0.0),
+        surest,
+        train,
         validated,
-        (accuracy - constant) / max(1 - constant, 1e-9),
         mixed_pair(prediction, targets),
         float((late < learned.nanmean()).double().mean()) if len(late) and not learned.isnan().all() else float("nan"),
-        (count, len(known)),
+        (len(targets), len(known)),
     )
 
 
-def _share(train: float, validation: float, surest: float, classes: int) -> float:
-    """Labels that are wrong: those of the surest examples, or what validation labels agree more."""
-    return max(surest, 1 - train / max(validation, 1e-9), 0.0)
+def _surest(prediction: Tensor, inputs: Tensor, targets: Tensor) -> Surest:
+    together = with_others(prediction, inputs, targets)
+    answers, (count, classes) = together.argmax(1), together.shape
+    wrong = answers != targets
+    quarter, half = (float(wrong[_surest_of(together, share)].double().mean()) for share in SUREST)
+    contradicted = wrong & _surest_of(together, SUREST[-1])
+    runner_up = together.scatter(1, answers[:, None], -1.0).argmax(1)
+    overall, constant = float(wrong.double().mean()), 1 - float(torch.bincount(targets).max()) / count
+    return Surest(
+        wrong=half,
+        all=overall,
+        count=int(contradicted.sum()),
+        flat=(quarter + half) / 2 / max(overall, 1e-9),
+        second=float((runner_up == targets)[contradicted].double().mean()) if classes > 2 else math.nan,
+        skill=1 - overall / max(constant, 1e-9),
+        classes=classes,
+        examples=count,
+        coarse=_by_levels(inputs.flatten(1), targets) <= 1.05 * overall,
+    )
+
+
+def _sureness(prediction: Tensor) -> Tensor:
+    """By how much each answer is ahead of the runner-up, (N,)."""
+    first = prediction.topk(2, 1).values
+    return first[:, 0] - first[:, 1]
+
+
+def _surest_of(prediction: Tensor, share: float) -> Tensor:
+    """The share of the examples of each answer that a model is surest of, (N,) bool: no frequent class decides."""
+    answers, sure = prediction.argmax(1), _sureness(prediction)
+    found = torch.zeros(len(answers), dtype=torch.bool)
+    for label in range(prediction.shape[1]):
+        rows = (answers == label).nonzero().flatten()
+        found[rows[sure[rows].argsort(descending=True)][: math.ceil(share * len(rows))]] = True
+    return found
+
+
+def _by_levels(inputs: Tensor, targets: Tensor) -> float:
+    """Share of wrong answers by the best one or two coarse columns alone; 1 where there are none."""
+    places = []
+    for column in inputs.T:
+        levels, place = torch.unique(column, return_inverse=True)
+        if 2 <= len(levels) <= LEVELS:
+            places.append(place.cpu())
+    best = sorted(places, key=lambda place: _mistakes(place, targets))[:CELLS]
+    pairs = [first * LEVELS + second for first, second in itertools.combinations(best, 2)]
+    return min((_mistakes(place, targets) for place in (*best, *pairs)), default=1.0)
+
+
+def _mistakes(place: Tensor, targets: Tensor) -> float:
+    """Share of the examples that have another label than most at their place."""
+    classes = int(targets.max()) + 1
+    table = torch.bincount(place * classes + targets, minlength=(int(place.max()) + 1) * classes).view(-1, classes)
+    return 1 - float(table.amax(1).sum()) / len(targets)
 
 
 def renamed(prediction: Tensor, targets: Tensor) -> tuple[tuple[int, ...], float, float] | None:

@@ -180,13 +180,16 @@ def leaks(data: DataFacts) -> Iterator[Finding]:
     if data.giveaway is not None:
         column, others = data.giveaway, data.giveaway.others
         rest = "" if math.isnan(others) else f"; simple methods avoid {max(others, 0):.0%} without it"
+        droppable = not column.measured and re.fullmatch(r"[\w.-]+", column.source)
         yield Finding(
             "target_among_inputs",
             f"{column.name} alone avoids {column.alone:.0%} of the errors of a constant answer{rest}",
             {"column": column.column, "alone": column.alone, "without it": others},
-            (f"data.drop=[{column.source}]",) if re.fullmatch(r"[\w.-]+", column.source) else (),
+            (f"data.drop=[{column.source}]",) if droppable else (),
+            level="note" if column.measured else None,
+            variant="measured" if column.measured else "",
             step=0,
-            certain=True,
+            certain=not column.measured,
         )
     elif data.pair is not None:
         pair = data.pair

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from nnlab.diagnosis.facts.labels import LabelFacts
+from nnlab.diagnosis.facts.labels import LabelFacts, Surest
 from nnlab.diagnosis.finding import Finding
 
 LISTED = 8  # suspicious examples that are listed
 
 
 def label_findings(facts: LabelFacts, names: Sequence[str], rows: Sequence[int] | None = None) -> Iterator[Finding]:
-    """That labels are wrong, or two classes mixed up.
+    """That labels are wrong, or may be, or two classes are mixed up.
 
     Args:
         facts: see their class.
@@ -30,18 +30,9 @@ def label_findings(facts: LabelFacts, names: Sequence[str], rows: Sequence[int] 
         )
         return
     if not facts.wrong:
+        if facts.surest.doubtful:
+            yield _doubt(facts.surest)
         return
-    if facts.noisier:
-        observed = (
-            f"Networks that have not seen the examples agree with {facts.train:.0%} of the training labels and with "
-            f"{facts.validation:.0%} of the validation labels: about {facts.share:.0%} of the former look wrong"
-        )
-    else:
-        observed = (
-            f"Of the examples that networks are surest of without having seen them, {facts.surest:.0%} have another "
-            f"label, nearly as many as of all ({1 - facts.train:.0%}), as if about {facts.share:.0%} of all labels "
-            "were wrong, or left to chance"
-        )
     listed = [index if rows is None else rows[index] for index in facts.suspicious[:LISTED]]
     where = "training examples" if rows is None else "rows"
     late = (
@@ -49,12 +40,40 @@ def label_findings(facts: LabelFacts, names: Sequence[str], rows: Sequence[int] 
         if math.isfinite(facts.late)
         else ""
     )
+    first = f". First {where} to look at, counted from 0: {', '.join(map(str, listed))}" if listed else ""
     yield Finding(
         "labels_wrong",
-        f"{observed}{late}. First {where} to look at, counted from 0: {', '.join(map(str, listed))}",
+        f"{_observed(facts)}{late}{first}",
         {"share": facts.share, "suspicious": len(facts.suspicious), "agree in training": facts.train}
-        | {"agree in validation": facts.validation, "wrong among the surest": facts.surest},
+        | {"agree in validation": facts.validation, "wrong among the surest": facts.surest.wrong},
         certain=True,
+    )
+
+
+def _observed(facts: LabelFacts) -> str:
+    if facts.noisier:
+        return (
+            f"Networks that have not seen the examples agree with {facts.train:.0%} of the training labels and with "
+            f"{facts.validation:.0%} of the validation labels: about {facts.share:.0%} of the former look wrong"
+        )
+    surest = facts.surest
+    any_class = f", of any class: it is the second likeliest in {surest.second:.0%}" if surest.classes > 2 else ""
+    return (
+        f"Of the half of the examples that networks, neighbors and a linear model are surest of, without having seen "
+        f"their labels, {surest.wrong:.1%} have another label{any_class}. Where classes merely overlap, the surest "
+        f"answers are wrong far less often than all, which are wrong in {surest.all:.1%}: about {facts.share:.0%} of "
+        "all labels look wrong, or left to chance"
+    )
+
+
+def _doubt(surest: Surest) -> Finding:
+    """The note that labels may be wrong, or that chance decides: where the data cannot tell one from the other."""
+    coarse = ", and a column of a few values says as much as all" if surest.coarse else ""
+    return Finding(
+        "labels_wrong_or_chance",
+        f"Of the examples that networks, neighbors and a linear model are surest of, without having seen their labels, "
+        f"{surest.wrong:.0%} have another label, about as many as of all ({surest.all:.0%}){coarse}",
+        {"wrong among the surest": surest.wrong, "wrong": surest.all, "skill": surest.skill},
     )
 
 

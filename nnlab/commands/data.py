@@ -19,6 +19,7 @@ from nnlab.diagnosis.rules.data import data_findings
 from nnlab.errors import UserError
 from nnlab.report import labels_page
 from nnlab.report.data_page import Warning, render
+from nnlab.report.style import shortened
 from nnlab.runs.labels import rank_labels, write_table
 from nnlab.storage import cache
 from nnlab.storage.files import WriteError, at, make_folder, write_whole
@@ -179,12 +180,11 @@ def _print(summary: Summary, warnings: Sequence[Warning]) -> None:
 
 def _line(column: ColumnSummary, width: int) -> str:
     """A column in one line."""
-    name = column.name if len(column.name) <= width else column.name[: width - 1] + "…"
     span = f"{column.low} ... {column.high}" if column.low else column.example
-    span = span.replace("\n", " ") if len(span) <= 22 else span[:21].replace("\n", " ") + "…"
+    span = shortened(span.replace("\n", " "), 22)
     gaps = column.missing or ""
     values = f"{gaps:>7}  {column.distinct:>8}  {span:22}  {sparkline(column):12}"
-    return f"{name:{width}}  {column.kind:10}  {values}  {column.done}"
+    return f"{shortened(column.name, width):{width}}  {column.kind:10}  {values}  {column.done}"
 
 
 def sparkline(column: ColumnSummary) -> str:

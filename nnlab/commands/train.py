@@ -98,6 +98,5 @@ def ensemble_table(report: Mapping[str, Any]) -> Table:
         table.add_row(str(size), *(number(metrics[name]) for name in names))
     table.add_row("alone", *(number(report["mean"][name]) for name in names))
     table.add_row("", *(f"± {number(report['std'][name])}" for name in names), end_section=True)
-    gain = ((report["by_size"][-1][name] - report["mean"][name]) for name in names)
-    table.add_row("gain", *(f"{value:+.4f}" for value in gain))
+    table.add_row("gain", *(f"{report['gain'][name]:+.4f}" for name in names))
     return table

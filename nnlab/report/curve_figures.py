@@ -23,6 +23,7 @@ from nnlab.report.style import (
     line_style,
     panels,
     shades,
+    shortened,
     styled,
 )
 from nnlab.statistics.curves import moving_average
@@ -44,11 +45,6 @@ def smooth(values: Values, window: int | None = None) -> np.ndarray:
     total = moving_average(torch.where(finite, array, 0.0), size)
     share = moving_average(finite.double(), size)
     return torch.where(share > 0, total / share.clamp(min=1e-12), torch.nan).numpy()
-
-
-def shortened(label: str, length: int = 44) -> str:
-    """A label that leaves room for the curves."""
-    return label if len(label) <= length else f"{label[: length - 1]}…"
 
 
 @styled

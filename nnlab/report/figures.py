@@ -12,7 +12,6 @@ from nnlab.report.curve_figures import (
     learning_rate,
     loss_curve,
     overlay,
-    shortened,
     smooth,
     train_validation,
 )
@@ -23,7 +22,7 @@ from nnlab.report.map_figures import (
     image_grid,
     loss_surface,
 )
-from nnlab.report.style import save, to_png, to_svg
+from nnlab.report.style import save, shortened, to_png, to_svg
 
 __all__ = [
     "Curve",

@@ -21,6 +21,7 @@ from nnlab.report.style import (
     line_style,
     panels,
     shades,
+    shortened,
     styled,
 )
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FEW = 10  # examples in a bin, below which its accuracy says little
+LONGEST = 20  # characters of the name of a class
 WIDE = 50.0  # a loss that spans more than this factor is shown on a logarithmic scale
 
 
@@ -188,7 +190,9 @@ def confusion_matrix(counts: np.ndarray, names: Sequence[str], *, title: str = "
     """Counts (C, C): true classes in rows, predicted classes in columns; errors stand out by their own colour."""
     counts = np.asarray(counts)
     classes = len(names)
-    side = float(np.clip(0.52 * classes + 2.2, 4.6, 9.0))
+    names = [shortened(name, LONGEST) for name in names]
+    longest = max(map(len, names))
+    side = float(np.clip(0.52 * classes + 2.2, 4.6, 9.0)) + 0.08 * max(longest - 8, 0)
     figure, (axis,) = panels(size=(side, side - 0.4))
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     # Right answers towards purple, errors towards orange: the two ends of a map with white between them.
@@ -202,11 +206,11 @@ def confusion_matrix(counts: np.ndarray, names: Sequence[str], *, title: str = "
                 axis.text(
                     column, row, str(int(counts[row, column])), ha="center", va="center", fontsize=size, color=colour
                 )
-    long = max(map(len, names)) > 3
+    long = longest > 3
     axis.set_xticks(range(classes), names, rotation=45 if long else 0, ha="right" if long else "center")
     axis.set_yticks(range(classes), names)
     axis.set(xlabel="predicted class", ylabel="true class")
-    axis.set_title(title)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=15)  # above the names, too: the matrix alone may be narrower
     axis.grid(visible=False)
     for spine in axis.spines.values():
         spine.set_visible(False)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nnlab.report.style import BLUE, INK, ORANGE, QUIET, SEQUENTIAL, VERMILLION, panels, styled
+from nnlab.report.style import BLUE, INK, ORANGE, QUIET, SEQUENTIAL, VERMILLION, panels, shortened, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,8 +68,12 @@ def draw_axis(content: AxisFigure) -> Figure:
     if content.labels:
         last.set_xlim(-0.6, len(content.labels) - 0.4)
         turned = sum(min(len(label), LONGEST) for label in content.labels) > 48
-        texts = [label if len(label) <= LONGEST else label[: LONGEST - 1] + "…" for label in content.labels]
-        last.set_xticks(range(len(texts)), texts, rotation=30 if turned else 0, ha="right" if turned else "center")
+        last.set_xticks(
+            range(len(content.labels)),
+            _short(content.labels),
+            rotation=30 if turned else 0,
+            ha="right" if turned else "center",
+        )
     elif content.log_x:
         last.set_xscale("log")
     last.set_xlabel(content.name)
@@ -158,4 +162,4 @@ def _laid_out(figure: Figure) -> Figure:
 
 
 def _short(labels: Sequence[str]) -> list[str]:
-    return [label if len(label) <= LONGEST else label[: LONGEST - 1] + "…" for label in labels]
+    return [shortened(label, LONGEST) for label in labels]

@@ -27,6 +27,7 @@ INK, QUIET, GRID = "#222222", "#6f6f6f", "#dddddd"
 SEQUENTIAL, DIVERGING = "cividis", "PuOr"  # maps for surfaces and for signed values
 SLIDE = (8.0, 4.5)  # inches, the shape of a slide; at 160 dots an inch 1280 x 720 pixels
 DPI = 160
+LONGEST = 44  # characters of a label beside curves, which leaves these room
 LARGEST_SVG_POINTS = 2000  # marks of a scatter that stay vectors; more of them become a picture inside the SVG
 
 STYLE: dict[str, Any] = {
@@ -66,6 +67,15 @@ STYLE: dict[str, Any] = {
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+def shortened(label: str, length: int = LONGEST) -> str:
+    """A label of so many characters at most.
+
+    >>> shortened("Adelie"), shortened("a long name", 7)
+    ('Adelie', 'a long…')
+    """
+    return label if len(label) <= length else f"{label[: length - 1]}…"
 
 
 def styled(draw: Callable[P, R]) -> Callable[P, R]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from nnlab.loss.base import Loss
+from nnlab.metric_names import HIGHER_IS_BETTER
 from nnlab.training.evaluation import Evaluation
 
 
@@ -19,8 +20,8 @@ def ensemble_report(
 
     Returns:
         `members`: metrics of each; `mean`, `std`: over the members; `by_size`: metrics of the averaged prediction of
-        the first 1, ..., M; `gain`: that of all minus the mean; `vote`: accuracy of the majority (classification; ties
-        go to the smaller class).
+        the first 1, ..., M; `gain`: by how much that of all is better than the mean, negative where it is worse;
+        `vote`: accuracy of the majority (classification; ties go to the smaller class).
     """
     members = [{name: float(value[row]) for name, value in evaluation.metrics.items()} for row in rows]
     losses = torch.tensor([member["loss"] for member in members])
@@ -31,12 +32,14 @@ def ensemble_report(
         metrics = {name: float(value) for name, value in loss.metrics(combined, targets, scale).items()}
         by_size.append({"loss": metrics.get("nll", float(losses[:size].mean())), **metrics})
     table = {name: torch.tensor([member[name] for member in members], dtype=torch.float64) for name in members[0]}
+    mean = {name: float(values.mean()) for name, values in table.items()}
+    sign = {name: 1 if name in HIGHER_IS_BETTER else -1 for name in table}
     report: dict[str, Any] = {
         "members": members,
-        "mean": {name: float(values.mean()) for name, values in table.items()},
+        "mean": mean,
         "std": {name: float(values.std()) if len(values) > 1 else 0.0 for name, values in table.items()},
         "by_size": by_size,
-        "gain": {name: by_size[-1][name] - float(values.mean()) for name, values in table.items()},
+        "gain": {name: sign[name] * (by_size[-1][name] - mean[name]) for name in table},
     }
     if not targets.is_floating_point():
         report["vote"] = vote_accuracy(predictions, targets)

@@ -41,6 +41,9 @@ def test_an_ensemble_averages_the_probabilities_of_its_members(tmp_path: Path) -
     assert result.ensemble["test"]["vote"] == pytest.approx(float((votes == targets).double().mean()), abs=0.02)
     saved = json.loads((result.directory / "result.json").read_text())
     assert saved["metrics"]["test"] == result.ensemble["test"]["by_size"][-1]
+    report = result.ensemble["test"]
+    assert report["gain"]["accuracy"] == pytest.approx(report["by_size"][-1]["accuracy"] - report["mean"]["accuracy"])
+    assert report["gain"]["nll"] == pytest.approx(report["mean"]["nll"] - report["by_size"][-1]["nll"])
 
 
 def test_members_of_an_ensemble_are_the_runs_with_their_seeds(tmp_path: Path) -> None:

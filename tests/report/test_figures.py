@@ -54,6 +54,11 @@ FIGURES: dict[str, Callable[[], Any]] = {
         np.arange(4.0), np.arange(3.0), np.array([[1, 2, np.inf, np.nan]] * 3)
     ),
     "confusion_matrix": lambda: figures.confusion_matrix(np.diag([3, 4]), ["cat", "a long name"]),
+    "confusion_matrix of few": lambda: figures.confusion_matrix(
+        np.diag([3, 4, 5]),
+        ["Adelie", "Chinstrap", "a species of a long name"],
+        title="Confusion matrix on the test split",
+    ),
     "confusion_matrix of many": lambda: figures.confusion_matrix(np.eye(40, dtype=int), list(map(str, range(40)))),
     "image_grid": lambda: figures.image_grid(RANDOM.random((10, 5, 5)), ["is 1"] * 10, title="Worst"),
 }
@@ -68,6 +73,14 @@ def test_a_figure_is_a_picture_readable_on_a_slide(name: str) -> None:
     for axis in figure.axes:
         for label in (axis.xaxis.label, axis.yaxis.label, axis.title):
             assert not label.get_text() or label.get_fontsize() >= 10
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_nothing_of_a_figure_is_cut_off(name: str) -> None:
+    figure = FIGURES[name]()
+    style.to_png(figure)  # lays it out
+    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    assert min(box.x0, box.y0, width - box.x1, height - box.y1) > -0.02  # inches
 
 
 @pytest.mark.parametrize("name", FIGURES)

@@ -289,8 +289,9 @@ def _better_models(
     for each in simple:
         gain, error = judged[each.name]
         if gain < -error and each.name != "found":
+            verb = "have" if each.name == "trees" else "has"
             observed = (
-                f"{WORDS[each.name]} has test {metric} {each.metrics['test'][metric]:.4g}, the network "
+                f"{WORDS[each.name]} {verb} test {metric} {each.metrics['test'][metric]:.4g}, the network "
                 f"{averages[metric]:.4g}: better by {-gain:.2g} ± {error:.1g}"
             )
             level: Severity | None = "fault" if each.name == "constant" else None

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from nnlab.data.summary import ColumnSummary, Histogram, Summary
-from nnlab.report.study_page import code
+from nnlab.report.pages import filled
 
 WIDTH, HEIGHT = 180, 34  # of a histogram in pixels
 
@@ -31,16 +30,8 @@ def render(summary: Summary, notes: Sequence[str], warnings: Sequence[Warning], 
         warnings: what to mind.
         command: what to run next.
     """
-    from jinja2 import Environment, FileSystemLoader
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["bars"] = bars
-    environment.filters["code"] = code
-    environment.filters["distinct"] = _distinct
-    template = environment.get_template("data_page.html.j2")
-    return template.render(summary=summary, notes=notes, warnings=warnings, command=command, width=WIDTH, height=HEIGHT)
+    values = {"summary": summary, "notes": notes, "warnings": warnings, "command": command}
+    return filled("data_page.html.j2", {"bars": bars, "range": _range}, **values, width=WIDTH, height=HEIGHT)
 
 
 def bars(histogram: Histogram) -> list[dict[str, float | str]]:
@@ -61,6 +52,6 @@ def bars(histogram: Histogram) -> list[dict[str, float | str]]:
     ]
 
 
-def _distinct(column: ColumnSummary) -> str:
-    """Range of numbers, or the number of different words."""
-    return f"{column.low} ... {column.high}" if column.low else column.example
+def _range(column: ColumnSummary) -> str:
+    """The range of numbers and moments; words have none."""
+    return f"{column.low} ... {column.high}" if column.low else ""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Protocol
 
 from torch import Tensor
+
+from nnlab.report.pages import filled
 
 MOST, COLUMNS = 60, 8  # examples, and cells of each
 
@@ -50,11 +51,6 @@ class Ranked(Protocol):
 
 def render(name: str, ranked: Ranked) -> str:
     """The page as HTML text; every name and cell in it is escaped."""
-    from jinja2 import Environment, FileSystemLoader
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
     shown = [
         {
             "where": ranked.where(each),
@@ -64,7 +60,7 @@ def render(name: str, ranked: Ranked) -> str:
         }
         for each in ranked.suspects[:MOST]
     ]
-    return environment.get_template("labels_page.html.j2").render(name=name, ranked=ranked, shown=shown)
+    return filled("labels_page.html.j2", name=name, ranked=ranked, shown=shown)
 
 
 def _picture(image: Tensor | None) -> str:

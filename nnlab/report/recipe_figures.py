@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nnlab.report.recipe_axes import beside, dots, log_if_positive, plain_numbers, rate_axis
 from nnlab.report.style import BLUE, GREEN, ORANGE, QUIET, VERMILLION, line_style, panels, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 Step = Mapping[str, Any]
 WIDE = (9.0, 4.2)
 MOST_ROWS = 14
-DECADE = 10.0  # ratio of the ends of an axis up to which ticks between powers of ten are labelled
 
 OTHERS = {
     "constant": "the constant",
@@ -69,7 +68,7 @@ def _initial(step: Step) -> tuple[Figure, str] | None:
         axes[1].set_yscale("log")
         low, high = axes[1].get_ylim()
         axes[1].set_ylim(min(low, 0.05), max(high, 5.0))
-        _plain_numbers(axes[1].yaxis, 100)
+        plain_numbers(axes[1].yaxis, 100)
         axes[1].set_title("The signal, layer by layer")
         axes[1].tick_params(axis="x", rotation=30, labelsize=9)
         axes[1].legend()
@@ -97,37 +96,14 @@ def _sample(step: Step) -> tuple[Figure, str] | None:
             rate = trial["name"].rpartition(" ")[2]
             axis.plot(steps, np.asarray(values, dtype=float), label=rate, linewidth=1.6, **line_style(position))
         axis.set(title=name.rpartition(" ")[2], xlabel="step")
-        axis.legend(fontsize=8, title="learning rate", title_fontsize=9, loc="lower left")
+        beside(axis, "learning rate")
     axes[0].set_ylabel("loss")
-    _log_if_positive(axes[0], [_values(trial, "loss/train") for trials in last.values() for trial in trials])
+    log_if_positive(axes[0], [_values(trial, "loss/train") for trials in last.values() for trial in trials])
     return figure, f"Minibatch losses of the contestants on {examples} examples; one must come near the floor."
 
 
 def _values(trial: Mapping[str, Any], tag: str) -> np.ndarray:
     return np.asarray(trial["curves"].get(tag, [[], [np.nan]])[1], dtype=float)
-
-
-def _log_if_positive(axis: Axes, curves: Sequence[np.ndarray]) -> None:
-    every = np.concatenate(curves)
-    every = every[np.isfinite(every)]
-    if len(every) and every.min() >= 0 and every.max() > 0:
-        axis.set_yscale("log")
-        axis.set_ylim(max(every[every > 0].min() * 0.7, 1e-6), min(every.max() * 1.4, np.median(every) * 1e3))
-        low, high = axis.get_ylim()
-        _plain_numbers(axis.yaxis, high / low)
-
-
-def _plain_numbers(axis: Axis, ratio: float) -> None:
-    """Write 0.01 rather than a power of ten; between the powers too, where an axis spans few of them."""
-    axis.set_major_formatter("{x:g}")
-    axis.set_minor_formatter("{x:g}" if ratio < DECADE else "")
-    axis.set_tick_params(which="minor", labelsize=9)
-
-
-def _rate_axis(axis: Axes) -> None:
-    axis.set_xscale("log")
-    low, high = axis.get_xlim()
-    _plain_numbers(axis.xaxis, high / low)
 
 
 @styled
@@ -150,11 +126,11 @@ def _rates(step: Step) -> tuple[Figure, str] | None:
         axes[0].axvline(
             numbers["configured"], color=QUIET, linestyle="--", label=f"configured: {numbers['configured']:g}"
         )
-    _rate_axis(axes[0])
+    rate_axis(axes[0])
     axes[0].set(title="Loss at the end, mean and spread", xlabel="learning rate", ylabel="loss")
     handles, labels = axes[0].get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
-    axes[0].legend(unique.values(), unique.keys(), fontsize=9)
+    axes[0].legend(unique.values(), unique.keys(), fontsize=9, loc="best")
     _rate_curves(axes[1], step)
     return (
         figure,
@@ -178,9 +154,9 @@ def _rate_curves(axis: Axes, step: Step) -> None:
             linewidth=1.6,
             **line_style(position),
         )
-    _log_if_positive(axis, list(means.values()))
+    log_if_positive(axis, list(means.values()))
     axis.set(title="Loss while training", xlabel="step")
-    axis.legend(fontsize=8, title="learning rate", title_fontsize=9)
+    beside(axis, "learning rate")
 
 
 @styled
@@ -193,10 +169,10 @@ def _grid(step: Step) -> tuple[Figure, str] | None:
         rate, loss = zip(*((row[0], row[2]) for row in tried if row[1] == decay), strict=True)
         color = line_style(position)["color"]
         axis.plot(rate, loss, MARKERS[position % len(MARKERS)], label=f"{decay:g}", color=color, alpha=0.7)
-    _rate_axis(axis)
-    _log_if_positive(axis, [np.asarray([row[2] for row in tried])])
+    rate_axis(axis)
+    log_if_positive(axis, [np.asarray([row[2] for row in tried])])
     axis.set(title="Coarse grid", xlabel="learning rate", ylabel="validation loss")
-    axis.legend(title="weight decay", fontsize=10)
+    beside(axis, "weight decay")
     return figure, "A point for each configuration; lower is better. The best should not lie at an edge."
 
 
@@ -204,34 +180,13 @@ def _grid(step: Step) -> tuple[Figure, str] | None:
 def _refined(step: Step) -> tuple[Figure, str] | None:
     rows = [row for row in step["tables"][0]["rows"] if _is_number(row[2])][:MOST_ROWS]
     labels = [f"rate {row[0]:g}, {row[-1] or f'decay {row[1]:g}'}" for row in rows]
-    return _dots(
+    return dots(
         "Refined grid, best first",
         labels,
         [row[2] for row in rows],
         [row[3] if _is_number(row[3]) else 0.0 for row in rows],
         "validation loss",
     ), "Points closer than their bars cannot be told apart."
-
-
-def _dots(
-    title: str,
-    labels: Sequence[str],
-    values: Sequence[float],
-    spreads: Sequence[float],
-    unit: str,
-    zero: bool = False,
-    marked: Sequence[bool] = (),
-) -> Figure:
-    figure, (axis,) = panels(size=(9.0, 1.4 + 0.36 * len(labels)))
-    places = np.arange(len(labels))[::-1]
-    for i, place in enumerate(places):
-        colour = GREEN if marked and marked[i] else BLUE
-        axis.errorbar(values[i], place, xerr=spreads[i], fmt="o", color=colour, capsize=4)
-    axis.set_yticks(places, labels, fontsize=11)
-    axis.set(title=title, xlabel=unit)
-    if zero:
-        axis.axvline(0, color=QUIET)
-    return figure
 
 
 @styled
@@ -250,14 +205,14 @@ def _curves(step: Step) -> tuple[Figure, str] | None:
     axes[0].plot(x[window - 1 :], average, color=VERMILLION, label="moving average")
     axes[0].set(title="Training loss, first seed", xlabel="epoch", ylabel="loss")
     axes[0].legend()
-    _log_if_positive(axes[0], [loss])
+    log_if_positive(axes[0], [loss])
     for tag, colour, name in (("loss/fit", BLUE, "training split"), ("loss/validation", VERMILLION, "validation")):
         curves = [_values(trial, tag) for trial in trials]
         length = min(map(len, curves))
         for curve in curves:
             axes[1].plot(np.arange(1, len(curve) + 1), curve, color=colour, alpha=0.25, linewidth=1)
         axes[1].plot(np.arange(1, length + 1), np.mean([c[:length] for c in curves], 0), color=colour, label=name)
-    _log_if_positive(axes[1], [_values(t, tag) for t in trials for tag in ("loss/fit", "loss/validation")])
+    log_if_positive(axes[1], [_values(t, tag) for t in trials for tag in ("loss/fit", "loss/validation")])
     axes[1].set(title="Training against validation", xlabel="epoch")
     axes[1].legend()
     return (
@@ -275,7 +230,7 @@ def _changes(step: Step) -> tuple[Figure, str] | None:
         return None
     labels = [f"round {row[0]}: {row[1]}" for row in rows]
     errors = [row[5] if _is_number(row[5]) else 0.0 for row in rows]
-    figure = _dots(
+    figure = dots(
         "What each change gave",
         labels,
         [row[4] for row in rows],

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from nnlab.report.markdown import table as markdown_table
+from nnlab.report.pages import filled
 from nnlab.report.recipe_drawing import Drawn, drawn
 from nnlab.storage.files import write_whole
 
 Content = Mapping[str, Any]
-_SIZE = re.compile(r'<svg([^>]*?) width="([\d.]+)pt" height="([\d.]+)pt"')
-_BACKTICKS = re.compile(r"`([^`]+)`")
 
 LAST = 8  # the step that trains the chosen configuration
 PURPOSE = {
@@ -25,7 +23,7 @@ PURPOSE = {
     4: "A few epochs for each pair of learning rate and weight decay, and for other networks, halved by their curves.",
     5: "The best few, finer and longer, with several seeds; the learning rate does not decay yet.",
     6: "What the curves of the best configuration say.",
-    7: "Races between the best and changes of it, as long as one gains more than its standard error.",
+    7: "Races between the best and changes of it, as long as one gains more than half its standard error.",
     8: "What was found and, where there is time, what was given, with the same seeds. Validation decides which of them "
     "is the best network; only then is the test split looked at.",
 }
@@ -39,21 +37,9 @@ def write_report(folder: Path, content: Content, figures: Mapping[int, Drawn] | 
 
 def html(content: Content, figures: Mapping[int, Drawn] | None = None) -> str:
     """The page; steps whose `figures` are not there are drawn."""
-    from jinja2 import Environment, FileSystemLoader
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["cell"] = cell
-    environment.filters["code"] = _code
-    environment.filters["words"] = _words
-    environment.filters["facts"] = facts
     found = {step["number"]: (figures or {}).get(step["number"]) or drawn(step) for step in content["steps"]}
-    pictures = {number: [(_inline(svg), caption) for svg, caption in each] for number, each in found.items()}
-    template = environment.get_template("recipe_page.html.j2")
-    return template.render(
-        content=content, figures=pictures, purpose=PURPOSE, headline=headline(content), chosen=_chosen(content)
-    )
+    values = {"content": content, "figures": found, "headline": headline(content), "chosen": _chosen(content)}
+    return filled("recipe_page.html.j2", {"cell": cell, "words": _words, "facts": facts}, **values, purpose=PURPOSE)
 
 
 def _chosen(content: Content) -> Mapping[str, Any] | None:
@@ -140,18 +126,3 @@ def cell(value: Any) -> str:
 
 def _words(name: str) -> str:
     return name.replace("_", " ")
-
-
-def _code(text: str) -> Any:
-    """A sentence for the page, with what stands between backticks as code."""
-    from markupsafe import Markup, escape
-
-    return Markup(_BACKTICKS.sub(r"<code>\1</code>", str(escape(text))))
-
-
-def _inline(svg: str) -> Any:
-    """SVG text that can stand in the page, as wide as its place allows."""
-    from markupsafe import Markup
-
-    text = svg[svg.index("<svg") :]
-    return Markup(_SIZE.sub(r'<svg\1 style="width:100%;max-width:\2pt;height:auto"', text, count=1))

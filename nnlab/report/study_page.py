@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-_SIZE = re.compile(r'<svg([^>]*?) width="([\d.]+)pt" height="([\d.]+)pt"')
+from nnlab.report.pages import filled
 
 
 @dataclass(frozen=True)
@@ -74,26 +72,4 @@ class Page:
 
 def render(page: Page) -> str:
     """The page as HTML text."""
-    from jinja2 import Environment, FileSystemLoader
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["inline"] = _inline
-    environment.filters["code"] = code
-    return environment.get_template("study_page.html.j2").render(page=page)
-
-
-def code(text: str) -> str:
-    """What stands between backticks as code."""
-    from markupsafe import Markup, escape
-
-    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
-
-
-def _inline(svg: str) -> str:
-    """SVG text that can stand in the page, as wide as its place allows."""
-    from markupsafe import Markup
-
-    text = svg[svg.index("<svg") :]
-    return Markup(_SIZE.sub(r'<svg\1 style="width:100%;max-width:\2pt;height:auto"', text, count=1))
+    return filled("study_page.html.j2", page=page)

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from nnlab.report import figures, style
+from nnlab.report.recipe_axes import dots
 
 RANDOM = np.random.default_rng(0)
 STEPS = np.arange(1, 201)
@@ -60,6 +61,11 @@ FIGURES: dict[str, Callable[[], Any]] = {
         title="Confusion matrix on the test split",
     ),
     "confusion_matrix of many": lambda: figures.confusion_matrix(np.eye(40, dtype=int), list(map(str, range(40)))),
+    "dots of long labels": lambda: style.styled(dots)(
+        "What each change gave",
+        ["round 2: weight decay 1, cosine schedule, widths [128, 128], tanh, dropout 0, rate 0.0019", "as given"],
+        *([0.01, -0.002], [0.02, 0.001], "gain in validation loss"),
+    ),
     "image_grid": lambda: figures.image_grid(RANDOM.random((10, 5, 5)), ["is 1"] * 10, title="Worst"),
 }
 

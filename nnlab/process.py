@@ -47,6 +47,11 @@ class Ending:
 _usual: list[tuple[int, int, int]] = []  # how often Python looked for cycles before, while it looks seldom
 
 
+def is_loading() -> bool:
+    """Whether the process is nnlab's own, and not everything that is large has been imported."""
+    return bool(_usual)
+
+
 def run(main: Callable[[], int]) -> int:
     """Run what a process is for, before anything large is imported; the process then ends with the code it returns."""
     _usual.append(gc.get_threshold())

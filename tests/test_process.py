@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 PROGRAM = """
 import atexit, sys, threading, time
@@ -56,3 +59,42 @@ sys.exit(process.run(main))
 """
     found = subprocess.run([sys.executable, "-c", lines], cwd=tmp_path, timeout=60, check=False)
     assert found.returncode == 11
+
+
+INTERRUPTED = """
+import os, signal, sys
+from pathlib import Path
+from nnlab import process
+from nnlab.interruption import leaving_at_once
+
+Path("extension.py").write_text("import os, signal; os.kill(os.getpid(), signal.NUMBER); print('still there')")
+sys.path.insert(0, os.getcwd())
+
+def main():
+    with leaving_at_once():
+        print("begun")
+        WHERE
+    return 0
+
+sys.exit(process.run(main))
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGUSR1", 75)])
+def test_a_signal_during_an_import_ends_the_process_without_an_exception_in_it(
+    number: str, code: int, tmp_path: Path
+) -> None:
+    if not hasattr(signal, number):
+        pytest.skip("this system has no such signal")
+    # An import that cannot be broken off by an exception, as that of an extension that would abort.
+    importing = "try:\n            import extension\n        except BaseException: os.abort()"
+    program = INTERRUPTED.replace("NUMBER", number).replace("WHERE", importing)
+    found = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout, found.stderr) == (code, "begun\n", "")
+
+
+def test_a_signal_outside_of_imports_lets_whoever_is_at_work_clean_up(tmp_path: Path) -> None:
+    working = "try:\n            os.kill(os.getpid(), signal.SIGTERM)\n        finally: print('cleaned')"
+    program = INTERRUPTED.replace("WHERE", working)
+    found = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout, found.stderr) == (143, "begun\ncleaned\n", "")

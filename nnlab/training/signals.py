@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import FrameType
 
-from nnlab.interruption import EXIT_CODES, REQUEUE, leave
+from nnlab.interruption import EXIT_CODES, REQUEUE, leave, leave_import
 from nnlab.training.trainer import Trainer
 
 
@@ -27,12 +27,13 @@ class Signals:
     trainer: Trainer | None = None
     received: list[int] = field(default_factory=list)
 
-    def handle(self, number: int, _frame: FrameType | None) -> None:
+    def handle(self, number: int, frame: FrameType | None) -> None:
         """Take one signal."""
         if number == signal.SIGINT and signal.SIGINT in self.received:
             os._exit(130)
         self.received.append(number)
         if self.trainer is None or self.trainer.saved:
+            leave_import(number, frame)
             raise SystemExit(EXIT_CODES[signal.Signals(number)])
         self.trainer.stop_requested = "interrupted"
 

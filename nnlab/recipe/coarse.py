@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nnlab.diagnosis.finding import Finding, shown
 from nnlab.recipe.candidate import Candidate, best_first
@@ -29,7 +29,8 @@ STRUCTURE = ("architecture", "activation", "preprocessing")  # dimensions of whi
 NETWORKS = 12  # of one structure, with rates and decays of their own
 STRUCTURES = 4  # of a batch
 AGAIN = 16  # of the best, that are trained with another seed
-KEPT = 12  # candidates that the report hands on
+KEPT = 12  # candidates that the report hands on,
+SEEN = 240  # and the last of the others, for step 7 to learn from
 ROWS = 30  # of the table
 RATES_FACTOR = 30.0  # around a third of the stable rate
 
@@ -136,6 +137,9 @@ def _fill(
     title = f"{epochs:g} epochs, the best {len(judged)} of {count} with a second seed"
     report.tables.append(Table(title, columns(trials), rows(trials, judged[:ROWS])))
     report.numbers.best, report.numbers.candidates = best, judged[:KEPT]
+    known = [each.changes for each in judged[:KEPT]]
+    others = [each for each in found.results if each.changes not in known]
+    report.numbers.seen = [replace(each, examples=None) for each in others[-SEEN:]]
     key = rate_key(trials)
     report.numbers.tried = [[each.changes[key], each.changes[DECAY_KEY], each.score] for each in found.results]
     if best.score == float("inf"):

@@ -166,7 +166,8 @@ class Recipe:
     def _improve(self) -> Report:
         suggestions = self.reports[6].numbers.suggestions
         candidates = [self.reports[6].numbers.best, *self.reports[5].numbers.candidates[1:]]
-        more = self._linear(), self._draw(7), self.budget.contestants
+        coarse = self.reports[4].numbers
+        more = self._linear(), self._draw(7), self.budget.contestants, [*coarse.seen, *coarse.candidates]
         return improve(
             self._space(), candidates, suggestions, self.budget.affords(candidates[0].changes, self.usual_epochs), *more
         )

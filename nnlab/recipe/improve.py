@@ -2,14 +2,16 @@
 
 The first round also has the configuration as the user gave it: what the recipe began with is a contestant to the end.
 A round is a race between the present best and changes of it, all with the same fresh seeds: the best of many was also
-the luckiest, and would be hard to beat on the seeds that chose it. Its contestants are single changes, those that the
-curves support first, and those that a Gaussian process picks, of all other single changes and of configurations a few
-changes away. The one whose gain exceeds half its standard error by most is adopted. The rounds begin with the user's
-own schedule of the learning rate, which steps 3 to 5 had to do without: it stays unless a constant rate is better.
+the luckiest, and would be hard to beat on the seeds that chose it. Its contestants are, in the first round, single
+changes that the curves support, and what a Gaussian process picks, which has learned from steps 4 and 5, too: of all
+single changes, of configurations a few changes away, and of the whole space. The one whose gain exceeds half its
+standard error by most is adopted. The rounds begin with the user's own schedule of the learning rate, which steps 3 to
+5 had to do without: it stays unless a constant rate is better.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Callable, Sequence
@@ -32,7 +34,7 @@ ELITE = 3  # configurations whose choices others take over
 ADOPTED = "adopted"
 SURE = 0.5  # standard errors that a gain must exceed: what is not adopted is lost as surely as what is adopted by luck
 MOST_ROUNDS = 100
-POOL = 200  # configurations a few changes away, of which a round takes the most promising
+POOL, ANYWHERE = 200, 100  # configurations a few changes away, and anywhere: a round takes the most promising
 
 
 @dataclass
@@ -64,6 +66,7 @@ def improve(
     linear: Linear | None = None,
     draw: random.Random | None = None,
     most: int = 12,
+    seen: Sequence[Candidate] = (),
 ) -> StepReport[ImproveNumbers]:
     """Race changes of the present best against it, round by round.
 
@@ -75,14 +78,15 @@ def improve(
         linear: the linear baseline of step 1.
         draw: source of the samples.
         most: configurations that a round tries.
+        seen: configurations of step 4, to learn from.
     """
     trials, draw = space.trials, draw or random.Random(1)
     report = StepReport(7, TITLE, ImproveNumbers())
     first = own_schedule(trials, candidates[0])
     at = Progress(first, [each.changes for each in candidates], max(len(candidates[0].scores), 2), Surrogate(space))
-    for each in candidates:
+    for each in (*seen, *candidates):
         at.surrogate.learn(each, 0)
-    stop = "no rounds left"
+    stop = "the budget is spent"
     for number in range(1, MOST_ROUNDS + 1):
         options = proposals(space, at, findings, linear, number, draw, most)
         wanted = len(options)
@@ -130,20 +134,23 @@ def proposals(
     draw: random.Random,
     most: int,
 ) -> list[Suggestion]:
-    """At most so many contestants of a round: as given, what the curves suggest, single changes, several at once."""
+    """At most so many contestants of a round: in the first as given and what the curves suggest, and what is picked."""
     options = [each for each in suggest(space, at.present, findings, linear, draw) if each.changes not in at.tried]
     first = begin_with(space, at.present) if number == 1 else []
-    found = [*first, *(each for each in options if each.supported)][: most // 2 + 1]
+    supported = [each for each in options if each.supported and number == 1]  # by the curves of step 5's best
+    found = [*first, *supported][: most // 2 + 1]
     pool = [each for each in options if each.changes not in [other.changes for other in found]]
     known = [at.present.changes, *at.tried, *(each.changes for each in options)]
-    for _ in range(POOL):
-        changes = space.several_changes(draw.choice([at.present.changes, *at.elite]), draw, at.elite)
+    near = [space.several_changes(draw.choice([at.present.changes, *at.elite]), draw, at.elite) for _ in range(POOL)]
+    reasons = [*["several changes"] * POOL, *["anywhere"] * ANYWHERE]
+    for reason, changes in zip(reasons, [*near, *(space.anywhere(draw) for _ in range(ANYWHERE))], strict=True):
         if changes not in known:
             known.append(changes)
             words = space.difference(at.present.changes, changes)
-            pool.append(Suggestion(", ".join(words), "several changes", changes))
+            pool.append(Suggestion(", ".join(words), reason, changes))
     picked = at.surrogate.pick([each.changes for each in pool], most - len(found), draw)
-    return [*found, *(pool[i] for i in picked)]
+    turns = itertools.zip_longest(found[1:], (pool[i] for i in picked))  # so that a short round has some of both
+    return [*found[:1], *(each for pair in turns for each in pair if each is not None)]
 
 
 def begin_with(space: Space, present: Candidate) -> list[Suggestion]:

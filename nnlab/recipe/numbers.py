@@ -105,8 +105,8 @@ class RateNumbers(Numbers):
 
 @dataclass
 class GridNumbers(Numbers):
-    """Steps 4 and 5: the best configurations; after step 4 the rate, decay and loss of all that were tried; after step
-    5 the levels of the loss and the lowest on training.
+    """Steps 4 and 5: the best configurations; after step 4 the rate, decay and loss of all that were tried, and what
+    else was `seen`, for a search to learn from; after step 5 the levels of the loss and the lowest on training.
     """
 
     epochs: float = 0.0
@@ -118,6 +118,7 @@ class GridNumbers(Numbers):
     lowest_fit: float | None = None
     differences: str | None = None
     tried: list[list[float]] = field(default_factory=list)
+    seen: list[Candidate] = field(default_factory=list)
 
     @property
     def usable(self) -> bool:

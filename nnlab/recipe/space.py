@@ -136,6 +136,12 @@ class Space:
         exponent = math.log(around) + draw.uniform(-1, 1) * math.log(factor)
         return float(f"{min(max(math.exp(exponent), self.lowest_rate), self.highest_rate):.2g}")
 
+    def anywhere(self, draw: random.Random) -> Changes:
+        """A configuration at random, with a rate log-uniformly from the lowest to the highest."""
+        between = math.sqrt(self.lowest_rate * self.highest_rate)
+        rate = self.rate(draw, between, self.highest_rate / between)
+        return self.put(self.plain(rate, 0.0, self.epochs), *(draw.choice(each.choices) for each in self.dimensions))
+
     def difference(self, old: Changes, new: Changes) -> list[str]:
         """What a configuration has that another one has not, a word for each."""
         found = []

@@ -2,8 +2,8 @@
 
     loss = f(x) + offset[seed] + noise,   cov f(x), f(x') = (mean of all s_d + product of all s_d) / 2
 
-    s_d = exp(-|steps apart| / 2) for ordered choices, exp(-1) for others that differ, and
-          exp(-(log(rate / rate'))^2 / 2) for learning rates
+    s_d = exp(-|steps apart| / 2) for ordered choices, exp(-1) for others that differ,
+          exp(-|log2(length / length')| / 2), and exp(-(log(rate / rate'))^2 / 2) for learning rates
 
 By the mean, every network that has a choice says something about that choice; by the product, choices depend on each
 other. The offset is that of a seed's weights and of its part of the data. Of a few ratios of noise to signal, the
@@ -40,6 +40,7 @@ class Surrogate:
 
     def __init__(self, space: Space) -> None:
         self.space = space
+        self._dimensions = [each for each in space.dimensions if each.name != "epochs"]
         self._points: list[list[float]] = []
         self._seeds: list[int] = []
         self._losses: list[float] = []
@@ -80,15 +81,16 @@ class Surrogate:
         return across @ inverse @ losses, math.sqrt(max(scale, JITTER)) * np.linalg.cholesky(rest + 10 * jitter)
 
     def _point(self, changes: Changes) -> list[float]:
-        """The position in every dimension, -1 where it is none of the choices, and the logarithm of the rate."""
-        found = [each.position(changes) for each in self.space.dimensions]
-        rate = float(changes[self.space.rate_key])
-        return [*(-1.0 if position is None else float(position) for position in found), math.log(rate)]
+        """The position in every dimension, -1 where it is none of the choices, and logarithms of length and rate."""
+        found = [each.position(changes) for each in self._dimensions]
+        length, rate = float(changes["trainer.epochs"]), float(changes[self.space.rate_key])
+        continuous = math.log2(length), math.log(rate)
+        return [*(-1.0 if position is None else float(position) for position in found), *continuous]
 
     def _similar(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         """Covariance (A, B) of the function between places (A, D) and (B, D)."""
         apart = np.abs(one[:, None] - other)
-        ordered = np.array([each.ordered for each in self.space.dimensions])
+        ordered = np.array([*(each.ordered for each in self._dimensions), True])
         exponents = np.where(ordered, apart[..., :-1] / 2, apart[..., :-1] > 0)
         all_of_them = np.concatenate([exponents, apart[..., -1:] ** 2 / 2], -1)
         similar: np.ndarray = (np.exp(-all_of_them).mean(-1) + np.exp(-all_of_them.sum(-1))) / 2

@@ -106,9 +106,9 @@ def record(trial: Trial, name: str, command: str, points: int = POINTS) -> Trial
     """What a report keeps of a trial: its curve in at most `points` averages of consecutive losses."""
     curves: dict[str, tuple[list[float], list[float]]] = {}
     if len(trial.losses):
-        blocks = np.array_split(trial.losses, min(points, len(trial.losses)))
-        ends = np.cumsum([len(block) for block in blocks])
-        curves["loss/train"] = ([float(end) for end in ends], [round(float(b.mean()), 6) for b in blocks])
+        bounds = np.linspace(0, len(trial.losses), min(points, len(trial.losses)) + 1).round().astype(int)
+        means = np.add.reduceat(trial.losses.astype(np.float64), bounds[:-1]) / np.diff(bounds)
+        curves["loss/train"] = (bounds[1:].astype(float).tolist(), means.round(6).tolist())
     for tag, (steps, values) in trial.series.items():
         if "/" in tag and tag.rpartition("/")[2] in ("validation", "fit") and values:
             curves[tag] = ([float(step) for step in steps], [round(value, 6) for value in values])

@@ -18,13 +18,14 @@ from typing import Any
 import torch
 
 from nnlab.callbacks import HistoryFile
-from nnlab.config.build import build_loss, build_trainer, load_dataset
+from nnlab.config.build import build_loss, build_trainer, dataset_key, load_dataset
 from nnlab.config.chosen import option_of
 from nnlab.config.command_line import command_line
 from nnlab.config.dotted import get
 from nnlab.config.lookup import locate
 from nnlab.console import silenced
 from nnlab.diagnosis.facts.linear import Baseline, linear_baseline
+from nnlab.errors import UserError
 from nnlab.loss.base import Loss
 from nnlab.recipe.changes import Changes, Config, changed, words
 from nnlab.recipe.report import TrialRecord
@@ -73,7 +74,7 @@ class Trials:
         self.config_dir = config_dir
         self.observer: Callback | None = None
         self._gaining: dict[str, bool] = {}
-        self._kept: dict[int, Dataset] = {}  # so that no trial reads and prepares again what another had
+        self._kept: dict[str, Dataset] = {}  # so that no trial reads and prepares again what another had
         self._room = ROOM
         self.work = 0.0  # epochs of the user's network so far
         self.dataset: Dataset = load_dataset(self.config)
@@ -102,10 +103,15 @@ class Trials:
     def folds(self) -> int:
         """Parts of the data that take turns as validation split; 1 where it is large, or not drawn at random."""
         validation, section = len(self.dataset.validation), self.config["data"]
-        fixed = any(section.get(key) is not None for key in ("folds", "groups", "time", "split", "limit"))
-        if fixed or validation > FEW or "validation_fold" not in section:
+        found = min((len(self.dataset.train) + validation) // validation, MOST_FOLDS)
+        if section.get("limit") is not None or validation > FEW or "validation_fold" not in section or found < 2:
             return 1
-        return min((len(self.dataset.train) + validation) // validation, MOST_FOLDS)
+        other = (int(section["validation_fold"]) + 1) % found
+        try:
+            self._prepared(self.configure({"data.validation_fold": other}))
+        except UserError:  # groups, times, or the data say which examples are for validation
+            return 1
+        return found
 
     @functools.cached_property
     def compiled(self) -> bool:
@@ -181,11 +187,14 @@ class Trials:
 
     def _prepared(self, config: Mapping[str, Any]) -> Dataset:
         """The data set of a config, which is held in memory while there is room."""
+        key = dataset_key(config)
+        if key in self._kept:
+            return self._kept[key]
         with silenced():  # what is to be said about the data has been said
             dataset = load_dataset(config)
         size = sum(getattr(each.inputs, "nbytes", ROOM) for each in (dataset.train, dataset.validation, dataset.test))
-        if id(dataset) not in self._kept and size <= self._room:
-            self._kept[id(dataset)] = dataset
+        if size <= self._room:
+            self._kept[key] = dataset
             self._room -= size
         return dataset
 

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from nnlab.recipe.budget import Budget
 from nnlab.recipe.candidate import Candidate, best_first
 from nnlab.recipe.coarse import coarse_grid, sampled
 from nnlab.recipe.grid import run_grid
 from nnlab.recipe.halving import Halving
+from nnlab.recipe.improve import Progress, proposals
 from nnlab.recipe.race import RUNGS, race, race_epochs
 from nnlab.recipe.settings import RecipeSettings
 from nnlab.recipe.space import DECAY_KEY, DROPOUT_KEY, Space
@@ -112,6 +114,41 @@ def test_several_changes_say_what_they_are(space: Space) -> None:
     assert space.difference(start, {**start, DECAY_KEY: 1e-3}) == ["weight decay 0.001"]
 
 
+def test_a_configuration_from_anywhere_is_a_point_of_the_space(space: Space) -> None:
+    draw = random.Random(0)
+    found = [space.anywhere(draw) for _ in range(100)]
+    rates = [each[space.rate_key] for each in found]
+    assert min(rates) < 10 * space.lowest_rate
+    assert max(rates) > space.highest_rate / 10
+    for dimension in space.dimensions:
+        positions = {dimension.position(each) for each in found if each.get("architecture") != "perceptron"}
+        left_out = {len(dimension.choices) - 1} if dimension.name == "architecture" else set()
+        assert positions == {*range(len(dimension.choices))} - left_out
+
+
+def test_a_round_that_is_cut_short_has_some_of_what_the_curves_suggest_and_of_what_is_picked(space: Space) -> None:
+    start = space.plain(0.01, 0.0, 2.0)
+    at = Progress(Candidate(start, [0.2, 0.3], [0, 0], [0, 0], [1, 1]), [start], 2, Surrogate(space))
+    first = proposals(space, at, ["overfitting"], None, 1, random.Random(0), 12)
+    assert len(first) == 12
+    assert first[0].name == "as given"
+    assert {each.supported for each in first[1:5]} == {True, False}
+    second = proposals(space, at, ["overfitting"], None, 2, random.Random(0), 12)
+    assert len(second) == 12
+    assert sum(each.supported for each in second) < sum(each.supported for each in first)
+
+
+def test_lengths_between_the_choices_count_by_their_ratio(space: Space) -> None:
+    surrogate = Surrogate(space)
+    start = space.plain(0.01, 0.0, 2.0)
+    for length, loss in ((0.5, 1.0), (1.0, 0.8), (4.0, 0.2), (8.0, 0.0)):
+        losses = [loss + 0.01 * seed for seed in range(4)]
+        surrogate.learn(Candidate({**start, "trainer.epochs": length}, losses, [0], [0], [1]), 0)
+    pool = [{**start, "trainer.epochs": length} for length in (0.6, 7.0)]
+    picked = [surrogate.pick(pool, 1, random.Random(number))[0] for number in range(20)]
+    assert sum(picked) >= 18, "7 epochs are like 8, and 0.6 like 0.5"
+
+
 def test_samples_are_structures_with_rates_of_their_own(space: Space) -> None:
     batch = sampled(space, 0.01, 1.0, random.Random(0))
     assert len({str(each) for each in batch}) > 0.9 * len(batch)
@@ -165,6 +202,28 @@ def test_seeds_have_their_own_part_of_few_data_for_validation(make_trials: Make)
     fixed = make_trials("data=moons", "data.examples=300", "data.folds=5", SMALL)
     assert fixed.folds == 1
     assert fixed.seeded({}, 1) == {"seed": 1}
+
+
+@pytest.mark.parametrize(("held", "folds"), [("test", 10), ("validation", 1)])
+def test_parts_take_turns_unless_the_file_says_which_rows_are_for_validation(
+    held: str, folds: int, make_trials: Make, tmp_path: Path
+) -> None:
+    parts = ["test", held, *["train"] * 8]
+    rows = [f"{i},{i % 7},{parts[i % 10]},{2 * i}" for i in range(200)]
+    (tmp_path / "t.csv").write_text("\n".join(["a,b,part,y", *rows]))
+    words = ("data=table", f"data.path={tmp_path / 't.csv'}", "data.target=y", "loss=squared_error", SMALL)
+    assert make_trials(*words, "data.split=part").folds == folds
+
+
+def test_images_with_a_folder_for_validation_keep_it_for_all_seeds(make_trials: Make, tmp_path: Path) -> None:
+    for part, count in (("train", 12), ("val", 4), ("test", 4)):
+        for label, shade in (("dark", 0), ("light", 200)):
+            (tmp_path / part / label).mkdir(parents=True)
+            for number in range(count):
+                Image.new("L", (4, 4), shade + number).save(tmp_path / part / label / f"{number}.png")
+    trials = make_trials("data=image_folder", f"data.path={tmp_path}", SMALL)
+    assert trials.folds == 1
+    assert len(trials.make([trials.seeded({}, 1)]).members[0].dataset.validation) == 8
 
 
 def test_step_4_trains_more_networks_while_there_is_time(space: Space) -> None:

@@ -130,13 +130,14 @@ def _losses(trainer: Trainer, theta: Tensor) -> Tensor:
     """Mean training loss (G,) at parameters (G, P): the points of the grid are the members of a population."""
     stack, split = trainer.stack, trainer.members[0].dataset.train
     inputs, targets = split.inputs[:EXAMPLES], split.targets[:EXAMPLES]
-    present = stack.theta, stack.buffers
-    block = max(1, BLOCK // (theta.shape[1] + inputs.numel()))
+    block, buffers = max(1, BLOCK // (theta.shape[1] + inputs.numel())), stack.buffers
     pieces = []
-    for start in range(0, len(theta), block):
-        rows = theta[start : start + block].to(present[0])
-        stack.replace(rows, {name: value[:1].expand(len(rows), *value.shape[1:]) for name, value in present[1].items()})
-        outputs = stack.outputs(inputs.expand(len(rows), *inputs.shape))
-        pieces.append(stack.loss.losses(outputs, targets).mean(1).cpu())
-    stack.replace(*present)
+    with stack.set_aside():
+        for part in theta.split(block):
+            rows = part.to(stack.theta)
+            stack.replace(
+                rows, {name: value[:1].expand(len(rows), *value.shape[1:]) for name, value in buffers.items()}
+            )
+            outputs = stack.outputs(inputs.expand(len(rows), *inputs.shape))
+            pieces.append(stack.loss.losses(outputs, targets).mean(1).cpu())
     return torch.cat(pieces)

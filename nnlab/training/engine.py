@@ -80,6 +80,8 @@ class Engine:
         self.settings, self.device, self.dtype = settings, device, dtype
         self.active = list(range(len(members)))
         self.stack: Stack = self.new_stack([member.network for member in members], loss)
+        if not self.stack.buffers:  # the networks differ in their weights alone, which the stack has now
+            self.members = [dataclasses.replace(member, network=self.stack.network) for member in self.members]
         size = None if settings.batch_size == "full" else settings.batch_size
         orders = [m.seed if m.order_seed is None else m.order_seed for m in members]
         self.batches = Batches([m.dataset for m in members], orders, size)

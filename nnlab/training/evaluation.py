@@ -38,11 +38,16 @@ class Evaluation:
 
     Attributes:
         metrics: `loss` and the task's metrics, (M,) each.
-        prediction: (M, N, *), as `Loss.prediction` gives it.
+        predicted: the predictions, or what computes them again where they take too much memory to be kept.
     """
 
     metrics: dict[str, Tensor]
-    prediction: Tensor
+    predicted: Tensor | Callable[[], Tensor]
+
+    @functools.cached_property
+    def prediction(self) -> Tensor:
+        """(M, N, *), as `Loss.prediction` gives it."""
+        return self.predicted if isinstance(self.predicted, Tensor) else self.predicted()
 
     @functools.cached_property
     def of_members(self) -> list[dict[str, float]]:

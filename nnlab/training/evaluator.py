@@ -6,11 +6,15 @@ import contextlib
 import time
 from collections.abc import Callable, Collection, Iterator
 
+import torch
+from torch import Tensor
+
 from nnlab.training.best import Best
 from nnlab.training.engine import Engine
 from nnlab.training.evaluation import SPLITS, Evaluation
 from nnlab.training.stack import Stack
 
+KEPT = 1 << 20  # predictions of a split that are kept; of more, only the metrics
 PATIENCE = 0.5  # seconds that whoever stops the training waits for a validation
 
 
@@ -21,10 +25,11 @@ class Evaluator:
         engine: the members in training.
         best: the best weights of all members.
         thorough: metrics that are measured during training of those that take longer; the end measures all.
+        combines: whether runs answer with several members, whose predictions at the end are needed, however many.
     """
 
-    def __init__(self, engine: Engine, best: Best, thorough: Collection[str] = ()) -> None:
-        self.engine, self.best, self.thorough = engine, best, thorough
+    def __init__(self, engine: Engine, best: Best, thorough: Collection[str] = (), combines: bool = False) -> None:
+        self.engine, self.best, self.thorough, self.combines = engine, best, thorough, combines
         self._validated: tuple[int, list[int], Evaluation] | None = None
         self._final: dict[str, Evaluation] | None = None
 
@@ -57,18 +62,37 @@ class Evaluator:
     def final(self) -> dict[str, Evaluation]:
         """The best weights of all members, also of those that have ended, on every split."""
         if self._final is None:
-            with self.at_best() as stack:
-                members = range(len(self.engine.members))
-                self._final = {split: self.engine.evaluate(stack, split, members) for split in SPLITS}
+            with self.engine.stack.set_aside():
+                self._final = {split: self._at_best(split) for split in SPLITS}
         return self._final
+
+    def _at_best(self, split: str) -> Evaluation:
+        """The best weights of all members on a split, of some members after the other where there are many."""
+        members, dataset = range(len(self.engine.members)), self.engine.members[0].dataset
+        each = max(1, KEPT // (len(getattr(dataset, split)) * dataset.target_size or 1))
+        if each >= len(members) or self.combines or self.engine.processes > 1:
+            return self._best_of(members, split)
+        parts = [self._best_of(members[start : start + each], split).metrics for start in members[::each]]
+        metrics = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        return Evaluation(metrics, lambda: self._predictions(split))
+
+    def _best_of(self, members: range, split: str) -> Evaluation:
+        """The best weights of some members on a split; the stack then has these."""
+        self._take_best(slice(members.start, members.stop))
+        return self.engine.evaluate(self.engine.stack, split, members)
+
+    def _predictions(self, split: str) -> Tensor:
+        """What the best weights of all members predict, (M, N, *)."""
+        with self.at_best() as stack:
+            return self.engine.evaluate(stack, split, range(len(stack)), ()).prediction
+
+    def _take_best(self, rows: slice) -> None:
+        buffers = {name: value[rows] for name, value in self.best.buffers.items()}
+        self.engine.stack.replace(self.best.theta[rows], buffers)
 
     @contextlib.contextmanager
     def at_best(self) -> Iterator[Stack]:
         """The stack with the best weights of all members, also of those that have ended; then as it was."""
-        stack = self.engine.stack
-        present = stack.theta, stack.buffers
-        stack.replace(self.best.theta, self.best.buffers)
-        try:
+        with self.engine.stack.set_aside() as stack:
+            self._take_best(slice(None))
             yield stack
-        finally:
-            stack.replace(*present)

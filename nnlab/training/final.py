@@ -51,8 +51,6 @@ def ensemble_of(trainer: Trainer, theta: Tensor, buffers: dict[str, Tensor], mem
 def evaluation_of(trainer: Trainer, theta: Tensor, buffers: dict[str, Tensor], member: int, split: str) -> Evaluation:
     """Evaluate weights (m, P) and buffers (m, ...) on a split of one member's data."""
     data, stack = trainer.members[member].dataset, trainer.stack
-    present = stack.theta, stack.buffers
-    stack.replace(theta, buffers)
-    evaluation = evaluate(stack, [getattr(data, split)] * len(theta), data.target_std)
-    stack.replace(*present)
-    return evaluation
+    with stack.set_aside():
+        stack.replace(theta, buffers)
+        return evaluate(stack, [getattr(data, split)] * len(theta), data.target_std)

@@ -23,7 +23,6 @@ def masked_predictions(stack: Stack, theta: Tensor, buffers: dict[str, Tensor], 
 
     The same k masks serve all examples of the call, and the first masks do not depend on k.
     """
-    present = stack.theta, stack.buffers
     noise: list[Any] = [stack.network.get_submodule(name) for name in stack.noise]
     masks = torch.arange(samples, device=theta.device) + derive_seed(0, "monte_carlo")
     layers = torch.arange(len(noise), device=theta.device)
@@ -32,14 +31,14 @@ def masked_predictions(stack: Stack, theta: Tensor, buffers: dict[str, Tensor], 
         module.sampling = True
     pieces = []
     # In pieces of masks, never of examples: a mask is drawn for all examples of a call at once.
-    for part in keys.split(masks_at_once(stack, inputs), 1):
-        count = part.shape[1]
-        stack.replace(theta.expand(count, -1), {n: v.expand(count, *v.shape) for n, v in buffers.items()})
-        stack.set_keys(part)
-        pieces.append(stack.loss.prediction(stack.outputs(inputs.expand(count, *inputs.shape))))
+    with stack.set_aside():
+        for part in keys.split(masks_at_once(stack, inputs), 1):
+            count = part.shape[1]
+            stack.replace(theta.expand(count, -1), {n: v.expand(count, *v.shape) for n, v in buffers.items()})
+            stack.set_keys(part)
+            pieces.append(stack.loss.prediction(stack.outputs(inputs.expand(count, *inputs.shape))))
     for module in noise:
         module.sampling = False
-    stack.replace(*present)
     return torch.cat(pieces)
 
 

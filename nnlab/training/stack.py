@@ -8,8 +8,8 @@ lecture's hand-derived equations, without autograd.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -104,6 +104,16 @@ class Stack:
         self.theta = theta.clone()
         self.buffers = {name: value.clone() for name, value in buffers.items()}
         self.bind()
+
+    @contextmanager
+    def set_aside(self) -> Iterator[Stack]:
+        """Inside, the stack may take others' rows; at the end it has its own again."""
+        present = self.theta, self.buffers
+        try:
+            yield self
+        finally:
+            self.theta, self.buffers = present
+            self.bind()
 
     def set_keys(self, keys: Tensor) -> None:
         """Give the noise modules their keys for this step, `keys` (number of noise modules, M) int64."""

@@ -5,6 +5,7 @@ See `nnlab.training.callback` for the loop with its events, and `nnlab.training.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -75,6 +76,9 @@ class Trainer:
         device, dtype = device_of(settings.device, group), resolve_dtype(settings.precision)
         self.members = moved(members, device, dtype)
         self.engine = make_engine(self.members, loss, settings, device, dtype, group)
+        if not self.stack.buffers:  # the networks differ in their weights alone, which the stack has now
+            template = self.members[0].network
+            self.members = [dataclasses.replace(member, network=template) for member in self.members]
         self.step, self.total_steps = 0, self.engine.total_steps
         self.steps_per_epoch = self.engine.steps_per_epoch
         self.outcomes = [Outcome() for _ in members]
@@ -83,7 +87,8 @@ class Trainer:
         self.seconds = 0.0
         self.stop_requested: str | None = None
         self.saved = False
-        self.evaluator = Evaluator(self.engine, self.best, self._thorough)
+        combines = any(len(run.members) > 1 for run in self.runs)
+        self.evaluator = Evaluator(self.engine, self.best, self._thorough, combines)
         check_metric(self.primary_metric, self.metric_names(), [member.dataset for member in self.members])
         for callback in self.callbacks:
             callback.check(self)

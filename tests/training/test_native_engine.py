@@ -11,7 +11,7 @@ import torch
 from test_equality import CASES, STEPS, TINY, configs
 
 from nnlab.config.build import build_trainer
-from nnlab.training import Callback, Trainer
+from nnlab.training import Callback, Trainer, evaluator
 from nnlab.training.native import build, engine
 from nnlab.training.native.engine import NativeEngine
 
@@ -184,6 +184,23 @@ def test_threads_change_no_bit() -> None:
     one, two = (trained(configs([], rates, [0, 1, 2]), "native", threads=threads) for threads in (1, 3))
     for member in range(3):
         assert_same_bits(one, two, member, member)
+
+
+@pytest.mark.parametrize("more", [[], ["regularizer=[dropout]", "regularizer.dropout.inference=monte_carlo"]])
+def test_a_population_that_is_evaluated_in_parts_has_the_same_bits(
+    more: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = configs([*TINY, *more], {}, [0, 1, 2], "trainer.steps=10")
+    whole = trained(chosen, "native").final_evaluations()
+    monkeypatch.setattr(evaluator, "KEPT", 2 * whole["validation"].prediction[0].numel())  # two members, or one
+    parts = trained(chosen, "native")
+    theta, gradient = parts.stack.theta.clone(), parts.stack.gradient.shape
+    for split, evaluation in parts.final_evaluations().items():
+        assert callable(evaluation.predicted)
+        assert evaluation.of_members == whole[split].of_members
+        assert torch.equal(evaluation.prediction, whole[split].prediction)
+    assert torch.equal(parts.stack.theta, theta)
+    assert parts.stack.gradient.shape == gradient
 
 
 def test_monte_carlo_masks_are_those_of_the_torch_engine() -> None:

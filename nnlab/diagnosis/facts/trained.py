@@ -50,7 +50,6 @@ def last_weights(trainer: Trainer, most: int | None = None) -> Iterator[None]:
     if _complete(trainer) and (most is None or most >= len(stack)):
         yield
         return
-    present = stack.theta, stack.buffers
     theta = best.theta.clone()
     buffers = {name: value.clone() for name, value in best.buffers.items()}
     for row, member in enumerate(trainer.active):
@@ -58,11 +57,9 @@ def last_weights(trainer: Trainer, most: int | None = None) -> Iterator[None]:
             theta[member] = stack.theta[row]
             for name, value in stack.buffers.items():
                 buffers[name][member] = value[row]
-    stack.replace(theta[:most], {name: value[:most] for name, value in buffers.items()})
-    try:
+    with stack.set_aside():
+        stack.replace(theta[:most], {name: value[:most] for name, value in buffers.items()})
         yield
-    finally:
-        stack.replace(*present)
 
 
 @torch.no_grad()

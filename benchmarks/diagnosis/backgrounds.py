@@ -18,7 +18,7 @@ TUNING = (
     "flips",
 )
 HELD_OUT = ("breast_cancer", "spirals", "diabetes", "mnist", "wine", "curve", "hastie", "iris", "swiss")
-REGRESSION = ("heteroscedastic", "diabetes", "friedman", "waves", "linear", "curve", "swiss")
+REGRESSION = ("heteroscedastic", "diabetes", "friedman", "waves", "linear", "curve", "swiss", "engine")
 BINARY = ("moons", "breast_cancer", "circles", "board", "hastie", "stripes", "flips")
 NOISY = ("diabetes", "linear", "flips")  # where small networks with some weight decay are sound
 
@@ -46,9 +46,21 @@ DATA: dict[str, tuple[list[str], int, float]] = {
     "flips": (["data=generated", "data.kind=flips", "data.examples=450"], 300, 0.82),
     "iris": (["data=generated", "data.kind=iris", "data.examples=150"], 300, 0.86),
     "swiss": (["data=generated", "data.kind=swiss"], 800, 0.85),
+    "mixed": (["data=generated", "data.kind=mixed"], 800, 0.80),
+    "engine": (["data=generated", "data.kind=engine"], 600, 0.80),
     "hastie": (["data=generated", "data.kind=hastie", "data.examples=3000"], 800, 0.85),
 }
-CLASSES = {"digits": 10, "mnist": 10, "blobs": 4, "spirals": 3, "shells": 3, "clusters": 4, "wine": 3, "iris": 3}
+CLASSES = {
+    "digits": 10,
+    "mnist": 10,
+    "blobs": 4,
+    "spirals": 3,
+    "shells": 3,
+    "clusters": 4,
+    "wine": 3,
+    "iris": 3,
+    "mixed": 3,
+}
 
 # Learning rates that suit these small networks.
 RATES = {

@@ -70,6 +70,8 @@ Kind = Literal[
     "flips",
     "iris",
     "swiss",
+    "mixed",
+    "engine",
 ]
 
 
@@ -94,6 +96,8 @@ class Generated(Source):
             - `flips`: two classes in thirty dimensions, six of which matter, with 8% of the labels drawn at random
             - `iris`: three species by four measurements (Fisher 1936, 150 examples)
             - `swiss`: the position along a rolled sheet in three dimensions (noise 0.5)
+            - `mixed`: three classes by ten columns, four of a few levels, two skewed, four that do not matter
+            - `engine`: regression on four quantities of very different sizes (Friedman 1991, the second)
         examples: how many; wine has 178 at most.
     """
 
@@ -148,6 +152,14 @@ def _drawn(kind: Kind, n: int, seed: int) -> tuple[Any, Any]:
         return datasets.make_classification(n, **sizes, class_sep=1.5, flip_y=0.08, random_state=seed)
     if kind == "swiss":
         return datasets.make_swiss_roll(n, noise=0.5, random_state=seed)
+    if kind == "mixed":
+        levels = draw.integers(0, 4, (n, 4)).astype(float)
+        fine, skewed = draw.standard_normal((n, 4)), np.exp(draw.standard_normal((n, 2)))
+        score = levels[:, 0] - 1.5 + fine[:, 0] * (levels[:, 1] - 1.5) + np.log(skewed[:, 0])
+        score += 0.2 * draw.standard_normal(n)
+        return np.concatenate([levels, fine, skewed], 1), np.digitize(score, [-0.9, 0.9]).astype(np.int64)
+    if kind == "engine":
+        return datasets.make_friedman2(n, noise=50.0, random_state=seed)
     if kind == "curve":
         return datasets.make_s_curve(n, noise=0.4, random_state=seed)
     x, y = datasets.make_hastie_10_2(n, random_state=seed)

@@ -17,6 +17,7 @@ HALVES = {
     "A": ("digits", "moons", "breast_cancer", "clusters", "friedman", "waves", "wine"),
     "B": ("blobs", "diabetes", "hastie", "spirals", "swiss", "iris", "mnist"),
     "C": ("shells", "circles", "curve", "linear"),
+    "D": ("board", "flips", "heteroscedastic", "mixed", "engine"),
 }
 Planter = Callable[[Values, random.Random, str], Values | None]
 TRIED = ("setting_at_fault", "component_at_fault")
@@ -28,7 +29,7 @@ class Kind:
     """A kind of fault.
 
     Attributes:
-        name, half: the half is `A` or `B`, or `C` for those of `later_kinds`.
+        name, half: the half is `A` or `B`, `C` for those of `later_kinds`, or `D` for those of `student_kinds`.
         plant: from the overrides of a sound run to those of a broken one; None where the data set cannot have it.
         names: of findings that name the cause.
         keys: beginnings of keys, for findings by experiment.
@@ -77,12 +78,15 @@ def if_numbers(plant: Planter) -> Planter:
     return lambda v, d, data: plant(v, d, data) if data in REGRESSION else None
 
 
-def _network(fault: str) -> Planter:
-    def plant(values: Values, draw: random.Random, data: str) -> Values:
-        kept = {k: v for k, v in values.items() if not k.startswith("architecture")}
-        return kept | {"architecture": "planted", "architecture.fault": fault}
+def rebuilt(values: Values, **keys: str) -> Values:
+    """With another network: an MLP unless said otherwise, with the keys of `architecture` that are given."""
+    kept = {k: v for k, v in values.items() if not k.startswith("architecture")}
+    option = keys.pop("option", "mlp")
+    return kept | {"architecture": option} | {f"architecture.{key}": value for key, value in keys.items()}
 
-    return plant
+
+def network(fault: str) -> Planter:
+    return lambda values, draw, data: rebuilt(values, option="planted", fault=fault)
 
 
 def spoil(change: str) -> Planter:
@@ -97,13 +101,14 @@ def spoil(change: str) -> Planter:
     return plant
 
 
-def _own(group: str, name: str, **more: str) -> Planter:
+def own(group: str, name: str, **more: str) -> Planter:
     target = {f"{group}._target_": f"benchmarks.diagnosis.planted.{name}"}
 
     def plant(values: Values, draw: random.Random, data: str) -> Values:
         if group in ("loss", "optimizer"):
             options = {"UpsideDown": "softmax_cross_entropy", "NextLabel": "softmax_cross_entropy"}
-            options |= {"AbsoluteOutput": "squared_error", "Uncleared": "adam"}
+            options |= {"AbsoluteOutput": "squared_error", "Uncleared": "adam", "HeadOnly": "adam", "Forgetful": "adam"}
+            options |= {"FirstClassForgotten": "softmax_cross_entropy", "Divided": "softmax_cross_entropy"}
             option = options.get(name, "sgd")
             values = {k: v for k, v in values.items() if not k.startswith(f"{group}.")} | {group: option}
             if group == "optimizer":
@@ -122,14 +127,12 @@ def _short(values: Values, draw: random.Random, data: str) -> Values:
 
 
 def _deep(values: Values, draw: random.Random, data: str) -> Values:
-    kept = {k: v for k, v in values.items() if k != "architecture.batch_norm"}
-    depth = {"architecture": "mlp", "architecture.widths": "[16,16,16,16,16,16,16,16,16,16]"}
-    return kept | depth | {"activation": "sigmoid", "initialization": "xavier"}
+    deep = rebuilt(values, widths="[16,16,16,16,16,16,16,16,16,16]")
+    return deep | {"activation": "sigmoid", "initialization": "xavier"}
 
 
 def _single(values: Values, draw: random.Random, data: str) -> Values:
-    kept = {k: v for k, v in values.items() if not k.startswith("architecture")}
-    return kept | {"architecture": "mlp", "architecture.batch_norm": "true", "trainer.batch_size": "1"}
+    return rebuilt(values, batch_norm="true") | {"trainer.batch_size": "1"}
 
 
 MISMATCH, RATE = "train_evaluation_mismatch", "optimizer.learning_rate"
@@ -267,47 +270,45 @@ KINDS = (
     Kind("labels_renamed", "B", if_classes(spoil("labels_renamed")), (*SHIFT, "classes_renamed"), repairable=False),
     Kind("inputs_lost", "A", spoil("inputs_lost"), ("inputs_lost", "placeholders"), repairable=False),
     # Components.
-    Kind("relu_at_the_end", "A", _network("relu_at_the_end"), ("output_layer_not_linear", *MECHANICS), NET),
+    Kind("relu_at_the_end", "A", network("relu_at_the_end"), ("output_layer_not_linear", *MECHANICS), NET),
     Kind(
         "softmax_at_the_end",
         "B",
-        if_classes(_network("softmax_at_the_end")),
+        if_classes(network("softmax_at_the_end")),
         ("output_layer_not_linear", "doubled_output_layer", *MECHANICS),
         NET,
     ),
-    Kind("tanh_at_the_end", "A", _network("tanh_at_the_end"), ("output_layer_not_linear", *MECHANICS), NET),
-    Kind("first_frozen", "B", _network("first_frozen"), ("frozen_layers", *MECHANICS), NET),
-    Kind("last_frozen", "A", _network("last_frozen"), ("frozen_layers", *MECHANICS), NET),
-    Kind("detached", "B", _network("detached"), ("frozen_layers", *MECHANICS), NET),
-    Kind("noisy", "A", _network("noisy"), ("noise_in_evaluation", *MECHANICS), NET),
-    Kind("mixing", "B", _network("mixing"), ("examples_mixed", *MECHANICS), NET),
-    Kind("scaled_down", "A", _network("scaled_down"), ("vanishing_gradients", *MECHANICS), NET),
-    Kind("rounded_inputs", "B", _network("rounded"), MECHANICS, NET),
-    Kind("inputs_cut_off", "A", _network("half_of_the_inputs"), ("frozen_layers", "cut_off", *MECHANICS), NET),
-    Kind("outputs_alike", "B", _network("shared_output"), MECHANICS, NET),
-    Kind("inputs_forgotten", "A", _network("inputs_forgotten"), ("cut_off", *MECHANICS), NET),
-    Kind("zeros", "B", _own("initialization", "Zeros"), ("symmetric_units", *MECHANICS), ("initialization",)),
-    Kind("faint", "A", _own("initialization", "Faint"), ("vanishing_gradients", *MECHANICS), ("initialization",)),
-    Kind("upside_down", "B", if_classes(_own("loss", "UpsideDown")), ("loss_of_wrong_sign", *MECHANICS), ("loss",)),
+    Kind("tanh_at_the_end", "A", network("tanh_at_the_end"), ("output_layer_not_linear", *MECHANICS), NET),
+    Kind("first_frozen", "B", network("first_frozen"), ("frozen_layers", *MECHANICS), NET),
+    Kind("last_frozen", "A", network("last_frozen"), ("frozen_layers", *MECHANICS), NET),
+    Kind("detached", "B", network("detached"), ("frozen_layers", *MECHANICS), NET),
+    Kind("noisy", "A", network("noisy"), ("noise_in_evaluation", *MECHANICS), NET),
+    Kind("mixing", "B", network("mixing"), ("examples_mixed", *MECHANICS), NET),
+    Kind("scaled_down", "A", network("scaled_down"), ("vanishing_gradients", *MECHANICS), NET),
+    Kind("rounded_inputs", "B", network("rounded"), MECHANICS, NET),
+    Kind("inputs_cut_off", "A", network("half_of_the_inputs"), ("frozen_layers", "cut_off", *MECHANICS), NET),
+    Kind("outputs_alike", "B", network("shared_output"), MECHANICS, NET),
+    Kind("inputs_forgotten", "A", network("inputs_forgotten"), ("cut_off", *MECHANICS), NET),
+    Kind("zeros", "B", own("initialization", "Zeros"), ("symmetric_units", *MECHANICS), ("initialization",)),
+    Kind("faint", "A", own("initialization", "Faint"), ("vanishing_gradients", *MECHANICS), ("initialization",)),
+    Kind("upside_down", "B", if_classes(own("loss", "UpsideDown")), ("loss_of_wrong_sign", *MECHANICS), ("loss",)),
     Kind(
         "next_label",
         "A",
-        if_classes(_own("loss", "NextLabel")),
+        if_classes(own("loss", "NextLabel")),
         ("gradient_off", "loss_of_wrong_sign", *MECHANICS),
         ("loss",),
     ),
-    Kind("absolute_output", "B", if_numbers(_own("loss", "AbsoluteOutput")), ("gradient_off", *MECHANICS), ("loss",)),
-    Kind("uphill", "A", _own("optimizer", "Uphill"), ("loss_of_wrong_sign", *MECHANICS), ("optimizer",)),
-    Kind("uncleared", "B", _own("optimizer", "Uncleared"), ("gradients_not_cleared", *MECHANICS), ("optimizer",)),
-    Kind("one_sign", "A", _own("optimizer", "SignOfTen"), MECHANICS, ("optimizer",)),
+    Kind("absolute_output", "B", if_numbers(own("loss", "AbsoluteOutput")), ("gradient_off", *MECHANICS), ("loss",)),
+    Kind("uphill", "A", own("optimizer", "Uphill"), ("loss_of_wrong_sign", *MECHANICS), ("optimizer",)),
+    Kind("uncleared", "B", own("optimizer", "Uncleared"), ("gradients_not_cleared", *MECHANICS), ("optimizer",)),
+    Kind("one_sign", "A", own("optimizer", "SignOfTen"), MECHANICS, ("optimizer",)),
     Kind(
         "sudden_end",
         "B",
-        _own("scheduler", "SuddenEnd"),
+        own("scheduler", "SuddenEnd"),
         ("learning_rate_decayed_too_early", *MECHANICS),
         ("scheduler",),
     ),
-    Kind(
-        "clipped_activation", "A", _own("activation", "Clipped"), ("vanishing_gradients", *MECHANICS), ("activation",)
-    ),
+    Kind("clipped_activation", "A", own("activation", "Clipped"), ("vanishing_gradients", *MECHANICS), ("activation",)),
 )

@@ -16,6 +16,7 @@ from benchmarks.diagnosis.kinds import (
     if_numbers,
     on,
     put,
+    rebuilt,
     regularized,
     spoil,
 )
@@ -44,14 +45,12 @@ def _careless(values: Values, draw: random.Random, data: str) -> Values:
 
 
 def _faint_and_deep(values: Values, draw: random.Random, data: str) -> Values:
-    kept = {k: v for k, v in values.items() if not k.startswith("architecture")}
-    depth = {"architecture": "mlp", "architecture.widths": "[24,24,24,24,24,24]"}
-    return kept | depth | {"activation": "tanh", "initialization": "gaussian", "initialization.std": "0.02"}
+    faint = {"activation": "tanh", "initialization": "gaussian", "initialization.std": "0.02"}
+    return rebuilt(values, widths="[24,24,24,24,24,24]") | faint
 
 
 def _pairs(values: Values, draw: random.Random, data: str) -> Values:
-    kept = {k: v for k, v in values.items() if not k.startswith("architecture")}
-    return kept | {"architecture": "mlp", "architecture.batch_norm": "true", "trainer.batch_size": "2"}
+    return rebuilt(values, batch_norm="true") | {"trainer.batch_size": "2"}
 
 
 def _alike(values: Values, draw: random.Random, data: str) -> Values:
@@ -59,7 +58,7 @@ def _alike(values: Values, draw: random.Random, data: str) -> Values:
 
 
 def _linear(values: Values, draw: random.Random, data: str) -> Values:
-    return {k: v for k, v in values.items() if not k.startswith("architecture")} | {"architecture": "perceptron"}
+    return rebuilt(values, option="perceptron")
 
 
 LATER = (

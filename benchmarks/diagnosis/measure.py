@@ -24,6 +24,7 @@ import torch
 from benchmarks.diagnosis.backgrounds import background
 from benchmarks.diagnosis.kinds import HALVES, KINDS, TRIED, Kind
 from benchmarks.diagnosis.later_kinds import LATER
+from benchmarks.diagnosis.student_kinds import STUDENTS
 from benchmarks.diagnosis.train import composed, score
 from nnlab.config.build import build_trainer
 from nnlab.config.overrides import amended
@@ -203,7 +204,7 @@ def main(arguments: Sequence[str]) -> int:
     done = {(row["kind"], row["data"], row["number"]) for row in rows}
     kinds = [
         kind
-        for kind in (*KINDS, *LATER)
+        for kind in (*KINDS, *LATER, *STUDENTS)
         if kind.half == options.half and (not options.kinds or kind.name in options.kinds)
     ]
     for data in options.data or HALVES[options.data_half or options.half]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -29,6 +30,10 @@ NetworkFault = Literal[
     "half_of_the_inputs",
     "shared_output",
     "inputs_forgotten",
+    "inputs_clamped",
+    "dropout_in_evaluation",
+    "logits_divided",
+    "softmax_over_batch",
 ]
 
 
@@ -48,6 +53,12 @@ class Fixed(nn.Module):
             return x + x.roll(1, 0)
         if self.fault == "scaled_down":
             return 1e-4 * x
+        if self.fault == "inputs_clamped":
+            return x.clamp(0, 1)
+        if self.fault == "dropout_in_evaluation":
+            return nn.functional.dropout(x, 0.7, training=True)
+        if self.fault == "logits_divided":
+            return x / 200
         if self.fault == "rounded":
             return x.sign()
         if self.fault == "half_of_the_inputs":
@@ -57,16 +68,23 @@ class Fixed(nn.Module):
         return torch.ones_like(x)
 
 
-ENDS = {"relu_at_the_end": nn.ReLU, "softmax_at_the_end": lambda: nn.Softmax(-1), "tanh_at_the_end": nn.Tanh}
-BEFORE_OUTPUT = ("detached", "noisy", "mixing", "scaled_down", "shared_output")
+ENDS: dict[str, Callable[[], nn.Module]] = {
+    "relu_at_the_end": nn.ReLU,
+    "softmax_at_the_end": lambda: nn.Softmax(-1),
+    "tanh_at_the_end": nn.Tanh,
+    "logits_divided": lambda: Fixed("logits_divided"),
+    "softmax_over_batch": lambda: nn.Softmax(0),
+}
+BEFORE_OUTPUT = ("detached", "noisy", "mixing", "scaled_down", "shared_output", "dropout_in_evaluation")
 
 
 class PlantedMLP(nn.Sequential):
     """An MLP with one fault.
 
     Args:
-        fault: which; `rounded`, `half_of_the_inputs` and `inputs_forgotten` are done to the inputs, `detached`,
-            `noisy`, `mixing`, `scaled_down` and `shared_output` to the last hidden layer.
+        fault: which; `rounded`, `half_of_the_inputs`, `inputs_forgotten` and `inputs_clamped` are done to the inputs,
+            `detached`, `noisy`, `mixing`, `scaled_down`, `shared_output` and `dropout_in_evaluation` to the last hidden
+            layer.
     """
 
     def __init__(
@@ -126,6 +144,22 @@ class NextLabel(SoftmaxCrossEntropy):
         return super().losses_and_gradient(outputs, targets.roll(1, -1))
 
 
+class FirstClassForgotten(SoftmaxCrossEntropy):
+    """A cross-entropy without a gradient for examples of the first class."""
+
+    def losses_and_gradient(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        losses, gradient = super().losses_and_gradient(outputs, targets)
+        return losses, gradient * (targets != 0).unsqueeze(-1)
+
+
+class Divided(SoftmaxCrossEntropy):
+    """A cross-entropy whose gradient was divided by the size of the batch twice."""
+
+    def losses_and_gradient(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        losses, gradient = super().losses_and_gradient(outputs, targets)
+        return losses, gradient / outputs.shape[-2] ** 2
+
+
 class AbsoluteOutput(SquaredError):
     """A squared error of the output's size, whatever its sign."""
 
@@ -154,6 +188,23 @@ class Uncleared(Adam):
         super().update(theta, state["total"], state, learning_rate, k)
 
 
+class HeadOnly(Adam):
+    """Moves the last tenth of the parameters, as an optimizer that was given those of the output layer alone."""
+
+    def update(self, theta: Tensor, gradient: Tensor, state: dict[str, Tensor], learning_rate, k: int) -> None:  # type: ignore[no-untyped-def,override]
+        before = theta[:, : -max(theta.shape[1] // 10, 1)].clone()
+        super().update(theta, gradient, state, learning_rate, k)
+        theta[:, : before.shape[1]] = before
+
+
+class Forgetful(Adam):
+    """Shrinks all weights by a tenth in every step."""
+
+    def update(self, theta: Tensor, gradient: Tensor, state: dict[str, Tensor], learning_rate, k: int) -> None:  # type: ignore[no-untyped-def,override]
+        super().update(theta, gradient, state, learning_rate, k)
+        theta.mul_(0.9)
+
+
 class SignOfTen(SGD):
     """Steps of a thousandth along the sign of the gradient's first number alone."""
 
@@ -166,6 +217,13 @@ class SuddenEnd(Scheduler):
 
     def factor(self, t: Tensor, total: int) -> Tensor:
         return (t < 1).double() + 1e-6
+
+
+class Growing(Scheduler):
+    """A rate that grows a thousandfold."""
+
+    def factor(self, t: Tensor, total: int) -> Tensor:
+        return 10 ** (3 * t.double() / total)
 
 
 class Clipped(ReLU):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Literal
 
@@ -42,6 +43,16 @@ Plant = Literal[
     "five_times",
     "lone_input",
     "lone_target",
+    "training_shuffled",
+    "noise_columns",
+    "noisy_target_column",
+    "held_out_negated",
+    "pictures_transposed",
+    "column_joined_wrongly",
+    "training_values_lost",
+    "oversampled",
+    "mixed_units",
+    "shrunk",
 ]
 SPLIT = (  # what tells the splits apart
     *("class_absent", "shifted_validation", "unscaled_validation", "column_differs", "columns_permuted"),
@@ -102,6 +113,19 @@ class PlantedData(Source):
             x[held] = x[held] - 2 * std
         elif self.plant == "classes_merged":
             y[train] = y[train].clamp(max=int(y.max()) - 1)
+        elif self.plant == "training_shuffled":
+            y[train] = y[train][torch.randperm(int(train.sum()), generator=draw)]
+        elif self.plant == "held_out_negated":
+            x[held] = -x[held]
+        elif self.plant == "pictures_transposed":
+            side = math.isqrt(x.shape[1])
+            x[held] = x[held].view(-1, side, side).mT.flatten(1)
+        elif self.plant == "column_joined_wrongly":
+            columns, other = _columns(x, y), torch.randperm(int(held.sum()), generator=draw)
+            x[held.nonzero(), columns] = x[held][other][:, columns]
+        elif self.plant == "training_values_lost":
+            lost = (torch.rand(x.shape, generator=draw) < 0.6) & train[:, None]
+            x = torch.where(lost, x[train].mean(0), x)
         elif self.plant == "validation_shuffled":
             y[held] = y[held][torch.randperm(int(held.sum()), generator=draw)]
         part = train.clone()
@@ -175,6 +199,19 @@ def _whole(plant: str, x: Tensor, y: Tensor, draw: torch.Generator) -> tuple[Ten
         return x.repeat(5, 1), y.repeat(5, *[1] * (y.ndim - 1))
     elif plant == "lone_input":
         x[n // 2, _columns(x, y)[0]] = 1e6
+    elif plant == "noise_columns":
+        x = torch.cat([x, std.mean() * torch.randn(n, 200, generator=draw, dtype=x.dtype)], 1)
+    elif plant == "noisy_target_column":
+        goal = y.double().reshape(n, -1)[:, :1]
+        x = torch.cat([x, goal + 0.05 * goal.std() * torch.randn(n, 1, generator=draw, dtype=x.dtype)], 1)
+    elif plant == "oversampled":
+        rare = y.double().reshape(n, -1)[:, 0] >= y.double().reshape(n, -1)[:, 0].quantile(0.6)
+        return torch.cat([x, *[x[rare]] * 3]), torch.cat([y, *[y[rare]] * 3])
+    elif plant == "mixed_units":
+        column, other = _columns(x, y)[0], torch.rand(n, generator=draw) < 0.3
+        x[other, column] *= 1000
+    elif plant == "shrunk":
+        x = 1e-4 * (x - x.mean(0)) / std
     elif plant == "lone_target":
         y[n // 2] = 1e6
     elif plant == "copied_target":

@@ -57,6 +57,7 @@ Plant = Literal[
 SPLIT = (  # what tells the splits apart
     *("class_absent", "shifted_validation", "unscaled_validation", "column_differs", "columns_permuted"),
     *("labels_renamed", "wrong_training_labels", "other_season", "classes_merged", "validation_shuffled"),
+    *("training_shuffled", "held_out_negated", "pictures_transposed", "column_joined_wrongly", "training_values_lost"),
 )
 
 

@@ -121,6 +121,12 @@ def _print_calibrated(found: Calibrated) -> None:
     for word, measured in (("before", found.before), ("after", found.after)):
         table.add_row(word, *(f"{measured.metrics[name]:.4f}" for name in names))
     Console().print(table)
+    worse = found.worse
+    if worse:
+        print(
+            f"on the {found.after.what} split the temperature makes {' and '.join(worse)} worse; it is kept, and "
+            "calibrate=none takes it back"
+        )
 
 
 def _print_uncertainty(path: Path, split: str, found: Uncertainty) -> None:

@@ -63,6 +63,18 @@ class Loss(ABC):
         """The ensemble's prediction (N, *) from the members' (M, N, *): their mean unless said otherwise."""
         return predictions.mean(0)
 
+    def loss_of(self, prediction: Tensor, targets: Tensor) -> Tensor | None:
+        """The mean loss (...) of a prediction (..., N, *) that no single network makes, such as an ensemble's.
+
+        None where a prediction does not say what the loss would be, as those of a user's own loss do not.
+        """
+        outputs = self.outputs_for(prediction)
+        return None if outputs is None else self.losses(outputs, targets).mean(-1)
+
+    def outputs_for(self, prediction: Tensor) -> Tensor | None:
+        """Outputs (..., N, O) from which `prediction` makes this one, (..., N, *); None where it is not known."""
+        return None
+
     def metrics(
         self,
         prediction: Tensor,

@@ -43,6 +43,11 @@ class BinaryCrossEntropy(ClassWeighted):
         outputs = widen(outputs)
         return torch.sigmoid(torch.cat([-outputs, outputs], -1))
 
+    def outputs_for(self, prediction: Tensor) -> Tensor:
+        """log p - log(1 - p)."""
+        logs = prediction.clamp_min(torch.finfo(prediction.dtype).tiny).log()
+        return logs[..., 1:] - logs[..., :1]
+
     def loss_at_zero(self, targets: Tensor, target_size: int) -> float:
         """log 2: both classes are equally likely; times the mean weight of the targets."""
         return self.mean_weight(targets) * math.log(2)

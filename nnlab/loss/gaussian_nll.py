@@ -112,6 +112,11 @@ class GaussianNLL(Loss):
         mean, variance = predictions.chunk(2, -1)
         return torch.cat([mean.mean(0), variance.mean(0) + mean.var(0, correction=0)], -1)
 
+    def loss_of(self, prediction: Tensor, targets: Tensor) -> Tensor:
+        """The mean loss of independent Gaussians with these moments."""
+        mean, variance = widen(prediction).chunk(2, -1)
+        return gaussian_nll(mean, variance, targets)
+
     def metrics(
         self,
         prediction: Tensor,

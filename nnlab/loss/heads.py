@@ -77,6 +77,9 @@ class Heads(Loss):
     def combine(self, predictions: Tensor) -> Tensor:
         return self.base.combine(predictions)
 
+    def loss_of(self, prediction: Tensor, targets: Tensor) -> Tensor | None:
+        return self.base.loss_of(prediction, targets)
+
     def metrics(
         self,
         prediction: Tensor,

@@ -40,6 +40,10 @@ class Hinge(ClassWeighted):
         """Scores (-f, f) of the two classes, (..., N, 2)."""
         return torch.cat([-outputs, outputs], -1)
 
+    def outputs_for(self, prediction: Tensor) -> Tensor:
+        """The score of class 1."""
+        return prediction[..., 1:]
+
     def loss_at_zero(self, targets: Tensor, target_size: int) -> float:
         """1: no example has any margin; times the mean weight of the targets."""
         return self.mean_weight(targets)

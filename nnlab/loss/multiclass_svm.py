@@ -47,6 +47,10 @@ class MulticlassSVM(ClassWeighted):
         """The outputs themselves, scores of the classes."""
         return outputs
 
+    def outputs_for(self, prediction: Tensor) -> Tensor:
+        """The prediction itself."""
+        return prediction
+
     def loss_at_zero(self, targets: Tensor, target_size: int) -> float:
         """C - 1: every wrong class violates the margin by 1; times the mean weight of the targets."""
         return self.mean_weight(targets) * (target_size - 1)

@@ -82,6 +82,10 @@ class SoftmaxCrossEntropy(ClassWeighted):
         """Probabilities of the classes, (..., N, C)."""
         return _log_softmax(widen(outputs)).exp()
 
+    def outputs_for(self, prediction: Tensor) -> Tensor:
+        """log p."""
+        return prediction.clamp_min(torch.finfo(prediction.dtype).tiny).log()
+
     def loss_at_zero(self, targets: Tensor, target_size: int) -> float:
         """log C, whatever the smoothing, times the mean weight of the targets."""
         return self.mean_weight(targets) * math.log(target_size)

@@ -61,6 +61,10 @@ class SquaredError(Loss):
         """The outputs themselves: the mean, or a score for each class."""
         return outputs
 
+    def outputs_for(self, prediction: Tensor) -> Tensor:
+        """The prediction itself."""
+        return prediction
+
     def loss_at_zero(self, targets: Tensor, target_size: int) -> float:
         """1/2 E ||y||^2, which is 1/2 for one-hot vectors."""
         return 0.5 * float(targets.square().sum(-1).mean()) if targets.is_floating_point() else 0.5

@@ -136,10 +136,12 @@ class Budget:
         """About how many seconds are left from step `number` on; None before anything is known."""
         if self.per_epoch is None:
             return None
+        final = self.for_final(chosen or {"trainer.epochs": usual})
+        final += min(self.for_given(), max(self.left() - final, GIVEN_SHARE * self.limit()))  # as `given_seeds` allows
         if number == 8:
-            return self.for_final(chosen or {"trainer.epochs": usual}) + self.for_given()
+            return final
         if self.timed:
-            return self.left()
+            return max(self.left(), final)  # which is trained in any case
         costs = {
             4: COARSE_BATCH * self.coarse_epochs(),
             5: REFINE_BATCH * self.settings.seeds * usual,

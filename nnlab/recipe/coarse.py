@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 from nnlab.diagnosis.finding import Finding, shown
 from nnlab.recipe.candidate import Candidate, best_first
 from nnlab.recipe.changes import Changes
-from nnlab.recipe.grid import columns, described, rows, run_grid
+from nnlab.recipe.grid import described, run_grid, table
 from nnlab.recipe.halving import Halving
 from nnlab.recipe.numbers import GridNumbers
 from nnlab.recipe.rates import merged, rate_key, rung
-from nnlab.recipe.report import StepReport, Table, TrialRecord
+from nnlab.recipe.report import StepReport, TrialRecord
 from nnlab.recipe.space import DECAY_KEY, Space
 from nnlab.recipe.trials import Trials
 
@@ -135,7 +135,7 @@ def _fill(
     best, count = judged[0], len(found.results)
     report.trials = found.records
     title = f"{epochs:g} epochs, the best {len(judged)} of {count} with a second seed"
-    report.tables.append(Table(title, columns(trials), rows(trials, judged[:ROWS])))
+    report.tables.append(table(title, trials, judged[:ROWS]))
     report.numbers.best, report.numbers.candidates = best, judged[:KEPT]
     known = [each.changes for each in judged[:KEPT]]
     others = [each for each in found.results if each.changes not in known]

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 
 from nnlab.recipe.candidate import Candidate, gain, mean
 from nnlab.recipe.changes import Changes
 from nnlab.recipe.rates import rate_key
-from nnlab.recipe.report import TrialRecord
+from nnlab.recipe.report import Table, TrialRecord
 from nnlab.recipe.space import DECAY_KEY
 from nnlab.recipe.trial import Trial
 from nnlab.recipe.trials import Trials
@@ -89,37 +88,22 @@ def besides(trials: Trials, changes: Changes) -> str:
     return name_of(trials, {key: value for key, value in changes.items() if key not in hidden})
 
 
-def rows(trials: Trials, results: Sequence[Candidate]) -> list[list[Any]]:
-    """Rows of a table, best first: rate, decay, score, spread, primary metric, loss on the training split, epochs."""
+def table(title: str, trials: Trials, results: Sequence[Candidate]) -> Table:
+    """A table of configurations, best first; without a column for what no trial has measured."""
     ranked = sorted(results, key=lambda r: r.score)
-    return [
-        [
-            r.changes[rate_key(trials)],
-            r.changes[DECAY_KEY],
-            r.score,
-            r.spread,
-            mean(r.metrics),
-            mean(r.fits),
-            mean(r.epochs),
-            besides(trials, r.changes),
-        ]
-        for r in ranked
-    ]
-
-
-def columns(trials: Trials) -> list[str]:
-    """The columns of `rows`."""
-    metric = trials.metric
-    return [
-        "learning rate",
-        "weight decay",
-        "validation loss",
-        "spread",
-        metric,
-        "training loss",
-        "best epoch",
-        "besides",
-    ]
+    columns = {
+        "learning rate": [r.changes[rate_key(trials)] for r in ranked],
+        "weight decay": [r.changes[DECAY_KEY] for r in ranked],
+        "validation loss": [r.score for r in ranked],
+        "spread": [r.spread for r in ranked],
+        trials.metric: [mean(r.metrics) for r in ranked],
+        "training loss": [mean(r.fits) for r in ranked],
+        "best epoch": [mean(r.epochs) for r in ranked],
+        "besides": [besides(trials, r.changes) for r in ranked],
+    }
+    if not any(math.isfinite(loss) for loss in columns["training loss"]):
+        del columns["training loss"]
+    return Table(title, list(columns), [list(row) for row in zip(*columns.values(), strict=True)])
 
 
 def differences(results: Sequence[Candidate]) -> str:

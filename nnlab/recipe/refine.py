@@ -13,9 +13,9 @@ from nnlab.diagnosis.facts.levels import measure_levels
 from nnlab.diagnosis.finding import shown
 from nnlab.recipe.candidate import Candidate, best_first
 from nnlab.recipe.changes import Changes
-from nnlab.recipe.grid import columns, described, differences, rows, run_grid
+from nnlab.recipe.grid import described, differences, run_grid, table
 from nnlab.recipe.numbers import GridNumbers
-from nnlab.recipe.report import StepReport, Table
+from nnlab.recipe.report import StepReport
 from nnlab.recipe.space import Space
 from nnlab.recipe.watch import FitWatch
 
@@ -68,7 +68,7 @@ def refine_grid(
         each.thin()
     report = StepReport(5, TITLE, numbers, trials=records)
     title = f"{epochs:g} epochs, the better {len(results)} of {len(tried)} with {len(seeds)} seeds, best first"
-    report.tables.append(Table(title, columns(trials), rows(trials, results)))
+    report.tables.append(table(title, trials, results))
     report.conclusion = (
         f"best of {len(tried)}: {described(trials, best.changes)}, validation loss {shown(best.score)} ± "
         f"{shown(best.spread)}; {numbers.differences}"

@@ -24,6 +24,7 @@ from nnlab.training.evaluation import SPLITS
 from nnlab.types import Dataset, Split
 
 METHODS = ("temperature", "none")
+WORSE = 5e-5  # of a metric, that a table shows
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,15 @@ class Calibrated:
     before: Measurement
     after: Measurement
     path: Path
+
+    @property
+    def worse(self) -> list[str]:
+        """The metrics of probabilities that are worse with it, as they may be where few examples decided it."""
+        return [
+            name
+            for name in ("nll", "ece", "brier")
+            if self.after.metrics.get(name, 0.0) > self.before.metrics.get(name, 0.0) + WORSE
+        ]
 
     def content(self) -> dict[str, Any]:
         """Everything as plain values."""

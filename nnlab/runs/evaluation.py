@@ -161,7 +161,8 @@ def measure(
     prediction = calibrated(networks, raw, member)
     if prediction is not raw:
         again = {name: float(value) for name, value in networks.loss.metrics(prediction, targets, scale).items()}
-        metrics = {"loss": again["nll"], **again}
+        loss = networks.loss.loss_of(prediction, targets)
+        metrics = {"loss": again["nll"] if loss is None else float(loss), **again}
     return Measurement(metrics, prediction.cpu(), split.targets.cpu(), names, what)
 
 

@@ -20,8 +20,9 @@ def ensemble_report(
 
     Returns:
         `members`: metrics of each; `mean`, `std`: over the members; `by_size`: metrics of the averaged prediction of
-        the first 1, ..., M; `gain`: by how much that of all is better than the mean, negative where it is worse;
-        `vote`: accuracy of the majority (classification; ties go to the smaller class).
+        the first 1, ..., M, and its `loss` with all weights (a loss that cannot tell: the members' mean); `gain`: by
+        how much that of all is better than the mean, negative where it is worse; `vote`: accuracy of the majority
+        (classification; ties go to the smaller class).
     """
     members = [{name: float(value[row]) for name, value in evaluation.metrics.items()} for row in rows]
     losses = torch.tensor([member["loss"] for member in members])
@@ -30,7 +31,8 @@ def ensemble_report(
     for size in range(1, len(rows) + 1):
         combined = loss.combine(predictions[:size])
         metrics = {name: float(value) for name, value in loss.metrics(combined, targets, scale).items()}
-        by_size.append({"loss": metrics.get("nll", float(losses[:size].mean())), **metrics})
+        own = loss.loss_of(combined, targets)
+        by_size.append({"loss": float(losses[:size].mean() if own is None else own), **metrics})
     table = {name: torch.tensor([member[name] for member in members], dtype=torch.float64) for name in members[0]}
     mean = {name: float(values.mean()) for name, values in table.items()}
     sign = {name: 1 if name in HIGHER_IS_BETTER else -1 for name in table}

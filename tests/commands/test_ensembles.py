@@ -23,6 +23,20 @@ def train(folder: Path, *overrides: str) -> nnlab.runs.launch.Result:
     return nnlab.train(*SMALL, f"output_dir={folder}", *overrides)
 
 
+def test_the_loss_of_an_ensemble_has_the_weights_of_its_loss(tmp_path: Path) -> None:
+    weights = [1.0, 3.0, *[1.0] * 8]
+    result = train(
+        tmp_path, "regularizer=[ensemble]", "regularizer.ensemble.members=2", f"loss.class_weights={weights}"
+    )
+    assert result.trainer is not None
+    test = result.trainer.members[0].dataset.test
+    mean = result.trainer.final_evaluations()["test"].prediction.mean(0)
+    losses = -mean[torch.arange(len(test)), test.targets].log()
+    expected = (torch.tensor(weights)[test.targets] / 1.2 * losses).mean()  # weights average 1
+    assert result.metrics["test"]["loss"] == pytest.approx(float(expected), rel=1e-4)
+    assert result.metrics["test"]["loss"] != pytest.approx(result.metrics["test"]["nll"], rel=1e-2)
+
+
 def test_an_ensemble_averages_the_probabilities_of_its_members(tmp_path: Path) -> None:
     result = train(tmp_path, "regularizer=[ensemble]", "regularizer.ensemble.members=3")
     assert result.trainer is not None

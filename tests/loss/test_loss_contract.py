@@ -29,6 +29,15 @@ def test_the_loss_at_initialization_is_that_of_zero_outputs(case: Case) -> None:
     assert loss.initial_loss(targets, size) == pytest.approx(loss.losses(zero, targets).mean().item(), rel=1e-12)
 
 
+def test_the_loss_of_a_prediction_is_that_of_the_outputs_that_make_it(case: Case) -> None:
+    loss, task = case
+    targets, outputs = draw_targets(task, 50), draw_outputs(loss, task, 50)
+    found = loss.loss_of(loss.prediction(outputs), targets)
+    assert found is not None
+    if getattr(loss, "variance", "") != "covariance":  # whose prediction has the marginal variances alone
+        assert found.item() == pytest.approx(loss.losses(outputs, targets).mean().item(), rel=1e-9)
+
+
 def test_the_loss_at_initialization_for_a_constant_output_is_that_of_the_repeated_row(case: Case) -> None:
     loss, task = case
     targets, size = draw_targets(task, 50), SIZES[task]

@@ -50,6 +50,17 @@ def rows_of(folder: Path, run: Path, *arguments: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def test_a_temperature_that_makes_a_split_worse_is_said_to(
+    classes: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("nnlab.runs.calibration.fit_temperature", lambda p, _: torch.full(p.shape[:-2], 9.0))
+    assert main(["evaluate", str(classes), "calibrate=temperature"]) == 0
+    assert "the temperature makes nll" in capsys.readouterr().out
+    monkeypatch.undo()
+    assert calibrate(classes, split="validation").worse == []
+    calibrate(classes, "none")
+
+
 def test_a_temperature_lowers_the_likelihood_where_it_was_fitted_and_leaves_the_decisions(classes: Path) -> None:
     found = calibrate(classes, split="validation")
     assert found.calibration is not None

@@ -121,6 +121,15 @@ def _number(path: Path, label: str = "", unit: int = 1) -> int | None:
     return None
 
 
+def give_back() -> None:
+    """Let the system have what was freed; the C library (glibc) keeps much of it for later otherwise."""
+    import ctypes
+
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that memory ran out."""
     text = str(error)

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from nnlab.data.pipeline import ColumnRule, InputRule, Pipeline, TargetRule
 from nnlab.data.preprocessing.base import Preprocessing, Transform
-from nnlab.device import free_memory
+from nnlab.device import free_memory, give_back
 from nnlab.errors import UserError
 from nnlab.storage import cache
 from nnlab.storage.array_file import ArrayFile, ArrayWriter
@@ -102,6 +102,7 @@ def prepare_inputs(
     inputs: Sequence[Tensor | Streamed] = [_opened(file) for file in files] or streamed
     if resident:
         inputs = [each[:] if isinstance(each, Streamed) else each.clone() for each in inputs]
+    give_back()  # what reading and fitting took for a moment
     return Prepared(inputs, rule, transform, resident)
 
 

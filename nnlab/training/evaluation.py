@@ -13,6 +13,7 @@ from nnlab.loss.base import Loss
 from nnlab.metric_names import THOROUGH
 from nnlab.randomness import fold
 from nnlab.regularizer.base import NoiseModule
+from nnlab.storage.array_file import touched
 from nnlab.training.batches import groups_of, spread, stacked
 from nnlab.training.stack import Stack
 from nnlab.types import Split
@@ -107,6 +108,7 @@ def evaluate(
     if stack.in_place and not passes:  # masks are drawn for each piece, which is then that of a member alone
         size = max(size, CHUNK_IN_PLACE // (members * max(LEAST, groups[0].inputs[0].numel())))
     stack.set_sampling(passes > 0)
+    touched(sum(split.inputs.numel() * split.inputs.element_size() for split in groups))  # they may be of a mapping
     total: Tensor | float = 0.0
     predictions = []
     for sample in range(max(passes, 1)):
@@ -119,6 +121,7 @@ def evaluate(
                 raise Interrupted
             part = slice(first + start, min(first + start + size, end))
             inputs, labels = [split.inputs[part] for split in groups], [split.targets[part] for split in groups]
+            touched(sum(each.numel() * each.element_size() for each in inputs))
             piece, loss = stack.evaluated(inputs, labels)
             losses.append(loss)
             if start == 0:

@@ -28,7 +28,7 @@ CASES = {
     "augmented convnet": ("architecture=convnet", "data/augmentation=[shift]", "trainer.epochs=0.3"),
     "principal components": ("data/preprocessing=pca",),
     "population": ("regularizer=ensemble", "trainer.epochs=1"),
-    "restored": ("trainer.on_nonfinite=restore", "optimizer.learning_rate=1e25", "optimizer=sgd"),
+    "restored": ("trainer.on_nonfinite=restore", "optimizer.learning_rate=1e9", "optimizer=sgd"),
 }
 
 

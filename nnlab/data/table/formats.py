@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,25 +14,39 @@ import numpy as np
 from nnlab.data.table.column import Column, Frame, as_column, narrowed
 from nnlab.data.table.delimited import TextOptions, join_frames, stream_frames
 from nnlab.data.table.header import unique_names
-from nnlab.data.table.opening import opened
+from nnlab.data.table.opening import check_room, opened
 from nnlab.data.table.series import series_column
 from nnlab.data.table.spool import Spool
 from nnlab.errors import UserError
 
+ROWS = 1 << 19  # of a Parquet column that are read at a time
+PIECE_OF_PARQUET = 160_000_000  # bytes that reading so many of them takes
 MOST_CELLS = 250_000_000  # of a sparse table that are held as float64, 2 GB
 
 
 def read_parquet(path: Path, spool: Spool | None = None) -> Frame:
-    """A .parquet file; where there is a spool, column by column."""
+    """A .parquet file; where there is a spool, a piece of a column at a time.
+
+    Raises:
+        UserError: it is damaged, or there is less memory than a piece takes: polars would end the process.
+    """
     import polars
 
-    if spool is not None and path.suffix.lower() == ".parquet":
-        columns = {}
-        for position, name in enumerate(_read(path, lambda stream: list(polars.read_parquet_schema(stream)))):
-            series = _read(path, lambda stream, name=name: polars.read_parquet(stream, columns=[name])[name])
-            columns[name] = spool.put(narrowed(series_column(series)), position)
-        return Frame(columns, str(path))
-    return _from_polars(path, lambda stream: polars.read_parquet(stream))
+    if spool is None or path.suffix.lower() != ".parquet":
+        return _from_polars(path, lambda stream: polars.read_parquet(stream))
+    check_room(path, PIECE_OF_PARQUET)
+    table = polars.scan_parquet(path, glob=False)
+    names = _read(path, lambda _: table.collect_schema().names())
+    count = _read(path, lambda _: table.select(polars.len()).collect().item())
+
+    def pieces(position: int) -> Iterator[Column]:
+        cells = table.select(polars.nth(position))
+        for start in range(0, max(1, count), ROWS):
+            part = cells.slice(start, ROWS)
+            yield series_column(_read(path, lambda _, part=part: part.collect().to_series()))
+
+    columns = {name: spool.put_pieces(pieces(position), position) for position, name in enumerate(names)}
+    return Frame(columns, str(path))
 
 
 def read_arrow(path: Path) -> Frame:

@@ -16,6 +16,7 @@ from typing import IO, Any, cast
 from nnlab.errors import UserError
 
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst", ".zip")
+IN_PIECES = (".csv", ".parquet")  # among others; what needs little memory whatever its size
 DAMAGED = (EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 BLOCK = 1 << 23  # bytes of text that are parsed at a time; larger ones leave the processor's cache
 
@@ -73,6 +74,28 @@ def _member(path: Path) -> str:
     if len(names) != 1:
         raise UserError(f"{path} must hold one table, but holds {len(names)} files; unpack it and name one of them")
     return names[0]
+
+
+def check_room(path: Path, needed: int) -> None:
+    """Refuse a file that cannot be read with the memory there is, which would end the process without a word.
+
+    Args:
+        path: the file.
+        needed: bytes that reading it takes at least.
+
+    Raises:
+        UserError: says how much is free.
+    """
+    import torch
+
+    from nnlab.device import free_memory
+
+    free = free_memory(torch.device("cpu"))
+    if needed > free:
+        raise UserError(
+            f"reading {path} takes {needed / 1e9:.2g} GB of memory or more, and {free / 1e9:.2g} GB are free"
+            + ("" if format_of(path) in IN_PIECES else f"; as {' or '.join(IN_PIECES)} it is read in pieces")
+        )
 
 
 def encoding_of(start: bytes) -> str:

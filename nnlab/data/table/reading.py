@@ -12,13 +12,25 @@ import numpy as np
 from nnlab.data.table.column import Frame, narrowed
 from nnlab.data.table.delimited import TextOptions, read_text, stream_frames, text_frames
 from nnlab.data.table.formats import read_arff, read_arrow, read_excel, read_json, read_parquet, read_svmlight
-from nnlab.data.table.opening import COMPRESSIONS, format_of
+from nnlab.data.table.opening import COMPRESSIONS, check_room, format_of
 from nnlab.data.table.spool import Spool
 from nnlab.errors import UserError
 
 TEXT = (".csv", ".tsv", ".txt", ".tab", ".data", ".dat")
 OTHERS = (".parquet", ".feather", ".arrow", ".xlsx", ".json", ".jsonl", ".ndjson", ".arff", ".svm", ".libsvm")
 SUFFIXES = (*TEXT, *OTHERS)
+# Bytes that are in memory, at least, for each of a file that is read as a whole; about half of what was measured.
+AT_ONCE = {
+    ".json": 7,
+    ".jsonl": 8,
+    ".ndjson": 8,
+    ".arff": 5,
+    ".svm": 6,
+    ".libsvm": 6,
+    ".feather": 1,
+    ".arrow": 1,
+    ".xlsx": 4,
+}
 
 
 def read_table(path: Path, options: TextOptions, spool: Spool | None = None) -> tuple[Frame, tuple[str, ...]]:
@@ -39,6 +51,8 @@ def read_table(path: Path, options: TextOptions, spool: Spool | None = None) -> 
             ".npy files are read with `data=arrays`"
         )
     said: tuple[str, ...] = ()
+    if suffix in AT_ONCE:
+        check_room(path, AT_ONCE[suffix] * path.stat().st_size)
     if suffix in TEXT:
         frame, said = read_text(path, options, spool)
     elif suffix == ".arff":

@@ -48,16 +48,35 @@ class Spool:
             origin = frame.origin
             first_lines.add(frame.first_line)
             for position, (name, column) in enumerate(frame.columns.items()):
-                values = column.values
-                written.setdefault(name, []).append(_Piece(column.form, len(column), values.dtype.str, column.levels))
-                part = self._part(position)
-                with explained(part), part.open("ab") as file:
-                    file.write(values.tobytes())
-        columns = {}
-        for position, (name, pieces) in enumerate(written.items()):
-            columns[name] = self.put(_joined(name, pieces, self._part(position)), position)
-            self._part(position).unlink()
+                written.setdefault(name, []).append(self._written(column, position))
+        columns = {name: self._put(name, each, position) for position, (name, each) in enumerate(written.items())}
         return Frame(columns, origin, None, first_lines.pop() if len(first_lines) == 1 else None)
+
+    def put_pieces(self, pieces: Iterable[Column], position: int) -> Column:
+        """The pieces of one column behind one another, its cells on disk.
+
+        Raises:
+            WriteError: the disk is full.
+        """
+        written = []
+        for piece in pieces:
+            written.append(self._written(piece, position))
+            name = piece.name
+        return self._put(name, written, position)
+
+    def _written(self, column: Column, position: int) -> _Piece:
+        """Append a piece of a column to its part."""
+        values, part = column.values, self._part(position)
+        with explained(part), part.open("ab") as file:
+            file.write(values.tobytes())
+        return _Piece(column.form, len(column), values.dtype.str, column.levels)
+
+    def _put(self, name: str, pieces: list[_Piece], position: int) -> Column:
+        """One column, on disk, from what was written of it."""
+        part = self._part(position)
+        column = self.put(_joined(name, pieces, part), position)
+        part.unlink()
+        return column
 
     def put(self, column: Column, position: int) -> Column:
         """The same column, its cells on disk."""
@@ -80,6 +99,8 @@ class Spool:
 def _joined(name: str, pieces: list[_Piece], path: Path) -> Column:
     """One column from what was written of it."""
     columns = []
+    if pieces[0].form != "text" and len({(piece.form, piece.dtype) for piece in pieces}) == 1:
+        pieces = [dataclasses.replace(pieces[0], count=sum(piece.count for piece in pieces))]  # joined as they lie
     with path.open("rb") as file:
         for piece in pieces:
             values = np.fromfile(file, np.dtype(piece.dtype), piece.count)

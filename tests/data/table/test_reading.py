@@ -16,6 +16,7 @@ import zstandard
 
 from nnlab.data.table.delimited import TextOptions, stream_frames
 from nnlab.data.table.reading import frames, read_table
+from nnlab.data.table.spool import Spool
 from nnlab.errors import UserError
 
 HEADER = ["x", "z", "y"]
@@ -167,6 +168,57 @@ def test_cells_of_bytes_that_are_no_text_are_read(tmp_path):
     polars.DataFrame({"key": [b"\xff\x00", b"\x10", None]}).write_parquet(path)
     key = read(path)[0].columns["key"]
     assert [None if code < 0 else key.levels[int(code)] for code in key.values] == ["ff00", "10", None]
+
+
+def test_parquet_read_in_pieces_of_columns_has_the_cells_of_the_whole(tmp_path, monkeypatch):
+    path, count = tmp_path / "t[1].parquet", 50
+    draw = np.random.default_rng(0)
+    polars.DataFrame(
+        {
+            "^number$": draw.normal(size=count),
+            "whole": [None if i % 7 == 0 else i for i in range(count)],
+            "text": [None if i % 9 == 0 else f"word {i % 4 + i // 20}" for i in range(count)],
+            "amounts": [f"{i},000" for i in range(count)],
+            "truth": [None if i < 20 else i % 2 == 0 for i in range(count)],
+            "day": [datetime.date(2024, 1, 1 + i % 28) for i in range(count)],
+            "kind": polars.Series([f"k{i % 3}" for i in range(count)], dtype=polars.Categorical),
+            "list": [[i % 3] for i in range(count)],
+            "nothing": [None] * count,
+        }
+    ).write_parquet(path, row_group_size=15)
+    whole = read(path)[0]
+    monkeypatch.setattr("nnlab.data.table.formats.ROWS", 8)
+    (tmp_path / "spool").mkdir()
+    pieces, _ = read_table(path, TextOptions(), Spool(tmp_path / "spool"))
+    assert list(pieces.columns) == list(whole.columns)
+    for name, column in whole.columns.items():
+        assert (pieces.columns[name].form, pieces.columns[name].levels) == (column.form, column.levels)
+        np.testing.assert_array_equal(pieces.columns[name].values, column.values)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "words"),
+    [
+        (".json", "t.json takes 1.4e-05 GB"),
+        (".xlsx", "as .csv or .parquet it is read in pieces"),
+        (".arff", "and 1e-06 GB are free"),
+        (".feather", "t.feather takes"),
+    ],
+)
+def test_a_file_that_is_read_at_once_needs_the_memory(tmp_path, monkeypatch, suffix, words):
+    monkeypatch.setattr("nnlab.device.free_memory", lambda device: 1000)
+    path = tmp_path / f"t{suffix}"
+    path.write_bytes(bytes(2000))
+    with pytest.raises(UserError, match=words):
+        read(path)
+
+
+def test_parquet_is_not_begun_where_polars_would_end_the_process(tmp_path, monkeypatch):
+    path = tmp_path / "t.parquet"
+    table().write_parquet(path)
+    monkeypatch.setattr("nnlab.device.free_memory", lambda device: 100_000_000)
+    with pytest.raises(UserError, match=r"t.parquet takes 0.16 GB of memory or more, and 0.1 GB are free$"):
+        read_table(path, TextOptions(), Spool(tmp_path))
 
 
 def write_excel(path):

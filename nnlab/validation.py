@@ -16,8 +16,8 @@ LARGEST = 1e9  # that an interval without an end holds: more of anything is a sl
 _INTERVAL = re.compile(r"([\[(])\s*([^,]+?)\s*,\s*([^,]+?)\s*([\])])")
 
 
-def check(name: str, value: Number, interval: str) -> Number:
-    """Return `value` if it lies in `interval`, such as "[0, 1)" or "(0, inf)"; infinite ends stand for 1e9.
+def check(name: str, value: Number, interval: str, largest: float = LARGEST) -> Number:
+    """Return `value` if it lies in `interval`, such as "[0, 1)" or "(0, inf)"; infinite ends stand for `largest`.
 
     >>> check("momentum", 0.9, "[0, 1)")
     0.9
@@ -29,7 +29,8 @@ def check(name: str, value: Number, interval: str) -> Number:
     nnlab.errors.UserError: `epochs` must be in (0, inf), and at most 1,000,000,000 in size, got 2147483648
 
     Raises:
-        UserError: the value is outside the interval, larger than 1e9 where that has no end, or not a number (NaN).
+        UserError: the value is outside the interval, larger than `largest` where that has no end, or not a
+            number (NaN).
     """
     match = _INTERVAL.fullmatch(interval)
     if match is None:
@@ -39,8 +40,8 @@ def check(name: str, value: Number, interval: str) -> Number:
     below = value <= float(high) if right == "]" else value < float(high)
     if not (above and below) or math.isnan(value):
         raise UserError(f"`{name}` must be in {interval}, got {value}")
-    if abs(value) > LARGEST and "inf" in interval:
-        raise UserError(f"`{name}` must be in {interval}, and at most {LARGEST:,.0f} in size, got {value}")
+    if abs(value) > largest and "inf" in interval:
+        raise UserError(f"`{name}` must be in {interval}, and at most {largest:,.0f} in size, got {value}")
     return value
 
 

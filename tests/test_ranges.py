@@ -16,8 +16,8 @@ from nnlab.config.schema import component_mistakes, signature
 from nnlab.config.values import matches
 from nnlab.errors import UserError
 
-# As many updates as there are, with a time limit; all others are numbers of things.
-ENDLESS = {"steps"}
+# As many updates as there are, with a time limit, and rates at which a network shall diverge.
+ENDLESS = {"steps", "learning_rate", "adam_rate"}
 # Their constructors need the data.
 LATE = ("architecture", "experiment", "hydra")
 

@@ -7,6 +7,7 @@ lecture, and serves one network and many.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Protocol
@@ -41,14 +42,14 @@ class Optimizer(ABC):
     checkpoint of theta, state and k continues exactly. The caller turns autograd off around `update` and `step`.
 
     Args:
-        learning_rate: the rate eta, (0, inf).
+        learning_rate: the rate eta, (0, inf); as large as anybody likes who wants to see a network diverge.
     """
 
     per_member: ClassVar[tuple[str, ...]] = ("learning_rate",)
     stackable: ClassVar[bool] = True  # whether one call can move M > 1 members
 
     def __init__(self, learning_rate: float) -> None:
-        self.learning_rate = check("learning_rate", learning_rate, "(0, inf)")
+        self.learning_rate = check("learning_rate", learning_rate, "(0, inf)", largest=math.inf)
 
     def place(self, places: Sequence[Place]) -> None:  # noqa: B027
         """Learn where the network's parameters lie in a row of theta; called once, before the first step.

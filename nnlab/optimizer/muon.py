@@ -54,7 +54,7 @@ class Muon(FirstOrder):
         super().__init__(learning_rate)
         self.momentum: Hyper = check("momentum", momentum, "[0, 1)")
         self.weight_decay: Hyper = check("weight_decay", weight_decay, "[0, inf)")
-        self.adam_rate: Hyper = check("adam_rate", adam_rate, "(0, inf)")
+        self.adam_rate: Hyper = check("adam_rate", adam_rate, "(0, inf)", largest=math.inf)
         self.base_rate: Hyper = learning_rate
         self._matrices: tuple[Place, ...] = ()
 

@@ -40,10 +40,15 @@ def says(config: Mapping[str, Any], override: str) -> bool:
     True
     """
     key, _, value = override.partition("=")
-    present, wanted = get(config, key.replace("/", ".")), yaml.safe_load(value)
+    present, wanted = get(config, key.replace("/", ".")), _read(value)
     if (config_folder() / key).is_dir() and isinstance(wanted, list):
         return isinstance(present, Mapping) and list(present) == wanted
     if (config_folder() / key).is_dir():
         return isinstance(present, Mapping) and option_of(key, present) == wanted
     found = get(config, key, MISSING)
     return found is not MISSING and bool(found == wanted)
+
+
+@functools.lru_cache(maxsize=256)  # the runs of a study get the same advice
+def _read(value: str) -> Any:
+    return yaml.safe_load(value)

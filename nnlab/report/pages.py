@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,13 +20,18 @@ def filled(template: str, filters: Mapping[str, Callable[..., Any]] | None = Non
         filters: what the template calls, besides `code` and `inline`.
         values: by the names that the template has for them.
     """
+    environment = _environment()
+    environment.filters.update({"code": code, "inline": inline, **(filters or {})})
+    return str(environment.get_template(template).render(**values))
+
+
+@functools.cache
+def _environment() -> Any:
+    """What compiles templates, once a process: that takes longer than filling them in."""
     from jinja2 import Environment, FileSystemLoader
 
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update({"code": code, "inline": inline, **(filters or {})})
-    return environment.get_template(template).render(**values)
+    loader = FileSystemLoader(Path(__file__).parent)
+    return Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
 
 
 def code(text: str) -> str:

@@ -142,7 +142,8 @@ def remove_parts(folder: Path, seconds: float = 0.0) -> None:
 
     `seconds` is their least age, for folders that other processes may be writing into.
     """
-    for path in folder.glob(f".*{PART}"):
+    names = os.listdir(folder) if folder.is_dir() else []
+    for path in (folder / name for name in names if name.startswith(".") and name.endswith(PART)):
         with contextlib.suppress(OSError):
             if time.time() - path.stat().st_mtime >= seconds:
                 path.unlink()

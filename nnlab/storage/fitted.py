@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from nnlab.errors import UserError
 from nnlab.storage.files import write_whole
+from nnlab.storage.json_text import indented
 
 FITTED, ARRAYS = "pipeline.json", "pipeline.npz"
 VERSION = 1
@@ -31,7 +32,7 @@ def write_fitted(directory: Path, content: Mapping[str, Any], arrays: Mapping[st
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     write_whole(directory / ARRAYS, buffer.getvalue())
-    write_whole(directory / FITTED, json.dumps({"version": VERSION, **content}, indent=1, sort_keys=True) + "\n")
+    write_whole(directory / FITTED, indented({"version": VERSION, **content}, 1) + "\n")
 
 
 def read_fitted(directory: Path) -> tuple[dict[str, Any], dict[str, Array]] | None:

@@ -26,6 +26,7 @@ import yaml
 from nnlab.errors import UserError, did_you_mean
 from nnlab.storage.claim import CLAIM
 from nnlab.storage.files import at, explained, write_whole
+from nnlab.storage.json_text import indented
 from nnlab.storage.winner import winner
 
 CONFIG, OVERRIDES, ENVIRONMENT, RESULT = "config.yaml", "overrides.yaml", "environment.json", "result.json"
@@ -191,12 +192,12 @@ def write_overrides(directory: Path, overrides: Sequence[str]) -> None:
 
 def write_environment(directory: Path, environment: Mapping[str, Any]) -> None:
     """Write what a number depends on besides the config; its `identity` is the config's."""
-    write_whole(directory / ENVIRONMENT, json.dumps(environment, indent=2) + "\n")
+    write_whole(directory / ENVIRONMENT, indented(environment) + "\n")
 
 
 def write_result(directory: Path, result: Mapping[str, Any]) -> None:
     """Write how a run ended, so that it survives a power cut."""
-    write_whole(directory / RESULT, json.dumps(result, indent=2) + "\n", sync=True)
+    write_whole(directory / RESULT, indented(result) + "\n", sync=True)
 
 
 def write_calibration(directory: Path, content: Mapping[str, Any] | None) -> None:

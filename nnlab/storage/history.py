@@ -10,6 +10,7 @@ too; lines that something else has damaged are left out, with a warning.
 from __future__ import annotations
 
 import functools
+import itertools
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -209,8 +210,8 @@ def read_curves(directory: Path, statistics: bool = True) -> Curves:
     validation = {}
     for i, name in enumerate(columns):
         if name.endswith(VALIDATION):
-            filled = [row for row, value in enumerate(cells[i]) if value is not None]
-            validation[name] = Series(steps[filled], np.array([cells[i][row] for row in filled], dtype=float))
+            rows, values = cells[i]
+            validation[name] = Series(steps[rows], np.array(values, dtype=float))
     found = _statistics(directory / STATISTICS) if statistics else {}
     return Curves(steps, numbers[1], numbers[2], numbers[3], np.stack(members, axis=1), validation, found)
 
@@ -243,21 +244,27 @@ def _table(
 
     Args:
         dense: columns of numbers, the first of them of whole ones.
-        sparse: columns of numbers or nothing, which is None; all others are text.
+        sparse: columns of numbers or nothing, which are given as the rows that have one, and their numbers; all others
+            are text.
     """
     columns = _columns(lines, width, dense, sparse)
     if columns is None:
         sound = [line for line in lines if _columns([line], width, dense, sparse) is not None]
         log.warning(f"`{path}` is damaged: {len(lines) - len(sound)} of its {len(lines)} lines are left out")
         columns = _columns(sound, width, dense, sparse)
-    return columns or [[] for _ in range(width)]
+    return columns or _nothing(width, sparse)
+
+
+def _nothing(width: int, sparse: Sequence[int]) -> list[list[Any]]:
+    """The columns of no lines."""
+    return [[[], []] if i in sparse else [] for i in range(width)]
 
 
 def _columns(lines: list[str], width: int, dense: Sequence[int], sparse: Sequence[int]) -> list[list[Any]] | None:
     """The columns of lines; None where one of them is damaged."""
     if not lines:
-        return [[] for _ in range(width)]
-    if any(line.count(",") != width - 1 for line in lines):
+        return _nothing(width, sparse)
+    if list(map(str.count, lines, itertools.repeat(","))).count(width - 1) != len(lines):
         return None
     cells = ",".join(lines).split(",")
     columns: list[list[Any]] = [cells[i::width] for i in range(width)]
@@ -267,7 +274,8 @@ def _columns(lines: list[str], width: int, dense: Sequence[int], sparse: Sequenc
         if max(map(abs, columns[0])) >= 1 << 62:
             return None
         for i in sparse:
-            columns[i] = [float(cell) if cell else None for cell in columns[i]]
+            rows = list(itertools.compress(range(len(lines)), columns[i]))
+            columns[i] = [rows, [float(columns[i][row]) for row in rows]]
     except ValueError:
         return None
     return columns

@@ -102,7 +102,7 @@ STUDENTS = (
         "mixed_units",
         "D",
         spoil("mixed_units"),
-        ("lone_values", "placeholders", "inputs_not_standardized"),
+        ("uneven_scale", "lone_values", "placeholders", "inputs_not_standardized"),
         ("data/preprocessing",),
     ),
     Kind("shrunk", "D", _shrunk, ("inputs_not_standardized",), ("data/preprocessing",)),

@@ -119,6 +119,12 @@ CATALOGUE: tuple[Kind, ...] = (
         explains=(*OUTCOME, "labels_wrong", "classes_mixed_up", "inputs_not_standardized"),
     ),
     Kind(
+        "uneven_scale",
+        "Look whether all values are in the same unit. Scaling by quantiles bears them, as does a logarithm.",
+        severity="note",
+        explains=(*OUTCOME, "labels_wrong", "classes_mixed_up", "inputs_not_standardized"),
+    ),
+    Kind(
         "inputs_not_standardized",
         "Far from zero mean and unit variance the loss is steep in some directions and flat in others, and no rate "
         "suits both.",
@@ -436,7 +442,7 @@ CATALOGUE: tuple[Kind, ...] = (
     Kind("classes_imbalanced", "Accuracy must be read against that.", severity="note"),
 )
 
-DOUBTS = ("lone_values",)  # notes that ask for experiments, in which their remedy is tried
+DOUBTS = ("lone_values", "uneven_scale")  # notes that ask for experiments, in which their remedy is tried
 PLACES = {(kind.name, kind.variant): place for place, kind in enumerate(CATALOGUE)}
 NAMES = tuple(sorted({kind.name for kind in CATALOGUE}))
 

@@ -70,7 +70,7 @@ class Evidence:
 def single_cause(
     tried: Sequence[Tried], evidence: Evidence, named: Callable[[Suspect], bool] = lambda _: False
 ) -> Tried | None:
-    """The smallest change that restores most of what was lost: single values come before whole options.
+    """The smallest change that restores most of what was lost: own components come first, then single values.
 
     Args:
         tried: single changes with what they gave.
@@ -85,7 +85,9 @@ def single_cause(
     lowest = min((each.outcome.loss for each in good), default=0.0)
     right = [each for each in good if each.outcome.loss <= AS_LOW * max(lowest, 0.01)]
     chosen = right or good
-    return next((each for each in chosen if named(each.suspect)), next(iter(chosen), None))
+    # What is not nnlab's own is likelier at fault than a setting that makes up for it as well.
+    foreign = next((each for each in chosen if each.suspect.foreign), next(iter(chosen), None))
+    return next((each for each in chosen if named(each.suspect)), foreign)
 
 
 def smallest_set(

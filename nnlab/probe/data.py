@@ -44,9 +44,9 @@ def data_findings(config: Mapping[str, Any]) -> list[Finding]:
     found = list(_labels(dataset, folds, bool(differ))) if folds is not None and classes else []
     notes = [finding for finding in found if not finding.fault]
     found = [finding for finding in found if finding.fault]
-    if folds is not None and not found and not differ:
-        differ = list(_does_not_carry_over(dataset, folds))
-    found += differ
+    if folds is not None and not differ and not any(finding.name == "classes_renamed" for finding in found):
+        found = [*_does_not_carry_over(dataset, folds), *(found or _training_apart(dataset, folds))]
+    found = [*differ, *found]
     return [*(found or _offset(config, dataset)), *notes]
 
 
@@ -92,6 +92,30 @@ def _does_not_carry_over(dataset: Dataset, folds: OutOfFold) -> Iterator[Finding
             {"skill on unseen training examples": inside, "skill on validation": outside},
             why="In the validation split targets depend on inputs in another way: columns in another order, other "
             "labels or units. Prepare both from the same rows, in the same way.",
+            step=0,
+            certain=True,
+        )
+
+
+def _training_apart(dataset: Dataset, folds: OutOfFold) -> Iterator[Finding]:
+    """That validation targets follow from their inputs, and training targets do not follow from theirs."""
+    train, held = dataset.train, dataset.validation
+    if len(held) < 2 * FEW:
+        return
+    targets = train.targets.cpu()
+    constant = _center(targets, dataset.target_size).expand(len(targets), -1)
+    part = sample(train, min(len(held), ROWS))
+    inside = max(skill(folds.prediction, constant, targets), _skill(dataset, part.inputs.flatten(1), part.targets))
+    own = sample(held, ROWS)
+    outside = _skill(dataset, own.inputs.flatten(1), own.targets)
+    if outside - max(inside, 0.0) > max(CARRIED, 4 / math.sqrt(len(own))):
+        yield Finding(
+            "splits_differ",
+            f"Simple methods avoid {outside:.0%} of the errors of a constant on validation examples, from other "
+            f"validation examples; on training examples they and networks avoid {max(inside, 0):.0%}",
+            {"skill within validation": outside, "skill within training": inside},
+            why="The targets of the training split do not belong to its inputs: they were shuffled, or put together "
+            "with other rows. Prepare both splits from the same rows, in the same way.",
             step=0,
             certain=True,
         )

@@ -109,7 +109,7 @@ def probe(
     facts = [finding for finding in others if finding.conclusive and finding.name not in LEAKS]
     rest = _beneath(found, [finding for finding in others if finding not in facts])
     notes = [finding for finding in of_data if not finding.fault]
-    of_data = [finding for finding in of_data if finding.fault]
+    of_data = [finding for finding in of_data if finding.fault and finding.name not in found.kind.explains]
     return [*of_data, *facts, *rest, *_better(evidence, outcome, own, experiments), *notes]
 
 

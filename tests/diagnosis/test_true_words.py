@@ -18,7 +18,7 @@ from nnlab.diagnosis.facts.curves import View
 from nnlab.diagnosis.facts.giveaway import find_giveaway
 from nnlab.diagnosis.facts.leaks import shared_examples
 from nnlab.diagnosis.facts.levels import measure_levels
-from nnlab.diagnosis.facts.lone import find_lone_values
+from nnlab.diagnosis.facts.lone import find_lone_values, find_uneven_scale
 from nnlab.diagnosis.facts.references import References
 from nnlab.diagnosis.rules.fit import overfitting
 from nnlab.diagnosis.rules.penalties import too_strong
@@ -166,6 +166,18 @@ def test_one_far_value_that_leaves_a_column_no_room_is_named_and_a_heavy_tail_is
     heavy_tails = [DRAW.lognormal(0, 2, 600), DRAW.standard_t(1.5, 600), (DRAW.random(600) < 0.003).astype(float)]
     for heavy in (*heavy_tails, nearly_constant):
         assert find_lone_values(table([*columns[::2], heavy], target)) is None
+
+
+def test_a_column_in_two_units_is_named_and_skewed_or_empty_columns_are_not() -> None:
+    columns = [DRAW.standard_normal(600) for _ in range(3)]
+    target = (columns[0] > 0).astype(np.int64)
+    units = np.where(DRAW.random(600) < 0.3, 1000, 1) * DRAW.standard_normal(600)
+    found = find_uneven_scale(table([*columns, units], target))
+    assert found is not None
+    assert found.columns == ("input column 3",)
+    amounts = np.where(DRAW.random(600) < 0.3, DRAW.lognormal(3, 1, 600), 0.0)
+    for sound in (amounts, DRAW.lognormal(0, 1.5, 600), DRAW.standard_t(2, 600), (DRAW.random(600) < 0.01) * 1.0):
+        assert find_uneven_scale(table([*columns, sound], target)) is None
 
 
 def test_the_remedy_of_a_lone_value_is_tried_and_told(tmp_path: Path) -> None:

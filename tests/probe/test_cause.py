@@ -23,6 +23,12 @@ def test_a_rule_decides_between_changes_that_give_about_as_much() -> None:
     assert single_cause(EVIDENCE.own, EVIDENCE, lambda suspect: suspect is USELESS.suspect) is WIDER
 
 
+def test_a_component_of_ones_own_comes_before_a_setting_that_makes_up_for_it() -> None:
+    own = Tried(Suspect("optimizer", {"optimizer": "adam"}, "", foreign="mine.Optimizer"), outcome(0.61))
+    assert single_cause([WIDER, own], EVIDENCE) is own
+    assert single_cause([WIDER, own], EVIDENCE, lambda suspect: suspect is WIDER.suspect) is WIDER
+
+
 def test_what_helps_less_than_the_run_itself_reached_is_no_cause() -> None:
     lucky = Evidence(outcome(0.1), outcome(0.62), [WIDER], [], 0.04, run=0.6)
     assert single_cause(lucky.own, lucky) is None

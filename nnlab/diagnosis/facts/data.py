@@ -13,7 +13,7 @@ from torch import Tensor
 from nnlab.diagnosis.facts.giveaway import Giveaway, find_giveaway
 from nnlab.diagnosis.facts.leaks import Shared, shared_examples
 from nnlab.diagnosis.facts.levels import Levels, measure_levels, sample, sample_targets
-from nnlab.diagnosis.facts.lone import LoneValues, find_lone_values
+from nnlab.diagnosis.facts.lone import LoneValues, UnevenScale, find_lone_values, find_uneven_scale
 from nnlab.diagnosis.facts.near import Pair, find_pair
 from nnlab.diagnosis.facts.references import References, measure_references
 from nnlab.diagnosis.facts.values import LostRows, Placeholder, find_lost_rows, find_placeholder, target_placeholder
@@ -89,6 +89,7 @@ class DataFacts:
         pair: two input columns that give it away together.
         placeholder, target_placeholder: a number that stands for none among the inputs, among regression targets.
         lone: single values among the inputs that stretch the scale of their columns.
+        uneven: columns whose scale a part of their values decides.
         lost: many rows with the same inputs, not by chance.
         baseline_metric: the primary metric of the best constant prediction on the validation split.
         simple: what simple methods reach, or what computes it when it is first asked for: most sound runs do without.
@@ -107,6 +108,7 @@ class DataFacts:
     placeholder: Placeholder | None = None
     target_placeholder: Placeholder | None = None
     lone: LoneValues | None = None
+    uneven: UnevenScale | None = None
     lost: LostRows | None = None
     label_noise: float = 0.0
 
@@ -165,6 +167,7 @@ def _traps(dataset: Dataset) -> dict[str, Any]:
         "placeholder": find_placeholder(dataset),
         "target_placeholder": target_placeholder(dataset),
         "lone": find_lone_values(dataset),
+        "uneven": find_uneven_scale(dataset),
         "lost": find_lost_rows(dataset.train),
     }
 

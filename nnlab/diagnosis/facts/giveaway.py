@@ -22,6 +22,7 @@ FEWEST_CORRELATED = 60  # among hundreds of inputs, some tell a few examples apa
 DETERMINES = 0.9998  # correlation (ratio) with which a column is the target itself
 ALONE = 0.93  # share of a constant's errors that a column which gives the target away avoids alone ...
 WITHOUT = 0.6  # ... while simple methods avoid less than this share without it
+WITHOUT_EXACT = 0.9  # ... of a column that tells all classes apart without a border
 ALONE_NUMBER = 0.98  # the same for numbers, many of which follow another one ...
 MONOTONE = 0.995  # ... unless they are in the same order, as a logarithm is (correlation of the ranks)
 BORDER = 0.02  # changes of the class along a column, as a share of the examples, beyond those between the classes
@@ -63,10 +64,10 @@ def find_giveaway(dataset: Dataset) -> Giveaway | None:
     alone, column = _best_alone(part, dataset.target_size)
     if alone < ALONE or is_date(dataset, column) or _loose(inputs[:, column], part.targets, alone):
         return None  # what follows time, or one quantity up to some noise, is no leak
-    others = _skill_without(dataset, part, column)
-    if others >= WITHOUT:
+    others, measured = _skill_without(dataset, part, column), _mixes(inputs[:, column], part.targets)
+    exact = not measured and not part.targets.is_floating_point() and alone >= ALONE_NUMBER
+    if others >= (WITHOUT_EXACT if exact else WITHOUT):
         return None
-    measured = _mixes(inputs[:, column], part.targets)
     return Giveaway(column, column_name(dataset, column), alone, others, column_source(dataset, column), measured)
 
 

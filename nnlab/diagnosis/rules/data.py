@@ -108,6 +108,17 @@ def _lone(data: DataFacts) -> Iterator[Finding]:
             ("data/preprocessing=robust",),
             step=0,
         )
+    elif data.uneven is not None and data.lost is None and data.placeholder is None:
+        names = data.uneven.columns
+        where = f"columns {', '.join(names[:3])}" if len(names) > 1 else f"column {names[0]}"
+        yield Finding(
+            "uneven_scale",
+            f"Most values of input {where} lie within {data.uneven.within:.2%} of the standard deviation, and so look "
+            "alike: a part of the values, far larger, decides the scale",
+            {"columns": len(names), "within": data.uneven.within},
+            ("data/preprocessing=quantile",),
+            step=0,
+        )
 
 
 def _targets(data: DataFacts) -> Iterator[Finding]:

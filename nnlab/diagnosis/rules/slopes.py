@@ -109,22 +109,38 @@ def check_directions(trainer: Trainer, inputs: Tensor, targets: Tensor) -> list[
     surface = Surface(trainer, inputs[:FEW], targets[:FEW])
     if not bool(torch.isfinite(surface.gradient).all()):
         return []
-    layout = trainer.stack.layout
-    draw = torch.Generator().manual_seed(0)
-    for name, weight in list(layout.weights(surface.theta).items())[:WEIGHTS]:
-        size = weight.flatten(1).norm(dim=1)
-        found, promised = [], []
-        for _ in range(DIRECTIONS):
-            step = torch.zeros_like(surface.theta)
-            part = layout.weights(step)[name]
-            part.copy_(torch.randn(part.shape[1:], generator=draw).to(part))
-            step *= (FARTHEST * size / part.flatten(1).norm(dim=1)).unsqueeze(1)
-            found.append(surface.change(step))
-            promised.append((surface.gradient.double() * step.double()).sum(1))
-        finding = _judged(name, torch.stack(found), torch.stack(promised), surface.noise)
-        if finding is not None:
-            return [finding]
+    names = list(trainer.stack.layout.weights(surface.theta))
+    for name in names[:WEIGHTS]:
+        finding = _along(trainer, surface, name)
+        if finding is None:
+            continue
+        last = _along(trainer, surface, names[-1]) if finding.name == "frozen_layers" and len(names) > 1 else None
+        if last is not None and last.name == "frozen_layers":  # nothing but the loss is behind the output layer
+            told = last.evidence["promised"]
+            return [
+                Finding(
+                    "gradient_off",
+                    f"the loss changes with all weights, but its gradient says {shown(float(told), 2)} times that",
+                    {"promised": told},
+                )
+            ]
+        return [finding]
     return []
+
+
+def _along(trainer: Trainer, surface: Surface, name: str) -> Finding | None:
+    """What is wrong along random directions within one weight."""
+    layout, draw = trainer.stack.layout, torch.Generator().manual_seed(0)
+    size = layout.weights(surface.theta)[name].flatten(1).norm(dim=1)
+    found, promised = [], []
+    for _ in range(DIRECTIONS):
+        step = torch.zeros_like(surface.theta)
+        part = layout.weights(step)[name]
+        part.copy_(torch.randn(part.shape[1:], generator=draw).to(part))
+        step *= (FARTHEST * size / part.flatten(1).norm(dim=1)).unsqueeze(1)
+        found.append(surface.change(step))
+        promised.append((surface.gradient.double() * step.double()).sum(1))
+    return _judged(name, torch.stack(found), torch.stack(promised), surface.noise)
 
 
 def _judged(name: str, found: Tensor, promised: Tensor, noise: Tensor) -> Finding | None:

@@ -87,6 +87,14 @@ def test_too_little_memory_is_said_and_a_fault_of_ours_is_not() -> None:
     assert failure(FileNotFoundError(2, "No such file", "x")) is None
 
 
+def test_a_version_of_hydra_without_what_nnlab_needs_is_named_with_those_that_have_it() -> None:
+    code = "import sys; sys.modules['hydra._internal.callbacks'] = None; " + CODE
+    done = subprocess.run([sys.executable, "-c", code, "train"], check=False, text=True, capture_output=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("nnlab train: nnlab needs a part of Hydra that this version does not have (")
+    assert done.stderr.endswith("install `hydra-core>=1.3.2,<1.5`\n")
+
+
 def test_more_examples_than_the_training_split_has_are_said_with_the_splits(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "data.validation=0.999", "data.limit=100"]) == 2
     assert (

@@ -29,8 +29,12 @@ class Failure(NamedTuple):
 def failure(error: BaseException) -> Failure | None:
     """What a system's refusal comes to; None for an exception that is a fault of the program."""
     if isinstance(error, ImportError):
-        unmapped = any(words in str(error).lower() for words in UNMAPPED)
-        return Failure("there is not enough memory to load what this needs", 1) if unmapped else None
+        if any(words in str(error).lower() for words in UNMAPPED):
+            return Failure("there is not enough memory to load what this needs", 1)
+        if str(error.name).split(".")[0] == "hydra":
+            sentence = f"nnlab needs a part of Hydra that this version does not have ({error}); "
+            return Failure(sentence + "install `hydra-core>=1.3.2,<1.5`", 1)
+        return None
     if isinstance(error, OSError):
         return _of_system(error)
     if isinstance(error, RecursionError):

@@ -270,8 +270,11 @@ def gradients(outputs: Tensor, leaves: Sequence[Tensor], error: Tensor) -> Seque
     """sum(error * outputs), both of one shape, by each of the leaves; None where the outputs do not depend on it.
 
     As `torch.autograd.grad`, whose check of shapes imports sympy (0.3 s) and takes a fifth of the time of a small pass.
+    The engine behind it is no public part of torch, so a version may come that has none.
     """
-    engine = torch.autograd.Variable._execution_engine
+    engine = getattr(torch.autograd.Variable, "_execution_engine", None)
+    if engine is None:
+        return torch.autograd.grad(outputs, tuple(leaves), error, allow_unused=True)
     found: Sequence[Tensor | None] = engine.run_backward(
         (outputs,), (error,), False, False, tuple(leaves), allow_unreachable=True, accumulate_grad=False
     )

@@ -8,7 +8,7 @@ import torch
 from nnlab.cli import compose
 from nnlab.config.build import build_trainer
 from nnlab.regularizer.base import NoiseModule
-from nnlab.training.stack import Stack
+from nnlab.training.stack import Stack, gradients
 
 NETWORKS = {
     "mlp": ["architecture.widths=[6,5]"],
@@ -70,3 +70,13 @@ def _alone(stack: Stack, inputs: torch.Tensor, names: list[str]) -> dict[str, to
         )
     network(inputs[0])
     return {name: value.unsqueeze(0) for name, value in seen.items()}
+
+
+def test_gradients_are_those_of_a_torch_that_does_not_show_its_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    used, unused = torch.randn(3, 4, requires_grad=True), torch.randn(2, requires_grad=True)
+    inputs, error = torch.randn(5, 3), torch.randn(5, 4)
+    value, none = gradients(torch.tanh(inputs @ used), (used, unused), error)
+    monkeypatch.setattr(torch.autograd, "Variable", object())  # without `_execution_engine`
+    public, nothing = gradients(torch.tanh(inputs @ used), (used, unused), error)
+    assert none is nothing is None
+    assert torch.equal(value, public)

@@ -31,7 +31,7 @@ ACTIVATIONS = [
     "selu",
     "mish",
 ]
-INITIALIZATIONS = ["gaussian", "xavier", "he", "orthogonal", "pytorch", "constant", "data_dependent"]
+INITIALIZATIONS = ["gaussian", "xavier", "he", "orthogonal", "pytorch", "constant", "data_dependent", "given"]
 OPTIMIZERS = ["sgd", "momentum", "heavy_ball", "nesterov", "adagrad", "rmsprop", "adadelta", "adam", "adamw"]
 SCHEDULERS = ["constant", "step", "cosine", "linear", "inverse_sqrt", "cyclic", "one_cycle", "coslog"]
 

@@ -217,7 +217,8 @@ def page(root: Path) -> str:
 
 def _line(row: Mapping[str, Any]) -> str:
     errors = spread(row["errors"])
-    ours = f"{errors['mean']:.2f} ± {errors['std']:.2f} ({errors['n']} seeds)"
+    several = f" ± {errors['std']:.2f} ({errors['n']} seeds)" if errors["n"] > 1 else ""
+    ours = f"{errors['mean']:.2f}{several}"
     within = "met" if row["within"] else "**missed**"
     cells = [
         row["net"],

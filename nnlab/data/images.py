@@ -53,9 +53,14 @@ def paths_below(folder: Path) -> list[str]:
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(entry.path)
-                elif entry.name.lower() not in NOT_OURS and os.path.isfile(entry.path):
+                elif entry.name.lower() not in NOT_OURS and _is_file(entry):
                     found.append(entry.path)
     return sorted(found, key=lambda path: os.path.normcase(path).replace(os.sep, "\0"))
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry of a folder is a file; only of a link, which may lead to itself, the system is asked."""
+    return os.path.isfile(entry.path) if entry.is_symlink() else entry.is_file()
 
 
 def decode(path: Path, size: int | None, grayscale: bool) -> npt.NDArray[Any]:

@@ -6,8 +6,9 @@ See `nnlab.data.kept` for what lies on disk.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,7 @@ def read_once(source: Source, tasks: Collection[Task] | None, seed: int, root: P
     if files is None:
         raw = source.read_for(tasks, seed, root)
         return raw, fingerprint(raw)
-    states = [_state(path) for path in files]
+    states = _states(files)
     key = (
         type(source).__module__,
         type(source).__qualname__,
@@ -75,11 +76,16 @@ def _from_disk(
         return None
     *what, states = key
     return kept(
-        (*what, os.path.commonpath([path for path, *_ in states])),
+        (*what, _common_folder([path for path, *_ in states])),
         states,
         source.title(root),
         lambda folder: source.read_into(folder, tasks, seed, root),
     )
+
+
+def _common_folder(paths: Sequence[str]) -> str:
+    """The folder that absolute paths share, or the one path: what the first and the last of them share."""
+    return os.path.commonpath([min(paths), max(paths)])
 
 
 def _size(raw: Raw) -> int:
@@ -97,11 +103,21 @@ def _options(source: Source) -> str:
     return repr([(name, value) for name, value in values.items() if name not in AFTERWARDS])
 
 
-def _state(path: str | Path) -> tuple[str, int, int, int]:
-    """A file's path, size, and the times of its last change and of that of its entry, which nobody can set."""
-    absolute = os.path.abspath(path)
-    try:
-        found = os.stat(path)
-    except OSError:  # reading it will say what is wrong
-        return absolute, -1, -1, -1
-    return absolute, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+def _states(paths: Sequence[str | Path]) -> list[tuple[str, int, int, int]]:
+    """Of each file its path, size, and the times of its last change and of that of its entry, which nobody can set."""
+
+    @functools.cache
+    def inside(folder: str) -> str:  # tens of thousands of files have few of them
+        return os.path.join(os.path.abspath(folder), "")
+
+    states = []
+    for path in map(str, paths):
+        folder, name = os.path.split(path)
+        place = os.path.abspath(path) if name in ("", os.curdir, os.pardir) else inside(folder) + name
+        try:
+            found = os.stat(path)
+        except OSError:  # reading it will say what is wrong
+            states.append((place, -1, -1, -1))
+        else:
+            states.append((place, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
+    return states

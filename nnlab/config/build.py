@@ -22,6 +22,7 @@ from nnlab.config.network import build_network
 from nnlab.config.network_size import check_members
 from nnlab.config.overrides import key_of
 from nnlab.config.schema import DIRECTIVES
+from nnlab.data.augmentation.base import Augmentation
 from nnlab.data.base import Source
 from nnlab.device import resolve_dtype
 from nnlab.errors import UserError
@@ -164,9 +165,16 @@ def member_seed(seed: int, position: int) -> int:
 
 
 def build_member(config: Config, dataset: Dataset, loss: Loss, seed: int, tried: bool = False) -> Member:
-    """One network with its rules; see `build_network` for the arguments."""
+    """One network with its rules; see `build_network` for the arguments.
+
+    Raises:
+        UserError: something does not fit the data or the loss.
+    """
     regularizers = list(construct(config["regularizer"], "regularizer").values())
-    augmentation = construct(config["data"].get("augmentation") or {}, "data/augmentation")
+    augmentations = list(construct(config["data"].get("augmentation") or {}, "data/augmentation").values())
+    for each in augmentations:
+        if isinstance(each, Augmentation):
+            each.check_shape(dataset.input_shape)
     settings = config["trainer"]
     return Member(
         network=build_network(config, dataset, loss, seed, regularizers, tried),
@@ -178,7 +186,7 @@ def build_member(config: Config, dataset: Dataset, loss: Loss, seed: int, tried:
         constraints=[r for r in regularizers if isinstance(r, Constraint)],
         averages=[r for r in regularizers if isinstance(r, WeightAverage)],
         sharpness=[r for r in regularizers if isinstance(r, SharpnessAware)],
-        augmentations=list(augmentation.values()),
+        augmentations=augmentations,
         clip_norm=settings["clip_norm"],
         clip_value=settings["clip_value"],
     )

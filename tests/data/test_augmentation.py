@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from nnlab.cli import compose
+from nnlab.config.build import build_trainer
 from nnlab.data import augmentation as package
 from nnlab.data.augmentation import Affine, Elastic, Flip, GaussianNoise, Shift, augment
 from nnlab.data.augmentation.elastic import gaussian_matrix
@@ -219,3 +221,11 @@ def test_mistakes_are_named(call, message):
     with pytest.raises(UserError) as error:
         call()
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("preprocessing", ["whiten", "pca", "piecewise_linear"])
+@pytest.mark.parametrize("option", ["shift", "flip", "affine", "elastic"])
+def test_a_run_is_refused_whose_augmentation_gets_vectors_for_images(option, preprocessing):
+    config = compose("data=digits", f"data/augmentation=[{option}]", f"data/preprocessing={preprocessing}")
+    with pytest.raises(UserError, match=r"needs images .* choose a `data/preprocessing` that keeps images"):
+        build_trainer([config])

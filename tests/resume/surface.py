@@ -35,6 +35,7 @@ SECOND_ORDER = ("lbfgs", "bfgs", "newton")
 FIRST_ORDER = "sgd momentum heavy_ball nesterov adagrad adadelta rmsprop adam adamw".split()
 SCHEDULERS = "constant coslog cosine cyclic inverse_sqrt linear one_cycle step".split()
 NOISE = ("dropout", "dropconnect")
+MOVING = ("shift", "flip", "affine", "elastic")  # augmentation of images
 
 rates = st.floats(1e-6, 1.0).map(lambda value: float(f"{value:.3g}"))
 shares = st.floats(0.0, 0.95).map(lambda value: round(value, 3))
@@ -151,7 +152,7 @@ def _architecture(draw: DrawFn, data: str) -> list[str]:
 def _augmentation(draw: DrawFn, data: str, alone: bool) -> list[str]:
     if alone:
         return []
-    options = ["gaussian_noise", *(["shift", "flip", "affine", "elastic"] if data == "digits" else [])]
+    options = ["gaussian_noise", *(MOVING if data == "digits" else ())]
     chosen = draw(st.lists(st.sampled_from(options), unique=True, max_size=2))
     return [f"data/augmentation=[{','.join(chosen)}]"] if chosen else []
 
@@ -166,7 +167,8 @@ def _compatible(found: list[str], data: str) -> list[str]:
     """Without what only makes sense together with something else."""
     if DATA[data] == "regression":
         found = [each for each in found if not each.startswith("data.label_noise")]
-    if "architecture=convnet" in found:  # whitened images are vectors
+    augmentation = next((each for each in found if each.startswith("data/augmentation=")), "")
+    if "architecture=convnet" in found or any(name in augmentation for name in MOVING):  # whitened images are vectors
         vectors = ("data/preprocessing=whiten", "data/preprocessing=piecewise_linear")
         found = [each for each in found if each not in vectors]
     if "data=xor" in found:  # four examples

@@ -22,7 +22,7 @@ ELASTIC = Row("800 units, cross-entropy, elastic distortions", 0.7, "architectur
               "data/augmentation=[elastic]")  # fmt: skip
 QUICK: dict[str, Any] = {
     "setting": ["data=digits", "data/preprocessing=none", *TANH],
-    "epochs": 10,
+    "epochs": 6,
     "elastic": None,
     "seeds": 2,
 }

@@ -127,12 +127,17 @@ def narrowed(column: Column) -> Column:
     words = [level for level, value in zip(column.levels, values, strict=True) if value != value]
     if len(words) == len(values) or any(word.lower() not in MISSING_NUMBERS for word in words):
         return column
-    if any(_LEADING_ZERO.match(level) for level in column.levels):
+    if any(map(is_code, column.levels)):
         return column
     return Column(column.name, "number", column.by_level(values, math.nan))
 
 
 _LEADING_ZERO = re.compile(r"[+-]?0\d+$")
+
+
+def is_code(text: str) -> bool:
+    """Whether a text has digits that count nothing, such as 01234."""
+    return _LEADING_ZERO.match(text) is not None
 
 
 def truth_of(text: str) -> float:

@@ -2,7 +2,8 @@
 
 constant     one value at most
 truth        two different words such as yes and no, true and false
-number       numbers; also a few that code categories, for a table does not say which ones do
+number       numbers; also a few that code categories, for a table does not say which ones do; of many numbers among
+             which a word or two recur, such as k.A., these are missing
 time         every cell is written as a date or a time
 category     texts that recur
 text         texts of which most occur once and that are sentences
@@ -13,13 +14,15 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from nnlab.data.table.column import Column, truth_of
+from nnlab.data.table.column import Column, amount_of, is_code, truth_of
 from nnlab.data.table.times import time_patterns
 
 
@@ -64,6 +67,7 @@ _ROW_NAME = re.compile(
 )
 _ID_ENDING = re.compile(r".*[a-z](ID|Id)$|[a-z]?id$")
 LEAST_ROWS = 20  # below, all values are different by chance
+FEW_WORDS = 3  # that may stand for missing cells among numbers
 
 
 def find_kind(column: Column) -> Finding:
@@ -116,6 +120,12 @@ def _text_kind(column: Column, known: npt.NDArray[Any]) -> Finding:
     if patterns:
         why = f"day and month could be the other way round; read as {patterns[0]}" if len(patterns) > 1 else ""
         return Finding(Kind.TIME, why, patterns[0])
+    strange = _among_numbers(levels)
+    if strange and np.isin(known, [column.levels.index(word) for word in strange]).mean() < 0.5:
+        stand = "stands" if len(strange) == 1 else "stand"
+        return Finding(
+            Kind.NUMBER, f"holds numbers, among which {', '.join(map(repr, strange))} {stand} for missing ones"
+        )
     share = len(levels) / count
     words = float(np.mean([len(level.split()) for level in levels[:1000]]))
     letters = float(np.mean([len(level) for level in levels[:1000]]))
@@ -130,3 +140,14 @@ def _text_kind(column: Column, known: npt.NDArray[Any]) -> Finding:
     if len(levels) < LEAST_ROWS and share == 1 and count > 2:
         return Finding(Kind.IDENTIFIER, "names the rows: all values are different")
     return Finding(Kind.CATEGORY)
+
+
+def _among_numbers(levels: Sequence[str]) -> list[str]:
+    """The few words among many numbers; none where there are others than numbers, or codes with leading zeros."""
+    words: list[str] = []
+    for level in levels:
+        if math.isnan(amount_of(level)):
+            words.append(level)
+        if len(words) > FEW_WORDS or is_code(level):
+            return []
+    return words if len(levels) - len(words) >= LEAST_ROWS else []

@@ -103,12 +103,14 @@ def _some_input(frame: Frame, found: dict[str, Finding], roles: Mapping[str, str
 
 
 def converted(frame: Frame, found: Mapping[str, Finding]) -> Frame:
-    """The columns that are used, times as seconds, so that their texts are read once."""
+    """The columns that are used, times as seconds and numbers as such, so that their texts are read once."""
     columns = {}
     for name, finding in found.items():
         column = frame.columns[name]
         if finding.kind is Kind.TIME and column.form == "text":
             column = Column(name, "time", parse_times(column, finding.pattern))
+        if finding.kind is Kind.NUMBER and column.form == "text":
+            column = Column(name, "number", column.numbers())
         if finding.kind in USED:
             columns[name] = column
     return dataclasses.replace(frame, columns=columns)

@@ -50,6 +50,38 @@ def test_kinds_are_found(name, cells, kind):
     assert bool(found.why) == (kind in ("text", "identifier", "constant"))
 
 
+@pytest.mark.parametrize("words", [["k.A."], ["s/d", "zu klein"]])
+def test_a_few_words_among_many_numbers_stand_for_missing_ones_and_that_is_said(words):
+    cells = [words[i % len(words)] if i % 9 == 0 else f"{i / 8:.3f}" for i in range(N)]
+    found = find_kind(as_column("size", cells))
+    assert found.kind == "number"
+    assert found.why.startswith("holds numbers, among which ")
+    assert all(repr(word) in found.why for word in words)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [f"{i % 40:05d}" if i % 9 else "none of these" for i in range(N)],  # codes
+        [f"{i % 12}" if i % 9 else "kindergarten" for i in range(N)],  # a few numbers: classes of a school
+        [f"{i}" if i % 9 == 0 else "free" for i in range(N)],  # mostly a word
+        [f"{i % 60}" if i % 3 else f"V{i % 10}" for i in range(N)],  # many words
+    ],
+)
+def test_words_among_numbers_that_are_codes_few_or_rare_make_a_category(cells):
+    assert find_kind(as_column("code", cells)).kind == "category"
+
+
+def test_a_column_of_numbers_and_a_word_is_filled_in_and_so_are_new_rows(write):
+    lines = ["size;y", *(f"{'k.A.' if i % 9 == 0 else f'{i / 8:.3f}'.replace('.', ',')};{i % 2}" for i in range(90))]
+    data = dataset(write(lines), target="y")
+    assert data.input_names == ("size", "size missing")
+    assert (
+        "column `size`: holds numbers, among which 'k.A.' stands for missing ones"
+        in raw(write(lines), target="y").notes[1]
+    )
+
+
 def test_a_day_and_month_that_could_be_the_other_way_round_is_said():
     found = find_kind(as_column("day", ["03/04/2024", "05/06/2024", "07/08/2024", "01/02/2024"]))
     assert found.pattern == "%m/%d/%Y"

@@ -80,13 +80,15 @@ def metrics_table(first: str, names: Sequence[str], title: str) -> Table:
 
 
 def number(value: float) -> str:
-    """Four decimals of small numbers, two of large ones, and the power of ten of huge ones.
+    """Four decimals of small numbers, two of larger ones, none of large ones, and the power of ten of huge ones.
 
-    >>> number(0.98765), number(61.5789), number(7.77e24)
-    ('0.9877', '61.58', '7.77e+24')
+    >>> number(0.98765), number(61.5789), number(1150123.4), number(7.77e24)
+    ('0.9877', '61.58', '1,150,123', '7.77e+24')
     """
     size = abs(value)
-    return f"{value:.4f}" if size < 10 else f"{value:.2f}" if size < 1e6 else f"{value:.3g}"
+    if size < 10:
+        return f"{value:.4f}"
+    return f"{value:.2f}" if size < 1e4 else f"{value:,.0f}" if size < 1e9 else f"{value:.3g}"
 
 
 def ensemble_table(report: Mapping[str, Any]) -> Table:
@@ -98,5 +100,6 @@ def ensemble_table(report: Mapping[str, Any]) -> Table:
         table.add_row(str(size), *(number(metrics[name]) for name in names))
     table.add_row("alone", *(number(report["mean"][name]) for name in names))
     table.add_row("", *(f"± {number(report['std'][name])}" for name in names), end_section=True)
-    table.add_row("gain", *(f"{report['gain'][name]:+.4f}" for name in names))
+    gains = (report["gain"][name] for name in names)
+    table.add_row("gain", *(f"{'+' * (gain >= 0)}{number(gain)}" for gain in gains))
     return table

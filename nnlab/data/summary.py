@@ -170,6 +170,8 @@ def summarize_column(column: Column, finding: Finding, encoding: Encoding | None
     """
     if finding.pattern is not None or (finding.kind is Kind.TIME and column.form == "text"):
         column = Column(column.name, "time", parse_times(column, finding.pattern))
+    if finding.kind is Kind.NUMBER and column.form == "text":
+        column = Column(column.name, "number", column.numbers())
     known = column.values[~column.missing]
     done = f"{encoding.rule()}" if encoding is not None else f"left out: {finding.why or 'no input'}"
     if column.form == "text":

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from prepared import dataset, raw
 
+from nnlab.data.summary import summarize
 from nnlab.data.table.column import as_column
 from nnlab.data.table.kinds import find_kind
 from nnlab.errors import UserError
@@ -75,11 +76,14 @@ def test_words_among_numbers_that_are_codes_few_or_rare_make_a_category(cells):
 def test_a_column_of_numbers_and_a_word_is_filled_in_and_so_are_new_rows(write):
     lines = ["size;y", *(f"{'k.A.' if i % 9 == 0 else f'{i / 8:.3f}'.replace('.', ',')};{i % 2}" for i in range(90))]
     data = dataset(write(lines), target="y")
-    assert data.input_names == ("size", "size missing")
-    assert (
-        "column `size`: holds numbers, among which 'k.A.' stands for missing ones"
-        in raw(write(lines), target="y").notes[1]
-    )
+    assert data.input_names == ("size", "size is missing")
+    said = "column `size`: holds numbers, among which 'k.A.' stands for missing ones (data.columns)"
+    assert any(line.endswith(said) for line in raw(write(lines), target="y").notes)
+    encoded = data.pipeline.rule.encode({"size": ["k.A.", "2.5", ""]}).inputs.tolist()
+    assert encoded[0] == encoded[2]
+    assert encoded[1] == [2.5, 0.0]
+    told = summarize(raw(write(lines), target="y"), data).columns[0]
+    assert (told.kind, told.missing, told.low, told.high) == ("number", 10, "0.125", "11.12")
 
 
 def test_a_day_and_month_that_could_be_the_other_way_round_is_said():

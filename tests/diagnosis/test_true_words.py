@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import nnlab
+from nnlab.data import Table
 from nnlab.diagnosis import Finding, Series, SplitFacts, diagnose, records
 from nnlab.diagnosis.diagnose import of_ensemble
 from nnlab.diagnosis.facts.chance import Order
@@ -19,6 +20,7 @@ from nnlab.diagnosis.facts.giveaway import find_giveaway
 from nnlab.diagnosis.facts.leaks import shared_examples
 from nnlab.diagnosis.facts.levels import measure_levels
 from nnlab.diagnosis.facts.lone import find_lone_values, find_uneven_scale
+from nnlab.diagnosis.facts.near import find_pair
 from nnlab.diagnosis.facts.references import References
 from nnlab.diagnosis.rules.fit import overfitting
 from nnlab.diagnosis.rules.penalties import too_strong
@@ -122,6 +124,14 @@ def test_a_fault_of_few_members_is_a_note_about_the_ensemble(count: int, certain
     assert found.severity == level
     assert found.observed == f"in {count} of 8 members: the loss rises"
     assert of_ensemble([[fault]] * 8) == [fault]
+
+
+def test_categories_of_one_column_are_no_pair_that_gives_the_target_away(tmp_path: Path) -> None:
+    odor, shade = DRAW.choice(list("afnp"), (2, 400))
+    path = tmp_path / "table.csv"
+    rows = [f"{a},{b},{'good' if a in 'an' else 'bad'}" for a, b in zip(odor, shade, strict=True)]
+    path.write_text("\n".join(["odor,shade,y", *rows, ""]))
+    assert find_pair(Table(path=str(path), target="y").load(0, tmp_path)) is None
 
 
 def test_a_table_that_is_mostly_noise_ends_without_a_word(tmp_path: Path) -> None:

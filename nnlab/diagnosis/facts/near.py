@@ -116,7 +116,10 @@ class Pair:
 
 
 def find_pair(dataset: Dataset) -> Pair | None:
-    """The pair of columns that determines the targets although neither does alone, if there is one."""
+    """The pair of columns that determines the targets although neither does alone, if there is one.
+
+    Inputs from one column of a table, such as two of its categories, are no pair.
+    """
     part = sample(dataset.train, PAIR_ROWS)
     x = part.inputs.flatten(1).double()
     if not 3 <= x.shape[1] <= PAIRED or len(x) < FEWEST or len(dataset.input_shape) != 1:
@@ -124,7 +127,11 @@ def find_pair(dataset: Dataset) -> Pair | None:
     goals = _codes(part.targets, dataset.target_size)
     x, goals = _standardized(x), _standardized(goals)
     with_goal = x.T @ goals / len(x)  # correlations (D, C)
-    a, b = torch.tensor(list(combinations(range(x.shape[1]), 2))).T
+    sources = [column_source(dataset, column) for column in range(x.shape[1])]
+    apart = [(i, j) for i, j in combinations(range(len(sources)), 2) if not sources[i] or sources[i] != sources[j]]
+    if not apart:
+        return None
+    a, b = torch.tensor(apart).T
     product = _standardized(x[:, a] * x[:, b])
     alone = torch.maximum(with_goal[a].square(), with_goal[b].square()).amax(1)
     # Correlations of the two and their product with each other (P, 3, 3), and with the target (P, 3, C).
@@ -139,8 +146,9 @@ def find_pair(dataset: Dataset) -> Pair | None:
         if float(share[best]) > DETERMINED:
             both = int(a[best]), int(b[best])
             names = column_name(dataset, both[0]), column_name(dataset, both[1])
-            sources = column_source(dataset, both[0]), column_source(dataset, both[1])
-            return Pair(names, sources, how, min(float(share[best]), 1.0), float(alone[best]))
+            return Pair(
+                names, (sources[both[0]], sources[both[1]]), how, min(float(share[best]), 1.0), float(alone[best])
+            )
     return None
 
 

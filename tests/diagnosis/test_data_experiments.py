@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from nnlab.cli import compose
+from nnlab.config.build import load_dataset
+from nnlab.diagnosis.facts.chance import mixed_pair
 from nnlab.diagnosis.facts.labels import label_facts, renamed
 from nnlab.diagnosis.facts.leaks import shared_examples
 from nnlab.diagnosis.facts.near import find_pair
@@ -48,6 +52,27 @@ def test_a_column_that_differs_is_named() -> None:
     assert [column.number for column in shift.columns] == [3]
     [finding] = shift_findings(regression(drawn(0, N, D), held=held), shift)
     assert "input column 3" in finding.observed
+
+
+def test_rare_categories_that_only_validation_rows_have_are_no_shift(tmp_path: Path) -> None:
+    draw = torch.Generator().manual_seed(0)
+    names = (torch.rand(1500, generator=draw) ** 3 * 400).long().tolist()
+    rows = [f"name {name},{value:.3f}" for name, value in zip(names, drawn(0, 1500).tolist(), strict=True)]
+    (tmp_path / "rows.csv").write_text("who,y\n" + "\n".join(rows))
+    data = load_dataset(
+        compose("data=table", f"data.path={tmp_path / 'rows.csv'}", "data.target=y", "loss=squared_error")
+    )
+    assert dict(data.input_columns)["category"] > 20
+    assert not measure_shift(data).differs
+
+
+def test_a_rare_class_that_is_never_answered_says_nothing_about_two_frequent_ones() -> None:
+    labels = torch.tensor([0] * 500 + [1] * 500 + [2] * 60)
+    answers = torch.where(torch.rand(1060, generator=torch.Generator().manual_seed(0)) < 0.7, labels, 1 - labels)
+    answers = answers.clamp(0, 1)
+    assert mixed_pair(torch.nn.functional.one_hot(answers, 3).double(), labels) is None
+    answers[1000:] = 2
+    assert mixed_pair(torch.nn.functional.one_hot(answers, 3).double(), labels) is not None
 
 
 def test_another_normalization_is_called_one() -> None:

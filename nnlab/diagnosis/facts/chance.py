@@ -157,7 +157,12 @@ def mixed_pair(prediction: Tensor, targets: Tensor) -> Pair | None:
     upper = torch.triu_indices(classes, classes, 1)
     others = [float(share[i, j]) for i, j in upper.T.tolist() if {i, j} != {first, second}]
     lowest = min(others, default=0.0)
-    if worst >= PAIR or lowest < OTHERS:
+    counts = confusion.sum(1)
+    rest = [k for k in range(classes) if k not in (first, second) and counts[k] >= LEAST]
+    found = min(
+        (float(right[k] / counts[k]) for k in rest), default=0.0
+    )  # a rare class that is never answered says little
+    if worst >= PAIR or lowest < OTHERS or found < PAIR:
         return None
     return Pair(min(first, second), max(first, second), worst, int(among[first, second]), lowest)
 

@@ -23,6 +23,7 @@ TELLS, SURE = 0.6, 5.0  # area under its curve, and standard deviations above ch
 RARE = 1e-5  # probability with which any column differs by chance
 APART = 0.15  # least distance of distribution functions worth speaking of
 WIDER = 3.0  # ratio of the standard deviations of another scale
+MOSTLY = 0.5  # of the validation rows, whose categories must be known
 BEYOND = 0.6  # share of the validation that lies outside of the training's range in a sorted split
 
 
@@ -74,12 +75,25 @@ class Shift:
 def measure_shift(dataset: Dataset) -> Shift:
     """Compare the training and the validation split."""
     train, held = sample(dataset.train, ROWS), sample(dataset.validation, ROWS)
+    held = _without_unseen(dataset, train, held)
     x, z = train.inputs.flatten(1).double(), held.inputs.flatten(1).double()
     if min(len(x), len(z)) < 20:
         return Shift(0.5, 0.0, (), x.shape[1])
     area = _told_apart(x, z)
     spread = math.sqrt((len(x) + len(z) + 1) / (12 * len(x) * len(z)))
     return Shift(area, (area - 0.5) / spread, tuple(_columns(train, held, x, z)), x.shape[1])
+
+
+def _without_unseen(dataset: Dataset, train: Split, held: Split) -> Split:
+    """Without the rows with a rare category that no training row has, by chance: it is coded like none of theirs."""
+    seen, start = torch.ones(len(held), dtype=torch.bool), 0
+    for kind, count in dataset.input_columns:
+        if kind == "category":
+            own = slice(start, start + count)
+            _, code = torch.unique(torch.cat([train.inputs[:, own], held.inputs[:, own]]), dim=0, return_inverse=True)
+            seen &= torch.isin(code[len(train) :], code[: len(train)]).cpu()
+        start += count
+    return held if bool(seen.all()) or seen.double().mean() < MOSTLY else Split(held.inputs[seen], held.targets[seen])
 
 
 def _told_apart(x: Tensor, z: Tensor) -> float:

@@ -48,7 +48,7 @@ class Part:
 
     def taken(self) -> Any:
         """The raw examples, in memory."""
-        return self.rows[self.index]
+        return self.rows.index_select(0, self.index) if isinstance(self.rows, Tensor) else self.rows[self.index]
 
 
 @dataclasses.dataclass(frozen=True)

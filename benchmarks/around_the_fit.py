@@ -1,6 +1,7 @@
 """What a run and a grid cost from call to return in a warm process: the fit, and all that surrounds it.
 
     OMP_NUM_THREADS=1 python benchmarks/around_the_fit.py [--rounds 5] [--jobs 1000] [--only NAME]
+                                                              [--memory 1024 [--only none]]
 
 Everything is called as a user of Python calls it, `nnlab.train` and `nnlab.sweep` on the digits with 64-32-10 and
 batches of 32, into a fresh temporary folder (`TMPDIR` says where: making a file takes 10 to 250 us, as the file system
@@ -31,11 +32,12 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import nnlab
 
 COMMON = ("architecture.widths=[32]", "trainer.batch_size=32")
-STEPS = 410
+STEPS, PARAMETERS = 410, 64 * 32 + 32 + 32 * 10 + 10
 
 
 def run(*overrides: str) -> None:
@@ -48,6 +50,21 @@ def grid(jobs: int, length: str, *overrides: str) -> None:
     """A grid of seeds."""
     with tempfile.TemporaryDirectory() as folder:
         nnlab.sweep(*COMMON, f"seed=range({jobs})", length, f"output_dir={folder}", *overrides)
+
+
+def memory(networks: int, *overrides: str) -> float:
+    """Peak memory of a grid, per parameters, moments and gradients of its networks; the data are shared (Linux)."""
+    grid(8, f"trainer.steps={STEPS}", "data_seed=0", *overrides)
+    before = _status("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the peak counts anew
+    grid(networks, f"trainer.steps={STEPS}", "data_seed=0", *overrides)
+    return (_status("VmHWM") - before) / (4 * 4 * PARAMETERS * networks)
+
+
+def _status(name: str) -> int:
+    """A figure of this process, bytes."""
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return 1024 * int(lines[name].split()[0])
 
 
 def measured(function: Callable[[], None], rounds: int) -> tuple[float, float]:
@@ -67,7 +84,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=1000)
     parser.add_argument("--only", default="", help="lines whose name contains this")
+    parser.add_argument("--memory", type=int, metavar="NETWORKS", help="measure the memory of so many, nothing else")
     given = parser.parse_args()
+    if given.memory:  # a process of its own for each: what one has had is not given back
+        with contextlib.redirect_stdout(io.StringIO()):
+            found = memory(given.memory, *(["callbacks=[]"] if given.only == "none" else []))
+        print(f"{given.memory:,} networks: {found:.1f} times their parameters, moments and gradients")
+        return
     lines: list[tuple[str, Callable[..., None], float, int]] = [
         (f"one run of {STEPS} steps, ms", run, 1e3, given.rounds),
         ("64 runs, us a step and member", lambda *o: grid(64, f"trainer.steps={STEPS}", *o), 1e6 / 64 / STEPS, 3),

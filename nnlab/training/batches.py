@@ -63,7 +63,7 @@ class Batches:
 
     def _start(self, epoch: int) -> None:
         """Draw the order of `epoch`: indices (G, n)."""
-        self._order, self._data = self._drawn(epoch)
+        self._order, self._data = self._recent.get(epoch) or self._drawn(epoch)
         if not self.streamed:
             self._order = self._order.to(self.splits[0].inputs.device)
         self._epoch = epoch
@@ -92,6 +92,8 @@ class Batches:
     def orders(self, first: int, last: int) -> tuple[Tensor, list[int]]:
         """The orders (epochs, G, n) of the epochs `first` to `last`, and which of `splits` each of the G rows is of."""
         self._recent = {epoch: kept for epoch, kept in self._recent.items() if first <= epoch <= last}
+        if self._epoch >= 0 and self._order.device.type == "cpu":
+            self._recent.setdefault(self._epoch, (self._order, self._data))
         self._recent = {epoch: self._recent.get(epoch) or self._drawn(epoch) for epoch in range(first, last + 1)}
         orders = [order.unsqueeze(0) for order, _ in self._recent.values()]
         data = self._recent[first][1]

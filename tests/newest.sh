@@ -8,7 +8,7 @@
 # environment in a folder, where it is only brought up to date the next time.
 set -euo pipefail
 
-keep_torch= venv=
+keep_torch="" venv=""
 while [ $# -gt 0 ]; do
     case $1 in
     --keep-torch) keep_torch=yes && shift ;;
@@ -46,7 +46,7 @@ python -m pip install -q uv
 # shellcheck disable=SC2086
 uv pip install -q --prerelease allow --upgrade $names
 uv pip install -q --no-deps -e .
-uv pip list | grep -iE "^($(echo $names | tr ' ' '|')|omegaconf|torch|torchvision) "
+uv pip list | grep -iE "^($(echo "$names" | tr ' ' '|')|omegaconf|torch|torchvision) "
 
 # Deprecations of others are theirs to mend; the tests listed are those that touch every dependency in seconds.
 quick=(tests/test_cli.py tests/test_config.py tests/test_trust.py tests/sweep/test_grid.py tests/sweep/test_search.py

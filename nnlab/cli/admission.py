@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra.conf import HydraConf
 from hydra.core.override_parser.types import ChoiceSweep, QuotedString
+from omegaconf import OmegaConf
 
 from nnlab.cli.grammar import values_of
 from nnlab.config import folder
@@ -28,6 +30,7 @@ def check_choices(entries: Sequence[Any], known: Primary, options: Callable[[str
     chosen = {each.key_or_group: each.input_line for each in entries if not (each.is_add() or each.is_delete())}
     for entry in entries:
         group = entry.key_or_group
+        _check_reference(entry)
         if options(group):
             _check_names(entry, known)
             if entry.is_add() and group in chosen:
@@ -59,6 +62,16 @@ def _check_names(entry: Any, known: Primary) -> None:
     for each in (each for found in lists if isinstance(found, list) for each in found):
         if not isinstance(each, str | QuotedString):
             raise UserError(f"`{line}`: the options of `{group}` are names, got {shown(each)}")
+
+
+def _check_reference(entry: Any) -> None:
+    """Refuse a reference in the place of a section of Hydra's own, which Hydra reads before it is resolved."""
+    key = entry.key_or_group
+    if not key.startswith("hydra") or entry.is_delete() or not str(entry.value()).startswith("${"):
+        return
+    stated = OmegaConf.create({"hydra": OmegaConf.structured(HydraConf)})
+    if OmegaConf.is_dict(OmegaConf.select(stated, key)):
+        raise UserError(f"`{entry.input_line}`: `{key}` is a section, and a reference cannot stand for it")
 
 
 def _check_experiments(names: Sequence[str], line: str) -> None:

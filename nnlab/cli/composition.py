@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -235,6 +236,11 @@ def _asked(compose: Callable[[list[str]], DictConfig], lines: list[str]) -> Dict
         return compose(lines)
     except TypeError as error:  # Hydra joins names of options without looking at what they are
         raise HydraException(f"a list of options in a file holds something else than names: {error}") from error
+    except AttributeError as error:  # OmegaConf, which then names the key, fails at some values
+        named = re.search(r"full_key: (\S+)", str(error))
+        if not named:
+            raise
+        raise HydraException(f"`{named[1]}` does not take this value") from error
 
 
 @contextlib.contextmanager

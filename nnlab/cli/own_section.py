@@ -44,7 +44,15 @@ FIXED: Mapping[str, tuple[Any, str]] = {
 
 
 # Keys that tell what Hydra found, or that nothing in nnlab reads.
-UNUSED = ("hydra.runtime", "hydra.verbose", "hydra.overrides", "hydra.job.num", "hydra.job.id", "hydra.output")
+UNUSED = (
+    "hydra.runtime",
+    "hydra.verbose",
+    "hydra.overrides",
+    "hydra.job.num",
+    "hydra.job.id",
+    "hydra.output",
+    "hydra.env",
+)
 # Keys that count only where something refers to them, as in `name=${hydra:job.name}`.
 NAMES = ("hydra.job.name", "hydra.job.config", "hydra.job.config_name", "hydra.job.override_dirname")
 REFERENCE = re.compile(r"\$\{hydra[:.]job")

@@ -66,7 +66,7 @@ def matches(value: Any, hint: Any) -> bool:
     if issubclass(kind, enum.Enum):
         return value in _names(kind)
     if issubclass(kind, Mapping):
-        return isinstance(value, Mapping)
+        return isinstance(value, Mapping) and "_target_" not in value
     if kind in _LISTS:
         return isinstance(value, list) and _entries_match(value, kind, typing.get_args(hint))
     return isinstance(value, Mapping) and "_target_" in value

@@ -7,7 +7,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from nnlab import console
 from nnlab.storage import cache
@@ -33,6 +35,16 @@ def kept_data(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     """What is kept of data is not in the cache folder of whoever runs the tests."""
     folder: Path = tmp_path_factory.getbasetemp() / "kept-data"
     monkeypatch.setattr(cache, "data_folder", lambda: folder)
+
+
+@pytest.fixture(autouse=True)
+def own_numbers(request: pytest.FixtureRequest) -> None:
+    """A module's generators begin anew in each test, so that its numbers do not depend on the tests before it."""
+    for value in vars(getattr(request, "module", None) or object).values():
+        if isinstance(value, np.random.Generator):
+            value.bit_generator.state = np.random.default_rng(0).bit_generator.state
+        elif isinstance(value, torch.Generator):
+            value.manual_seed(0)
 
 
 @pytest.fixture(autouse=True)

@@ -79,6 +79,7 @@ def test_a_first_minibatch_with_a_far_target_is_no_hockey_stick() -> None:
     far = 0.6 * float(np.abs(target).max()) ** 2 / SOUND.batch_size + 4
     losses = np.concatenate([[far], SOUND.losses[1:]])
     assert not list(hockey_stick(View(changed(losses=losses, data={"levels": levels}))))
+    losses[0] = max(far, 2 * levels.large)
     gaussian = dataclasses.replace(levels, spread=0.7, largest=8.0)
     assert list(hockey_stick(View(changed(losses=losses, data={"levels": gaussian}))))
 

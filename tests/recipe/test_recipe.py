@@ -7,7 +7,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -185,26 +184,44 @@ def test_an_interrupted_recipe_continues_after_its_last_finished_step(
     assert len(list((tmp_path / "recipe").iterdir())) == 2  # it was complete
 
 
-def kill_in_step(command: list[str], number: int) -> int:
-    """Start a recipe and kill it shortly after it has begun a step; returns the first step that it walked."""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        walked = []
-        for line in process.stdout:
-            if line[:2] in [f"{each} " for each in range(1, 9)]:
-                walked.append(int(line[0]))
-                if walked[-1] == number:
-                    time.sleep(0.01)  # in the middle of a trial, which is short
-                    process.kill()
-    assert process.returncode == -signal.SIGKILL
-    return walked[0]
+KILLED = """
+import os, signal, sys
+from nnlab.cli import main
+from nnlab.recipe.driver import Recipe
+from nnlab.training import Callback, Trainer
+
+class Killed(Callback):
+    def step_end(self, trainer):
+        if trainer.step == 3: os.kill(os.getpid(), signal.SIGKILL)
+
+number, walked, step, fit = int(sys.argv[1]), [], Recipe._step, Trainer.fit
+
+def noted(self, present):
+    walked.append(present)
+    print("step", present, flush=True)
+    step(self, present)
+
+def watched(self):
+    if walked[-1] == number: self.callbacks.append(Killed())
+    return fit(self)
+
+Recipe._step, Trainer.fit = noted, watched
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def kill_in_step(words: list[str], number: int) -> int:
+    """Kill a recipe in the third update of a step's first networks; returns the first step that it walked."""
+    done = subprocess.run([sys.executable, "-c", KILLED, str(number), *words], stdout=subprocess.PIPE, text=True)
+    assert done.returncode == -signal.SIGKILL
+    return next(int(line.removeprefix("step ")) for line in done.stdout.splitlines() if line.startswith("step "))
 
 
 @pytest.mark.slow
 def test_a_killed_recipe_ends_as_one_that_was_never_stopped(done: RecipeResult, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "nnlab", "recipe", *QUICK, f"output_dir={tmp_path}"]
-    assert [kill_in_step(command, number) for number in (3, 5, 8)] == [1, 3, 5]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    words = ["recipe", *QUICK, f"output_dir={tmp_path}"]
+    assert [kill_in_step(words, number) for number in (3, 5, 8)] == [1, 3, 5]
+    assert main(words) == 0
     [folder] = (tmp_path / "recipe").iterdir()
     killed = json.loads((folder / "recipe.json").read_text())
     for one, other in zip(killed["steps"], content(done)["steps"], strict=True):

@@ -119,9 +119,10 @@ def best_constant_loss(loss: Loss, targets: Tensor, classes: int) -> float:
         return losses @ share, share @ gradients
 
     starts = _starts(loss.output_size(classes), values, share)
-    losses = [float(closure(start)[0]) for start in starts]
+    there = [closure(start) for start in starts]
+    losses = [float(loss) for loss, _ in there]
     best = min(range(len(starts)), key=lambda i: losses[i] if math.isfinite(losses[i]) else math.inf)
-    if float(closure(starts[best])[1].abs().max()) < FLAT:  # in closed form
+    if float(there[best][1].abs().max()) < FLAT:  # in closed form
         return losses[best]
     found = float(closure(minimize(closure, starts[best], ITERATIONS))[0])
     return min(found, losses[best]) if math.isfinite(found) else losses[best]

@@ -76,7 +76,7 @@ def simple_predictions(dataset: Dataset, train: Split, validation: Split) -> tup
     x, z = (s.inputs.flatten(1) - mean for s in (train, validation))
     std = x.square().mean(0).sqrt()  # a tenth of the time of `std`
     scale = torch.where(std > 1e-6 * mean.abs().clamp(min=1e-6), std, torch.ones_like(std))
-    x, z = x / scale, z / scale
+    x, z = x.div_(scale), z.div_(scale)
     labels = not train.targets.is_floating_point()
     y = torch.nn.functional.one_hot(train.targets, dataset.target_size).to(x.dtype) if labels else train.targets
     predictions = [_neighbors(x, y, z)]

@@ -17,6 +17,7 @@ from nnlab.diagnosis.facts.simple import advantage, metrics_of, simple_models
 from nnlab.errors import UserError
 from nnlab.loss.base import Loss
 from nnlab.metric_names import HIGHER_IS_BETTER
+from nnlab.streaming import Streamed
 from nnlab.types import Dataset, Split
 
 
@@ -55,6 +56,29 @@ def test_all_three_beat_or_equal_the_constant_where_there_is_something_to_learn(
     assert ("trees" in found) == (len(dataset.input_shape) == 1)
     for name in found.keys() - {"constant"}:
         assert sign * found[name][metric] > sign * found["constant"][metric]
+
+
+def test_trees_answer_to_all_examples_and_take_a_piece_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset, loss = data("data=breast_cancer", "loss=binary_cross_entropy")
+    taken = []
+
+    def noted(rows: torch.Tensor) -> torch.Tensor:
+        taken.append(len(rows))
+        return rows
+
+    def on_disk(split: Split) -> Split:
+        inputs = split.inputs
+        rows = Streamed(inputs, torch.arange(len(inputs)), tuple(inputs.shape[1:]), noted)
+        return Split(rows, split.targets)  # type: ignore[arg-type]
+
+    parts = {name: on_disk(getattr(dataset, name)) for name in ("train", "validation", "test")}
+    monkeypatch.setattr("nnlab.diagnosis.facts.simple.EXAMPLES", 100)
+    [resident] = simple_models(dataset, loss, ["trees"], seconds=60.0)
+    [streamed] = simple_models(dataclasses.replace(dataset, **parts), loss, ["trees"], seconds=60.0)
+    assert max(taken) == 100
+    for name, prediction in resident.predictions.items():
+        assert len(prediction) == len(getattr(dataset, name)) > 0
+        assert torch.equal(streamed.predictions[name], prediction)
 
 
 def test_metrics_are_in_the_units_of_the_targets() -> None:

@@ -7,6 +7,7 @@ HistGradientBoosting) stop where validation no longer improves, or where their t
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -27,7 +28,7 @@ Name = Literal["constant", "linear", "trees"]
 
 SPLITS = ("train", "validation", "test")
 SECONDS = 10.0  # that boosting may take
-EXAMPLES, FEATURES = 100_000, 1024  # beyond which trees do not see all examples, and are left out
+EXAMPLES, FEATURES = 100_000, 1024  # beyond which trees do not see all examples at once, and are left out
 DRAWS = 200  # of the bootstrap
 MEANS = ("accuracy", "nll", "brier", "mae")  # metrics that are means over the examples
 MOST = 1 << 18  # numbers that are drawn at once for others
@@ -167,17 +168,16 @@ def _trees(dataset: Dataset, seconds: float) -> dict[str, Tensor] | None:
     """Boosted trees; None for inputs that are not for them."""
     if len(dataset.input_shape) > 1 or dataset.input_size > FEATURES:
         return None
-    inputs = {split: _numpy(getattr(dataset, split)) for split in SPLITS}
-    if dataset.train.targets.is_floating_point():
+    targets = dataset.train.targets
+    if targets.is_floating_point():
         columns = [
-            _boosted(inputs, dataset.train.targets[:, c], dataset.validation.targets[:, c], seconds)
-            for c in range(dataset.target_size)
+            _boosted(dataset, lambda split, c=c: split.targets[:, c], seconds) for c in range(dataset.target_size)
         ]
         return {split: torch.cat([column[split] for column in columns], 1) for split in SPLITS}
-    present = dataset.train.targets.unique()
+    present = targets.unique()
     if len(present) < 2:
         return None
-    found = _boosted(inputs, dataset.train.targets, dataset.validation.targets, seconds)
+    found = _boosted(dataset, lambda split: split.targets, seconds)
     whole = {}
     for split, share in found.items():
         whole[split] = share.new_zeros(len(share), dataset.target_size)
@@ -185,35 +185,39 @@ def _trees(dataset: Dataset, seconds: float) -> dict[str, Tensor] | None:
     return whole
 
 
-def _numpy(split: Split) -> Any:
-    return split.inputs[:].flatten(1).float().cpu().numpy()
-
-
-def _boosted(inputs: dict[str, Any], train: Tensor, validation: Tensor, seconds: float) -> dict[str, Tensor]:
+def _boosted(dataset: Dataset, target: Callable[[Split], Tensor], seconds: float) -> dict[str, Tensor]:
     """Predictions by split after the number of rounds that validation prefers, which early stopping limits."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     started = time.perf_counter()
+    train, validation = target(dataset.train)[:EXAMPLES], target(dataset.validation)[:EXAMPLES].cpu()
     regression = train.is_floating_point()
     kind = HistGradientBoostingRegressor if regression else HistGradientBoostingClassifier
     model = kind(warm_start=True, early_stopping=False, random_state=0, max_iter=ROUND)
-    fitted = inputs["train"][:EXAMPLES], train[:EXAMPLES].cpu().numpy()
-    best: tuple[float, dict[str, Tensor]] | None = None
-    since = 0
+    fitted = _rows(dataset.train, slice(EXAMPLES)), train.cpu().numpy()
+    asked = _rows(dataset.validation, slice(EXAMPLES))
+    best, least, since = model, math.inf, 0
     for number in range(1, ROUNDS + 1):
         model.set_params(max_iter=number * ROUND)
         model.fit(*fitted)
-        answer = _answers(model, inputs["validation"], regression)
-        value = _validation_loss(answer, validation.cpu(), model, regression)
-        if best is None or value < best[0]:
-            best = value, {split: _answers(model, each, regression) for split, each in inputs.items()}
-            since = 0
-        else:
-            since += 1
+        value = _validation_loss(_answers(model, asked, regression), validation, model, regression)
+        since += 1
+        if number == 1 or value < least:
+            best, least, since = copy.deepcopy(model), value, 0
         if since >= PATIENCE or time.perf_counter() - started > seconds:
             break
-    assert best is not None
-    return best[1]
+    return {name: _answers_to_all(best, getattr(dataset, name), regression) for name in SPLITS}
+
+
+def _rows(split: Split, rows: slice) -> Any:
+    """Inputs (n, D) of some examples, as scikit-learn takes them."""
+    return split.inputs[rows].flatten(1).float().cpu().numpy()
+
+
+def _answers_to_all(model: Any, split: Split, regression: bool) -> Tensor:
+    """The answers to all examples of a split, of which a piece at a time is in memory."""
+    starts = range(0, len(split), EXAMPLES)
+    return torch.cat([_answers(model, _rows(split, slice(start, start + EXAMPLES)), regression) for start in starts])
 
 
 def _answers(model: Any, inputs: Any, regression: bool) -> Tensor:
@@ -225,9 +229,9 @@ def _answers(model: Any, inputs: Any, regression: bool) -> Tensor:
 def _validation_loss(answer: Tensor, targets: Tensor, model: Any, regression: bool) -> float:
     if regression:
         return float((answer[:, 0] - targets).square().mean())
-    position = {int(label): i for i, label in enumerate(model.classes_)}
-    known = torch.tensor([int(target) in position for target in targets])
-    index = torch.tensor([position.get(int(target), 0) for target in targets])
+    labels = torch.from_numpy(model.classes_)
+    index = torch.searchsorted(labels, targets).clamp_max(len(labels) - 1)
+    known = labels[index] == targets
     if not known.any():
         return 0.0
     return float(negative_log_likelihood(answer[known], index[known]))

@@ -170,14 +170,12 @@ def _trees(dataset: Dataset, seconds: float) -> dict[str, Tensor] | None:
         return None
     targets = dataset.train.targets
     if targets.is_floating_point():
-        columns = [
-            _boosted(dataset, lambda split, c=c: split.targets[:, c], seconds) for c in range(dataset.target_size)
-        ]
+        columns = [_boosted(dataset, seconds, column) for column in range(dataset.target_size)]
         return {split: torch.cat([column[split] for column in columns], 1) for split in SPLITS}
     present = targets.unique()
     if len(present) < 2:
         return None
-    found = _boosted(dataset, lambda split: split.targets, seconds)
+    found = _boosted(dataset, seconds)
     whole = {}
     for split, share in found.items():
         whole[split] = share.new_zeros(len(share), dataset.target_size)
@@ -185,16 +183,20 @@ def _trees(dataset: Dataset, seconds: float) -> dict[str, Tensor] | None:
     return whole
 
 
-def _boosted(dataset: Dataset, target: Callable[[Split], Tensor], seconds: float) -> dict[str, Tensor]:
-    """Predictions by split after the number of rounds that validation prefers, which early stopping limits."""
+def _boosted(dataset: Dataset, seconds: float, column: int | None = None) -> dict[str, Tensor]:
+    """Predictions by split after the number of rounds that validation prefers, which early stopping limits.
+
+    Targets are classes, or the numbers in a column of theirs.
+    """
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     started = time.perf_counter()
-    train, validation = target(dataset.train)[:EXAMPLES], target(dataset.validation)[:EXAMPLES].cpu()
+    own = slice(None) if column is None else (slice(None), column)
+    train, validation = (part.targets[own][:EXAMPLES].cpu() for part in (dataset.train, dataset.validation))
     regression = train.is_floating_point()
     kind = HistGradientBoostingRegressor if regression else HistGradientBoostingClassifier
     model = kind(warm_start=True, early_stopping=False, random_state=0, max_iter=ROUND)
-    fitted = _rows(dataset.train, slice(EXAMPLES)), train.cpu().numpy()
+    fitted = _rows(dataset.train, slice(EXAMPLES)), train.numpy()
     asked = _rows(dataset.validation, slice(EXAMPLES))
     best, least, since = model, math.inf, 0
     for number in range(1, ROUNDS + 1):

@@ -148,7 +148,8 @@ def nonsense(words: list[str]) -> str | None:
     """Why a command that was accepted is nonsense by construction, if it is."""
     for word in words:
         key, _, value = word.lstrip("+").partition("=")
-        if words[0] == "train" and "-m" not in words and key.startswith(("sweep.", "hydra.")):
+        only_sweeps = key.startswith(("sweep.", "hydra.")) and key != "hydra.searchpath"
+        if words[0] == "train" and "-m" not in words and only_sweeps:
             return f"{word} without -m"
         if value in ("nan", "-inf", "[[]]", "{_target_: os.getcwd}", "${nothing}", "1e308") and words[0] == "train":
             return word

@@ -110,8 +110,11 @@ def decode_content(content: bytes, path: Path, size: int | None, grayscale: bool
 def _decode_jpeg(content: bytes, size: int | None, grayscale: bool) -> npt.NDArray[np.uint8] | None:
     """The bits that PIL gives, sooner; None for what is damaged, has four channels, or is scaled or made grey."""
     import torch
-    from torchvision.io import decode_jpeg
 
+    try:
+        from torchvision.io import decode_jpeg
+    except ImportError:  # torchvision 0.29 announces that it will leave decoding to others
+        return None
     try:
         image = decode_jpeg(torch.frombuffer(bytearray(content), dtype=torch.uint8), apply_exif_orientation=True)
     except RuntimeError:

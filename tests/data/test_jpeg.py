@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -27,6 +29,14 @@ def test_jpegs_have_the_bits_of_pil(tmp_path: Path, mode, grayscale, size, optio
     expected = np.asarray(image)
     expected = expected[None] if grayscale else expected.transpose(2, 0, 1)
     assert np.array_equal(decode(path, size, grayscale), expected)
+
+
+@pytest.mark.parametrize("grayscale", [False, True])
+def test_a_torchvision_that_decodes_no_images_changes_no_bit(tmp_path: Path, grayscale, monkeypatch):
+    PHOTOGRAPH.save(tmp_path / "a.jpg")
+    before = decode(tmp_path / "a.jpg", None, grayscale)
+    monkeypatch.setitem(sys.modules, "torchvision.io", ModuleType("torchvision.io"))
+    assert np.array_equal(decode(tmp_path / "a.jpg", None, grayscale), before)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

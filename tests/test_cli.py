@@ -176,6 +176,7 @@ def test_a_bug_of_ours_keeps_its_traceback(jobs: list[Any]) -> None:
         (["hydra.job=${seed}"], "`hydra.job=${seed}`: `hydra.job` is a section, and a reference cannot stand for it"),
         (["hydra.job.config.override_dirname=${name}"], "is a section, and a reference cannot stand for it"),
         (["-m", "seed=1,2", "hydra.sweeper.params={_target_: torch.nn.ReLU}"], "`hydra.sweeper.params` does not take"),
+        (["-m", "seed=1,2", "sweep.zip=${nothing}"], "`sweep.zip` cannot be resolved: Interpolation key 'nothing'"),
         (["hydra.env=x"], "`hydra.env` is not used: nnlab does not read it"),
         (["hydra={job: {name: x}}"], "`hydra.job.name` is not used"),
         ([f"optimizer.learning_rate={10**60}"], "`optimizer.learning_rate` has 61 digits"),

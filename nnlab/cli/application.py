@@ -23,6 +23,7 @@ from hydra.core.utils import JobReturn, JobStatus, run_job
 from hydra.errors import HydraException
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from nnlab import console
 from nnlab.cli.admission import check_single
@@ -182,6 +183,9 @@ def _explained() -> Iterator[None]:
         yield
     except HydraException as error:
         raise UserError(first_line(error)) from error
+    except OmegaConfBaseException as error:
+        what = f"`{error.full_key}`" if error.full_key else "a reference in Hydra's own section"
+        raise UserError(f"{what} cannot be resolved: {first_line(error)}") from error
 
 
 def _sweep(hydra: Any, name: str, job: ComposedJob, overrides: Sequence[str]) -> list[Any]:

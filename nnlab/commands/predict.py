@@ -1,4 +1,4 @@
-"""`nnlab predict RUN FILE`: classes with probabilities, or numbers, for any table, array or folder of images."""
+"""`nnlab predict RUN FILE`: classes with probabilities, or numbers, for any table, array, image or folder of images."""
 
 from __future__ import annotations
 

@@ -88,7 +88,8 @@ class ImageFolder(Source):
         classes = class_folders(train)
         if len(classes) < 2:
             raise UserError(
-                f"{train} has {len(classes)} class folders; it needs one folder for each of at least two classes"
+                f"{train} has {len(classes)} class folder{'' if len(classes) == 1 else 's'}; "
+                "it needs one folder for each of at least two classes"
             )
         files = {"train": class_files(train, classes), "validation": [], "test": []}
         for name in sorted(set(folders) - {"train"}):

@@ -1,4 +1,4 @@
-"""Raw examples from whatever a user has: a table, arrays, or a folder of images, piece by piece.
+"""Raw examples from whatever a user has: a table, arrays, an image or a folder of them, piece by piece.
 
 What a file is follows from the run that is to predict it: columns by name where it was trained on columns, else arrays
 or images of the shape that it was trained on.
@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 
 from nnlab.data.arrays import as_inputs, load
-from nnlab.data.images import decode, files_below
+from nnlab.data.images import SUFFIXES, decode, files_below
 from nnlab.data.pipeline import Pipeline
 from nnlab.data.table.column import Column
 from nnlab.data.table.delimited import TextOptions
@@ -67,7 +67,12 @@ def pieces(source: str | Path, pipeline: Pipeline, data: Mapping[str, Any]) -> I
         others = [each.name for each in path.parent.glob("*")] if path.parent.is_dir() else []
         raise UserError(f"there is no file `{source}`" + (f"; {did_you_mean(path.name, others)}" if others else ""))
     if path.is_dir():
-        yield from _images(path, data)
+        files, _ = files_below(path)
+        if not files:
+            raise UserError(f"{path} has no images")
+        yield from _images(path, files, data)
+    elif path.suffix.lower() in SUFFIXES and not pipeline.columns:
+        yield from _images(path.parent, [path], data)
     elif path.suffix.lower() in (".npz", ".npy"):
         yield from _arrays(path, pipeline, data)
     else:
@@ -78,7 +83,9 @@ def _table(source: Path | IO[bytes], pipeline: Pipeline, data: Mapping[str, Any]
     """Rows of a table with the columns by name."""
     if not pipeline.columns:
         shape = " x ".join(map(str, getattr(pipeline.rule, "shape", ())))
-        raise UserError(f"this run takes images ({shape}): give a folder of images, or an array in a .npz or .npy file")
+        raise UserError(
+            f"this run takes images ({shape}): give an image, a folder of them, or an array in a .npz or .npy file"
+        )
     names = {field.name for field in dataclasses.fields(TextOptions)} - {"target"}
     options = TextOptions(**{name: data[name] for name in names if data.get(name) is not None})
     target = pipeline.target.column
@@ -122,11 +129,8 @@ def _inputs_key(path: Path, content: Mapping[str, Any], pipeline: Pipeline, targ
     return fitting[0]
 
 
-def _images(folder: Path, data: Mapping[str, Any]) -> Iterator[Piece]:
+def _images(folder: Path, files: Sequence[Path], data: Mapping[str, Any]) -> Iterator[Piece]:
     """The images below a folder, and below which class folder each lies."""
-    files, _ = files_below(folder)
-    if not files:
-        raise UserError(f"{folder} has no images")
     size, gray = data.get("size"), bool(data.get("grayscale"))
     for start in range(0, len(files), IMAGES):
         some = files[start : start + IMAGES]

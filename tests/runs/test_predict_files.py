@@ -178,6 +178,8 @@ def test_arrays_and_images_are_predicted_too(tmp_path: Path) -> None:
     written = rows(tmp_path / "p.csv")
     assert summary.rows == 24
     assert [row["file"].split("/")[0] == row["prediction"] for row in written].count(True) >= 22
+    first = written[0]
+    assert nnlab.predict(directory, tmp_path / "images" / first["file"]).tolist() == [first["prediction"]]
     pixels = np.stack([np.asarray(Image.open(tmp_path / "images" / row["file"])) for row in written])
     np.savez(tmp_path / "arrays.npz", pictures=pixels.transpose(0, 3, 1, 2))
     assert nnlab.predict(directory, tmp_path / "arrays.npz").tolist() == [row["prediction"] for row in written]

@@ -106,8 +106,8 @@ def _better(
     verb = "reach" if model.name == "trees" else "reaches"
     return Finding(
         "simple_model_better",
-        f"{WORDS[model.name]} {verb} {metric} {reached:.4g} on the test split, the network {own:.4g}, which is "
-        f"{shown(-gain, 2)} worse (standard error {shown(error, 2)})",
+        f"{WORDS[model.name]} {verb} {metric} {shown(reached, 4)} on the test split, the network {shown(own, 4)}, "
+        f"which is {shown(-gain, 2)} worse (standard error {shown(error, 2)})",
         {"reference": model.name, "metric": metric, "of the reference": reached, "of the network": own, "error": error},
         level="fault",
     )

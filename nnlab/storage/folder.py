@@ -133,10 +133,13 @@ def begun_at(run: str | Path) -> Path:
     """The folder of a run or of a recipe that a user has named.
 
     Raises:
-        UserError: there is none; a run of nearly that name is suggested.
+        UserError: there is none; a run inside, or of nearly that name, is suggested.
     """
     directory = at(run)
     if not is_run(directory):
+        inside = sorted(path.parent for path in directory.glob(f"*/{CONFIG}"))
+        if inside:
+            raise UserError(f"`{run}` is not the folder of a run, but holds some; name one, such as `{inside[-1]}`")
         others = [path.parent.name for path in directory.parent.glob(f"*/{CONFIG}")]
         clause = did_you_mean(directory.name, others) if others else f"a run's folder holds a {CONFIG}"
         raise UserError(f"`{run}` is not the folder of a run; {clause}")

@@ -160,7 +160,10 @@ def _facts(study: Study, seconds: float) -> list[tuple[str, str]]:
     pruned = sum(run.pruned for run in study.runs)
     facts += [(str(pruned), "ended early as hopeless")] if pruned else []
     hours = f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min" if seconds >= 60 else ""
-    return [*facts, (hours or f"{seconds:.1f} s", "of training, summed over runs")]
+    return [
+        *facts,
+        (hours or f"{seconds:.1f} s", "of training, summed over runs, each with the time of its whole loop"),
+    ]
 
 
 def _command_text(proposal: Proposal, axes: Sequence[Axis]) -> str:

@@ -78,7 +78,9 @@ def test_every_member_of_an_ensemble_is_diagnosed_and_what_all_have_is_said_once
     assert capsys.readouterr().out.count("symmetric units (layer linear1.weight") == 1
 
 
-def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_run_is_refused(symmetric: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"but holds some; name one, such as `.*{symmetric.name}`"):
+        diagnose_run(symmetric.parent)
     with pytest.raises(UserError, match="is not the folder of a run"):
         main([str(tmp_path)])
 

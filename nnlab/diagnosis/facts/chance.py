@@ -162,7 +162,8 @@ def mixed_pair(prediction: Tensor, targets: Tensor) -> Pair | None:
     found = min(
         (float(right[k] / counts[k]) for k in rest), default=0.0
     )  # a rare class that is never answered says little
-    if worst >= PAIR or lowest < OTHERS or found < PAIR:
+    error = math.sqrt(worst * (1 - worst) / float(among[first, second].clamp_min(1)))
+    if worst + error >= PAIR or lowest < OTHERS or found < PAIR:
         return None
     return Pair(min(first, second), max(first, second), worst, int(among[first, second]), lowest)
 

@@ -116,8 +116,9 @@ class LabelFacts:
     @property
     def noisier(self) -> bool:
         """Whether training labels are noisier than validation labels."""
-        p = min(max(self.validation, 0.02), 0.98)
-        error = math.sqrt(p * (1 - p) * (1 / self.examples[0] + 1 / max(self.examples[1], 1)))
+        own, held = self.examples[0], max(self.examples[1], 1)
+        p = min(max((self.train * own + self.validation * held) / (own + held), 0.02), 0.98)
+        error = math.sqrt(p * (1 - p) * (1 / own + 1 / held))
         return self.validation - self.train > max(APART, SIGMAS * error) and self.validation > 0
 
     @property

@@ -85,7 +85,7 @@ STUDENTS = (
         ("targets_unrelated", "labels_wrong", *SHIFT),
         repairable=False,
     ),
-    Kind("noise_columns", "D", spoil("noise_columns"), ("overfitting",), repairable=False),
+    Kind("noise_columns", "D", spoil("noise_columns"), ("overfitting", "columns_without_use"), repairable=False),
     Kind("noisy_target_column", "D", spoil("noisy_target_column"), LEAK, repairable=False, spoils=False),
     Kind("held_out_negated", "D", spoil("held_out_negated"), SHIFT, repairable=False),
     Kind("pictures_transposed", "D", _pictures, SHIFT, repairable=False),

@@ -180,6 +180,12 @@ CATALOGUE: tuple[Kind, ...] = (
         ),
     ),
     Kind(
+        "columns_without_use",
+        "What the others have to do with the training targets is chance, and is learned by heart. Leave them out, or "
+        "get more examples.",
+        explains=("overfitting", "underfitting", "plateau", "still_improving", "behind_simple_methods"),
+    ),
+    Kind(
         "labels_wrong_or_chance",
         "Either a part of the labels is wrong, or what decides is not among the inputs, and chance does: these data "
         "cannot tell the two apart. Look at some examples; another labeling of a few would tell.",

@@ -23,6 +23,7 @@ from nnlab.diagnosis.rules.fit import UNRELATED
 from nnlab.diagnosis.rules.labels import label_findings, renamed_finding
 from nnlab.diagnosis.rules.splits import shift_findings
 from nnlab.errors import UserError
+from nnlab.probe.columns import useless_columns
 from nnlab.runs.out_of_fold import OutOfFold, out_of_fold
 from nnlab.types import Dataset, Split, Task
 
@@ -47,6 +48,12 @@ def data_findings(config: Mapping[str, Any]) -> list[Finding]:
     if folds is not None and not differ and not any(finding.name == "classes_renamed" for finding in found):
         found = [*_does_not_carry_over(dataset, folds), *(found or _training_apart(dataset, folds))]
     found = [*differ, *found]
+    if folds is not None and not found:
+
+        def predict(few: Dataset) -> Tensor:
+            return out_of_fold(config, FOLDS, few).validation
+
+        found = list(useless_columns(dataset, folds.validation, predict))
     return [*(found or _offset(config, dataset)), *notes]
 
 
@@ -100,13 +107,13 @@ def _does_not_carry_over(dataset: Dataset, folds: OutOfFold) -> Iterator[Finding
 def _training_apart(dataset: Dataset, folds: OutOfFold) -> Iterator[Finding]:
     """That validation targets follow from their inputs, and training targets do not follow from theirs."""
     train, held = dataset.train, dataset.validation
-    if len(held) < 2 * FEW:
+    count = min(len(train), len(held), ROWS)  # of either: more examples would be more skill
+    if count < 2 * FEW:
         return
     targets = train.targets.cpu()
     constant = _center(targets, dataset.target_size).expand(len(targets), -1)
-    part = sample(train, min(len(held), ROWS))
+    part, own = sample(train, count), sample(held, count)
     inside = max(skill(folds.prediction, constant, targets), _skill(dataset, part.inputs.flatten(1), part.targets))
-    own = sample(held, ROWS)
     outside = _skill(dataset, own.inputs.flatten(1), own.targets)
     if outside - max(inside, 0.0) > max(CARRIED, 4 / math.sqrt(len(own))):
         yield Finding(

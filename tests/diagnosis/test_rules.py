@@ -262,6 +262,7 @@ def test_a_bottleneck_is_named_before_the_rate() -> None:
 
 # What is seen elsewhere: in fresh networks, in the trials of a recipe or a probe, after the run.
 SEEN_ELSEWHERE = {
+    "columns_without_use",
     "labels_wrong_or_chance",
     "uneven_scale",
     *("component_at_fault", "setting_at_fault", "cause_not_found", "better_still"),  # tests/probe

@@ -1,4 +1,4 @@
-"""Targets that belong to their inputs in one split alone are said to, whichever split that is."""
+"""Targets that belong to their inputs in one split alone are said to, whichever split that is; and columns of noise."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 
 from nnlab.cli import compose
 from nnlab.diagnosis import Finding
+from nnlab.probe.columns import related_columns
 from nnlab.probe.data import data_findings
 from nnlab.types import Dataset, Split, Task
 
@@ -39,3 +40,14 @@ def test_validation_targets_that_were_shuffled_are_those_of_the_validation(monke
     [finding] = found(dataclasses.replace(SOUND, validation=shuffled(SOUND.validation)), monkeypatch)
     assert finding.name == "splits_differ"
     assert "In the validation split targets depend on inputs in another way" in finding.reason
+
+
+def test_columns_of_noise_are_told_from_those_that_go_with_the_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = torch.randn(700, 300, generator=DRAW)
+    wide = torch.cat([X, noise], 1)
+    parts = [Split(wide[rows], Y[rows]) for rows in (slice(0, 120), slice(120, 700), slice(120, 700))]
+    [finding] = found(Dataset(parts[0], parts[1], parts[2], Task.REGRESSION, ("y",)), monkeypatch)
+    assert finding.name == "columns_without_use"
+    assert related_columns(parts[0], 1)[:2] in ([0, 1], [1, 0])
+    assert related_columns(Split(noise[:400], Y[:400]), 1) == []
+    assert found(SOUND, monkeypatch) == []

@@ -163,7 +163,7 @@ def quick(command: str, words: list[str]) -> list[str]:
     }
     words = [small.get(word, word) for word in words]
     if command == "plot" and not any(word.startswith(("only=", "--surface")) for word in words):
-        return [*words, "only=loss,validation_loss"]  # tests/commands draws all
+        return [*words, "only=loss,learning_rate"]  # tests/commands draws all
     if command == "diagnose" and "--probe" in words:
         return [*(word for word in words if not word.startswith("budget=")), "budget=1"]
     if command not in ("train", "recipe") or any(word.startswith("resume=") for word in words):

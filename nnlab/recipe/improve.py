@@ -28,6 +28,7 @@ from nnlab.recipe.space import Space
 from nnlab.recipe.suggest import Linear, Suggestion, as_given, suggest
 from nnlab.recipe.surrogate import Surrogate
 from nnlab.recipe.trials import Trials
+from nnlab.sweep.driver import counted
 
 TITLE = "Go to step 5, one change at a time"
 ELITE = 3  # configurations whose choices others take over
@@ -222,4 +223,5 @@ def _fill(report: StepReport[ImproveNumbers], end: Candidate, history: list[list
     report.numbers = ImproveNumbers(end, names, len(history), stop)
     words = "; then ".join(f"{row[1]} (gain {shown(row[4])} ± {shown(row[5])})" for row in adopted)
     rounds = max((row[0] for row in history), default=0)
-    report.conclusion = f"{len(history)} changes tried in {rounds} rounds, adopted: {words or 'none'}; {stop}"
+    tried = f"{counted(len(history), 'change')} tried in {counted(rounds, 'round')}"
+    report.conclusion = f"{tried}, adopted: {words or 'none'}; {stop}"

@@ -7,20 +7,21 @@ Everything is called as a user of Python calls it, `nnlab.train` and `nnlab.swee
 batches of 32, into a fresh temporary folder (`TMPDIR` says where: making a file takes 10 to 250 us, as the file system
 has it). Printed are the time on the clock and the processor time, medians of rounds after a warm-up, without any
 callbacks and with the default ones. Asked: a run of 410 steps 60 ms without callbacks and 100 with the default ones, a
-grid of 64 such runs 12 us a step and member, a grid of 1,000 jobs of one epoch 8 ms a job.
+grid of 64 such runs 12 us a step and member, a grid of 1,000 jobs of one epoch 8 ms a job. With `--memory`: the peak
+memory of a grid, everything included, per parameters, moments and gradients of its networks; asked: 3.
 
-Processor time on two cores of an AMD EPYC that did nothing else, medians of 3 rounds, on a file system in memory, torch
-2.14.1:
+Processor time on two cores of an AMD EPYC that other programs shared (load 9), medians, on a file system in memory,
+torch 2.14.1:
 
                                    callbacks=[]     default
-    one run of 410 steps, ms                 51          88
-    64 runs, us a step and member            18          44
-    1,000 jobs, ms a job                    4.4          11
+    one run of 410 steps, ms                 42          85
+    64 runs, us a step and member            18          42
+    1,000 jobs, ms a job                    5.2          10
+    memory of 1,024 networks                3.7         6.4
 
-On the disk of that machine, medians of 5 rounds: 54 and 94 ms, 21 and 49 us, 9.8 and 20 ms. So runs, and jobs without
-callbacks, are as asked where files cost little; grids with their figures and 64 long runs are not.
-
-On a disk, the clock has what files wait for as well: 0.4 ms a file where several runs are saved side by side.
+Single runs, and jobs without callbacks, are as asked; grids with their figures, 64 long runs and the memory are not. On
+a disk a job takes about twice as long, and the clock has what files wait for as well: 0.4 ms a file where several runs
+are saved side by side.
 """
 
 from __future__ import annotations

@@ -44,6 +44,10 @@ class Curves:
     train: np.ndarray
     spread: float
 
+    def epoch(self, row: int) -> str:
+        """The epoch of a row, in words: with a tenth where it was measured within one."""
+        return f"{round(float(self.epochs[row]), 1):g}"
+
 
 def look_at_curves(trials: Trials, refined: StepReport[GridNumbers]) -> StepReport[CurveNumbers]:
     """Read the curves of step 5's best configuration; its trials are drawn on the report's page."""
@@ -66,7 +70,7 @@ def look_at_curves(trials: Trials, refined: StepReport[GridNumbers]) -> StepRepo
     words = ", ".join(f.name.replace("_", " ") for f in report.findings) or "nothing to complain about"
     report.conclusion = (
         f"the curves show: {words}; the lowest validation loss is {shown(float(curves.validation.min()))}, after epoch "
-        f"{curves.epochs[curves.validation.argmin()]:g} of {curves.epochs[-1]:g}"
+        f"{curves.epoch(int(curves.validation.argmin()))} of {curves.epoch(-1)}"
     )
     return report
 
@@ -124,7 +128,7 @@ def _overfitting(curves: Curves, levels: Levels) -> list[Finding]:
             Finding(
                 "overfitting",
                 f"validation loss rose from {shown(float(validation[at]))} after epoch "
-                f"{curves.epochs[at]:g} to {shown(float(validation[-1]))}, while the training loss fell to "
+                f"{curves.epoch(at)} to {shown(float(validation[-1]))}, while the training loss fell to "
                 f"{shown(float(curves.fit[-1]))}",
                 overrides=REGULARIZE,
                 level="note",
@@ -137,7 +141,7 @@ def _overfitting(curves: Curves, levels: Levels) -> list[Finding]:
             Finding(
                 "generalization_gap",
                 f"validation lies {shown(gap)} above training at the best epoch, a large part of what "
-                f"is left; half of that had opened by epoch {curves.epochs[opened]:g}",
+                f"is left; half of that had opened by epoch {curves.epoch(opened)}",
                 overrides=REGULARIZE,
             )
         ]
@@ -152,8 +156,8 @@ def _still_improving(curves: Curves, levels: Levels) -> list[Finding]:
         return [
             Finding(
                 "still_improving",
-                f"validation loss was lowest at epoch {curves.epochs[at]:g} of "
-                f"{curves.epochs[-1]:g}, and fell by {shown(fell)} in the last third",
+                f"validation loss was lowest at epoch {curves.epoch(at)} of "
+                f"{curves.epoch(-1)}, and fell by {shown(fell)} in the last third",
                 overrides=(f"trainer.epochs={2 * curves.epochs[-1]:g}",),
                 level="note",
             )

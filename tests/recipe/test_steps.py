@@ -299,6 +299,11 @@ def test_a_good_curve_is_not_complained_about() -> None:
     assert read(curves(values, values), LEVELS) == []
 
 
+def test_an_epoch_within_which_was_measured_is_written_with_one_digit() -> None:
+    between = replace(curves([1.0, 0.5], [1.0, 0.5]), epochs=np.array([87.15789, 92.0]))
+    assert [between.epoch(row) for row in (0, 1, -1)] == ["87.2", "92", "92"]
+
+
 def test_suggestions_follow_the_findings(make_trials: Make) -> None:
     trials = make_trials(SMALL)
     space = Space(trials, 10.0)

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_iris
 
 from nnlab.diagnosis.facts.chance import association, orders
 from nnlab.diagnosis.facts.data import data_facts, target_facts
@@ -131,6 +132,13 @@ def test_one_good_measurement_among_noise_is_no_leak() -> None:
     copied = find_giveaway(table([target + 0.1 * DRAW.standard_normal(N), *FINE], target))
     assert copied is not None
     assert not copied.measured
+
+
+def test_a_measurement_that_hardly_errs_beside_weaker_ones_is_no_leak() -> None:
+    x, species = load_iris(return_X_y=True)
+    columns = [x[:, 2], x[:, 3], x[:, 0], x[:, 1]]
+    draws = [np.random.default_rng(seed).permutation(len(x))[:110] for seed in range(8)]
+    assert [find_giveaway(table([column[rows] for column in columns], species[rows])) for rows in draws] == [None] * 8
 
 
 def test_a_validation_split_that_differs_makes_no_column_a_giveaway() -> None:

@@ -6,6 +6,7 @@ A column that was measured tells classes apart up to a border at which they mix;
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -64,23 +65,26 @@ def find_giveaway(dataset: Dataset) -> Giveaway | None:
     alone, column = _best_alone(part, dataset.target_size)
     if alone < ALONE or is_date(dataset, column) or _loose(inputs[:, column], part.targets, alone):
         return None  # what follows time, or one quantity up to some noise, is no leak
-    others, measured = _skill_without(dataset, part, column), _mixes(inputs[:, column], part.targets)
-    exact = not measured and not part.targets.is_floating_point() and alone >= ALONE_NUMBER
-    if others >= (WITHOUT_EXACT if exact else WITHOUT):
+    others, borders = _skill_without(dataset, part, column), _borders(inputs[:, column], part.targets)
+    if others >= (WITHOUT_EXACT if borders < dataset.target_size else WITHOUT):
         return None
+    measured = borders > dataset.target_size + BORDER * len(part) and math.isfinite(borders)
     return Giveaway(column, column_name(dataset, column), alone, others, column_source(dataset, column), measured)
 
 
-def _mixes(column: Tensor, targets: Tensor) -> bool:
-    """Whether classes mix along a column; one that holds a consequence of the class has an interval for each."""
+def _borders(column: Tensor, targets: Tensor) -> float:
+    """How often the class changes along a column, or is another among equal values; infinity for numbers.
+
+    A column that holds a consequence of the class has an interval for each, and one change less than there are classes.
+    """
     if targets.is_floating_point():
-        return False
+        return math.inf
     values, place = torch.unique(column, return_inverse=True)
     table = torch.zeros(len(values), int(targets.max()) + 1, device=column.device)
     table.index_put_((place, targets), torch.ones_like(column), accumulate=True)
     among_equals = table.sum() - table.amax(1).sum()
     changes = (table.argmax(1).diff() != 0).sum()
-    return float(changes + among_equals) > table.shape[1] + BORDER * len(column)
+    return float(changes + among_equals)
 
 
 def _loose(column: Tensor, targets: Tensor, alone: float) -> bool:

@@ -175,7 +175,7 @@ def test_a_bug_of_ours_keeps_its_traceback(jobs: list[Any]) -> None:
         (["hydra.job.config.override_dirname.kv_sep=x"], "`hydra.job.config.override_dirname.kv_sep` is not used"),
         (["hydra.job=${seed}"], "`hydra.job=${seed}`: `hydra.job` is a section, and a reference cannot stand for it"),
         (["hydra.job.config.override_dirname=${name}"], "is a section, and a reference cannot stand for it"),
-        (["-m", "seed=1,2", "hydra.sweeper.params={_target_: torch.nn.ReLU}"], "`hydra.sweeper.params` does not take"),
+        (["-m", "seed=1,2", "hydra.sweeper.params={_target_: torch.nn.ReLU}"], "hydra.sweeper.params"),
         (["-m", "seed=1,2", "sweep.zip=${nothing}"], "`sweep.zip` cannot be resolved: Interpolation key 'nothing'"),
         (["hydra.env=x"], "`hydra.env` is not used: nnlab does not read it"),
         (["hydra={job: {name: x}}"], "`hydra.job.name` is not used"),
@@ -228,6 +228,13 @@ def test_letters_beyond_ascii_need_no_quotes(jobs: list[Any]) -> None:
 def test_keys_whose_value_is_null_can_be_deleted(jobs: list[Any]) -> None:
     assert main(["train", "~trainer.time_limit", "~regularizer"]) == 0
     assert (jobs[0][0]["trainer"]["time_limit"], jobs[0][0]["regularizer"]) == (None, {})
+
+
+def test_a_page_to_play_on_is_not_opened_for_a_folder_that_is_no_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["play", str(tmp_path)]) == 2
+    assert f"`{tmp_path}` is not the folder of a run; a run's folder holds a config.yaml" in capsys.readouterr().err
 
 
 def test_flags_may_stand_among_the_overrides(jobs: list[Any]) -> None:

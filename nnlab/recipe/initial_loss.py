@@ -160,7 +160,7 @@ def _describe(
     """Numbers and tables of the fresh networks."""
     losses = signal.losses.double()
     deviation = float(losses.std()) if len(losses) > 1 else 0.0
-    excess = [explained_excess(trials.loss, each.float(), targets) for each in signal.outputs]
+    excess = [explained_excess(trainer.loss, each.float(), targets) for each in signal.outputs]
     at_mean, added = (sum(column) / len(excess) for column in zip(*excess, strict=True))
     numbers = report.numbers
     numbers.initial_loss, numbers.initial_loss_std, numbers.theory = float(losses.mean()), deviation, levels.initial

@@ -418,3 +418,10 @@ def test_every_member_of_a_sample_has_its_predictions_when_it_ends(enough: float
     for trial in done:
         assert trial.prediction is not None
         assert len(trial.prediction) == len(trials.dataset.validation)
+
+
+def test_the_initial_loss_of_many_heads_is_described(make_trials: Make) -> None:
+    report = check_initial_loss(make_trials("regularizer=[batch_ensemble]", "data.limit=80", SMALL))
+    assert report.passed
+    numbers = report.numbers
+    assert numbers.at_mean_output == pytest.approx(math.log(10), rel=0.2)

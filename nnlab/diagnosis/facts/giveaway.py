@@ -23,7 +23,7 @@ FEWEST_CORRELATED = 60  # among hundreds of inputs, some tell a few examples apa
 DETERMINES = 0.9998  # correlation (ratio) with which a column is the target itself
 ALONE = 0.93  # share of a constant's errors that a column which gives the target away avoids alone ...
 WITHOUT = 0.6  # ... while simple methods avoid less than this share without it
-WITHOUT_EXACT = 0.9  # ... of a column that tells all classes apart without a border
+WITHOUT_EXACT, MANY = 0.9, 200  # ... of a column that tells all classes of so many examples apart without a border
 ALONE_NUMBER = 0.98  # the same for numbers, many of which follow another one ...
 MONOTONE = 0.995  # ... unless they are in the same order, as a logarithm is (correlation of the ranks)
 BORDER = 0.02  # changes of the class along a column, as a share of the examples, beyond those between the classes
@@ -66,7 +66,8 @@ def find_giveaway(dataset: Dataset) -> Giveaway | None:
     if alone < ALONE or is_date(dataset, column) or _loose(inputs[:, column], part.targets, alone):
         return None  # what follows time, or one quantity up to some noise, is no leak
     others, borders = _skill_without(dataset, part, column), _borders(inputs[:, column], part.targets)
-    if others >= (WITHOUT_EXACT if borders < dataset.target_size else WITHOUT):
+    exact = borders < dataset.target_size and len(part) >= MANY  # of few, a good measurement may have all right
+    if others >= (WITHOUT_EXACT if exact else WITHOUT):
         return None
     measured = borders > dataset.target_size + BORDER * len(part) and math.isfinite(borders)
     return Giveaway(column, column_name(dataset, column), alone, others, column_source(dataset, column), measured)

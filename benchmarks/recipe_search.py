@@ -47,8 +47,8 @@ first ten of the list, where the time ended. Nothing about the search was change
 With the first seed alone, all sixteen: mean ranks recipe 1.69 (0.22), random 2.38 (0.17), tpe 1.94 (0.19); ahead of TPE
 by 0.25 (0.37), 9 won and 7 lost, of random search by 0.69 (0.35), 12 and 4. So the mean rank is the best of the three,
 but the lead over TPE is within its standard error. Missed: three seeds, that margin, and "no data set worse than random
-by more than a paired standard error": with two seeds twenty_classes and parity are, and star98 has one. A number of
-steps by the clock is not the same twice: on a set of development with 12 classes the same search had 0.22 and 0.18.
+by more than a paired standard error": twenty_classes and parity are, of the ten with two seeds. What fits into a
+time is not the same twice: on a set of development with 12 classes the same search had 0.22 and 0.18.
 
 The search before this one, whose seventh step picked around the present best alone and knew nothing of step 4, had 1.72
 (random 2.34, TPE 1.94) with the first seed; 0.445, 0.492 and 0.133 on twenty_classes, noise_200 and parity, where this

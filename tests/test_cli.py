@@ -233,8 +233,10 @@ def test_keys_whose_value_is_null_can_be_deleted(jobs: list[Any]) -> None:
 def test_a_page_to_play_on_is_not_opened_for_a_folder_that_is_no_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["play", str(tmp_path)]) == 2
-    assert f"`{tmp_path}` is not the folder of a run; a run's folder holds a config.yaml" in capsys.readouterr().err
+    alone = tmp_path / "nothing"
+    alone.mkdir()
+    assert main(["play", str(alone)]) == 2
+    assert f"`{alone}` is not the folder of a run; a run's folder holds a config.yaml" in capsys.readouterr().err
 
 
 def test_flags_may_stand_among_the_overrides(jobs: list[Any]) -> None:

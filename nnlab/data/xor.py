@@ -36,9 +36,9 @@ class XOR(Source):
     def __post_init__(self) -> None:
         super().__post_init__()
         check("noise", self.noise, "[0, inf)")
-        check("examples", self.examples, "[4, inf)")
-        if 4 < self.examples < 16:
+        if self.examples != 4 and self.examples < 16:
             raise UserError(f"`examples` must be 4 (the corners) or in [16, inf), got {self.examples}")
+        check("examples", self.examples, "[4, inf)")
         if self.examples == 4 and (self.folds is not None or self.limit is not None):
             raise UserError("the four points of xor cannot be split; set `data.examples` to use `folds` or `limit`")
 

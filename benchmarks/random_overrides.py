@@ -148,7 +148,7 @@ def nonsense(words: list[str]) -> str | None:
     """Why a command that was accepted is nonsense by construction, if it is."""
     for word in words:
         key, _, value = word.lstrip("+").partition("=")
-        only_sweeps = key.startswith(("sweep.", "hydra.")) and key != "hydra.searchpath"
+        only_sweeps = key.startswith(("sweep.", "hydra.")) and key not in ("hydra.searchpath", "hydra.mode")
         if words[0] == "train" and "-m" not in words and only_sweeps:
             return f"{word} without -m"
         if value in ("nan", "-inf", "[[]]", "{_target_: os.getcwd}", "${nothing}", "1e308") and words[0] == "train":

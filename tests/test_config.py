@@ -14,6 +14,7 @@ from toy_configs import Base, toy_configs, write_configs  # noqa: F401
 from nnlab.cli import compose, messages
 from nnlab.cli.composition import hydra_version
 from nnlab.config import check, difference, identity
+from nnlab.config.build import build_callbacks, build_trainer
 from nnlab.config.checking import SUPPLIED
 from nnlab.config.folder import config_folder, description, groups, options
 from nnlab.config.lookup import locate
@@ -348,6 +349,8 @@ def test_steps_take_the_place_of_epochs() -> None:
         (["architecture={_target_: torch.nn.Sequential, _args_: 3}"], "`architecture._args_` must be a list, got 3"),
         (["hydra.verbose=true"], "`hydra.verbose` is not used"),
         (["hydra.runtime.cwd=x"], "`hydra.runtime.cwd` is not used"),
+        (["+hydra.callbacks.x=[1,2,3]"], "`hydra.callbacks.x` must be a section with `_target_`"),
+        (["+hydra.callbacks.x.a=1"], "`hydra.callbacks.x` must be a section with `_target_`"),
         (["+hydra.callbacks.x._target_=torch.nn.ReLU"], "`torch.nn.ReLU` is no `hydra.experimental.callback.Callback`"),
         (["hydra.searchpath=[nowhere]"], "path=nowhere is not available"),
     ],
@@ -356,3 +359,11 @@ def test_what_random_overrides_have_shown_is_answered_in_a_sentence(overrides: l
     with pytest.raises(UserError) as error:
         compose(*overrides)
     assert sentence in str(error.value)
+
+
+def test_one_of_several_components_that_is_null_is_turned_off() -> None:
+    config = compose("++callbacks.tensorboard=null", "++callbacks.checkpoint=null", "++regularizer.dropout=null")
+    kept = {callback.name for callback in build_callbacks(config)}
+    every = {callback.name for callback in build_callbacks(compose())}
+    assert every - kept == {"callbacks.tensorboard", "callbacks.checkpoint"}
+    assert build_trainer([config]).members

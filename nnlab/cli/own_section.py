@@ -144,6 +144,9 @@ def _check_targets(section: Mapping[str, Any]) -> None:
             raise UserError(f"`hydra.{kind}` must be a section with `_target_`; choose one with `hydra/{kind}=OPTION`")
         if not trust.is_inside(plugin["_target_"], PLUGINS):
             raise UserError(f"`hydra.{kind}._target_`: `{plugin['_target_']}` is no {kind} of Hydra")
+    for name, callback in (section.get("callbacks") or {}).items():
+        if not isinstance(callback, Mapping) or "_target_" not in callback:
+            raise UserError(f"`hydra.callbacks.{name}` must be a section with `_target_`")
 
 
 def _commands(section: Mapping[str, Any]) -> Iterator[str]:

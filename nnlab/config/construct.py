@@ -15,7 +15,7 @@ def construct(section: Any, group: str | None, **supplied: Any) -> Any:
     """Build what a section describes; sections inside it are built first. `_partial_: true` gives a factory.
 
     Args:
-        section: a component, or several by name.
+        section: a component, or several by name; those that are None are left out.
         group: whose options they are, such as `loss`; None for what may be any component.
         supplied: arguments that follow from the data or the network.
 
@@ -36,7 +36,8 @@ def construct(section: Any, group: str | None, **supplied: Any) -> Any:
             )
         return made
     if isinstance(section, Mapping):
-        return {key: construct(value, group) for key, value in section.items()}
+        several = group is not None  # of which null is one that is turned off
+        return {key: construct(value, group) for key, value in section.items() if not (several and value is None)}
     return [construct(value, group) for value in section] if isinstance(section, list) else section
 
 

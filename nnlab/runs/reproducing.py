@@ -77,7 +77,8 @@ def _repeatable(config: Mapping[str, Any], noted: Mapping[str, Any]) -> dict[str
     callbacks = {
         name: section
         for name, section in (config["callbacks"] or {}).items()
-        if name == "statistics" or getattr(locate(section["_target_"]), "changes_state", False)
+        if section is not None
+        and (name == "statistics" or getattr(locate(section["_target_"]), "changes_state", False))
     }
     return {**config, "trainer": settings, "callbacks": callbacks, "resume": None}
 

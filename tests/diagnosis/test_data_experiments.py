@@ -259,6 +259,21 @@ def test_a_task_that_is_hard_has_no_wrong_labels(task: Labeled) -> None:
     assert not facts(task).wrong
 
 
+def test_methods_that_miss_what_networks_know_accuse_no_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    def blind(prediction: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Sure of the other class for one example in ten, whatever it is."""
+        sure = prediction.clone()
+        sure[::10] = sure[::10].flip(1)
+        return sure
+
+    task = groups(1200, 2, 6.0)
+    monkeypatch.setattr("nnlab.diagnosis.facts.labels.with_others", blind)
+    assert not facts(task).wrong
+    accused = facts(task, 0.3, 0.3)
+    assert accused.wrong
+    assert next(label_findings(accused, ("no", "yes"))).name == "labels_wrong"
+
+
 def test_where_chance_decides_as_often_everywhere_both_are_said() -> None:
     found = facts(one_switch())
     assert not found.wrong

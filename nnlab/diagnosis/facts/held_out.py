@@ -22,14 +22,19 @@ def with_others(prediction: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
         inputs: (N, ...) as the network sees them.
         targets: (N,) int64.
     """
-    own = prediction if bool((prediction >= 0).all()) else prediction.softmax(1)
-    own = own / own.sum(1, keepdim=True).clamp(min=1e-9)
+    own = as_probabilities(prediction)
     x, classes = _standardized(inputs.flatten(1).float().cpu()), prediction.shape[1]
     y = torch.nn.functional.one_hot(targets, classes).double()
     others = _neighbors(x, y)
     if x.shape[1] <= FEATURES:
         others.append(_ridge(x.double(), y))
     return torch.stack([own.double(), *others]).mean(0)
+
+
+def as_probabilities(prediction: Tensor) -> Tensor:
+    """Scores (N, C) of a margin loss, or probabilities, as probabilities."""
+    own = prediction if bool((prediction >= 0).all()) else prediction.softmax(1)
+    return own / own.sum(1, keepdim=True).clamp(min=1e-9)
 
 
 def _standardized(x: Tensor) -> Tensor:

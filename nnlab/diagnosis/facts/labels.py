@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from nnlab.diagnosis.facts.chance import Pair, mixed_pair
-from nnlab.diagnosis.facts.held_out import with_others
+from nnlab.diagnosis.facts.held_out import as_probabilities, with_others
 from nnlab.diagnosis.facts.levels import evenly
 from nnlab.statistics.label_errors import margins
 
@@ -30,6 +30,7 @@ FLAT = 0.4  # least share of wrong answers among the surest, of that among all
 TOGETHER = 1.1  # least sum of that and the skill: of noise alone the first is 1 whatever the second ...
 SPREAD = 0.4  # ... and more by this, divided by the root of the number of contradictions
 STRUCTURE = 0.2  # skill below which chance may decide as much as wrong labels would
+AHEAD = 2.0  # standard errors by which networks alone are right more often than the mean of all kinds
 SECOND = {3: 0.75}  # share of the surest wrong answers whose label comes second, above which a task is hard ...
 AT_RANDOM = 0.2  # ... of more classes: so far from the share by chance to 1
 DOUBT, DOUBTED, LITTLE = 0.15, 0.7, 0.1  # wrong among the surest, share of that among all, and skill, for a doubt
@@ -41,7 +42,7 @@ RENAMED = 0.3  # accuracy gained by another order of the class names
 
 @dataclass(frozen=True)
 class Surest:
-    """How the surest answers of networks, neighbors and a linear model together differ from labels.
+    """How the surest answers of networks, neighbors and a linear model, or of networks alone, differ from labels.
 
     Attributes:
         wrong, all: share of the surer half of the answers, and of all answers, that the label contradicts.
@@ -51,6 +52,7 @@ class Surest:
         skill: share of a constant's mistakes that are avoided.
         classes, examples: how many there are.
         coarse: whether one or two columns of a few levels predict as well as everything.
+        alone: whether the answers are those of networks alone.
     """
 
     wrong: float
@@ -62,6 +64,7 @@ class Surest:
     classes: int
     examples: int
     coarse: bool
+    alone: bool = False
 
     @property
     def at_random(self) -> bool:
@@ -161,12 +164,24 @@ def label_facts(
 
 
 def _surest(prediction: Tensor, inputs: Tensor, targets: Tensor) -> Surest:
-    together = with_others(prediction, inputs, targets)
-    answers, (count, classes) = together.argmax(1), together.shape
+    """By the mean of all kinds, unless networks alone, clearly ahead of it, do not find labels wrong.
+
+    Other kinds that miss the structure of a task make the mean sure of wrong answers that networks know better.
+    """
+    coarse = _by_levels(inputs.flatten(1), targets)
+    together = _judged(with_others(prediction, inputs, targets), targets, coarse)
+    alone = replace(_judged(as_probabilities(prediction), targets, coarse), alone=True)
+    error = math.sqrt(together.all * (1 - together.all) / len(targets))
+    known_better = alone.all + AHEAD * error < together.all and not alone.at_random
+    return alone if together.at_random and known_better else together
+
+
+def _judged(prediction: Tensor, targets: Tensor, coarse: float) -> Surest:
+    answers, (count, classes) = prediction.argmax(1), prediction.shape
     wrong = answers != targets
-    quarter, half = (float(wrong[_surest_of(together, share)].double().mean()) for share in SUREST)
-    contradicted = wrong & _surest_of(together, SUREST[-1])
-    runner_up = together.scatter(1, answers[:, None], -1.0).argmax(1)
+    quarter, half = (float(wrong[_surest_of(prediction, share)].double().mean()) for share in SUREST)
+    contradicted = wrong & _surest_of(prediction, SUREST[-1])
+    runner_up = prediction.scatter(1, answers[:, None], -1.0).argmax(1)
     overall, constant = float(wrong.double().mean()), 1 - float(torch.bincount(targets).max()) / count
     return Surest(
         wrong=half,
@@ -177,7 +192,7 @@ def _surest(prediction: Tensor, inputs: Tensor, targets: Tensor) -> Surest:
         skill=1 - overall / max(constant, 1e-9),
         classes=classes,
         examples=count,
-        coarse=_by_levels(inputs.flatten(1), targets) <= 1.05 * overall,
+        coarse=coarse <= 1.05 * overall,
     )
 
 

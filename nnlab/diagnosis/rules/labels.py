@@ -59,11 +59,15 @@ def _observed(facts: LabelFacts) -> str:
     surest = facts.surest
     any_class = f", of any class: it is the second likeliest in {surest.second:.0%}" if surest.classes > 2 else ""
     return (
-        f"Of the half of the examples that networks, neighbors and a linear model are surest of, without having seen "
-        f"their labels, {surest.wrong:.1%} have another label{any_class}. Where classes merely overlap, the surest "
+        f"Of the half of the examples that {_models(surest)} are surest of, without having seen their labels, "
+        f"{surest.wrong:.1%} have another label{any_class}. Where classes merely overlap, the surest "
         f"answers are wrong far less often than all, which are wrong in {surest.all:.1%}: about {facts.share:.0%} of "
         "all labels look wrong, or left to chance"
     )
+
+
+def _models(surest: Surest) -> str:
+    return "networks" if surest.alone else "networks, neighbors and a linear model"
 
 
 def _doubt(surest: Surest) -> Finding:
@@ -71,7 +75,7 @@ def _doubt(surest: Surest) -> Finding:
     coarse = ", and a column of a few values says as much as all" if surest.coarse else ""
     return Finding(
         "labels_wrong_or_chance",
-        f"Of the examples that networks, neighbors and a linear model are surest of, without having seen their labels, "
+        f"Of the examples that {_models(surest)} are surest of, without having seen their labels, "
         f"{surest.wrong:.0%} have another label, about as many as of all ({surest.all:.0%}){coarse}",
         {"wrong among the surest": surest.wrong, "wrong": surest.all, "skill": surest.skill},
     )

@@ -49,8 +49,10 @@ def check_choice(name: str, value: str, choices: Collection[str]) -> str:
     """Return `value` if it is one of `choices`.
 
     Raises:
-        UserError: it is not; the sentence suggests the nearest choice.
+        UserError: it is not, or no word; the sentence suggests the nearest choice.
     """
+    if not isinstance(value, str):  # a reference to a section, perhaps
+        raise UserError(f"`{name}` must be one of {', '.join(choices)}, got a {type(value).__name__}")
     if value not in choices:
         nearest = did_you_mean(value, choices)
         every = f" (valid: {', '.join(choices)})" if nearest.startswith("did") else ""

@@ -15,6 +15,7 @@ from nnlab.config.folder import config_folder, groups, options, primary
 from nnlab.config.schema import component_mistakes, signature
 from nnlab.config.values import matches
 from nnlab.errors import UserError
+from nnlab.validation import check_choice
 
 # As many updates as there are, with a time limit, and rates at which a network shall diverge.
 ENDLESS = {"steps", "learning_rate", "adam_rate"}
@@ -92,3 +93,8 @@ def test_many_steps_are_taken_with_a_time_limit() -> None:
     assert compose("trainer.steps=100000000000")["trainer"]["steps"] == 10**11
     with pytest.raises(UserError, match=r"`trainer.steps` must be in \[1, 1e15\]"):
         compose("trainer.steps=10000000000000000")
+
+
+def test_what_is_no_word_is_no_choice_whatever_it_is() -> None:
+    with pytest.raises(UserError, match=r"`stack` must be one of auto, always, got a dict"):
+        check_choice("stack", {"steps": 2}, ("auto", "always"))  # type: ignore[arg-type]

@@ -50,11 +50,14 @@ class GridSweeper(Sweeper):  # type: ignore[misc]
         """Run the grid.
 
         Raises:
-            UserError: a value cannot be swept, keys cannot be zipped, or a job's config is wrong.
+            UserError: a value cannot be swept, keys cannot be zipped, `sweep` is no section, or a job's config is
+                wrong.
         """
         given = {each.partition("=")[0] for each in arguments}
         lines = [f"{key}={value}" for key, value in (self.params or {}).items() if key not in given] + list(arguments)
         section = OmegaConf.select(self.config, "sweep")
+        if not (section is None or OmegaConf.is_dict(section)):
+            raise UserError(f"`sweep` is a section (`nnlab train --help` shows its keys), got {section!r}")
         grids, zipped = (_listed(section, key) for key in ("grids", "zip"))
         jobs = concatenated(lines, grids, zipped)
         if not self._is_ours() and self._announced(jobs, section):

@@ -212,6 +212,11 @@ def test_a_zipped_grid_runs_its_pairs(tmp_path: Path) -> None:
     assert found == {("0", "0.1"), ("1", "0.01")}
 
 
+def test_a_word_in_the_place_of_the_section_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sweep(tmp_path, "++sweep=str(1)") == 2
+    assert "`sweep` is a section (`nnlab train --help` shows its keys), got '1'" in capsys.readouterr().err
+
+
 def test_the_driver_costs_a_job_of_a_large_grid_milliseconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def nothing(jobs: Sequence[Job]) -> list[Outcome]:
         results = [

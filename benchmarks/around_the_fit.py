@@ -10,14 +10,14 @@ callbacks and with the default ones. Asked: a run of 410 steps 60 ms without cal
 grid of 64 such runs 12 us a step and member, a grid of 1,000 jobs of one epoch 8 ms a job. With `--memory`: the peak
 memory of a grid, everything included, per parameters, moments and gradients of its networks; asked: 3.
 
-Processor time on two cores of an AMD EPYC that other programs shared (load 9), medians, on a file system in memory,
-torch 2.14.1:
+Processor time on two cores of an AMD EPYC that did little else (load 1), medians of 3 rounds, on a file system in
+memory, torch 2.14.1:
 
                                    callbacks=[]     default
-    one run of 410 steps, ms                 42          85
-    64 runs, us a step and member            18          42
-    1,000 jobs, ms a job                    5.2          10
-    memory of 1,024 networks                3.7         6.4
+    one run of 410 steps, ms                 29          67
+    64 runs, us a step and member            16          34
+    1,000 jobs, ms a job                    3.9         9.4
+    memory of 1,024 networks                3.5         6.4
 
 Single runs, and jobs without callbacks, are as asked; grids with their figures, 64 long runs and the memory are not. On
 a disk a job takes about twice as long, and the clock has what files wait for as well: 0.4 ms a file where several runs

@@ -7,26 +7,28 @@ evaluation and the files, as processor time, which other programs on the machine
 clock. What is added is the median of the differences within a round. Asked: at most 50 ms in a run of up to 5,000 steps
 of 64-32-10 on the digits, and 5% of ten epochs on MNIST.
 
-On two cores of an AMD EPYC that other programs shared (load 8), medians of 7 rounds, a disk in memory, torch 2.14.1:
+On two cores of an AMD EPYC that did little else (load 1), medians of 3 rounds, a disk in memory, torch 2.14.1:
 
     5,000 steps         processor ms    added
-    none                        78.4
-    tensorboard                 87.4     +6.7
-    statistics                  99.3    +19.3
-    diagnosis                   97.2    +16.8
-    histograms                  87.2     +8.4
-    images                     107.2    +27.1
-    precision_recall            78.8     +0.9
-    projector                   81.4     +3.2
-    progress                    88.1     +8.7
-    checkpoint                  82.1     +2.3
-    all                        169.9    +92.7
+    none                        65.4
+    tensorboard                 72.0     +6.6
+    statistics                  81.3    +15.9
+    diagnosis                   80.0    +14.6
+    histograms                  73.4     +8.0
+    images                      88.6    +23.2
+    precision_recall            65.5     +0.0
+    projector                   67.5     +2.0
+    progress                    71.2     +5.9
+    checkpoint                  67.1     +1.9
+    all                        137.2    +72.0
+
+With other programs beside it (load 8), where 5,000 steps had 92.7 more:
 
     default run
     none                        62.6
     all                        142.3    +79.8
 
-So a run of 5,000 steps takes about 40 ms more than asked. Most of it does not depend on the length of a run: pictures,
+So a run of 5,000 steps takes 22 ms more than asked. Most of it does not depend on the length of a run: pictures,
 the looks of the statistics in the first steps, and the diagnosis at the end.
 """
 

@@ -128,8 +128,8 @@ class Draws:
         chance = draw.random()
         if chance < 0.2:
             command = draw.choice(list(ARGUMENTS))
-            own = [] if command in ("play", "board") else [RUN, STUDY]
-            pool = [*ARGUMENTS[command] * 4, *own * 8, *EXTREME, "outputs", "--help", "nowhere", "resume=", "--x"]
+            own = [] if command in ("play", "board") else [RUN, STUDY, "outputs"]  # which those two would serve
+            pool = [*ARGUMENTS[command] * 4, *own * 8, *EXTREME, "--help", "nowhere", "resume=", "--x"]
             words = draw.choices(pool, k=draw.randint(0, 3))
             key = draw.choice(pool).partition("=")[0]
             words += [f"{key}={draw.choice(EXTREME)}"] if draw.random() < 0.4 else []

@@ -40,7 +40,7 @@ def check_size(section: Mapping[str, Any], supplied: Mapping[str, Any]) -> None:
         count = sum(parameter.numel() for parameter in network.parameters())
     except Exception:  # foreign code may want real memory; a mistake in the section is found when it is built
         return
-    images = len(shape) == 3
+    images = len(shape) == 3 and math.prod(shape) >= WIDE
     hint = "scale the images with `data.size=64`, or take `architecture=convnet`" if images else "choose smaller layers"
     needed, free = count * COPIES * 4, free_memory(torch.device("cpu"))
     if needed > free:

@@ -269,6 +269,11 @@ def test_large_photographs_are_warned_about_and_too_many_refused(tmp_path, caplo
     assert "have 3000 x 2000 pixels, 18.0 million numbers each; `data.size=128` scales them" in caplog.text
 
 
+def test_layers_that_are_too_wide_for_small_images_are_not_put_down_to_the_images() -> None:
+    with pytest.raises(UserError, match=r"has 75,\d{3},\d{3},\d{3} parameters, .* are free: choose smaller layers"):
+        nnlab.train("data=digits", "architecture.widths=[1000000000]")
+
+
 def test_a_network_of_billions_of_weights_is_refused_before_they_are_made(tmp_path, monkeypatch, caplog):
     write_images(tmp_path / "photos", {"no": (0, 0, 0), "yes": (9, 9, 9)}, 4, (3000, 2000), ".jpg")
     given = ("data=image_folder", f"data.path={tmp_path}/photos", "data.grayscale=true", f"output_dir={tmp_path}/out")

@@ -16,7 +16,8 @@ from nnlab.cli.job_config import plain
 from nnlab.config.checking import check
 from nnlab.config.dotted import exists
 from nnlab.errors import UserError
-from nnlab.storage.folder import CONFIG, begun_at, read_config
+from nnlab.storage.directories import begun_at
+from nnlab.storage.folder import CONFIG, read_config
 
 
 def resumed(run: str, overrides: Sequence[str], schema: str) -> DictConfig:

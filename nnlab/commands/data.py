@@ -22,8 +22,8 @@ from nnlab.report.data_page import Warning, render
 from nnlab.report.style import shortened
 from nnlab.runs.labels import rank_labels, write_table
 from nnlab.storage import cache
+from nnlab.storage.directories import is_run
 from nnlab.storage.files import WriteError, at, make_folder, write_whole
-from nnlab.storage.folder import is_run
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,8 @@ from nnlab.diagnosis.diagnose import of_ensemble
 from nnlab.errors import UserError
 from nnlab.runs.advice import command
 from nnlab.runs.diagnosing import diagnose_run
-from nnlab.storage.folder import PROBE_PENDING, read_overrides, read_result, run_at
+from nnlab.storage.directories import run_at
+from nnlab.storage.folder import PROBE_PENDING, read_overrides, read_result
 from nnlab.validation import check
 
 SHOWN = 3  # findings; further ones are only counted

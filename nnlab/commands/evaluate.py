@@ -12,7 +12,7 @@ from nnlab.errors import UserError
 from nnlab.metric_names import SHOWN
 from nnlab.runs.calibration import METHODS, Calibrated, calibrate, cover
 from nnlab.runs.evaluation import Measurement, Uncertainty, evaluate, monte_carlo, write_uncertainty
-from nnlab.storage.folder import run_at
+from nnlab.storage.directories import run_at
 from nnlab.training.evaluation import SPLITS
 
 GRAMMAR = Grammar(

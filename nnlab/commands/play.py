@@ -49,7 +49,8 @@ def main(arguments: Sequence[str]) -> int:
 def _overrides(word: str) -> list[tuple[str, str]]:
     """The overrides of a run, where the word names one's folder; else the word itself as key and value."""
     if Path(word).is_dir():
-        from nnlab.storage.folder import read_overrides, run_at
+        from nnlab.storage.directories import run_at
+        from nnlab.storage.folder import read_overrides
 
         return [pair for line in read_overrides(run_at(word)) or () for pair in _overrides(line)]
     key, separator, value = word.partition("=")

@@ -28,7 +28,7 @@ from nnlab.probe.suspects import Suspect, all_back, suspects
 from nnlab.probe.words import answered, better_still, cause_found, cause_unknown
 from nnlab.recipe.changes import Changes, Config
 from nnlab.runs.diagnosing import records_of
-from nnlab.storage.folder import run_at
+from nnlab.storage.directories import run_at
 from nnlab.types import Task
 
 log = logging.getLogger(__name__)

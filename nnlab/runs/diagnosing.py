@@ -11,7 +11,8 @@ from nnlab.diagnosis import Finding, RunRecord, diagnose
 from nnlab.diagnosis.measure import records
 from nnlab.runs.continuation import check_unedited
 from nnlab.storage.checkpoint import load_best, load_newest
-from nnlab.storage.folder import read_result, run_at
+from nnlab.storage.directories import run_at
+from nnlab.storage.folder import read_result
 from nnlab.storage.history import read_curves
 from nnlab.storage.run import Run
 from nnlab.training import checkpoint

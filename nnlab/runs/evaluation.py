@@ -21,8 +21,8 @@ from nnlab.runs.own_data import own_dataset
 from nnlab.runs.prediction import calibrated, combined, evaluation
 from nnlab.statistics import uncertainty
 from nnlab.statistics.calibration import confusion_matrix, reliability
+from nnlab.storage.directories import run_at
 from nnlab.storage.files import write_whole
-from nnlab.storage.folder import run_at
 from nnlab.training.ensemble import ensemble_report
 from nnlab.training.evaluation import SPLITS
 from nnlab.training.monte_carlo import masked_predictions

@@ -24,8 +24,8 @@ from nnlab.errors import UserError
 from nnlab.runs.out_of_fold import out_of_fold
 from nnlab.runs.own_data import check_unchanged
 from nnlab.statistics.label_errors import issues, margins, suggested
+from nnlab.storage.directories import run_at
 from nnlab.storage.files import write_whole
-from nnlab.storage.folder import run_at
 from nnlab.storage.spreadsheet import safe
 from nnlab.streaming import Streamed
 from nnlab.training.evaluation import SPLITS

@@ -32,8 +32,9 @@ from nnlab.runs.own_data import check_unchanged
 from nnlab.runs.references import with_references
 from nnlab.runs.result import Result
 from nnlab.storage.claim import claimed, try_claim
+from nnlab.storage.directories import is_unused, remove_unused
 from nnlab.storage.files import WriteError, explained, make_folder, side_by_side
-from nnlab.storage.folder import is_unused, read_config, read_environment, read_overrides, remove_events, remove_unused
+from nnlab.storage.folder import read_config, read_environment, read_overrides, remove_events
 from nnlab.storage.run import Run
 from nnlab.training import Trainer, checkpoint
 from nnlab.training.evaluation import Interrupted

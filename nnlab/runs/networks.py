@@ -22,7 +22,8 @@ from nnlab.runs import calibrated
 from nnlab.runs.continuation import check_unedited
 from nnlab.runs.fitted import Fitted, read
 from nnlab.storage.checkpoint import load_best, load_newest
-from nnlab.storage.folder import CHECKPOINTS, read_config, run_at
+from nnlab.storage.directories import run_at
+from nnlab.storage.folder import CHECKPOINTS, read_config
 from nnlab.training.stack import Stack
 from nnlab.training.stacks import make_stack
 

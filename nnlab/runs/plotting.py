@@ -13,8 +13,9 @@ from nnlab.config.comparison import labels
 from nnlab.errors import UserError, did_you_mean
 from nnlab.runs.curves import loss_label, train_validation
 from nnlab.runs.own_data import ChangedData
+from nnlab.storage.directories import find_runs
 from nnlab.storage.files import WriteError, at
-from nnlab.storage.folder import FIGURES, find_runs
+from nnlab.storage.folder import FIGURES
 from nnlab.storage.saved_run import SavedRun, read_run
 
 if TYPE_CHECKING:

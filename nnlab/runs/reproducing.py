@@ -20,7 +20,8 @@ from nnlab.errors import UserError
 from nnlab.runs.launch import train_runs
 from nnlab.runs.own_data import own_dataset
 from nnlab.runs.result import Result
-from nnlab.storage.folder import HISTORY, STATISTICS, read_environment, read_result, run_at
+from nnlab.storage.directories import run_at
+from nnlab.storage.folder import HISTORY, STATISTICS, read_environment, read_result
 from nnlab.storage.history import DENSE, MEMBER, Curves, Series, read_curves
 
 # That numbers depend on.

@@ -17,8 +17,9 @@ from nnlab.config.dotted import get
 from nnlab.config.overrides import key_of, own_overrides
 from nnlab.errors import UserError, did_you_mean
 from nnlab.metric_names import HIGHER_IS_BETTER
+from nnlab.storage.directories import is_run
 from nnlab.storage.files import at
-from nnlab.storage.folder import is_run, read_config, read_overrides, read_result
+from nnlab.storage.folder import read_config, read_overrides, read_result
 from nnlab.study.model import (
     DEFAULT,
     REPLICATES,

@@ -9,7 +9,8 @@ from typing import Any
 
 from nnlab.errors import UserError
 from nnlab.storage.claim import Claim
-from nnlab.storage.folder import foreign_file, is_run, read_result
+from nnlab.storage.directories import foreign_file, is_run
+from nnlab.storage.folder import read_result
 
 FINISHED = ("completed", "diverged")  # divergence is a result
 

@@ -14,7 +14,8 @@ from nnlab.config.overrides import own_overrides, run_name
 from nnlab.errors import UserError
 from nnlab.runs.launch import train_runs
 from nnlab.runs.result import Result
-from nnlab.storage.folder import is_run, read_config, read_environment, read_result
+from nnlab.storage.directories import is_run
+from nnlab.storage.folder import read_config, read_environment, read_result
 from nnlab.sweep.driver import Driver, Policy
 from nnlab.sweep.job import PENDING, Job, Outcome, check_directory
 from nnlab.sweep.stacking import stacking_key

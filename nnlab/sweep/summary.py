@@ -19,8 +19,9 @@ from typing import Any
 from nnlab.config.overrides import key_of, own_overrides
 from nnlab.errors import UserError
 from nnlab.storage.claim import locked
+from nnlab.storage.directories import is_run
 from nnlab.storage.files import make_folder, remove_parts, write_whole
-from nnlab.storage.folder import OVERRIDES, is_run, read_overrides, read_result
+from nnlab.storage.folder import OVERRIDES, read_overrides, read_result
 from nnlab.storage.spreadsheet import safe
 from nnlab.sweep.job import FINISHED, PENDING, Job, Outcome
 

@@ -11,7 +11,8 @@ from nnlab.cli import compose
 from nnlab.config.build import build_trainer
 from nnlab.config.comparison import labels
 from nnlab.errors import UserError
-from nnlab.storage.folder import find_runs, read_result
+from nnlab.storage.directories import find_runs
+from nnlab.storage.folder import read_result
 from nnlab.storage.saved_run import read_run
 from nnlab.training import Run, Trainer
 

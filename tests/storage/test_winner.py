@@ -12,7 +12,7 @@ import pytest
 import nnlab
 from nnlab.cli import main
 from nnlab.errors import UserError
-from nnlab.storage.folder import find_runs, run_at
+from nnlab.storage.directories import find_runs, run_at
 
 
 def recipe_folder(folder: Path, *steps: dict[str, Any], status: str = "running") -> Path:

@@ -28,6 +28,7 @@ from nnlab.validation import check_choice
 
 log = logging.getLogger(__name__)
 
+TARGETS = ("y", "target", "targets", "label", "labels")  # names that the array of targets usually has
 CHANNELS = (1, 3, 4)  # numbers of channels that a last axis may have
 
 
@@ -38,7 +39,8 @@ class Arrays(Source):
     Args:
         path: the file; relative to the working directory, or else to `data_root`.
         target: the target column, by name or index (negative: from the end); in a .npz file the name of the array of
-            targets, where the other one holds the inputs. None: the last column, or the arrays called y or y_train.
+            targets, where the other one holds the inputs. None: the last column, or the array called y, target(s) or
+            label(s); x_train, y_train, x_test and y_test bring their own test split.
         task: what the targets are; `auto`: as the loss has it, else classes if they are text, truth values, one-hot, or
             whole numbers with at most 20 different values, each of them twice or more on average.
     """
@@ -47,6 +49,7 @@ class Arrays(Source):
 
     path: str
     target: str | int | None = None
+    test: float | None = None
     task: Literal["auto", "regression", "binary", "multiclass"] = "auto"
 
     def __post_init__(self) -> None:
@@ -142,8 +145,9 @@ class Arrays(Source):
         parts = {"x_train", "y_train", "x_test", "y_test"}
         if self.target is None and parts <= set(keys):
             return (keys["x_train"], keys["y_train"]), (keys["x_test"], keys["y_test"])
-        if self.target is None and set(keys) == {"x", "y"}:
-            return (keys["x"], keys["y"]), None
+        usual = [keys[name] for name in keys if name in TARGETS]
+        if self.target is None and len(arrays) == 2 and len(usual) == 1:
+            return (next(key for key in arrays if key != usual[0]), usual[0]), None
         if len(arrays) != 2:
             raise UserError(
                 f"{path} must hold two arrays, inputs and targets, or x_train, y_train, x_test and y_test; it holds "

@@ -107,6 +107,13 @@ def test_vectors_and_images_are_told_apart_by_their_shape(write, shape, expected
     assert (raw.inputs.dtype == torch.uint8) == (dtype is np.uint8 and len(shape) > 2)
 
 
+@pytest.mark.parametrize("names", [("x", "y"), ("inputs", "targets"), ("images", "labels"), ("data", "Target")])
+def test_the_arrays_of_a_file_are_told_apart_by_the_names_that_targets_have(write, names):
+    raw = read(write({names[1]: np.arange(30) % 2, names[0]: np.ones((30, 4))}, "a.npz"))
+    assert raw.inputs.shape == (30, 4)
+    assert raw.targets.tolist() == [0, 1] * 15
+
+
 def test_a_npy_table_has_its_target_in_the_last_column_unless_told(write):
     table = np.stack([np.arange(20) * 0.1, np.arange(20) * 0.3, np.arange(20) % 2], 1)
     assert read(write(table, "a.npy")).task is Task.BINARY

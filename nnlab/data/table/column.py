@@ -10,13 +10,13 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from nnlab.data.table.amounts import amount_of, is_code
 from nnlab.storage.array_file import touched
 
 Floats = npt.NDArray[np.float64]
@@ -85,37 +85,6 @@ class Column:
         return Column(self.name, "text", whole, tuple(name(value) for value in found.tolist()))
 
 
-def number_of(text: str) -> float:
-    """A text as a finite number, or NaN.
-
-    >>> number_of(" 1e3 "), number_of("1_000"), number_of("inf")
-    (1000.0, nan, nan)
-    """
-    try:
-        value = float(text) if "_" not in text else math.nan
-    except ValueError:
-        return math.nan
-    return value if math.isfinite(value) else math.nan
-
-
-def amount_of(text: str) -> float:
-    """A text as a finite number, also with thousands apart, a sign of currency or per cent, or NaN.
-
-    >>> amount_of("$1,234.50"), amount_of("45%"), amount_of("1,2")
-    (1234.5, 45.0, nan)
-    """
-    value = number_of(text)
-    if value == value:
-        return value
-    bare = text.strip().lstrip("$€£¥").rstrip("%€£ ")
-    if _THOUSANDS.fullmatch(bare):
-        bare = bare.replace(",", "").replace(" ", "")
-    return number_of(bare) if bare != text and bare[:1].isdigit() | (bare[:1] in "+-.") else math.nan
-
-
-_THOUSANDS = re.compile(r"[+-]?\d{1,3}([, ]\d{3})+(\.\d+)?")
-
-
 def narrowed(column: Column) -> Column:
     """Text that is made of numbers as numbers: as they are written, or with thousands, currency and per cent.
 
@@ -130,14 +99,6 @@ def narrowed(column: Column) -> Column:
     if any(map(is_code, column.levels)):
         return column
     return Column(column.name, "number", column.by_level(values, math.nan))
-
-
-_LEADING_ZERO = re.compile(r"[+-]?0\d+$")
-
-
-def is_code(text: str) -> bool:
-    """Whether a text has digits that count nothing, such as 01234."""
-    return _LEADING_ZERO.match(text) is not None
 
 
 def truth_of(text: str) -> float:

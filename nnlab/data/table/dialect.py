@@ -8,15 +8,14 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from nnlab.data.table.column import is_missing, number_of
+from nnlab.data.table.amounts import has_comma, has_point, number_of
+from nnlab.data.table.column import is_missing
 from nnlab.data.table.header import Header, find_header
 
 SAMPLE_LINES = 1000
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", " ": "blanks", "  ": "two blanks or more"}
 BLANKS = (" ", "  ")
 _COMMENT = re.compile(r"\s*(#|%|//)")
-_DECIMAL_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+([eE][+-]?\d+)?")
-_DECIMAL_POINT = re.compile(r"[+-]?\d*\.\d+([eE][+-]?\d+)?")
 _WORD = re.compile(r"""'[^']*'|"[^"]*"|\S+""")
 
 
@@ -167,7 +166,7 @@ def _score(rows: Sequence[list[str]]) -> float:
 def _clean(cell: str) -> float:
     """Whether a cell is what stands between separators: a number, missing, or words without another separator."""
     text = cell.strip()
-    if is_missing(text) or number_of(text) == number_of(text) or _DECIMAL_COMMA.fullmatch(text):
+    if is_missing(text) or number_of(text) == number_of(text) or has_comma(text, sure=False):
         return 1.0
     return 0.3 if _OTHER_SEPARATOR.search(text) else 0.95
 
@@ -176,9 +175,10 @@ _OTHER_SEPARATOR = re.compile(r"[;\t|]|\S,\S|\S {2,}\S")
 
 
 def _decimal_of(cells: Sequence[str], separator: str) -> str:
-    """A comma where numbers are written with it and none with a point."""
-    if separator == ",":
-        return "."
-    with_comma = sum(1 for cell in cells if _DECIMAL_COMMA.fullmatch(cell))
-    with_point = sum(1 for cell in cells if _DECIMAL_POINT.fullmatch(cell))
-    return "," if with_comma and not with_point else "."
+    """A comma where more numbers are written with it than with a point.
+
+    A comma where one between thousands would stand is a decimal one beside semicolons only, which such tables have.
+    """
+    with_comma = sum(1 for cell in cells if has_comma(cell, sure=separator != ";"))
+    with_point = sum(1 for cell in cells if has_point(cell))
+    return "," if with_comma > with_point else "."

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,8 +19,13 @@ from nnlab.data.table.series import series_column
 from nnlab.data.table.spool import Spool
 from nnlab.errors import UserError
 
+if TYPE_CHECKING:
+    import polars
+
 ROWS = 1 << 19  # of a Parquet column that are read at a time
 PIECE_OF_PARQUET = 160_000_000  # bytes that reading so many of them takes
+NAMELESS = "__UNNAMED__"  # how polars calls the columns of a sheet without a name
+TITLES = 20  # rows of a sheet that may stand above the names
 MOST_CELLS = 250_000_000  # of a sparse table that are held as float64, 2 GB
 
 
@@ -61,27 +66,52 @@ def read_arrow(path: Path) -> Frame:
     return _from_polars(path, read)
 
 
-def read_excel(path: Path, header: bool | None) -> Frame:
-    """The first sheet of an .xlsx file that has rows."""
+def read_excel(path: Path, header: bool | None) -> tuple[Frame, tuple[str, ...]]:
+    """The first sheet of an .xlsx file that has rows, without titles above the names of its columns.
+
+    Raises:
+        UserError: it is damaged, or no sheet has rows.
+    """
     import polars
 
-    def read(stream: IO[bytes]) -> Any:
-        sheets = polars.read_excel(
-            io.BytesIO(stream.read()), sheet_id=0, has_header=header is not False, infer_schema_length=None
-        )
-        filled = [sheet for sheet in sheets.values() if sheet.height]
-        if not filled:
-            raise UserError(f"{path} has no sheet with rows")
-        return filled[0]
+    with opened(path) as stream:
+        content = stream.read()
+    whole = {"infer_schema_length": None}
 
-    return _from_polars(path, read)
+    def read(**options: Any) -> Any:
+        return _read(path, lambda _: polars.read_excel(io.BytesIO(content), **options))
+
+    sheets = read(sheet_id=0, has_header=header is not False, **whole)
+    filled = [name for name, sheet in sheets.items() if sheet.height]
+    if not filled:
+        raise UserError(f"{path} has no sheet with rows")
+    table, said = sheets[filled[0]], []
+    if len(filled) > 1:
+        said.append(f"the first of its {len(filled)} sheets that have rows, `{filled[0]}`; save another as a file")
+    if header is None and any(name.startswith(NAMELESS) for name in table.columns):
+        above = _rows_above(read(sheet_name=filled[0], has_header=False, drop_empty_rows=False, **whole))
+        if above:
+            table = read(sheet_name=filled[0], read_options={"header_row": above}, **whole)
+            what = "row 1 is no row: it is a title" if above == 1 else f"rows 1 to {above} are no rows: they are titles"
+            said.append(f"{what} (data.header)")
+    names = unique_names(["" if name.startswith(NAMELESS) else name for name in table.columns])
+    return _columns_of(table.rename(dict(zip(table.columns, names, strict=True))), path), tuple(said)
+
+
+def _rows_above(table: polars.DataFrame) -> int:
+    """How many rows of a sheet stand above its names: those at the top with half of the cells empty, or more."""
+    filled = [sum(cell is not None for cell in row) for row in table.head(TITLES + 1).rows()]
+    return next((row for row, count in enumerate(filled) if 2 * count > table.width), 0)
 
 
 def _from_polars(path: Path, read: Callable[[IO[bytes]], Any]) -> Frame:
     """A table that polars reads, its columns as ours."""
-    table = _read(path, read)
-    columns = {name: narrowed(series_column(table[name])) for name in table.columns}
-    return Frame(columns, str(path))
+    return _columns_of(_read(path, read), path)
+
+
+def _columns_of(table: polars.DataFrame, path: Path) -> Frame:
+    """A table of polars, its columns as ours."""
+    return Frame({name: narrowed(series_column(table[name])) for name in table.columns}, str(path))
 
 
 def _read(path: Path, read: Callable[..., Any]) -> Any:

@@ -8,11 +8,14 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from nnlab.data.table.column import is_missing, number_of
+from nnlab.data.table.amounts import amount_of, number_of, with_point
+from nnlab.data.table.column import MISSING_NUMBERS, is_missing
 
 Row = tuple[int, list[str]]  # the line of the file, counted from 0, and its cells
 
 YEARS = range(1500, 2200)
+MOST_UNITS = 2  # rows below the names that say more about the columns, as some surveys have them
+_BRACKETS = re.compile(r"\[.*\]|\(.*\)|\{.*\}")
 _COMMA = re.compile(r"[+-]?\d+,\d+")
 
 
@@ -52,7 +55,11 @@ def find_header(sample: Sequence[Row], *, whole: bool, header: bool | None, targ
     if len(top) < width and not _always_empty(body, len(top)):
         top = ["", *top]  # R writes no name above the names of the rows
     top = [*top, *[""] * (width - len(top))]
-    skip = sample[first + 1][0] if len(rows) > 1 else sample[first][0] + 1
+    below = _rows_of_units(body) if header is None else 0
+    for line, row in sample[first + 1 : first + 1 + below]:
+        said.append(f"line {line + 1} ({','.join(row)[:60]}) is no row: it says more about the columns (data.header)")
+    first += below
+    skip = sample[first + 1][0] if first + 1 < len(sample) else sample[first][0] + 1
     return Header(first + 1, skip, unique_names(top), True, tuple(said))
 
 
@@ -69,6 +76,46 @@ def unique_names(cells: Sequence[str]) -> tuple[str, ...]:
         seen[name] += 1
         names.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
     return tuple(names)
+
+
+def _rows_of_units(body: Sequence[Sequence[str]]) -> int:
+    """How many rows below the names hold units such as [cm], or questions: words above columns of numbers.
+
+    A word above a single column of numbers may be a cell that somebody mistyped, unless it stands in brackets.
+    """
+    without = itertools.takewhile(
+        lambda row: not any(_amount(cell) == _amount(cell) for cell in row), body[:MOST_UNITS]
+    )
+    for count in range(len(list(without)), 0, -1):
+        if all(_tells_units(row, body[count:]) for row in body[:count]):
+            return count
+    return 0
+
+
+def _tells_units(row: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
+    """Whether a row has words where the rest has numbers; a single one in brackets."""
+    words = [
+        cell.strip()
+        for position, cell in enumerate(row)
+        if not _is_gap(cell) and _all_amounts([each[position] for each in rest if position < len(each)])
+    ]
+    return len(words) > 1 or any(_BRACKETS.fullmatch(word) for word in words)
+
+
+def _amount(cell: str) -> float:
+    """A cell as a number, with a decimal point or comma, or NaN."""
+    return amount_of(with_point(cell))
+
+
+def _is_gap(cell: str) -> bool:
+    """Whether a cell says that there is no number."""
+    return cell.strip().lower() in MISSING_NUMBERS
+
+
+def _all_amounts(cells: Sequence[str]) -> bool:
+    """Whether cells are numbers, as far as they are there."""
+    known = [cell for cell in cells if not _is_gap(cell)]
+    return len(known) > 2 and all(_amount(cell) == _amount(cell) for cell in known)
 
 
 def _title_lines(sample: Sequence[Row], width: int, whole: bool) -> tuple[int, list[str]]:

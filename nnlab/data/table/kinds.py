@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nnlab.data.table.column import Column, amount_of, is_code, truth_of
+from nnlab.data.table.amounts import amount_of, is_code
+from nnlab.data.table.column import Column, truth_of
 from nnlab.data.table.times import time_patterns
 
 

@@ -58,7 +58,7 @@ def read_table(path: Path, options: TextOptions, spool: Spool | None = None) -> 
     elif suffix == ".arff":
         frame, said = read_arff(path)
     elif suffix == ".xlsx":
-        frame = read_excel(path, options.header)
+        frame, said = read_excel(path, options.header)
     elif suffix in (".json", ".jsonl", ".ndjson"):
         frame = read_json(path)
     elif suffix == ".parquet":

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nnlab.data.table.amounts import with_point
 from nnlab.data.table.column import Column, coded_column
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def series_column(series: polars.Series, decimal: str = ".") -> Column:
     codes = text.cast(polars.Enum(levels)).to_physical().cast(polars.Int64).fill_null(-1).to_numpy()
     names: list[str | None] = levels.to_list()
     if decimal == ",":
-        names = [name and _with_point(name) for name in names]
+        names = [name and with_point(name) for name in names]
     return coded_column(series.name, codes, names)
 
 
@@ -51,10 +51,3 @@ def _factorized(cells: Sequence[str]) -> tuple[Any, list[str | None]]:
     """Codes and levels of texts."""
     codes: dict[str | None, int] = {}
     return np.array([codes.setdefault(cell, len(codes)) for cell in cells]), list(codes)
-
-
-def _with_point(text: str) -> str:
-    """A number with a decimal comma as one with a point; any other text as it is."""
-    if re.fullmatch(r"\s*[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+([eE][+-]?\d+)?\s*", text):
-        return text.replace(".", "").replace(",", ".")
-    return text

@@ -28,6 +28,10 @@ from nnlab.errors import UserError, did_you_mean
 from nnlab.types import Task
 from nnlab.validation import check, check_choice
 
+SEVERAL_LABELS = (
+    "the targets are 0 or 1, several of them at once, and taken for numbers with a border at 0.5; a network for each "
+    "(data.target=NAME) predicts probabilities"
+)
 REFERENCES = ("constant", "linear", "trees")
 
 log = logging.getLogger(__name__)
@@ -216,7 +220,8 @@ class Table(Source):
             raise UserError(f"{frame.origin}: several target columns must hold numbers: {', '.join(names)}")
         classes = one_hot_classes(values) if self.task != "regression" and tasks != {Task.REGRESSION} else None
         if classes is None:
-            return Targets(torch.from_numpy(values), Task.REGRESSION, tuple(names))
+            said = "" if self.task == "regression" or not np.isin(values, (0, 1)).all() else SEVERAL_LABELS
+            return Targets(torch.from_numpy(values), Task.REGRESSION, tuple(names), said)
         task = Task.BINARY if len(names) == 2 else Task.MULTICLASS
         return Targets(torch.from_numpy(classes), task, tuple(names))
 

@@ -15,7 +15,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nnlab.data.table.column import Column, amount_of
+from nnlab.data.table.amounts import amount_of
+from nnlab.data.table.column import Column
 from nnlab.errors import UserError
 from nnlab.types import Task
 

@@ -14,6 +14,7 @@ import polars
 import pytest
 import zstandard
 
+from nnlab.data.table.amounts import amount_of
 from nnlab.data.table.delimited import TextOptions, stream_frames
 from nnlab.data.table.reading import frames, read_table
 from nnlab.data.table.spool import Spool
@@ -221,10 +222,10 @@ def test_parquet_is_not_begun_where_polars_would_end_the_process(tmp_path, monke
         read_table(path, TextOptions(), Spool(tmp_path))
 
 
-def write_excel(path):
-    """The smallest workbook that holds the table: texts in the cells themselves."""
-    cells = [[*HEADER], *ROWS]
-    rows = "".join(f"<row>{''.join(map(excel_cell, row))}</row>" for row in cells)
+def write_excel(path, above=()):
+    """The smallest workbook that holds the table, texts in the cells themselves; `above` it rows of other cells."""
+    cells = [*above, HEADER, *ROWS]
+    rows = "".join(f'<row r="{at}">{"".join(map(excel_cell, row))}</row>' for at, row in enumerate(cells, 1) if row)
     space = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
     office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
     package = "http://schemas.openxmlformats.org/package/2006"
@@ -248,6 +249,15 @@ def write_excel(path):
 def excel_cell(text):
     number = text.replace(".", "").replace("-", "").isdigit()
     return f"<c><v>{text}</v></c>" if number else f'<c t="inlineStr"><is><t>{text}</t></is></c>'
+
+
+@pytest.mark.parametrize("above", [[["Report"]], [["Report of 3 May"], [], []], [[], []]])
+def test_titles_above_the_names_in_a_sheet_are_left_out_and_said(tmp_path, above):
+    write_excel(tmp_path / "t.xlsx", above)
+    frame, said = read(tmp_path / "t.xlsx")
+    check(frame)
+    titles = "row 1 is no row: it is a title" if len(above) == 1 else "rows 1 to 3 are no rows: they are titles"
+    assert said == ((f"{titles} (data.header)",) if any(above) else ())
 
 
 def test_json_of_columns_and_of_nested_records_are_tables(write):
@@ -329,6 +339,65 @@ def test_thousands_currency_and_per_cent_are_numbers_and_leading_zeros_are_not(w
     assert frame.columns["a"].numbers()[:2].tolist() == [1100.5, 1101.5]
     assert frame.columns["b"].numbers()[:2].tolist() == [100, 101]
     assert frame.columns["c"].levels[:2] == ("0100", "0101")
+
+
+def cells_of(column):
+    return column.numbers()[:3].tolist()
+
+
+def test_amounts_of_a_table_with_decimal_commas_are_numbers(write):
+    rows = [f"{i % 9 + 1}.234,5{i % 10} €;{i},5 %;1.{i + 100};{i + 1}.01.2024;x{i},{i}" for i in range(30)]
+    frame, said = read(write(["a;b;c;d;e", *rows[:1], *rows, *rows]))
+    assert said[1:] == ("decimal comma (data.decimal)",)
+    assert cells_of(frame.columns["a"]) == [1234.5, 1234.5, 2234.51]
+    assert cells_of(frame.columns["b"]) == [0.5, 0.5, 1.5]
+    assert cells_of(frame.columns["c"]) == [1100, 1100, 1101]
+    assert frame.columns["d"].form == frame.columns["e"].form == "text"
+    assert "x3,3" in frame.columns["e"].levels
+
+
+def test_thousands_with_points_far_below_the_sample_are_read_as_such(write):
+    rows = [f"{i / 4:.2f}".replace(".", ",") + ";yes" for i in range(5000)]
+    frame, _ = read(write(["x;y", *rows, "1.234;no", "12.345,25;no"]))
+    assert frame.columns["x"].numbers()[[1, -2, -1]].tolist() == [0.25, 1234, 12345.25]
+
+
+def test_decimal_commas_in_quotes_are_read_between_commas_too_and_thousands_are_not_taken_for_them(write):
+    frame, said = read(write(["a,b", *(f'"{i},5","{i % 4}"' for i in range(30))]))
+    assert said == ("decimal comma (data.decimal)",)
+    assert cells_of(frame.columns["a"]) == [0.5, 1.5, 2.5]
+    frame, said = read(write(["a\tb", *(f"{i + 1},250\t{i}" for i in range(30))]))
+    assert said == ()
+    assert cells_of(frame.columns["a"]) == [1250, 2250, 3250]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("CHF 1'234.50", 1234.5), ("1\u202f234,5 €", 1234.5), ("\u22123.5", -3.5), ("-$5", -5), ("12,34,567", 1234567)]
+    + [("4,5 %", 4.5), ("EUR5", 5), ("5 kr", 5)]
+    + [(word, np.nan) for word in ("1,2", "1,2,3", "--5", "030 123 456", "5 cm", "krone 5", "$", "12.3.4")],
+)
+def test_amounts_are_read_where_they_can_be_nothing_else(text, value):
+    np.testing.assert_equal(amount_of(text), value)
+
+
+def test_rows_of_units_below_the_header_are_left_out_and_said(write):
+    frame, said = read(write([lines()[0], "[cm],[kg],[-]", "how far?,how heavy?,really?", *lines()[1:]]))
+    check(frame)
+    assert said == tuple(
+        f"line {line} ({text}) is no row: it says more about the columns (data.header)"
+        for line, text in ((2, "[cm],[kg],[-]"), (3, "how far?,how heavy?,really?"))
+    )
+    frame, said = read(write(["a,b", "oops,x", *(f"{i},x" for i in range(30))]))
+    assert (len(frame), said) == (31, ())
+
+
+def test_a_header_that_stands_again_between_the_rows_of_joined_files_is_left_out_and_said(write, caplog):
+    caplog.set_level("INFO", "nnlab")
+    frame, _ = read(write([*lines(), *lines()]))
+    assert len(frame) == 2 * len(ROWS)
+    assert frame.columns["x"].form == "number"
+    assert "the header stands again in 1 of its rows, which are left out" in caplog.text
 
 
 def test_quoted_cells_hold_separators_quotes_and_line_ends_also_across_pieces(write):

@@ -121,12 +121,12 @@ def test_targets_that_cannot_be_are_refused(table, targets, options, message):
         raw(table(targets), **options)
 
 
-def test_npz_files_may_bring_their_own_test_split_and_channels_last(tmp_path):
+def test_npz_files_may_bring_their_own_test_split_which_is_measured_and_channels_last(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (60, 8, 7, 3), dtype=np.uint8)
     np.savez(
         tmp_path / "a.npz", x_train=images[:40], y_train=np.arange(40) % 2, x_test=images[40:], y_test=np.arange(20) % 2
     )
-    data = Arrays(path=str(tmp_path / "a.npz"), test=None, preprocessing=None).load(0, tmp_path)
+    data = Arrays(path=str(tmp_path / "a.npz"), preprocessing=None).load(0, tmp_path)
     assert data.input_shape == (3, 8, 7)
     assert len(data.test) == 20
     assert torch.equal(data.test.inputs, torch.from_numpy(images[40:]).permute(0, 3, 1, 2) / 255)

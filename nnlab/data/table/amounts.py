@@ -1,0 +1,111 @@
+"""Numbers as people write them: plain, with thousands apart, with a currency or per cent, with a decimal comma.
+
+1234.5    1,234.50    1'234.50    $1,234.50    -5 CHF    45%    and with a comma    1234,5    1.234,50 €    4,5 %
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+_SIGN = "[+\\-\u2212]?"  # the last one is the minus of typography
+_BLANK = " \u00a0\u2009\u202f"
+_CURRENCY = (
+    r"(?:US\$|R\$|[$€£¥₹₽₩₺₴₪฿]|(?:USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|TRY)(?![A-Za-z])"
+    r"|Fr\.|kr(?![A-Za-z])\.?|zł|Kč|Rs\.?)"
+)
+
+
+def _amount(thousands: str, point: str) -> re.Pattern[str]:
+    """How an amount is written with one of `thousands` between groups of digits (12,34,567 in India) and a `point`."""
+    groups = rf"[1-9]\d{{0,2}}(?P<apart>[{thousands}])(?:\d\d(?P=apart))*\d{{3}}(?:(?P=apart)\d{{3}})*"
+    return re.compile(
+        rf"(?P<sign>{_SIGN})[{_BLANK}]?(?P<before>{_CURRENCY}[{_BLANK}]?)?(?P<inner>{_SIGN})"
+        rf"(?P<digits>(?:{groups}|\d+)(?:{point}\d*)?|{point}\d+)(?P<power>[eE][+-]?\d+)?"
+        rf"(?P<after>[{_BLANK}]?(?:{_CURRENCY}|[%‰]))?"
+    )
+
+
+_WITH_POINT = _amount(f",'\u2019{_BLANK}", r"\.")
+_WITH_COMMA = _amount(f".'\u2019{_BLANK}", ",")
+_LEADING_ZERO = re.compile(r"[+-]?0\d+$")
+
+
+def number_of(text: str) -> float:
+    """A text as a finite number, or NaN.
+
+    >>> number_of(" 1e3 "), number_of("1_000"), number_of("inf")
+    (1000.0, nan, nan)
+    """
+    try:
+        value = float(text) if "_" not in text else math.nan
+    except ValueError:
+        return math.nan
+    return value if math.isfinite(value) else math.nan
+
+
+def amount_of(text: str) -> float:
+    """A text as a finite number, also with thousands apart, a currency or per cent, or NaN.
+
+    A decimal comma counts where it can be nothing else: beside a currency, per cent, or thousands with points.
+
+    >>> amount_of("$1,234.50"), amount_of("45%"), amount_of("1.234,50"), amount_of("4,5 %"), amount_of("1,2")
+    (1234.5, 45.0, 1234.5, 4.5, nan)
+    """
+    value = number_of(text)
+    if value == value:
+        return value
+    stripped = text.strip()
+    found = _WITH_POINT.fullmatch(stripped)
+    if found is None:
+        found = _WITH_COMMA.fullmatch(stripped)
+        if found is None or not (found["before"] or found["after"] or found["apart"]):
+            return math.nan
+    sign = (found["sign"] + found["inner"]).replace("\u2212", "-")
+    return number_of(f"{sign}{_plain(found)}{found['power'] or ''}") if len(sign) < 2 else math.nan
+
+
+def with_point(text: str) -> str:
+    """An amount of a table with decimal commas as one with a decimal point; any other text as it is.
+
+    >>> with_point("1.234,5 €"), with_point("1.234"), with_point("2,5"), with_point("1.2.2024")
+    ('1234.5 €', '1234', '2.5', '1.2.2024')
+    """
+    found = _WITH_COMMA.fullmatch(text.strip())
+    if found is None or not (found["apart"] or "," in found["digits"]):
+        return text
+    return f"{found.string[: found.start('digits')]}{_plain(found)}{found.string[found.end('digits') :]}"
+
+
+def _plain(found: re.Match[str]) -> str:
+    """The digits of an amount as Python writes them."""
+    digits = found["digits"].replace(found["apart"], "") if found["apart"] else found["digits"]
+    return digits.replace(",", ".")
+
+
+def has_comma(text: str, sure: bool) -> bool:
+    """Whether a text is an amount with a decimal comma.
+
+    Args:
+        text: the cell, stripped.
+        sure: the comma does not stand where one between thousands would, as it does in 1,234.
+    """
+    found = _WITH_COMMA.fullmatch(text)
+    if found is None or "," not in found["digits"]:
+        return False
+    other = _WITH_POINT.fullmatch(text) if sure else None
+    return other is None or not other["apart"]
+
+
+def has_point(text: str) -> bool:
+    """Whether a text is an amount with a decimal point, which does not stand where one between thousands would."""
+    found = _WITH_POINT.fullmatch(text)
+    if found is None or "." not in found["digits"]:
+        return False
+    other = _WITH_COMMA.fullmatch(text)
+    return other is None or not other["apart"]
+
+
+def is_code(text: str) -> bool:
+    """Whether a text has digits that count nothing, such as 01234."""
+    return _LEADING_ZERO.match(text) is not None

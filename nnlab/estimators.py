@@ -98,7 +98,26 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
     def _predicted(self, X: Any) -> Prediction:
         """The prediction for checked inputs (n, D)."""
         check_is_fitted(self)
-        return self.predictor_.of_raw(np.array(validate_data(self, X, reset=False, dtype=np.float64)))
+        return self.predictor_.of_raw(np.array(_checked(self, X, reset=False)))
+
+
+def _checked(estimator: _Estimator, X: Any, *y: Any, **options: Any) -> Any:
+    """Inputs (n, D) float64, and targets where they are given, as scikit-learn checks them.
+
+    Raises:
+        ValueError: they are not finite numbers; columns of a DataFrame that are none are named.
+    """
+    try:
+        return validate_data(estimator, X, *y, dtype=np.float64, **options)
+    except (TypeError, ValueError) as error:
+        words = [str(name) for name in getattr(X, "columns", ()) if np.asarray(X[name]).dtype.kind not in "biuf"]
+        if not words:
+            raise
+        raise ValueError(
+            f"X has columns that hold no numbers: {', '.join(words)}; encode them in a pipeline, for instance with "
+            "make_column_transformer((OneHotEncoder(), [...]), remainder='passthrough'), or train on the table as it "
+            "is: nnlab.train('data=table', ...)"
+        ) from error
 
 
 def _is_probabilistic(estimator: Any) -> bool:
@@ -121,7 +140,7 @@ class Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         Raises:
             ValueError: inputs are not finite numbers, labels are no classes or a single one, or an override is wrong.
         """
-        X, y = validate_data(self, X, y, dtype=np.float64)
+        X, y = _checked(self, X, y)
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
         count = len(self.classes_)
@@ -157,7 +176,7 @@ class Regressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         Raises:
             ValueError: inputs or targets are not finite numbers, or an override is wrong.
         """
-        X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
+        X, y = _checked(self, X, y, multi_output=True, y_numeric=True)
         self._flat = y.ndim == 1
         targets = torch.from_numpy(np.array(y, dtype=np.float64)).reshape(len(y), -1)
         names = tuple(f"y{position}" for position in range(targets.shape[1]))

@@ -108,6 +108,17 @@ def test_names_of_columns_are_checked() -> None:
         nnlab.Classifier().predict(INPUTS)
 
 
+def test_columns_that_hold_no_numbers_are_named() -> None:
+    frame = polars.DataFrame({"a": INPUTS[:, 0], "color": ["red", "blue"] * 60, "b": INPUTS[:, 1] > 0})
+    with pytest.raises(
+        ValueError, match=r"columns that hold no numbers: color; encode them in a pipeline, .*OneHotEnc"
+    ):
+        nnlab.Classifier(**QUICK).fit(frame, LABELS)
+    model = nnlab.Regressor(**QUICK).fit(frame[["a", "b"]], LABELS)
+    with pytest.raises(ValueError, match="columns that hold no numbers: a; encode"):
+        model.predict(frame.with_columns(a=polars.col("color"))[["a", "b"]])
+
+
 def test_every_class_is_in_the_training_part() -> None:
     labels = LABELS.copy()
     labels[:1] = 7  # a class with a single example

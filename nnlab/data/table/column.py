@@ -25,8 +25,8 @@ Form = Literal["number", "truth", "time", "text"]
 MISSING = frozenset({"", "?", "na", "n/a", "#n/a", "nan", "null", "-nan", "<na>", ".", "nat"})
 MISSING_NUMBERS = MISSING | {"none", "nil", "missing", "-", "--", "---", "unknown", "*", "inf", "-inf", "+inf"}
 MANY_CELLS = 1 << 24  # of a table whose columns are taken one by one
-TRUE = frozenset({"true", "t", "yes", "y", "1", "1.0"})
-FALSE = frozenset({"false", "f", "no", "n", "0", "0.0"})
+TRUE = frozenset({"true", "t", "yes", "y", "1", "1.0", "on", "ja", "j", "wahr", "oui", "vrai", "si", "sí", "sim"})
+FALSE = frozenset({"false", "f", "no", "n", "0", "0.0", "off", "nein", "nej", "nee", "falsch", "non", "faux", "não"})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What each column is, from all of its cells: number, truth value, category, time, text, identifier or constant.
 
 constant     one value at most
-truth        two different words such as yes and no, true and false
+truth        two different words such as yes and no, true and false, in any letters
 number       numbers; also a few that code categories, for a table does not say which ones do; of many numbers among
              which a word or two recur, such as k.A., these are missing
 time         every cell is written as a date or a time
@@ -68,6 +68,7 @@ _ROW_NAME = re.compile(
 )
 _ID_ENDING = re.compile(r".*[a-z](ID|Id)$|[a-z]?id$")
 LEAST_ROWS = 20  # below, all values are different by chance
+MOST_TRUTHS = 8  # spellings of two words in one column, such as Yes, yes, NO and no
 FEW_WORDS = 3  # that may stand for missing cells among numbers
 
 
@@ -115,7 +116,8 @@ def _text_kind(column: Column, known: npt.NDArray[Any]) -> Finding:
     """A truth value, a time, a category, text or an identifier."""
     count = len(known)
     levels = [column.levels[code] for code in np.flatnonzero(np.bincount(known)).tolist()]
-    if len(levels) == 2 and sorted(truth_of(level) for level in levels) == [0.0, 1.0]:
+    words = {level.casefold() for level in levels[: MOST_TRUTHS + 1]}
+    if len(levels) <= MOST_TRUTHS and len(words) == 2 and {truth_of(word) for word in words} == {0.0, 1.0}:
         return Finding(Kind.TRUTH)
     patterns = time_patterns(levels)
     if patterns:

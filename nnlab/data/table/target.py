@@ -7,7 +7,7 @@ takes numbers makes numbers of them (ratings 1 ... 5 with `squared_error` are a 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -156,4 +156,15 @@ def _classes(column: Column, task: Task, option: str, said: str, origin: str) ->
             f"{origin}: the target `{column.name}` has {len(names)} different values in {len(codes)} rows, such as "
             f"{names[0]!r}, too many for classes; choose another `data.target`"
         )
-    return Targets(torch.from_numpy(codes.astype(np.int64)), task, names, said)
+    return Targets(
+        torch.from_numpy(codes.astype(np.int64)), task, names, "; ".join(filter(None, (said, _alike(names))))
+    )
+
+
+def _alike(names: Sequence[str]) -> str:
+    """A line about classes whose names differ in nothing but case and blanks; empty where there are none."""
+    spelled: dict[str, list[str]] = {}
+    for name in names:
+        spelled.setdefault(" ".join(name.casefold().split()), []).append(name)
+    pairs = [" and ".join(f"`{name}`" for name in each) for each in spelled.values() if len(each) > 1]
+    return f"the classes {', '.join(pairs)} differ in case or blanks only; spell one class one way" if pairs else ""

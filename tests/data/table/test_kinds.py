@@ -22,6 +22,8 @@ COLUMNS = [
     ("year", [1959 + i for i in range(N)], "number"),
     ("grid", [i * 10 for i in range(N)], "number"),
     ("smoker", ["yes", "no"] * (N // 2), "truth"),
+    ("newsletter", ["JA", "Nein", "ja", "nein"] * (N // 4), "truth"),
+    ("element", ["Si", "N", "F", "N"] * (N // 4), "category"),
     ("flag", [True, False] * (N // 2), "truth"),
     ("city", [f"city {i % 30}" for i in range(N)], "category"),
     ("side", ["left", "right"] * (N // 2), "category"),

@@ -64,6 +64,15 @@ def test_what_was_guessed_is_said_in_one_line(table, tasks):
     assert "the target `y` (5 different numbers, 1 ... 5) is" in notes[0]
 
 
+def test_classes_that_differ_in_case_or_blanks_only_are_named(table, caplog):
+    caplog.set_level("INFO", "nnlab")
+    raw(table(["Very  good", "very good", "bad", "no", "No"] * 12))
+    assert "the classes `No` and `no`, `Very  good` and `very good` differ in case or blanks only" in caplog.text
+    caplog.clear()
+    raw(table(["good", "bad"] * 30))
+    assert "differ" not in caplog.text
+
+
 def test_the_user_decides_the_task(table):
     path = table([1 + i % 5 for i in range(200)])
     assert raw(path, SOFTMAX, task="regression").task is Task.REGRESSION

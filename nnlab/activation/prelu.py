@@ -38,7 +38,3 @@ class PReLU(Activation):
 
     def derivative(self, z: Tensor, y: Tensor) -> Tensor:
         return torch.where(z > 0, torch.ones_like(z), self.slope).reshape(z.shape)
-
-    def slope_gradient(self, z: Tensor) -> Tensor:
-        """dy/dslope of each element, of z's shape: z where z < 0 and 0 elsewhere."""
-        return z.clamp(max=0)

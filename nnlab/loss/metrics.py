@@ -51,14 +51,14 @@ def negative_log_likelihood(probabilities: Tensor, targets: Tensor) -> Tensor:
     return -likelihood.clamp_min(torch.finfo(likelihood.dtype).tiny).log().mean(-1)
 
 
-def expected_calibration_error(probabilities: Tensor, targets: Tensor, bins: int = ECE_BINS) -> Tensor:
-    """Mean gap between confidence and accuracy, in `bins` bins ((b - 1)/bins, b/bins] of the confidence."""
-    confidence, guess = probabilities.max(-1)
-    return calibration_error(confidence, (guess == targets).to(confidence.dtype), bins)
-
-
 def calibration_error(confidence: Tensor, right: Tensor, bins: int = ECE_BINS) -> Tensor:
-    """The same from confidences (..., N), and whether they were right (..., N), as 0 and 1."""
+    """Mean gap between confidence and accuracy, in `bins` bins ((b - 1)/bins, b/bins] of the confidence.
+
+    Args:
+        confidence: the probability of the decision, (..., N).
+        right: whether it was right, (..., N), as 0 and 1.
+        bins: how many, of equal width.
+    """
     gap = right - confidence
     position = (confidence * bins).ceil_().sub_(1).clamp_(0, bins - 1).nan_to_num_(0)
     if gap.device.type == "cpu":

@@ -180,13 +180,6 @@ def test_softplus_is_exact_in_float64_beyond_torchs_threshold() -> None:
     assert Softplus()(torch.tensor(21.0).double()).item() == pytest.approx(21 + math.log1p(math.exp(-21)), rel=1e-15)
 
 
-def test_prelu_slope_gradient_equals_autograd() -> None:
-    phi = PReLU().double()
-    z = torch.tensor([-2.0, -0.5, 0.0, 1.5], dtype=torch.float64)
-    rows = [torch.autograd.grad(y, phi.slope, retain_graph=True)[0].item() for y in phi(z)]
-    assert phi.slope_gradient(z).tolist() == rows
-
-
 def test_prelu_starts_at_a_quarter_with_one_slope() -> None:
     phi = PReLU()
     assert [(name, tuple(value.shape), value.item()) for name, value in phi.named_parameters()] == [

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from nnlab.loss import GaussianNLL, Loss, decisions, ranking
-from nnlab.loss.metrics import expected_calibration_error, negative_log_likelihood, regression_metrics
+from nnlab.loss.metrics import classification_metrics, negative_log_likelihood, regression_metrics
 from nnlab.metric_names import METRICS
 from nnlab.types import Task
 
@@ -144,16 +144,18 @@ def test_an_ensemble_of_one_gaussian_is_that_gaussian() -> None:
 
 def test_calibration_error_is_zero_where_confidence_equals_accuracy_and_the_gap_where_not() -> None:
     probabilities = torch.tensor([[0.75, 0.25]] * 4).double()
-    assert expected_calibration_error(probabilities, torch.tensor([0, 0, 0, 1])).item() == pytest.approx(0)
-    assert expected_calibration_error(probabilities, torch.tensor([1, 1, 1, 1])).item() == pytest.approx(0.75)
+    assert classification_metrics(probabilities, torch.tensor([0, 0, 0, 1]), True, ())["ece"].item() == pytest.approx(0)
+    assert classification_metrics(probabilities, torch.tensor([1, 1, 1, 1]), True, ())["ece"].item() == pytest.approx(
+        0.75
+    )
     sure = torch.tensor([[1.0, 0.0]] * 4)
-    assert expected_calibration_error(sure, torch.tensor([0, 0, 1, 1])).item() == pytest.approx(0.5)
+    assert classification_metrics(sure, torch.tensor([0, 0, 1, 1]), True, ())["ece"].item() == pytest.approx(0.5)
 
 
 def test_calibration_error_of_numbers_that_are_none_is_none_and_leaves_the_other_members_theirs() -> None:
     probabilities = torch.tensor([0.25, 0.75]).repeat(2, 4, 1)
     probabilities[0, 2] = torch.nan
-    found = expected_calibration_error(probabilities, torch.tensor([1, 1, 1, 1]))
+    found = classification_metrics(probabilities, torch.tensor([1, 1, 1, 1]), True, ())["ece"]
     assert found.isnan().tolist() == [True, False]
     assert found[1].item() == pytest.approx(0.25)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from nnlab.errors import UserError
-from nnlab.loss.metrics import expected_calibration_error
+from nnlab.loss.metrics import calibration_error
 from nnlab.statistics import activations, calibration, curves, gradients, uncertainty, updates
 
 
@@ -43,7 +43,7 @@ PER_MEMBER: dict[str, Callable[[Tensor], Tensor]] = {
     "dead_fraction": lambda y: activations.dead_fraction(y.relu() * (y[:, :1] > 0)),
     "norm": gradients.norm,
     "update_to_weight": lambda y: updates.ratio(gradients.norm(0.1 * y.sin()), gradients.norm(y)),
-    "ece": lambda y: expected_calibration_error(y.flatten(2).softmax(-1), labels(*y.shape[:2], classes=4) * 0),
+    "ece": lambda y: ece(y.flatten(2).softmax(-1), labels(*y.shape[:2], classes=4) * 0),
     "confusion": lambda y: calibration.confusion_matrix(
         labels(y.shape[1], classes=4), y.flatten(2)[..., :4].argmax(-1), 4
     ),
@@ -122,6 +122,12 @@ class TestGradientsAndUpdates:
         )
 
 
+def ece(p: torch.Tensor, t: torch.Tensor, bins: int = 15) -> torch.Tensor:
+    """The calibration error of decisions for the most probable class."""
+    confidence, decided = p.max(-1)
+    return calibration_error(confidence, (decided == t).to(p.dtype), bins)
+
+
 def guo(probabilities: np.ndarray, targets: np.ndarray, bins: int) -> float:
     """Equation 3 of Guo et al., word by word."""
     confidence, right = probabilities.max(1), probabilities.argmax(1) == targets
@@ -138,7 +144,7 @@ class TestCalibration:
     @pytest.mark.parametrize("bins", [1, 5, 15])
     def test_ece_equals_its_definition(self, classes: int, bins: int) -> None:
         p, t = probabilities(500, classes), labels(500, classes=classes)
-        measured = expected_calibration_error(p, t, bins).item()
+        measured = ece(p, t, bins).item()
         assert measured == pytest.approx(guo(p.numpy(), t.numpy(), bins), abs=1e-12)
 
     def test_a_confidence_on_an_edge_belongs_to_the_bin_below(self) -> None:
@@ -161,8 +167,8 @@ class TestCalibration:
     def test_labels_drawn_from_the_probabilities_are_calibrated(self) -> None:
         p = probabilities(40000, 3)
         t = torch.multinomial(p, 1, generator=torch.Generator().manual_seed(2)).squeeze(1)
-        assert expected_calibration_error(p, t).item() < 0.01
-        assert expected_calibration_error(p**3 / (p**3).sum(-1, keepdim=True), t).item() > 0.05
+        assert ece(p, t).item() < 0.01
+        assert ece(p**3 / (p**3).sum(-1, keepdim=True), t).item() > 0.05
 
     def test_rounding_above_one_stays_in_the_last_bin(self) -> None:
         p = torch.tensor([[1.0000001, 0.0]])

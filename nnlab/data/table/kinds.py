@@ -116,8 +116,8 @@ def _text_kind(column: Column, known: npt.NDArray[Any]) -> Finding:
     """A truth value, a time, a category, text or an identifier."""
     count = len(known)
     levels = [column.levels[code] for code in np.flatnonzero(np.bincount(known)).tolist()]
-    words = {level.casefold() for level in levels[: MOST_TRUTHS + 1]}
-    if len(levels) <= MOST_TRUTHS and len(words) == 2 and {truth_of(word) for word in words} == {0.0, 1.0}:
+    folded = {level.casefold() for level in levels[: MOST_TRUTHS + 1]}
+    if len(levels) <= MOST_TRUTHS and len(folded) == 2 and {truth_of(word) for word in folded} == {0.0, 1.0}:
         return Finding(Kind.TRUTH)
     patterns = time_patterns(levels)
     if patterns:

@@ -16,12 +16,12 @@ ROWS = {
     "2 x {}, Dropout": (1.28, 2, "regularizer=[dropout]", *DROPOUT, *SMALL),
     "2 x {}, label smoothing 0.1": (1.23, 2, "regularizer=[]", "loss.label_smoothing=0.1", *SMALL),
     "3 x {}, Dropout": (1.25, 3, "regularizer=[dropout]", *DROPOUT),
-    "3 x {}, Dropout and max-norm": (1.06, 3, "regularizer=[dropout,max_norm]", "regularizer.max_norm.max_norm=2",
+    "3 x {}, Dropout and max-norm": (1.06, 3, "regularizer=[dropout,max_norm]", "regularizer.max_norm.max_norm=1",
                                      *DROPOUT),
 }  # fmt: skip
 QUICK: dict[str, Any] = {"setting": ["data=digits", *NET], "width": 64, "epochs": 60, "seeds": 2}
 DEFAULT: dict[str, Any] = {"setting": [*MNIST, "data.limit=10000"], "width": 256, "epochs": 30, "seeds": 3}
-FULL: dict[str, Any] = {"setting": MNIST, "width": 1024, "epochs": 10, "seeds": 2}
+FULL: dict[str, Any] = {"setting": [*MNIST, "trainer.engine=native"], "width": 1024, "epochs": 50, "seeds": 2}
 
 
 def run(setting: Sequence[str], width: int, epochs: int, seeds: int) -> Evidence:

@@ -36,7 +36,9 @@ def run(setting: Sequence[str], epochs: int, elastic: Mapping[str, int] | None, 
     found = measure("references", rows, [*setting, f"trainer.epochs={epochs}"], range(seeds))
     if elastic:
         rows.append(ELASTIC)
-        found |= measure("references", [ELASTIC], [*setting, f"trainer.epochs={elastic['epochs']}"], range(elastic["seeds"]))
+        found |= measure(
+            "references", [ELASTIC], [*setting, f"trainer.epochs={elastic['epochs']}"], range(elastic["seeds"])
+        )
     mean = {name: each.mean for name, each in found.items()}
     claims = {"every net errs less than one in ten": max(mean.values()) < 10}
     if "data=mnist" in setting:

@@ -18,8 +18,19 @@ TUNING = (
     "flips",
 )
 HELD_OUT = ("breast_cancer", "spirals", "diabetes", "mnist", "wine", "curve", "hastie", "iris", "swiss")
-REGRESSION = ("heteroscedastic", "diabetes", "friedman", "waves", "linear", "curve", "swiss", "engine")
-BINARY = ("moons", "breast_cancer", "circles", "board", "hastie", "stripes", "flips")
+REGRESSION = (
+    "heteroscedastic",
+    "diabetes",
+    "friedman",
+    "waves",
+    "linear",
+    "curve",
+    "swiss",
+    "engine",
+    "harvest",
+    "reactor",
+)
+BINARY = ("moons", "breast_cancer", "circles", "board", "hastie", "stripes", "flips", "loans")
 NOISY = ("diabetes", "linear", "flips")  # where small networks with some weight decay are sound
 
 # Overrides of each data set, its steps, and the last validation score (accuracy or r2) from which a run is healthy:
@@ -48,6 +59,11 @@ DATA: dict[str, tuple[list[str], int, float]] = {
     "swiss": (["data=generated", "data.kind=swiss"], 800, 0.85),
     "mixed": (["data=generated", "data.kind=mixed"], 800, 0.80),
     "engine": (["data=generated", "data.kind=engine"], 600, 0.80),
+    "letters": (["data=generated", "data.kind=letters", "data.examples=1500"], 800, 0.85),
+    "loans": (["data=generated", "data.kind=loans"], 600, 0.80),
+    "rooms": (["data=generated", "data.kind=rooms"], 600, 0.80),
+    "harvest": (["data=generated", "data.kind=harvest"], 800, 0.75),
+    "reactor": (["data=generated", "data.kind=reactor"], 800, 0.85),
     "hastie": (["data=generated", "data.kind=hastie", "data.examples=3000"], 800, 0.85),
 }
 CLASSES = {
@@ -60,6 +76,8 @@ CLASSES = {
     "wine": 3,
     "iris": 3,
     "mixed": 3,
+    "letters": 6,
+    "rooms": 4,
 }
 
 # Learning rates that suit these small networks.

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.diagnosis.everyday_data import EVERYDAY
 from nnlab.architecture import MLP
 from nnlab.architecture.base import Head, MakeActivation
 from nnlab.data.base import Source
@@ -72,6 +73,11 @@ Kind = Literal[
     "swiss",
     "mixed",
     "engine",
+    "letters",
+    "loans",
+    "rooms",
+    "harvest",
+    "reactor",
 ]
 
 
@@ -98,6 +104,7 @@ class Generated(Source):
             - `swiss`: the position along a rolled sheet in three dimensions (noise 0.5)
             - `mixed`: three classes by ten columns, four of a few levels, two skewed, four that do not matter
             - `engine`: regression on four quantities of very different sizes (Friedman 1991, the second)
+            - `letters`, `loans`, `rooms`, `harvest`, `reactor`: see `everyday_data`
         examples: how many; wine has 178 at most.
     """
 
@@ -120,6 +127,8 @@ def _drawn(kind: Kind, n: int, seed: int) -> tuple[Any, Any]:
     from sklearn import datasets
 
     draw = np.random.default_rng(seed)
+    if kind in EVERYDAY:
+        return EVERYDAY[kind](draw, n)
     if kind == "circles":
         return datasets.make_circles(n, noise=0.1, factor=0.5, random_state=seed)
     if kind == "friedman":

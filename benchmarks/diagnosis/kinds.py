@@ -18,6 +18,7 @@ HALVES = {
     "B": ("blobs", "diabetes", "hastie", "spirals", "swiss", "iris", "mnist"),
     "C": ("shells", "circles", "curve", "linear"),
     "D": ("board", "flips", "heteroscedastic", "mixed", "engine"),
+    "E": ("letters", "loans", "rooms", "harvest", "reactor"),
 }
 Planter = Callable[[Values, random.Random, str], Values | None]
 TRIED = ("setting_at_fault", "component_at_fault")
@@ -29,7 +30,8 @@ class Kind:
     """A kind of fault.
 
     Attributes:
-        name, half: the half is `A` or `B`, `C` for those of `later_kinds`, or `D` for those of `student_kinds`.
+        name, half: the half is `A` or `B`, `C` for those of `later_kinds`, `D` for those of `student_kinds`, or
+            `E` for those of `everyday_kinds`.
         plant: from the overrides of a sound run to those of a broken one; None where the data set cannot have it.
         names: of findings that name the cause.
         keys: beginnings of keys, for findings by experiment.
@@ -109,6 +111,8 @@ def own(group: str, name: str, **more: str) -> Planter:
             options = {"UpsideDown": "softmax_cross_entropy", "NextLabel": "softmax_cross_entropy"}
             options |= {"AbsoluteOutput": "squared_error", "Uncleared": "adam", "HeadOnly": "adam", "Forgetful": "adam"}
             options |= {"FirstClassForgotten": "softmax_cross_entropy", "Divided": "softmax_cross_entropy"}
+            options |= {"SoftmaxTwice": "softmax_cross_entropy", "OtherIndex": "softmax_cross_entropy"}
+            options |= {"Summed": "squared_error", "Inflating": "adam", "FirstGradient": "momentum"}
             option = options.get(name, "sgd")
             values = {k: v for k, v in values.items() if not k.startswith(f"{group}.")} | {group: option}
             if group == "optimizer":

@@ -22,6 +22,7 @@ from typing import Any, Protocol
 import torch
 
 from benchmarks.diagnosis.backgrounds import background
+from benchmarks.diagnosis.everyday_kinds import EVERYDAY
 from benchmarks.diagnosis.kinds import HALVES, KINDS, TRIED, Kind
 from benchmarks.diagnosis.later_kinds import LATER
 from benchmarks.diagnosis.student_kinds import STUDENTS
@@ -204,7 +205,7 @@ def main(arguments: Sequence[str]) -> int:
     done = {(row["kind"], row["data"], row["number"]) for row in rows}
     kinds = [
         kind
-        for kind in (*KINDS, *LATER, *STUDENTS)
+        for kind in (*KINDS, *LATER, *STUDENTS, *EVERYDAY)
         if kind.half == options.half and (not options.kinds or kind.name in options.kinds)
     ]
     for data in options.data or HALVES[options.data_half or options.half]:

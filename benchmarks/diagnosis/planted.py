@@ -34,6 +34,8 @@ NetworkFault = Literal[
     "dropout_in_evaluation",
     "logits_divided",
     "softmax_over_batch",
+    "rows_normalized",
+    "hard_choice",
 ]
 
 
@@ -59,6 +61,10 @@ class Fixed(nn.Module):
             return nn.functional.dropout(x, 0.7, training=True)
         if self.fault == "logits_divided":
             return x / 200
+        if self.fault == "rows_normalized":
+            return (x - x.mean(-1, keepdim=True)) / (x.std(-1, keepdim=True) + 1e-6)
+        if self.fault == "hard_choice":
+            return nn.functional.one_hot(x.argmax(-1), x.shape[-1]).to(x.dtype)
         if self.fault == "rounded":
             return x.sign()
         if self.fault == "half_of_the_inputs":
@@ -75,16 +81,15 @@ ENDS: dict[str, Callable[[], nn.Module]] = {
     "logits_divided": lambda: Fixed("logits_divided"),
     "softmax_over_batch": lambda: nn.Softmax(0),
 }
-BEFORE_OUTPUT = ("detached", "noisy", "mixing", "scaled_down", "shared_output", "dropout_in_evaluation")
+BEFORE_OUTPUT = ("detached", "noisy", "mixing", "scaled_down", "shared_output", "dropout_in_evaluation", "hard_choice")
 
 
 class PlantedMLP(nn.Sequential):
     """An MLP with one fault.
 
     Args:
-        fault: which; `rounded`, `half_of_the_inputs`, `inputs_forgotten` and `inputs_clamped` are done to the inputs,
-            `detached`, `noisy`, `mixing`, `scaled_down`, `shared_output` and `dropout_in_evaluation` to the last hidden
-            layer.
+        fault: which; `rounded`, `half_of_the_inputs`, `inputs_forgotten`, `inputs_clamped` and `rows_normalized` are
+            done to the inputs, those of `BEFORE_OUTPUT` to the last hidden layer.
     """
 
     def __init__(

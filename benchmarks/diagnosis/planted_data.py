@@ -10,8 +10,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from benchmarks.diagnosis.exported import EXPORTS, exported, spelled_twice
 from nnlab.data.base import Raw, Source
 from nnlab.randomness import generator
+from nnlab.types import Task
 
 Plant = Literal[
     "none",
@@ -53,11 +55,22 @@ Plant = Literal[
     "oversampled",
     "mixed_units",
     "shrunk",
+    "shifted_after_sort",
+    "names_doubled",
+    "numbered_by_class",
+    "same_patients",
+    "rows_standardized",
+    "class_brighter",
+    "filled_by_class",
+    "held_out_in_other_units",
+    "forgotten_positives",
+    "column_sorted_alone",
 ]
 SPLIT = (  # what tells the splits apart
     *("class_absent", "shifted_validation", "unscaled_validation", "column_differs", "columns_permuted"),
     *("labels_renamed", "wrong_training_labels", "other_season", "classes_merged", "validation_shuffled"),
     *("training_shuffled", "held_out_negated", "pictures_transposed", "column_joined_wrongly", "training_values_lost"),
+    *("class_brighter", "held_out_in_other_units"),
 )
 
 
@@ -83,7 +96,10 @@ class PlantedData(Source):
         raw = dataclasses.replace(raw, test=None, columns=())
         if self.plant in SPLIT or self.plant == "sorted_split":
             return self._split(raw, x, y, draw)
-        x, y = _whole(self.plant, x, y, draw)
+        plant = exported if self.plant in EXPORTS else _whole
+        x, y = plant(self.plant, x, y, draw)
+        if self.plant == "names_doubled":
+            raw = dataclasses.replace(raw, task=Task.MULTICLASS, target_names=spelled_twice(raw.target_names))
         return dataclasses.replace(raw, inputs=x, targets=y)
 
     def _split(self, raw: Raw, x: Tensor, y: Tensor, draw: torch.Generator) -> Raw:
@@ -127,6 +143,11 @@ class PlantedData(Source):
         elif self.plant == "training_values_lost":
             lost = (torch.rand(x.shape, generator=draw) < 0.6) & train[:, None]
             x = torch.where(lost, x[train].mean(0), x)
+        elif self.plant == "class_brighter":
+            bright = train & (y == 0)
+            x[bright] += 2 * x.std()
+        elif self.plant == "held_out_in_other_units":
+            y[held] = 2.54 * y[held]
         elif self.plant == "validation_shuffled":
             y[held] = y[held][torch.randperm(int(held.sum()), generator=draw)]
         part = train.clone()

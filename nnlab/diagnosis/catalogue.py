@@ -187,8 +187,8 @@ CATALOGUE: tuple[Kind, ...] = (
     ),
     Kind(
         "labels_wrong_or_chance",
-        "Either a part of the labels is wrong, or what decides is not among the inputs, and chance does: these data "
-        "cannot tell the two apart. Look at some examples; another labeling of a few would tell.",
+        "Either a part of the labels is wrong, or what decides is not among the inputs, or is too involved for so few "
+        "examples: these data cannot tell. Look at some examples; another labeling of a few would tell.",
         severity="note",
     ),
     Kind("validation_easier", "The validation split is easier, or the training labels are noisier."),
@@ -343,7 +343,7 @@ CATALOGUE: tuple[Kind, ...] = (
     Kind(
         "targets_unrelated",
         "The targets seem unrelated to the inputs: labels are shuffled, belong to other inputs, or have nothing to do "
-        "with them. Check how they were put together.",
+        "with them, or it takes more examples to see what. Check how they were put together.",
         explains=OUTCOME,
     ),
     Kind("noisy_validation", variant="few", severity="note"),  # what follows is judged by these few

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 FOLDS = 4
 OFFSETS = (-1, 1)  # rows by which targets may belong to other inputs
 RELATED = 0.2  # skill of simple methods gained by an offset
+CHANCE = 3.0  # of a root of the held-out rows: as much skill a method may gain by chance
 ROWS = 1024
 FEW, CARRIED = 30, 0.3  # validation examples, and skill that training examples have ahead, from which splits differ
 
@@ -147,7 +148,7 @@ def _offset(config: Mapping[str, Any], dataset: Dataset) -> Iterator[Finding]:
         targets = ((order - order.mean(0)) / order.std(0).clamp(min=1e-9)).float()
     reached = {offset: _skill(dataset, inputs, targets.roll(offset, 0)) for offset in (0, *OFFSETS)}
     best = max(OFFSETS, key=lambda offset: reached[offset])
-    if reached[best] - max(reached[0], 0.0) > RELATED:
+    if reached[best] - max(reached[0], 0.0) > max(RELATED, CHANCE / math.sqrt(len(inputs) / 3)):
         neighbor = "previous" if best == 1 else "next"
         yield Finding(
             "targets_shifted",

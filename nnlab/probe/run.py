@@ -90,7 +90,7 @@ def probe(
     heard = [answered(finding, evidence, experiments) for finding in findings]
     if evidence.lost <= evidence.noise:
         of_data = data_findings(healthy)
-        faulty = any(finding.fault for finding in findings)
+        faulty = any(finding.fault for finding in heard)
         return [*of_data, *heard] if not faulty else _unknown(of_data, heard, evidence, own, experiments)
 
     def named(suspect: Suspect) -> bool:
@@ -125,7 +125,8 @@ def _unknown(
         return arranged([*of_data, *heard])
     untested = [f for f in heard if f.fault and not f.kind.symptom and not f.overrides and not f.tried]
     rest = [finding for finding in heard if finding not in untested]
-    doubt = next((finding for finding in of_data if finding.name == "labels_wrong_or_chance"), None)
+    doubts = ("labels_wrong_or_chance", "targets_unrelated")
+    doubt = next((finding for finding in (*of_data, *untested) if finding.name in doubts), None)
     return [*untested, cause_unknown(evidence, own, experiments, doubt), *rest, *of_data]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from nnlab.diagnosis import Finding
+from nnlab.diagnosis.catalogue import Severity
 from nnlab.probe.cause import Evidence, Tried
 from nnlab.probe.experiments import Experiments, Outcome
 from nnlab.probe.suspects import Suspect
@@ -50,7 +51,7 @@ def cause_found(
 def cause_unknown(
     evidence: Evidence, suspects: Sequence[Suspect], experiments: Experiments, doubt: Finding | None = None
 ) -> Finding:
-    """The finding that no setting is the cause, with what was ruled out: no wrong labels, where there is `doubt`."""
+    """The finding that no setting is the cause, with what was ruled out: not the labels, where there is `doubt`."""
     gained = evidence.lost > evidence.noise / 2
     usual = (
         f"with all unusual settings ({', '.join(f'`{suspect.before}`' for suspect in suspects)}) taken back it is "
@@ -62,7 +63,7 @@ def cause_unknown(
     if doubt is not None:
         why = (
             "Something is wrong, and its cause is not known: the settings that were tried, and the splits of the data, "
-            f"are not it. {doubt.explanation}"
+            f"are not it. {'' if doubt.fault else doubt.explanation}".rstrip()
         )
     elif gained:
         why = "What gives more may be a part of the cause; by chance alone, such networks differ nearly as much."
@@ -98,7 +99,10 @@ def _others(evidence: Evidence, causes: set[str], experiments: Experiments) -> s
 
 
 def answered(finding: Finding, evidence: Evidence, experiments: Experiments) -> Finding:
-    """A rule's finding with what its remedy gave; a remedy that gave nothing is taken back."""
+    """A rule's finding with what its remedy gave; a remedy that gave nothing is taken back.
+
+    What the data are like, and harms nothing where it was mended, is worth a note.
+    """
     own = followed(finding, evidence.tried)
     if own is None:
         return finding
@@ -107,7 +111,9 @@ def answered(finding: Finding, evidence: Evidence, experiments: Experiments) -> 
         f"Tried: `{own.suspect.label}` takes the validation {experiments.metric} from {evidence.before.shown} to "
         f"{own.outcome.shown}."
     )
-    return replace(finding, tried=sentence, overrides=finding.overrides if gained else ())
+    harmless = not gained and finding.conclusive
+    level: Severity | None = "note" if harmless else finding.level
+    return replace(finding, tried=sentence, overrides=finding.overrides if gained else (), level=level)
 
 
 def followed(finding: Finding, tried: Sequence[Tried]) -> Tried | None:

@@ -219,6 +219,15 @@ def one_switch(count: int = 1200) -> Labeled:
     return by_chance(x, torch.where(x[:, :1] > 0, torch.tensor([[0.2, 0.8]]), torch.tensor([[0.8, 0.2]])))
 
 
+def islands(count: int = 1200) -> Labeled:
+    """Two groups, and a tenth of the examples in small islands of one within the other, of which no model knows."""
+    x, labels, chances = groups(count, 2, 6.0)
+    rows = torch.arange(0, count, 10)
+    x[rows] = x[rows % 600] + 0.05 * drawn(4, len(rows), 5)
+    labels[rows], chances[rows] = 1 - labels[rows % 600], chances[rows % 600]
+    return x, labels, chances
+
+
 def facts(task: Labeled, redrawn: float = 0.0, validation: float = 0.0):  # type: ignore[no-untyped-def]
     """Facts about a task, whose labels were drawn anew for a share of the examples of either split."""
     x, labels, chances = task
@@ -252,15 +261,16 @@ def test_wrong_labels_are_found_among_a_hundred_examples() -> None:
         survey(),
         rare(),
         grades(),
+        islands(),
     ],
-    ids=["overlap", "overlap of four", "columns of noise", "few examples", "survey", "rare class", "grades"],
+    ids=["overlap", "overlap of four", "columns of noise", "few examples", "survey", "rare class", "grades", "islands"],
 )
 def test_a_task_that_is_hard_has_no_wrong_labels(task: Labeled) -> None:
     assert not facts(task).wrong
 
 
 def test_methods_that_miss_what_networks_know_accuse_no_labels(monkeypatch: pytest.MonkeyPatch) -> None:
-    def blind(prediction: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
+    def blind(prediction: Tensor, inputs: Tensor, targets: Tensor, near: Tensor) -> Tensor:
         """Sure of the other class for one example in ten, whatever it is."""
         sure = prediction.clone()
         sure[::10] = sure[::10].flip(1)

@@ -16,6 +16,7 @@ from nnlab.diagnosis import Finding, Series, SplitFacts, diagnose, records
 from nnlab.diagnosis.diagnose import of_ensemble
 from nnlab.diagnosis.facts.chance import Order
 from nnlab.diagnosis.facts.curves import View
+from nnlab.diagnosis.facts.data import InputFacts
 from nnlab.diagnosis.facts.giveaway import find_giveaway
 from nnlab.diagnosis.facts.leaks import shared_examples
 from nnlab.diagnosis.facts.levels import measure_levels
@@ -82,6 +83,8 @@ def test_a_first_minibatch_with_a_far_target_is_no_hockey_stick() -> None:
     losses[0] = max(far, 2 * levels.large)
     gaussian = dataclasses.replace(levels, spread=0.7, largest=8.0)
     assert list(hockey_stick(View(changed(losses=losses, data={"levels": gaussian}))))
+    wide = InputFacts(rms=3.0)  # as the quartiles of a column leave it, half of which is one value
+    assert not list(hockey_stick(View(changed(losses=losses, data={"levels": gaussian, "inputs": wide}))))
 
 
 @pytest.mark.parametrize("strength", [{"weight_decay": 1.0}, {"decoupled_decay": 10.0}, {"l1": 0.1}], ids=str)

@@ -11,9 +11,11 @@ import pytest
 from nnlab.cli import compose, main
 from nnlab.diagnosis import Finding, diagnose, records
 from nnlab.probe import run
-from nnlab.probe.experiments import Experiments
+from nnlab.probe.cause import Evidence
+from nnlab.probe.experiments import Experiments, Outcome
 from nnlab.probe.run import probe
 from nnlab.probe.suspects import Suspect, all_back, suspects
+from nnlab.probe.words import cause_unknown
 from nnlab.recipe.trials import Trials
 from nnlab.runs.advice import advice, effective
 
@@ -71,6 +73,24 @@ def test_a_remedy_that_gives_nothing_is_taken_back() -> None:
     [rate] = probe(trials.config, record, [rule])[0].symptoms
     assert rate.overrides == ()
     assert rate.tried.startswith("Tried: `optimizer.learning_rate=")
+
+
+def test_what_is_said_of_data_and_harms_nothing_is_a_note() -> None:
+    trials = Trials(compose(*QUICK, "activation=tanh"))
+    [record] = records(trials.make([{}]).fit())
+    rule = Finding("inputs_not_standardized", "wide", overrides=("data/preprocessing=robust",), step=0, certain=True)
+    [found] = [finding for finding in probe(trials.config, record, [rule]) if finding.name == rule.name]
+    assert rule.fault
+    assert not found.fault
+    assert found.overrides == ()
+
+
+def test_labels_are_not_ruled_out_where_targets_seem_unrelated() -> None:
+    bad = Outcome((0.0, 0.1), 0.3, 1.0)
+    evidence, experiments = Evidence(bad, bad, [], [], 0.1), Experiments(compose(*QUICK), 100, None, 10.0)
+    sure = cause_unknown(evidence, [], experiments).reason
+    assert "labels" in sure
+    assert "labels" not in cause_unknown(evidence, [], experiments, Finding("targets_unrelated", "none")).reason
 
 
 def test_what_is_exchanged_takes_its_values_along() -> None:

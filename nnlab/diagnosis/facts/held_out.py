@@ -14,18 +14,19 @@ NEIGHBORS = (15, 40)
 FOLDS, FEATURES = 4, 1024
 
 
-def with_others(prediction: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
+def with_others(prediction: Tensor, inputs: Tensor, targets: Tensor, near: Tensor) -> Tensor:
     """Class probabilities (N, C): the mean of a network's held-out scores (N, C) and those of the other kinds.
 
     Args:
         prediction: out-of-fold probabilities, or scores of a margin loss.
         inputs: (N, ...) as the network sees them.
         targets: (N,) int64.
+        near: (N, K) the nearest other examples, as `nearest` has them.
     """
     own = as_probabilities(prediction)
-    x, classes = _standardized(inputs.flatten(1).float().cpu()), prediction.shape[1]
+    x, classes = _standardized(inputs), prediction.shape[1]
     y = torch.nn.functional.one_hot(targets, classes).double()
-    others = _neighbors(x, y)
+    others = [y[near[:, :count]].mean(1) for count in NEIGHBORS]
     if x.shape[1] <= FEATURES:
         others.append(_ridge(x.double(), y))
     return torch.stack([own.double(), *others]).mean(0)
@@ -37,17 +38,18 @@ def as_probabilities(prediction: Tensor) -> Tensor:
     return own / own.sum(1, keepdim=True).clamp(min=1e-9)
 
 
-def _standardized(x: Tensor) -> Tensor:
+def nearest(inputs: Tensor) -> Tensor:
+    """The nearest other examples of each of N, the nearest first, (N, K) int64; K is the largest of `NEIGHBORS`."""
+    x = _standardized(inputs)
+    distance = torch.cdist(x, x).fill_diagonal_(float("inf"))
+    return distance.topk(min(max(NEIGHBORS), len(x) - 1), largest=False).indices
+
+
+def _standardized(inputs: Tensor) -> Tensor:
+    x = inputs.flatten(1).float().cpu()
     x = x - x.mean(0)
     std = x.std(0)
     return x[:, std > 0] / std[std > 0]
-
-
-def _neighbors(x: Tensor, y: Tensor) -> list[Tensor]:
-    """The classes' frequencies among the nearest others, (N, C), for each number of them."""
-    distance = torch.cdist(x, x).fill_diagonal_(float("inf"))
-    nearest = distance.topk(min(max(NEIGHBORS), len(x) - 1), largest=False).indices
-    return [y[nearest[:, :count]].mean(1) for count in NEIGHBORS]
 
 
 def _ridge(x: Tensor, y: Tensor) -> Tensor:

@@ -5,6 +5,9 @@ often than the others, and where they are not, the label is the class that comes
 random, the surest answers are as wrong as all, and the label is any class. A task may be hard in just that way: chance
 decides as often everywhere, or all that is known are a few levels of a column. Then nobody can tell.
 
+Noise against structure that all models miss (stripes, rare kinds of examples): there the nearest examples of one that
+is contradicted have its label more often than others that are answered alike; a label that is wrong stands alone.
+
 And labels that are noisier in the training split than in the validation split agree less with predictions there, by
 networks that have seen neither.
 """
@@ -19,7 +22,7 @@ import torch
 from torch import Tensor
 
 from nnlab.diagnosis.facts.chance import Pair, mixed_pair
-from nnlab.diagnosis.facts.held_out import as_probabilities, with_others
+from nnlab.diagnosis.facts.held_out import as_probabilities, nearest, with_others
 from nnlab.diagnosis.facts.levels import evenly
 from nnlab.statistics.label_errors import margins
 
@@ -27,10 +30,14 @@ EXAMPLES = 2048  # that the other kinds of models look at
 SUREST = (0.25, 0.5)  # shares of the examples of each answer that models are surest of
 FEWEST, CONTRADICTED = 80, 6  # examples, and surest answers with another label, from which anything can be said
 FLAT = 0.4  # least share of wrong answers among the surest, of that among all
-TOGETHER = 1.1  # least sum of that and the skill: of noise alone the first is 1 whatever the second ...
+# Of two classes and of more, where second answers say more: least sum of that and the skill, of which the first is 1 of
+# noise alone whatever the second ...
+TOGETHER = (1.2, 1.1)
 SPREAD = 0.4  # ... and more by this, divided by the root of the number of contradictions
 STRUCTURE = 0.2  # skill below which chance may decide as much as wrong labels would
 AHEAD = 2.0  # standard errors by which networks alone are right more often than the mean of all kinds
+CLOSE = 5  # nearest examples that are asked whether they share a label that is contradicted ...
+SHARED = (0.95, 1.3)  # ... so often, of two classes and of more, for what examples answered alike do
 SECOND = {3: 0.75}  # share of the surest wrong answers whose label comes second, above which a task is hard ...
 AT_RANDOM = 0.2  # ... of more classes: so far from the share by chance to 1
 DOUBT, DOUBTED, LITTLE = 0.15, 0.7, 0.1  # wrong among the surest, share of that among all, and skill, for a doubt
@@ -49,6 +56,7 @@ class Surest:
         count: of those of the surer half.
         flat: share of wrong answers among the surest (a quarter and a half of them), of that among all.
         second: share of `count` whose label comes second; NaN for two classes.
+        shared: how often the nearest examples of those have their label, for how often all that are answered alike do.
         skill: share of a constant's mistakes that are avoided.
         classes, examples: how many there are.
         coarse: whether one or two columns of a few levels predict as well as everything.
@@ -60,6 +68,7 @@ class Surest:
     count: int
     flat: float
     second: float
+    shared: float
     skill: float
     classes: int
     examples: int
@@ -69,19 +78,24 @@ class Surest:
     @property
     def at_random(self) -> bool:
         """Whether labels contradict the answers at random, and more often than a task that is hard explains."""
-        needed = TOGETHER + SPREAD / math.sqrt(max(self.count, 1))
+        needed = TOGETHER[self.classes > 2] + SPREAD / math.sqrt(max(self.count, 1))
         even = self.flat > FLAT and self.flat + self.skill > needed and self.skill > STRUCTURE
-        return self._enough and even and not self._follow and not self.coarse
+        return self._enough and even and not self._follow and not self.coarse and not self._together
 
     @property
     def doubtful(self) -> bool:
         """Whether labels may as well be wrong as decided by chance."""
         even = self.wrong > DOUBT and self.flat > DOUBTED and self.skill > LITTLE
-        return self._enough and even and not self._follow and not self.at_random
+        return self._enough and even and not self._follow and not self._together and not self.at_random
 
     @property
     def _enough(self) -> bool:
         return self.examples >= FEWEST and self.count >= CONTRADICTED
+
+    @property
+    def _together(self) -> bool:
+        """Whether labels that contradict an answer lie side by side, as those of a structure do that is not learned."""
+        return not self.alone and self.shared > SHARED[self.classes > 2]
 
     @property
     def _follow(self) -> bool:
@@ -164,19 +178,18 @@ def label_facts(
 
 
 def _surest(prediction: Tensor, inputs: Tensor, targets: Tensor) -> Surest:
-    """By the mean of all kinds, unless networks alone, clearly ahead of it, do not find labels wrong.
+    """By the mean of all kinds, or by networks alone where these are clearly ahead of it.
 
     Other kinds that miss the structure of a task make the mean sure of wrong answers that networks know better.
     """
-    coarse = _by_levels(inputs.flatten(1), targets)
-    together = _judged(with_others(prediction, inputs, targets), targets, coarse)
-    alone = replace(_judged(as_probabilities(prediction), targets, coarse), alone=True)
+    coarse, near = _by_levels(inputs.flatten(1), targets), nearest(inputs)
+    together = _judged(with_others(prediction, inputs, targets, near), targets, coarse, near)
+    alone = replace(_judged(as_probabilities(prediction), targets, coarse, near), alone=True)
     error = math.sqrt(together.all * (1 - together.all) / len(targets))
-    known_better = alone.all + AHEAD * error < together.all and not alone.at_random
-    return alone if together.at_random and known_better else together
+    return alone if alone.all + AHEAD * error < together.all else together
 
 
-def _judged(prediction: Tensor, targets: Tensor, coarse: float) -> Surest:
+def _judged(prediction: Tensor, targets: Tensor, coarse: float, near: Tensor) -> Surest:
     answers, (count, classes) = prediction.argmax(1), prediction.shape
     wrong = answers != targets
     quarter, half = (float(wrong[_surest_of(prediction, share)].double().mean()) for share in SUREST)
@@ -189,11 +202,22 @@ def _judged(prediction: Tensor, targets: Tensor, coarse: float) -> Surest:
         count=int(contradicted.sum()),
         flat=(quarter + half) / 2 / max(overall, 1e-9),
         second=float((runner_up == targets)[contradicted].double().mean()) if classes > 2 else math.nan,
+        shared=_shared(contradicted.nonzero().flatten(), answers, targets, near[:, :CLOSE]),
         skill=1 - overall / max(constant, 1e-9),
         classes=classes,
         examples=count,
         coarse=coarse <= 1.05 * overall,
     )
+
+
+def _shared(rows: Tensor, answers: Tensor, targets: Tensor, near: Tensor) -> float:
+    """How often the examples (N, K) near some rows have the rows' labels, for how often those answered alike do."""
+    if not len(rows):
+        return 0.0
+    classes = int(max(answers.max(), targets.max())) + 1
+    table = torch.bincount(answers * classes + targets, minlength=classes**2).view(classes, classes).double()
+    usual = (table / table.sum(1, keepdim=True).clamp(min=1))[answers[rows], targets[rows]].mean()
+    return float((targets[near[rows]] == targets[rows, None]).double().mean() / usual)
 
 
 def _sureness(prediction: Tensor) -> Tensor:

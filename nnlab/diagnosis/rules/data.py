@@ -13,6 +13,7 @@ from nnlab.diagnosis.finding import Finding, shown
 from nnlab.types import Task
 
 LARGE, SMALL = 5.0, 0.05  # root mean square or standard deviation of inputs that count as standardized
+WIDE = 10.0  # standard deviation of a single column, which the robust default of tables bounds by this
 UNEVEN = 100.0  # ratio of the largest feature's standard deviation to the median one
 LARGE_TARGETS, SMALL_TARGETS = 10.0, 0.05
 IMBALANCED = 10.0
@@ -45,7 +46,7 @@ def _scale(data: DataFacts) -> Iterator[Finding]:
     facts = data.inputs
     low, high = facts.std
     offset = max(map(abs, facts.mean))
-    wide = facts.rms > LARGE or high > LARGE or offset > LARGE
+    wide = facts.rms > LARGE or high > WIDE or offset > LARGE
     uneven = high > UNEVEN * facts.median_std and high > 1
     if wide or uneven or high < SMALL:
         yield Finding(

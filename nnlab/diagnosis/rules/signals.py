@@ -205,6 +205,7 @@ def hockey_stick(view: View) -> Iterator[Finding]:
     batch = max(view.record.batch_size, 1)
     chance = DEVIATIONS * data.levels.spread / math.sqrt(batch) + data.levels.largest / batch
     sound = max(1.5 * data.levels.large, data.levels.constant + 2 * data.levels.span, data.levels.initial + chance)
+    sound *= max(data.inputs.rms, 1.0) ** 2  # wide inputs make wide outputs of sound weights
     if not view.first_loss > sound:
         return
     yield Finding(

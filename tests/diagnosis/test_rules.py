@@ -180,7 +180,7 @@ PLANTED = {
         task=Task.REGRESSION,
         primary_metric="rmse",
         splits={},
-        data={"targets": TargetFacts(("y",), std=1.0, tail=0.9, outliers=3)},
+        data={"targets": TargetFacts(("y",), std=1.0, tail=0.9, outliers=3, outlying=0.9)},
     ),
     "update_ratio_out_of_range": changed(statistics={"update_ratio/linear1.weight": series(0.2)}),
     "behind_simple_methods": changed(

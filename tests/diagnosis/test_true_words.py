@@ -11,6 +11,8 @@ import pytest
 import torch
 
 import nnlab
+from nnlab.cli import compose
+from nnlab.config.build import load_dataset
 from nnlab.data import Table
 from nnlab.diagnosis import Finding, Series, SplitFacts, diagnose, records
 from nnlab.diagnosis.diagnose import of_ensemble
@@ -62,6 +64,10 @@ def test_a_number_that_follows_one_other_up_to_noise_is_not_given_away() -> None
     assert find_giveaway(table(x, target)) is None
     exact = (5 * x[0] + 1)[:, None].astype(np.float32)
     assert find_giveaway(table(x, exact)) is not None
+    for noise, given_away in ((0.05, True), (0.3, False)):  # a copy with noise, beside inputs that say much themselves
+        goal = x[0] + x[1] + 0.5 * DRAW.standard_normal(800)
+        copy = goal + noise * goal.std() * DRAW.standard_normal(800)
+        assert (find_giveaway(table([*x, copy], goal[:, None].astype(np.float32))) is not None) == given_away
 
 
 def test_a_trend_in_time_is_not_given_away_by_its_date(tmp_path: Path) -> None:
@@ -192,6 +198,18 @@ def test_a_column_in_two_units_is_named_and_skewed_or_empty_columns_are_not() ->
     amounts = np.where(DRAW.random(600) < 0.3, DRAW.lognormal(3, 1, 600), 0.0)
     for sound in (amounts, DRAW.lognormal(0, 1.5, 600), DRAW.standard_t(2, 600), (DRAW.random(600) < 0.01) * 1.0):
         assert find_uneven_scale(table([*columns, sound], target)) is None
+
+
+@pytest.mark.parametrize(("levels", "named"), [("0 1 2 3 1000 2000 3000", True), ("1 10 100 1000 10000", False)])
+def test_a_column_of_a_few_levels_in_two_units_is_named_and_doses_are_not(
+    tmp_path: Path, levels: str, named: bool
+) -> None:
+    places = DRAW.choice(len(levels.split()), 900, p=[0.7 / 4] * 4 + [0.1] * 3 if named else [0.3, 0.2, 0.2, 0.2, 0.1])
+    path = tmp_path / "table.csv"
+    rows = (f"{DRAW.random():.4f},{levels.split()[place]},{'ab'[place % 2]}\n" for place in places)
+    path.write_text("u,v,y\n" + "".join(rows))
+    config = compose(str(path), "target=y", "data/preprocessing=standardize")
+    assert (find_uneven_scale(load_dataset(config)) is not None) == named
 
 
 def test_the_remedy_of_a_lone_value_is_tried_and_told(tmp_path: Path) -> None:

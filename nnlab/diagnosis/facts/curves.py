@@ -93,6 +93,14 @@ class View:
         return data is not None and facts is not None and data.skewed and math.isfinite(facts.ranking)
 
     @property
+    def behind_constant(self) -> bool:
+        """Whether squared errors on validation are clearly larger than a constant's, however well they are ordered."""
+        facts, data = self.record.splits.get("validation"), self.record.data
+        if facts is None or data is None or self.record.task is not Task.REGRESSION:
+            return False
+        return self._skill_of(facts.metric, data.baseline_metric) < -SHORT
+
+    @property
     def reference(self) -> float:
         """The skill of simple methods on the validation split, measured as the network's."""
         data = self.record.data

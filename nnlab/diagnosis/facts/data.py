@@ -62,6 +62,7 @@ class TargetFacts:
         mean, std, rms: largest absolute mean, largest standard deviation and root mean square of regression targets.
         tail: share of all squared deviations that the farthest hundredth of the targets has.
         outliers: how many lie farther than `FAR` times the middle half's width from the median.
+        outlying: share of all squared deviations that these have.
     """
 
     names: tuple[str, ...] = ()
@@ -71,6 +72,7 @@ class TargetFacts:
     rms: float = 1.0
     tail: float = 0.0
     outliers: int = 0
+    outlying: float = 0.0
 
     def name(self, label: int) -> str:
         """The name of a class as a text has it."""
@@ -233,13 +235,15 @@ def target_facts(dataset: Dataset) -> TargetFacts:
     farthest = squares.sort(descending=True).values[: max(len(part) // 100, 1)]
     # Targets most of which are one number have a middle half of no width, and no outliers by this measure.
     width = torch.where(high > low, high - low, torch.full_like(low, float("inf")))
+    far = ((part - middle).abs() > FAR * width).any(1)
     return TargetFacts(
         dataset.target_names,
         mean=float(part.mean(0).abs().max()),
         std=float(part.std(0).max()) if len(part) > 1 else 0.0,
         rms=float(part.square().mean().sqrt()),
         tail=float(farthest.sum() / squares.sum().clamp(min=1e-30)),
-        outliers=int(((part - middle).abs() > FAR * width).any(1).sum()),
+        outliers=int(far.sum()),
+        outlying=float(squares[far].sum() / squares.sum().clamp(min=1e-30)),
     )
 
 

@@ -25,6 +25,8 @@ ALONE = 0.93  # share of a constant's errors that a column which gives the targe
 WITHOUT = 0.6  # ... while simple methods avoid less than this share without it
 WITHOUT_EXACT, MANY = 0.9, 200  # ... of a column that tells all classes of so many examples apart without a border
 ALONE_NUMBER = 0.98  # the same for numbers, many of which follow another one ...
+COPIED, TIMES = 0.985, 8.0  # ... of a copy with noise, and times as many errors as it leaves that others leave ...
+WITHOUT_COPY = 0.95  # ... which avoid less than this
 MONOTONE = 0.995  # ... unless they are in the same order, as a logarithm is (correlation of the ranks)
 BORDER = 0.02  # changes of the class along a column, as a share of the examples, beyond those between the classes
 BINS = 64
@@ -67,7 +69,8 @@ def find_giveaway(dataset: Dataset) -> Giveaway | None:
         return None  # what follows time, or one quantity up to some noise, is no leak
     others, borders = _skill_without(dataset, part, column), _borders(inputs[:, column], part.targets)
     exact = borders < dataset.target_size and len(part) >= MANY  # of few, a good measurement may have all right
-    if others >= (WITHOUT_EXACT if exact else WITHOUT):
+    copied = math.isinf(borders) and alone >= COPIED and 1 - others > TIMES * (1 - alone)
+    if others >= (WITHOUT_COPY if copied else WITHOUT_EXACT if exact else WITHOUT):
         return None
     measured = borders > dataset.target_size + BORDER * len(part) and math.isfinite(borders)
     return Giveaway(column, column_name(dataset, column), alone, others, column_source(dataset, column), measured)

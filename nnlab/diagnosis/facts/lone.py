@@ -7,6 +7,7 @@ of a column whose values are in different units, a part of them in grams among k
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,6 +24,7 @@ ALL = 0.9  # share of the squared deviations that they have
 GAP = 0.1  # of their distance from the middle, within which all others are
 MOST_VALUES, NO_ROOM = 0.6, 0.01  # share of the values that lie within so much of the column's standard deviation
 USUAL, DISTINCT = 0.2, 30  # share of one number that says nothing about scale, and different values that do
+UNIT, APART = 50.0, 20.0  # times by which levels in another unit are larger, and those that no level lies between
 
 
 @dataclass(frozen=True)
@@ -65,17 +67,36 @@ def find_uneven_scale(dataset: Dataset) -> UnevenScale | None:
     part = inputs[:: max(len(inputs) // ROWS, 1)].double()
     distance = (part - part.median(0).values).abs()
     suspects = (distance.quantile(MOST_VALUES, 0) < NO_ROOM * part.std(0)).nonzero().flatten().tolist()
-    found = [(column, within) for column in suspects if (within := _within(part[:, column])) < NO_ROOM]
+    found = [(column, within) for column in suspects if (within := _within(dataset, column, part[:, column])) < NO_ROOM]
     return UnevenScale(tuple(column_name(dataset, column) for column, _ in found), found[0][1]) if found else None
 
 
-def _within(values: Tensor) -> float:
+def _within(dataset: Dataset, column: int, values: Tensor) -> float:
     """The share of the standard deviation within which most values lie, without a number that many of them are."""
     levels, place, counts = torch.unique(values, return_inverse=True, return_counts=True)
+    if len(levels) < DISTINCT:
+        small = _in_two_units([original(dataset, column, level) for level in levels.tolist()])
+        known = values[place < small]
+        return float((known.max() - known.min()) / 2 / values.std()) if small else 1.0
     rest = values[(counts <= USUAL * len(values))[place]]
-    if len(levels) < DISTINCT or len(rest) < DISTINCT:
+    if len(rest) < DISTINCT:
         return 1.0
     return float((rest - rest.median()).abs().quantile(MOST_VALUES) / rest.std())
+
+
+def _in_two_units(levels: Sequence[float]) -> int:
+    """How many of the ordered levels are the small ones, where the others are two of these or more in another unit.
+
+    >>> _in_two_units([0, 1, 2, 3, 1000, 2000, 3000]), _in_two_units([1, 10, 100, 1000]), _in_two_units([0, 1, 2, 3])
+    (4, 0, 0)
+    """
+    for small in range(2, len(levels) - 1):
+        low, high = levels[:small], levels[small:]
+        ratio = high[-1] / max(low[-1], 1e-12)
+        same = all(any(abs(value / ratio - each) < 1e-3 * abs(each) for each in low) for value in high)
+        if low[0] >= 0 and ratio > UNIT and same and high[0] > APART * low[-1]:
+            return small
+    return 0
 
 
 def find_lone_values(dataset: Dataset) -> LoneValues | None:

@@ -140,12 +140,13 @@ def _targets(data: DataFacts) -> Iterator[Finding]:
             step=0,
             certain=True,
         )
-    if facts.outliers and facts.tail > 0.5:
+    if facts.outlying > 0.5:
+        one = facts.outliers == 1
         yield Finding(
             "target_outliers",
-            f"{facts.outliers} training targets lie farther from the median than 25 times the width of the middle "
-            f"half; the farthest hundredth has {facts.tail:.0%} of all squared deviations",
-            {"outliers": facts.outliers, "share of squares": facts.tail},
+            f"{facts.outliers} training target{' lies' if one else 's lie'} farther from the median than 25 times the "
+            f"width of the middle half, and {'has' if one else 'have'} {facts.outlying:.0%} of all squared deviations",
+            {"outliers": facts.outliers, "share of squares": facts.outlying},
             step=0,
             certain=True,
         )
@@ -222,7 +223,7 @@ def data_rule(view: View) -> Iterator[Finding]:
     """What training cannot change about the data: everything but notes that only the recipe has room for."""
     if view.record.data is not None:
         for finding in data_findings(view.record.data):
-            if finding.name in ("target_outliers", "placeholders") and view.weak:
+            if finding.name in ("target_outliers", "placeholders") and (view.weak or view.behind_constant):
                 finding = dataclasses.replace(finding, level="fault", variant="")
             if finding.name not in ("constant_features", "classes_imbalanced"):
                 yield finding

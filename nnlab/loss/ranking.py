@@ -108,6 +108,7 @@ def ranked(prediction: Tensor, targets: Tensor, probabilistic: bool, names: Iter
 
 def rank(scores: Tensor, positive: Tensor) -> Ranking:
     """Rank examples by `scores` (R, N), of which `positive` (R, N) are of the class."""
+    scores = scores.contiguous()
     count = scores.shape[-1]
     positives = positive.sum(-1)
     negatives = count - positives
@@ -115,17 +116,18 @@ def rank(scores: Tensor, positive: Tensor) -> Ranking:
     row = torch.repeat_interleave(positives)
     number = torch.arange(len(row), device=row.device)
     ordinals = _ordinals(scores)
-    before, own = _places(ordinals, ~positive, False)  # among equal scores, the class first
-    behind, _ = _places(ordinals, positive, True)
-    # Whoever is below an example is of the class, as many as its number says, or of the others.
-    others = row * count + number - first[row]
+    behind, own, meets = _places(ordinals, positive, True)  # among equal scores, the class last
+    before = _places(ordinals, ~positive, False)[0] if meets else behind
     is_new = torch.ones_like(row, dtype=torch.bool)
     is_new[1:] = (own[1:] != own[:-1]) | (row[1:] != row[:-1])
     lowest = torch.where(is_new, number, 0).cummax(0).values  # of those with the same score
+    # Whoever is below an example is of the class, as many as its number says, or of the others.
+    start = count * torch.arange(len(positives), device=row.device)
+    others = (negatives + start - first)[row] + number
     return Ranking(
-        true=positives[row] - lowest + first[row],
-        false=negatives[row] - before + others,
-        false_before=negatives[row] - behind + others,
+        true=(positives + first)[row] - lowest,
+        false=others - before,
+        false_before=others - behind,
         positives=positives,
         negatives=negatives,
         usable=(positives > 0) & (negatives > 0) & ~scores.amax(-1).isnan(),
@@ -150,21 +152,24 @@ def _sorted(scores: Tensor) -> tuple[Tensor, Tensor]:
     return scores.gather(-1, order), order
 
 
-def _places(ordinals: Tensor, marks: Tensor, mark: bool) -> tuple[Tensor, Tensor]:
+def _places(ordinals: Tensor, marks: Tensor, mark: bool) -> tuple[Tensor, Tensor, bool]:
     """Where examples with this mark lie in rows (R, N) sorted by ordinals, then marks; and their ordinals; (P,) each.
 
-    An ordinal and its mark are sorted as one number, which takes a fraction of the time of finding an order.
+    Also whether one of them may have the same ordinal as an example without the mark: the order is then not the only
+    one. An ordinal and its mark are sorted as one number, which takes a fraction of the time of finding an order.
     """
     if ordinals.device.type != "cpu":
         keys = (ordinals << 1 | marks).sort(dim=-1).values.flatten()
         place = (keys & 1 == mark).nonzero().squeeze(-1)
-        return place, keys[place] >> 1
+        return place, keys[place] >> 1, True
     unsigned = ordinals.numpy().view(f"u{ordinals.element_size()}")
     numbers = unsigned << 1 | marks.numpy()
     numbers.sort(-1)
     numbers = numbers.reshape(-1)
     found = np.flatnonzero(numbers & 1 == mark)
-    return torch.from_numpy(found), torch.from_numpy((numbers[found] >> 1).view(f"i{ordinals.element_size()}"))
+    own = numbers[found]
+    meets = bool((numbers[found - 1] == own ^ 1).any())  # those before the first of a row are of others: one too many
+    return torch.from_numpy(found), torch.from_numpy((own >> 1).view(f"i{ordinals.element_size()}")), meets
 
 
 def one_against_rest(prediction: Tensor, targets: Tensor, probabilistic: bool) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ from nnlab import console
 from nnlab.callbacks.schedule import doubling
 from nnlab.diagnosis import DataFacts, Finding, RunRecord, diagnose
 from nnlab.diagnosis.diagnose import of_ensemble
-from nnlab.diagnosis.measure import facts_of, records
+from nnlab.diagnosis.measure import each_record, facts_of
 from nnlab.training import Callback, Trainer
 from nnlab.validation import check
 
@@ -29,7 +29,8 @@ class Diagnosis(Callback):
         probe: whether a single run that ends worse than it should is followed by experiments (`nnlab.probe`).
 
     Attributes:
-        findings, records: of each member, once training has ended.
+        findings: of each member, once training has ended.
+        records: of a network that is trained alone, once training has ended.
     """
 
     def __init__(self, most: int = 16, probe: bool = True) -> None:
@@ -46,7 +47,7 @@ class Diagnosis(Callback):
             return
         chosen = [member for member in trainer.active if member < self.most]
         with self._harmless():
-            for member, record in zip(chosen, records(trainer, self._known(trainer), False, chosen), strict=True):
+            for member, record in zip(chosen, each_record(trainer, self._known(trainer), False, chosen), strict=True):
                 for finding in diagnose(record):
                     if finding.certain:
                         self._say(trainer, member, finding, printed=True)
@@ -55,8 +56,9 @@ class Diagnosis(Callback):
         if trainer.interrupted:
             return
         with self._harmless():
-            for member, record in enumerate(records(trainer, self._known(trainer))):
-                self.records[member] = record
+            for member, record in enumerate(each_record(trainer, self._known(trainer))):
+                if len(trainer.members) == 1:  # those of a population would take more memory than its networks
+                    self.records[member] = record
                 self.findings[member] = diagnose(record)
                 for finding in self.findings[member]:
                     self._say(trainer, member, finding)

@@ -51,11 +51,11 @@ class Moment:
     def networks(self) -> Iterator[list[nn.Module]]:
         """The run's networks in evaluation mode."""
         members = list(self.run.members)
-        with self.trainer.at_best() if self.final else contextlib.nullcontext(self.trainer.stack) as stack:
+        with self.trainer.at_best(members) if self.final else contextlib.nullcontext(self.trainer.stack) as stack:
             if len(stack) == 1:
                 yield [stack.network.eval()]
             else:
-                rows = members if self.final else [self.trainer.active.index(member) for member in members]
+                rows = range(len(stack)) if self.final else map(self.trainer.active.index, members)
                 yield [stack.member(row) for row in rows]
 
     @torch.no_grad()

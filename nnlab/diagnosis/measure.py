@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,7 +51,17 @@ def records(
     probe: bool = True,
     members: Sequence[int] | None = None,
 ) -> list[RunRecord]:
-    """One record for each member, from what has been recorded so far and a few passes over the data.
+    """One record for each member; see `each_record`."""
+    return list(each_record(trainer, data, probe, members))
+
+
+def each_record(
+    trainer: Trainer,
+    data: Mapping[int, DataFacts] | None = None,
+    probe: bool = True,
+    members: Sequence[int] | None = None,
+) -> Iterator[RunRecord]:
+    """One record after another, of each member, from what has been recorded so far and a few passes over the data.
 
     Args:
         trainer: before, during or after training.
@@ -62,14 +72,13 @@ def records(
     """
     trainer.history.flush()
     known = facts_of(trainer) if data is None else data
-    networks = network_facts(trainer) if probe else _weights_only(trainer)
-    series = _series(trainer)
     chosen = range(len(trainer.members)) if members is None else members
-    found = [_record(trainer, m, known[m], networks[m], series[m]) for m in chosen]
-    if not probe:
-        return found
+    networks = dict(enumerate(network_facts(trainer))) if probe else _weights_only(trainer, chosen)
+    series = _series(trainer, chosen)
     tests = functools.cache(lambda: network_tests(trainer))  # once for all members, and only where one of them is weak
-    return [dataclasses.replace(record, tests=tests) for record in found]
+    for member in chosen:
+        record = _record(trainer, member, known[member], networks[member], series[member])
+        yield dataclasses.replace(record, tests=tests) if probe else record
 
 
 def network_tests(trainer: Trainer) -> list[Finding]:
@@ -79,24 +88,28 @@ def network_tests(trainer: Trainer) -> list[Finding]:
         return network_findings(trainer, part.inputs, part.targets)
 
 
-def _weights_only(trainer: Trainer) -> list[NetworkFacts]:
-    """What can be said without running the networks."""
-    found = [NetworkFacts((), (), {}) for _ in trainer.members]
-    for member, weights in zip(trainer.active, weight_facts(trainer) if trainer.active else [], strict=True):
-        found[member] = NetworkFacts((), weights, {})
-    return found
+def _weights_only(trainer: Trainer, members: Sequence[int]) -> dict[int, NetworkFacts]:
+    """What can be said of the members without running the networks."""
+    rows = {member: row for row, member in enumerate(trainer.active) if member in members}
+    weights = weight_facts(trainer, list(rows.values())) if rows else []
+    known = dict(zip(rows, weights, strict=True))
+    return {member: NetworkFacts((), known.get(member, ()), {}) for member in members}
 
 
-def _series(trainer: Trainer) -> list[dict[str, Series]]:
-    """The sparse scalars of every member by tag."""
-    found: list[dict[str, tuple[list[int], list[float]]]] = [{} for _ in trainer.members]
+def _series(trainer: Trainer, members: Sequence[int]) -> dict[int, dict[str, Series]]:
+    """The sparse scalars of some members by tag."""
+    found: dict[int, dict[str, tuple[list[int], list[float]]]] = {member: {} for member in members}
     for record in trainer.history.records:
+        if record.member not in found:
+            continue
         own = found[record.member]
         for tag, value in record.values.items():
             steps, values = own.setdefault(tag, ([], []))
             steps.append(record.step)
             values.append(value)
-    return [{tag: Series(steps, values) for tag, (steps, values) in own.items()} for own in found]
+    return {
+        member: {tag: Series(steps, values) for tag, (steps, values) in own.items()} for member, own in found.items()
+    }
 
 
 def _record(

@@ -87,7 +87,8 @@ class Chain(Stack):
     @torch.no_grad()
     def capture(self, inputs: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
         kept = {name: value.clone() for name, value in self.buffers.items()}
-        self.network.train()
+        if not self.network.training:
+            self.network.train()
         captured, outputs = {}, distinct_rows(inputs)
         for (name, _), layer in zip(self.network.named_children(), self.layers, strict=True):
             outputs = self._forward_layer(layer, outputs, training=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -86,13 +86,13 @@ class Evaluator:
         with self.at_best() as stack:
             return self.engine.evaluate(stack, split, range(len(stack)), ()).prediction
 
-    def _take_best(self, rows: slice) -> None:
+    def _take_best(self, rows: slice | Sequence[int]) -> None:
         buffers = {name: value[rows] for name, value in self.best.buffers.items()}
         self.engine.stack.replace(self.best.theta[rows], buffers)
 
     @contextlib.contextmanager
-    def at_best(self) -> Iterator[Stack]:
-        """The stack with the best weights of all members, also of those that have ended; then as it was."""
+    def at_best(self, members: slice | Sequence[int] = slice(None)) -> Iterator[Stack]:
+        """The stack with the best weights of some members, also of those that have ended; then as it was."""
         with self.engine.stack.set_aside() as stack:
-            self._take_best(slice(None))
+            self._take_best(members)
             yield stack

@@ -12,6 +12,7 @@ the examples, three times as fast as along the outputs, and softmax need not tra
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -26,12 +27,20 @@ class Layer(ABC):
 
     Attributes:
         grouped: whether it also takes the batches of G groups of members, (G, N, features); see `Batches`.
+        remembered: attributes that the forward pass leaves for the backward pass.
     """
 
     grouped: bool = False
 
+    remembered: ClassVar[tuple[str, ...]] = ()
+
     def bind(self, values: dict[str, Tensor], gradients: dict[str, Tensor]) -> None:  # noqa: B027
         """Receive the layer's parameters and their gradients, (M, *shape) by local name."""
+
+    def forget(self) -> None:
+        """Let go of what the last forward pass left for a backward pass."""
+        for name in self.remembered:
+            vars(self).pop(name, None)
 
     @abstractmethod
     def forward(self, x: Tensor, training: bool) -> Tensor:
@@ -58,6 +67,7 @@ class Linear(Layer):
     """z = W x + b. Members that share a batch side by side are one product with all their weights."""
 
     grouped = True
+    remembered: ClassVar[tuple[str, ...]] = ("x",)
 
     def bind(self, values: dict[str, Tensor], gradients: dict[str, Tensor]) -> None:
         self.weight, self.bias = values["weight"], values.get("bias")
@@ -97,6 +107,8 @@ class Linear(Layer):
 class DropConnect(Linear):
     """A linear layer whose weights are masked in training; the mask carries the module's scaling."""
 
+    remembered = ("x", "mask", "masked")
+
     def __init__(self, module: DropConnectLinear) -> None:
         self.module = module
 
@@ -121,6 +133,8 @@ class DropConnect(Linear):
 class Elementwise(Layer):
     """h = phi(z) without parameters."""
 
+    remembered = ("z", "y")
+
     def __init__(self, activation: Activation) -> None:
         self.activation = activation
 
@@ -137,6 +151,8 @@ class Elementwise(Layer):
 class LearnedSlope(Layer):
     """PReLU: the slope of the negative part, one per layer and member, is learned."""
 
+    remembered = ("z", "y")
+
     def bind(self, values: dict[str, Tensor], gradients: dict[str, Tensor]) -> None:
         self.slope, self.slope_bar = values["slope"].unsqueeze(2), gradients["slope"]
 
@@ -152,6 +168,8 @@ class LearnedSlope(Layer):
 
 class Dropout(Layer):
     """Multiply by the mask that the module draws from its key."""
+
+    remembered = ("mask",)
 
     def __init__(self, module: DropoutLayer) -> None:
         self.module = module
@@ -171,6 +189,8 @@ class Dropout(Layer):
 
 class BatchNorm(Layer):
     """y = weight * (x - mean) / sqrt(variance + eps) + bias, over the batch (Ioffe and Szegedy 2015)."""
+
+    remembered = ("inverse", "normalised")
 
     def __init__(self, module: nn.BatchNorm1d, buffers: dict[str, Tensor]) -> None:
         self.eps, self.momentum = module.eps, module.momentum

@@ -353,9 +353,9 @@ class Trainer:
         """The active members with their present weights on the validation split; after a validation, that one."""
         return self.evaluator.validation(self.step)
 
-    def at_best(self) -> AbstractContextManager[Stack]:
-        """The stack with the best weights of all members, also of those that have ended; then as it was."""
-        return self.evaluator.at_best()
+    def at_best(self, members: slice | Sequence[int] = slice(None)) -> AbstractContextManager[Stack]:
+        """The stack with the best weights of all members, or some, also of those that have ended; then as it was."""
+        return self.evaluator.at_best(members)
 
     def final_evaluations(self) -> dict[str, Evaluation]:
         """Evaluate the best weights of all members, also of those that have ended, on every split."""

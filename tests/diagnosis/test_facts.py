@@ -11,6 +11,9 @@ import pytest
 import torch
 from sklearn.datasets import load_iris
 
+from nnlab.cli import compose
+from nnlab.config.build import build_trainer
+from nnlab.diagnosis.facts import trained
 from nnlab.diagnosis.facts.chance import association, orders
 from nnlab.diagnosis.facts.data import data_facts, target_facts
 from nnlab.diagnosis.facts.giveaway import find_giveaway
@@ -243,3 +246,20 @@ def test_predictions_of_several_networks_are_ordered_as_each_alone(targets: torc
     alone = [orders(p[None], t[None])[0] for p, t in zip(prediction, targets, strict=True)]
     assert orders(prediction, targets) == alone
     assert alone[3] == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("steps", [3, 0])
+def test_networks_that_are_looked_at_in_parts_have_the_same_facts(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    common = ["callbacks=[]", "data.limit=60", "trainer.steps=3"]
+    trainer = build_trainer([compose(*common, f"seed={seed}") for seed in range(5)])
+    if steps:
+        trainer.fit()
+    theta = trainer.stack.theta.clone()
+    together = trained.network_facts(trainer)
+    monkeypatch.setattr(trained, "TOGETHER", 2)
+    parts = trained.network_facts(trainer)
+    assert torch.equal(trainer.stack.theta, theta)
+    for one, other in zip(together, parts, strict=True):
+        assert repr(one.layers) == repr(other.layers)
+        assert repr(one.weights) == repr(other.weights)
+        assert repr(one.splits) == repr(other.splits)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import pytest
 import torch
 
@@ -48,6 +50,17 @@ def test_what_a_backward_pass_leaves_behind_is_what_capturing_finds(overrides: l
     captured = stack.capture(trainer.inputs, names)
     for name in names:
         torch.testing.assert_close(remembered[name], captured[name])
+
+
+def test_compiled_chains_keep_nothing_of_what_was_captured() -> None:
+    common = ["callbacks=[]", "data.limit=40", "trainer.engine=native", "regularizer=[dropout,dropconnect]"]
+    trainer = build_trainer([compose(*common, f"seed={seed}", "data_seed=0") for seed in range(2)])
+    stack = trainer.stack
+    captured = stack.capture(trainer.engine.minibatch(0)[0], [name for name, _ in stack.network.named_children()])
+    seen = {name: weakref.ref(value) for name, value in captured.items()}
+    assert len(seen) > 4
+    del captured
+    assert not [name for name, value in seen.items() if value() is not None]
 
 
 def test_a_validation_is_known_until_the_next_step() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -19,9 +19,10 @@ from nnlab.statistics import activations
 from nnlab.training import Trainer
 from nnlab.training.batches import stacked_scale
 from nnlab.training.evaluation import Evaluation, evaluate
-from nnlab.types import Split, Task
+from nnlab.types import Dataset, Split, Task
 
 WORK = 1.5e8  # multiply-adds that a pass over the training split may cost for all members
+TOGETHER = 64  # members that are looked at together
 TOLERANCE = 0.05  # distance from a saturation value that counts as saturated
 
 
@@ -66,28 +67,49 @@ def last_weights(trainer: Trainer, most: int | None = None) -> Iterator[None]:
 def network_facts(trainer: Trainer) -> list[NetworkFacts]:
     """The facts of every member at its last weights; nothing of the training state is changed."""
     known = trainer.validation() if _complete(trainer) else None  # most often it has just been measured
+    found: list[NetworkFacts] = []
     with last_weights(trainer):
-        rows = int(min(1024, max(64, WORK / max(trainer.stack.theta.numel(), 1))))
-        part = _stacked(trainer, rows)
-        datasets = [member.dataset for member in trainer.members]
-        scale = stacked_scale(datasets)
-        validation = [dataset.validation for dataset in datasets]
-        evaluation = known or evaluate(trainer.stack, validation, scale)
-        splits = {
-            "train": _split_facts(trainer, part.targets, _evaluated(trainer, part, scale)),
-            "validation": _split_facts(trainer, torch.stack([split.targets for split in validation]), evaluation),
-        }
-        layers = _layer_facts(trainer, part.inputs[:, ::2])
-        weights = weight_facts(trainer)
+        stack, theta, buffers = trainer.stack, trainer.stack.theta, trainer.stack.buffers
+        count = int(min(1024, max(64, WORK / max(theta.numel(), 1))))
+        if len(theta) <= TOGETHER:
+            return _facts_of_rows(trainer, slice(None), count, known)
+        for start in range(0, len(theta), TOGETHER):  # what is computed on the way takes much memory
+            rows = slice(start, start + TOGETHER)
+            with stack.set_aside():
+                stack.replace(theta[rows], {name: value[rows] for name, value in buffers.items()})
+                found += _facts_of_rows(trainer, rows, count, known)
+    return found
+
+
+def _facts_of_rows(trainer: Trainer, rows: slice, count: int, known: Evaluation | None) -> list[NetworkFacts]:
+    """The facts of the members `rows`, which are in the stack, from `count` training examples.
+
+    Args:
+        known: all members on the validation split, where that has been measured.
+    """
+    datasets = [member.dataset for member in trainer.members[rows]]
+    part, scale = _stacked(datasets, count), stacked_scale(datasets)
+    validation = [dataset.validation for dataset in datasets]
+    if known is None:
+        evaluation = evaluate(trainer.stack, validation, scale)
+    else:
+        metrics = {name: values[rows] for name, values in known.metrics.items()}
+        evaluation = Evaluation(metrics, known.prediction[rows])
+    splits = {
+        "train": _split_facts(trainer, part.targets, _evaluated(trainer, part, scale)),
+        "validation": _split_facts(trainer, torch.stack([split.targets for split in validation]), evaluation),
+    }
+    layers = _layer_facts(trainer, part.inputs[:, ::2])
+    weights = weight_facts(trainer, range(len(datasets)))
     return [
-        NetworkFacts(layers[member], weights[member], {name: facts[member] for name, facts in splits.items()})
-        for member in range(len(trainer.members))
+        NetworkFacts(layers[row], weights[row], {name: facts[row] for name, facts in splits.items()})
+        for row in range(len(datasets))
     ]
 
 
-def _stacked(trainer: Trainer, rows: int) -> Split:
-    parts = {id(m.dataset): sample(m.dataset.train, rows) for m in trainer.members}
-    chosen = [parts[id(m.dataset)] for m in trainer.members]
+def _stacked(datasets: Sequence[Dataset], count: int) -> Split:
+    parts = {id(dataset): sample(dataset.train, count) for dataset in datasets}
+    chosen = [parts[id(dataset)] for dataset in datasets]
     return Split(torch.stack([s.inputs for s in chosen]), torch.stack([s.targets for s in chosen]))
 
 
@@ -145,7 +167,7 @@ def _of_classes(
 def _layer_facts(trainer: Trainer, inputs: Tensor) -> list[tuple[LayerFacts, ...]]:
     layers = activation_layers(trainer.stack.network)
     if not layers:
-        return [()] * len(trainer.members)
+        return [()] * len(inputs)
     captured = trainer.stack.capture(inputs, list(layers))
     columns = []
     for name, (kind, (low, high)) in layers.items():
@@ -161,7 +183,7 @@ def _layer_facts(trainer: Trainer, inputs: Tensor) -> list[tuple[LayerFacts, ...
         )
     return [
         tuple(LayerFacts(name, kind, dead[m], saturated[m], std[m]) for name, kind, dead, saturated, std in columns)
-        for m in range(len(trainer.members))
+        for m in range(len(inputs))
     ]
 
 
@@ -176,9 +198,10 @@ def constant_units(y: Tensor) -> Tensor:
     return ((values.amax(2) - values.amin(2)) <= 1e-6).double().mean(1)
 
 
-def weight_facts(trainer: Trainer) -> list[tuple[WeightFacts, ...]]:
-    """Facts of the weights of every row of the stack."""
-    weights = trainer.stack.layout.weights(trainer.stack.theta)
+def weight_facts(trainer: Trainer, rows: Sequence[int]) -> list[tuple[WeightFacts, ...]]:
+    """Facts of the weights of some rows of the stack."""
+    theta = trainer.stack.theta
+    weights = trainer.stack.layout.weights(theta if len(rows) == len(theta) else theta[list(rows)])
     table = {name: symmetric_fraction(value).tolist() for name, value in weights.items()}
     shapes = {name: tuple(value.shape[1:]) for name, value in weights.items()}
     frozen = [
@@ -188,7 +211,7 @@ def weight_facts(trainer: Trainer) -> list[tuple[WeightFacts, ...]]:
     ]
     return [
         (*(WeightFacts(name, column[m], shapes[name]) for name, column in table.items()), *frozen)
-        for m in range(len(trainer.stack))
+        for m in range(len(rows))
     ]
 
 

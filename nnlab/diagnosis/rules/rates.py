@@ -100,14 +100,16 @@ def too_high(view: View) -> Iterator[Finding]:
     early = first if math.isnan(early) else early
     late = float(median([v for s, v in zip(ratios.steps, ratios.values, strict=True) if s > EARLY] or [math.nan]))
     diverged = record.status == "diverged" or _grew(view)
-    noisy = _oscillation(view)
     jumps = early > HIGH_EARLY or late > HIGH_LATE
+    if not (diverged or (jumps and record.steps >= 20)):
+        return  # before anything is asked that takes longer
+    noisy = _oscillation(view)
     # Where simple methods fail, too, updates that large and a loss that high say it by themselves.
     wild = late > HIGH_LATE and noisy > max(0.15, 1.5 * _sampling_noise(view)) and view.learned < 0.6 and _stuck(view)
     bad = view.weak or (wild if record.splits else view.failing)
     windows = view.windows
     falls = len(windows) > 1 and bool((np.diff(windows) < 0).mean() > 0.7) and view.learned > 0.3 and first < 1
-    if not (diverged or (jumps and bad and not falls and record.steps >= 20)):
+    if not (diverged or (bad and not falls)):
         return
     rate = suggested_rate(view)
     rate = rate if rate < record.learning_rate else record.learning_rate / 10

@@ -88,7 +88,7 @@ def exploding(view: View) -> Iterator[Finding]:
 def dead(view: View) -> Iterator[Finding]:
     """Units that give the same value for every example."""
     kinds = {layer.name: layer.kind for layer in view.record.layers}
-    if (not view.weak and view.record.splits) or view.tiny:
+    if (view.record.splits and not view.weak) or view.tiny:
         return
     start = {n: v for n, v in view.early("activation_dead").items() if v > DEAD}
     end = {f.name: f.dead for f in view.record.layers if f.dead > DEAD and f.kind in DYING}
@@ -118,9 +118,10 @@ def _fades(view: View, dead: dict[str, float]) -> bool:
 
 def saturated(view: View) -> Iterator[Finding]:
     """Units of sigmoid or tanh that sit where the activation is flat."""
-    harmless = not view.weak and view.record.splits and not any(hockey_stick(view))
-    if view.record.activation not in SATURATING or harmless or view.tiny:
+    if view.record.activation not in SATURATING or view.tiny:
         return
+    if view.record.splits and not view.weak and not any(hockey_stick(view)):
+        return  # harmless
     start = {n: v for n, v in view.early("activation_saturated").items() if v > SATURATED}
     end = {f.name: f.saturated for f in view.record.layers if f.saturated > SATURATED and f.kind in SATURATING}
     found = start or end

@@ -88,6 +88,12 @@ class NativeChain(Chain):
             return super().outputs_of(inputs)
         return self.compiled.outputs(inputs, self._keys_of_masks())
 
+    def capture(self, inputs: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+        captured = super().capture(inputs, names)
+        for layer in self.layers:  # no backward pass follows
+            layer.forget()
+        return captured
+
     @property
     def in_place(self) -> bool:
         return type(self.loss) is SoftmaxCrossEntropy

@@ -29,6 +29,13 @@ def test_a_run_is_named_by_its_own_overrides_sorted(overrides: list[str], name: 
     assert run_name(list(reversed(overrides))) == name
 
 
+def test_a_long_name_cuts_off_the_data_and_keeps_what_runs_of_a_study_differ_in() -> None:
+    data = ["data=table", "data.path=a_long_name.csv", "data/preprocessing=robust", "data.preprocessing.clip=10"]
+    name = run_name([*data, "optimizer=adam", "data_seed=1", "seed=2"])
+    assert name.startswith("data_seed=1,optimizer=adam,seed=2,data.path=a_long")
+    assert len(name) == LONGEST
+
+
 @pytest.mark.parametrize(
     "value", ["a/b", "a b", "a:b", 'a"b', "ä", "x" * 300, "../..", "a\\b", "a\nb", "*", "x.", "a<b", "a|b"]
 )

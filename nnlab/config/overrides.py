@@ -65,7 +65,7 @@ def own_overrides(overrides: Iterable[str]) -> list[str]:
 
 
 def run_name(overrides: Iterable[str]) -> str:
-    """The folder's name for a job's overrides; equal names mean equal overrides.
+    """The folder's name for a job's overrides; equal names mean equal overrides. What a long one cuts off is the data.
 
     >>> run_name(["seed=1", "name=study1", "data/preprocessing=none"])
     'data.preprocessing=none,seed=1'
@@ -74,7 +74,9 @@ def run_name(overrides: Iterable[str]) -> str:
     """
     own = own_overrides(overrides)
     exact = ",".join(own)
-    readable = ",".join(_with_dots(each) for each in own) or "defaults"
+    readable = ",".join(map(_with_dots, own)) or "defaults"
+    if len(readable) > LONGEST:
+        readable = ",".join(map(_with_dots, sorted(own, key=_is_about_data)))
     safe = UNSAFE.sub("_", readable)
     reserved = safe.partition(".")[0].lower() in RESERVED
     if safe == readable and len(safe) <= LONGEST and safe.strip(".") == safe and not reserved:
@@ -82,6 +84,11 @@ def run_name(overrides: Iterable[str]) -> str:
     digest = hashlib.sha256(exact.encode()).hexdigest()[:10]
     start = f"_{safe}" if reserved else safe.lstrip(".")
     return f"{start[: LONGEST - len(digest) - 1]}-{digest}"
+
+
+def _is_about_data(override: str) -> bool:
+    """Whether an override chooses or describes the data, which the runs of a study mostly share."""
+    return re.match(r"[+~]*data[./=]", override) is not None
 
 
 def _with_dots(override: str) -> str:

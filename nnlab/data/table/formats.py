@@ -136,7 +136,7 @@ def _read(path: Path, read: Callable[..., Any]) -> Any:
 
 
 def read_json(path: Path) -> Frame:
-    """Records or columns in JSON; records also one a line. Fields of a nested record are called `outer.inner`.
+    """Records or columns in JSON; records also one a line, or a single one. Fields of a nested record: `outer.inner`.
 
     Raises:
         UserError: it is no table.
@@ -161,17 +161,11 @@ def read_json(path: Path) -> Frame:
 def _records(content: Any) -> dict[str, Any] | None:
     """Cells by column from records, rows or columns; None where there is no table."""
     if isinstance(content, Mapping):
-        lists = {key: value for key, value in content.items() if isinstance(value, list | dict)}
-        if lists and len(lists) == len(content) and len({len(value) for value in lists.values()}) == 1:
-            values = [list(v.values()) if isinstance(v, dict) else v for v in lists.values()]
-            if all(not isinstance(cell, dict | list) for value in values for cell in value):
-                return {key: _cells(value) for key, value in zip(lists, values, strict=True)}
-        tables = [value for value in content.values() if isinstance(value, list)]
-        return _records(tables[0]) if len(tables) == 1 else None
+        return _columns_of_object(content)
     if not isinstance(content, list) or not content:
         return None
     if all(isinstance(row, list) for row in content):
-        header = all(isinstance(cell, str) for cell in content[0])
+        header = all(isinstance(cell, str) for cell in content[0]) and len(content) > 1
         names = unique_names(content[0]) if header else [str(i) for i in range(len(content[0]))]
         content = [dict(zip(names, row, strict=False)) for row in content[header:]]
     if not all(isinstance(row, Mapping) for row in content):
@@ -179,6 +173,22 @@ def _records(content: Any) -> dict[str, Any] | None:
     flat = [_flattened(row) for row in content]
     names = list(dict.fromkeys(name for row in flat for name in row))
     return {name: _cells([row.get(name) for row in flat]) for name in names}
+
+
+def _columns_of_object(content: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Cells by column from an object: columns, names beside rows, a single record, or a table in one of its fields."""
+    kinds = [type(value) for value in content.values()]
+    if any(kind is not dict for kind in kinds) and list not in kinds:
+        return _records([content])
+    if isinstance(content.get("columns"), list) and isinstance(content.get("data"), list):
+        return _records([[str(name) for name in content["columns"]], *content["data"]])
+    lists = {key: value for key, value in content.items() if isinstance(value, list | dict)}
+    if lists and len(lists) == len(content) and len({len(value) for value in lists.values()}) == 1:
+        values = [list(v.values()) if isinstance(v, dict) else v for v in lists.values()]
+        if all(not isinstance(cell, dict | list) for value in values for cell in value):
+            return {key: _cells(value) for key, value in zip(lists, values, strict=True)}
+    tables = [value for value in content.values() if isinstance(value, list)]
+    return _records(tables[0]) if len(tables) == 1 else None
 
 
 def _flattened(row: Mapping[str, Any], outer: str = "") -> dict[str, Any]:

@@ -265,6 +265,16 @@ def test_json_of_columns_and_of_nested_records_are_tables(write):
     assert read(write(columns, "c.json"))[0].columns["a"].missing.tolist() == [False, False, True]
     nested = json.dumps([{"a": {"b": i, "c": "x"}} for i in range(5)])
     assert list(read(write(nested, "n.json"))[0].columns) == ["a.b", "a.c"]
+    split = json.dumps({"columns": ["a", "b"], "index": [7, 8], "data": [[1, "p"], [2, "q"]]})
+    assert read(write(split, "s.json"))[0].columns["a"].numbers().tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("name", ["one.jsonl", "one.json"])
+def test_a_single_record_of_json_is_a_table_of_one_row(write, name):
+    frame, _ = read(write(json.dumps({"a": 1.5, "b": "p", "c": {"d": None}}) + "\n", name))
+    assert len(frame) == 1
+    assert list(frame.columns) == ["a", "b", "c.d"]
+    assert frame.columns["a"].numbers().tolist() == [1.5]
 
 
 def test_sparse_rows_of_svmlight_are_columns(write):
@@ -445,7 +455,7 @@ def test_files_that_are_no_tables_are_refused_in_a_sentence(write, tmp_path):
     for name, content, message in [
         ("t.doc", b"x", r"must end in \.csv"),
         ("t.json", b"{1", "is no JSON"),
-        ("t.json", b'{"type": "FeatureCollection"}', "holds no table"),
+        ("t.json", b"[1, 2]", "holds no table"),
         ("t.parquet", b"x", "cannot read"),
         ("t.xlsx", b"x", "cannot read"),
         ("t.csv.gz", b"x", "damaged or cut off"),

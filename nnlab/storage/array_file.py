@@ -1,20 +1,27 @@
 """Arrays on disk (.npy) whose rows are read when they are asked for, and files that such an array is written to.
 
 Rows come from a memory mapping. The system counts what a process has touched of a mapping as its memory, although it
-may take it back at any time; here it is given back whenever `TOUCHED` bytes have been read (`touched`). Where a limit
-on addresses (`ulimit -v`) allows no mapping, rows are read from the file by their position.
+may take it back at any time; here it is given back whenever `TOUCHED` bytes have been read (`touched`).
+
+Rows are read from the file by their position where they have `LARGE` bytes, which is sooner than as many faults of
+pages; where the file has more than a `SHARE` of the free memory, because of a mapping the system reads much around each
+row (128 KiB on most machines, 8 MiB on some), and has forgotten it when that is wanted; and where a limit on addresses
+(`ulimit -v`) allows no mapping.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import errno
+import itertools
 import math
 import mmap
 import os
 import threading
 import warnings
 import weakref
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,9 +30,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from nnlab.device import free_memory
 from nnlab.storage.files import explained
 
 TOUCHED = 1 << 27  # bytes after which the memory of mappings is given back
+LARGE = 1 << 15  # bytes of a row that is read by its position
+SHARE = 0.5  # of the free memory: what a file may have for it to be mapped
+AHEAD = 1 << 17  # bytes that the system is told of at a time; of more it may leave out the rest
 
 _mappings: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
 _read = 0  # bytes, since memory was given back
@@ -66,7 +77,7 @@ class ArrayFile:
         first: the first row, counted from 0.
         shape: (n, ...).
         dtype: of its numbers.
-        tensor: all rows as a mapping that must not be written to; None where there is none.
+        tensor: all rows as a mapping that must not be written to; None where they are read by their position.
     """
 
     first = 0
@@ -81,12 +92,12 @@ class ArrayFile:
         self.dtype = torch.from_numpy(np.empty(0, self._kind)).dtype
         self._row = int(np.prod(shape[1:])) * self._kind.itemsize
         self._lock = threading.Lock()
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # torch knows no arrays that cannot be written to
-                self.tensor: Tensor | None = torch.from_numpy(_mapped(path))
-        except (OSError, ValueError, MemoryError):
-            self.tensor = None
+        self.tensor: Tensor | None = None
+        if self._row >= LARGE or self.shape[0] * self._row > SHARE * free_memory(torch.device("cpu")):
+            return
+        with warnings.catch_warnings(), contextlib.suppress(OSError, ValueError, MemoryError):
+            warnings.simplefilter("ignore")  # torch knows no arrays that cannot be written to
+            self.tensor = torch.from_numpy(_mapped(path))
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -118,12 +129,35 @@ class ArrayFile:
     def _read(self, index: Tensor) -> Tensor:
         """Rows by their position in the file."""
         found = np.empty((len(index), *self.shape[1:]), self._kind)
-        cells = found.reshape(-1).view(np.uint8).data
+        cells = memoryview(found.reshape(-1).view(np.uint8).data)
         with self._lock, self.path.open("rb", buffering=0) as file:
-            for place, row in enumerate(index.tolist()):
-                file.seek(self._start + (self.first + row) * self._row)
-                file.readinto(cells[place * self._row : (place + 1) * self._row])
+            stretches = [(self._start + (self.first + row) * self._row, count) for row, count in _stretches(index)]
+            _announce(file.fileno(), [(start, count * self._row) for start, count in stretches])
+            for start, count in stretches:
+                file.seek(start)
+                place, cells = cells[: count * self._row], cells[count * self._row :]
+                while place and (done := file.readinto(place)):
+                    place = place[done:]
         return torch.from_numpy(found)
+
+
+def _stretches(index: Tensor) -> list[tuple[int, int]]:
+    """Positions (n,) as the first and the number of those that follow one another."""
+    if not len(index):
+        return []
+    starts = [0, *((index.diff() != 1).nonzero().flatten() + 1).tolist()]
+    counts = [stop - start for start, stop in itertools.pairwise([*starts, len(index)])]
+    return list(zip(index[starts].tolist(), counts, strict=True))
+
+
+def _announce(file: int, stretches: Sequence[tuple[int, int]]) -> None:
+    """Tell the system which bytes of a file (first, number) are read next, and that it is not to guess others."""
+    if not hasattr(os, "posix_fadvise"):
+        return
+    os.posix_fadvise(file, 0, 0, os.POSIX_FADV_RANDOM)
+    for start, count in stretches:
+        for part in range(start, start + count, AHEAD):
+            os.posix_fadvise(file, part, min(AHEAD, start + count - part), os.POSIX_FADV_WILLNEED)
 
 
 class ArrayWriter:

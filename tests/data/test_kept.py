@@ -18,7 +18,7 @@ from nnlab.data import ImageFolder, Table, decoding, preparing
 from nnlab.data import once as once_module
 from nnlab.data.table import column as column_module
 from nnlab.errors import UserError
-from nnlab.storage import cache
+from nnlab.storage import array_file, cache
 from nnlab.storage.array_file import ArrayFile, ArrayWriter, write_array
 from nnlab.streaming import Streamed
 
@@ -170,7 +170,6 @@ def test_a_disk_that_is_too_full_is_known_before_anything_is_decoded(tmp_path, f
 
 
 def test_what_is_read_from_mappings_is_given_back_and_read_again(tmp_path, monkeypatch):
-    from nnlab.storage import array_file
 
     array = np.random.default_rng(0).normal(size=(400, 1000))
     write_array(tmp_path / "a.npy", array)
@@ -258,6 +257,20 @@ def test_rows_without_a_mapping_are_read_by_their_position(tmp_path, monkeypatch
         assert np.array_equal(file[rows].numpy(), array[rows.numpy()])
         assert np.array_equal(file.part(4, 9)[1:3].numpy(), array[5:7])
         assert np.array_equal(file[torch.arange(20) % 2 == 0].numpy(), array[::2])
+
+
+@pytest.mark.parametrize("limit", ["LARGE", "SHARE"])
+def test_large_rows_and_files_are_read_by_their_position(tmp_path, monkeypatch, limit):
+    array = np.random.default_rng(0).integers(0, 255, (20, 3, 400, 200), dtype=np.uint8)
+    write_array(tmp_path / "a.npy", array)
+    monkeypatch.setattr(array_file, "LARGE", 1 << 40)
+    assert ArrayFile(tmp_path / "a.npy").tensor is not None
+    monkeypatch.setattr(array_file, limit, 0)
+    file = ArrayFile(tmp_path / "a.npy")
+    assert file.tensor is None
+    for rows in ([5, 6, 7, 3, 3, 4, 19], [19], []):
+        assert np.array_equal(file[torch.tensor(rows, dtype=torch.long)].numpy(), array[rows])
+        assert np.array_equal(file.part(2, 9)[torch.arange(7)].numpy(), array[2:9])
 
 
 def test_the_command_lists_and_clears_what_is_kept(tmp_path, capsys):

@@ -49,7 +49,9 @@ def _standardized(inputs: Tensor) -> Tensor:
     x = inputs.flatten(1).float().cpu()
     x = x - x.mean(0)
     std = x.std(0)
-    return x[:, std > 0] / std[std > 0]
+    varies = std > 0
+    x = x if bool(varies.all()) else x[:, varies]  # of large images every copy counts
+    return x.div_(std[varies])
 
 
 def _ridge(x: Tensor, y: Tensor) -> Tensor:

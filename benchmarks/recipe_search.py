@@ -195,7 +195,9 @@ class Chosen:
 
     changes: Changes = {}
 
-    def conclude(self, chosen: Changes, seeds: Sequence[int], given: Sequence[int] = ()) -> StepReport[FinalNumbers]:
+    def conclude(
+        self, chosen: Changes, seeds: Sequence[int], given: Sequence[int] = (), stable: float | None = None
+    ) -> StepReport[FinalNumbers]:
         """Keep what was chosen."""
         self.changes = chosen
         return StepReport(8, "", FinalNumbers())

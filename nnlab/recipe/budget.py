@@ -14,16 +14,16 @@ from nnlab.recipe.report import Report
 from nnlab.recipe.settings import RecipeSettings
 from nnlab.recipe.trials import Trials
 
-COARSE_SHARE, REFINE_SHARE = 0.25, 0.2  # of the time left before steps 4 and 5
+COARSE_SHARE, REFINE_SHARE = 0.2, 0.15  # of the time left before steps 4 and 5
 COARSE_STEPS = 600  # updates that are worth having, where data are small: most of a short trial is not training
 EPOCHS = 240.0  # of one network, that a search without a time limit may take,
 SHORTEST, LONGEST = 120.0, 560.0  # but at least and at most so many seconds
-COARSE_BATCH, COARSE_AGAIN = 48, 16  # networks of a batch of step 4, and those with a second seed
+COARSE_BATCH, COARSE_AGAIN = 24, 16  # networks of a batch of step 4, and those with a second seed
 REFINE_BATCH = 9  # configurations of step 5 without a time limit,
 IMPROVE_WORK = 120.0  # and networks of the usual length in step 7
-MOST_BATCHES = 24
+MOST_BATCHES, USUAL_BATCHES = 48, 2  # of step 4, with and without a time limit
 GIVEN_SHARE = 0.2  # of all time, that the configuration as given may take at the end in any case
-CONTESTANTS = 12  # of a round of step 7; twice as many where there is a time to be used
+CONTESTANTS, ROUND_BATCHES = 12, 6  # of a batch of step 7, and at most so many a round where there is a time to be used
 LONGER, MANY = 2.0, 2.0  # times the usual length, where as many times the fewest configurations of step 5 fit
 HALVED = 0.5  # of its length is what a trial of step 4 takes on average
 
@@ -80,7 +80,7 @@ class Budget:
             spent, work = self.trials.clock() - started, self.trials.work - before
             cost = spent / work * epochs if work else 0.0
             expected = spent + cost * (COARSE_BATCH * HALVED + COARSE_AGAIN)
-            return done < (MOST_BATCHES if self.timed else 1) and expected < share
+            return done < (MOST_BATCHES if self.timed else USUAL_BATCHES) and expected < share
 
         return more
 
@@ -103,9 +103,9 @@ class Budget:
         return fits
 
     @property
-    def contestants(self) -> int:
-        """Configurations that a round of step 7 tries."""
-        return 2 * CONTESTANTS if self.timed else CONTESTANTS
+    def round_batches(self) -> int:
+        """Batches of contestants that a round of step 7 may have."""
+        return ROUND_BATCHES if self.timed else 1
 
     def refine_epochs(self, usual: float) -> float:
         """Length of step 5, `usual` where there is time for it, and longer where there is time for many."""
@@ -143,7 +143,7 @@ class Budget:
         if self.timed:
             return max(self.left(), final)  # which is trained in any case
         costs = {
-            4: COARSE_BATCH * self.coarse_epochs(),
+            4: USUAL_BATCHES * COARSE_BATCH * self.coarse_epochs(),
             5: REFINE_BATCH * self.settings.seeds * usual,
             7: IMPROVE_WORK * usual,
             8: self.settings.final_seeds * 2 * usual,

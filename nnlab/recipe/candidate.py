@@ -65,6 +65,13 @@ class Candidate:
             self.classes,
         )
 
+    def after(self, seeds: int) -> Candidate:
+        """The same configuration without its first seeds."""
+        kept = None if self.examples is None else self.examples[seeds:]
+        scores, metrics = self.scores[seeds:], self.metrics[seeds:]
+        fits, epochs = self.fits[seeds:], self.epochs[seeds:]
+        return Candidate(self.changes, scores, metrics, fits, epochs, kept, self.folds, self.classes)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
         return {

@@ -27,7 +27,7 @@ TITLE = "Coarse grid"
 EXTENSIONS = 2
 STRUCTURE = ("architecture", "activation", "preprocessing")  # dimensions of which populations have one choice
 NETWORKS = 12  # of one structure, with rates and decays of their own
-STRUCTURES = 4  # of a batch
+STRUCTURES = 2  # of a batch
 AGAIN = 16  # of the best, that are trained with another seed
 KEPT = 12  # candidates that the report hands on,
 SEEN = 240  # and the last of the others, for step 7 to learn from
@@ -65,7 +65,7 @@ def coarse_grid(
     rates = merged([stable, *(rung(stable, -i) for i in (1, 2, 3))])
     found = Coarse(*_grid(space, rates, space.grid_decays, epochs))
     _extend(report, space, found, epochs)
-    halving, done = Halving(), 0
+    halving, done = Halving(trials.levels.constant), 0
     while batches(done):
         results, _ = run_grid(trials, sampled(space, stable, epochs, draw), [0], 0, lambda: halving)
         found.results += results

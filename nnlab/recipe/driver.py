@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from nnlab.errors import UserError
-from nnlab.recipe.budget import Budget
+from nnlab.recipe.budget import CONTESTANTS, Budget
 from nnlab.recipe.coarse import coarse_grid
 from nnlab.recipe.curves import look_at_curves
 from nnlab.recipe.events import write_events
@@ -23,7 +23,7 @@ from nnlab.recipe.finale import TITLE as LAST
 from nnlab.recipe.finale import FinalTraining
 from nnlab.recipe.improve import improve
 from nnlab.recipe.initial_loss import check_initial_loss
-from nnlab.recipe.learning_rate import MARGIN, find_learning_rate
+from nnlab.recipe.learning_rate import find_learning_rate
 from nnlab.recipe.numbers import InitialLossNumbers
 from nnlab.recipe.overfit import overfit_sample
 from nnlab.recipe.refine import refine_grid
@@ -149,9 +149,7 @@ class Recipe:
     def _space(self) -> Space:
         """What steps 4 to 7 may change; what leaves compiled code only where there is time for it."""
         epochs = self.settings.refine_epochs or self.usual_epochs
-        numbers = self.reports[3].numbers
-        highest = None if numbers.stable is None else max(numbers.stable / MARGIN, numbers.use or 0.0)
-        return Space(self.trials, epochs, self.budget.timed or not self.trials.compiled, highest)
+        return Space(self.trials, epochs, self.budget.timed or not self.trials.compiled)
 
     def _coarse(self) -> Report:
         epochs = self.budget.coarse_epochs()
@@ -167,7 +165,7 @@ class Recipe:
         suggestions = self.reports[6].numbers.suggestions
         candidates = [self.reports[6].numbers.best, *self.reports[5].numbers.candidates[1:]]
         coarse = self.reports[4].numbers
-        more = self._linear(), self._draw(7), self.budget.contestants, [*coarse.seen, *coarse.candidates]
+        more = self._linear(), self._draw(7), CONTESTANTS, [*coarse.seen, *coarse.candidates], self.budget.round_batches
         return improve(
             self._space(), candidates, suggestions, self.budget.affords(candidates[0].changes, self.usual_epochs), *more
         )
@@ -178,7 +176,8 @@ class Recipe:
     def _conclude(self) -> Report:
         chosen = self.reports[7].numbers.best.changes
         given = self.budget.given_seeds(chosen)
-        return self.final.conclude(chosen, range(self.settings.final_seeds), range(given))
+        stable = self.reports[3].numbers.stable
+        return self.final.conclude(chosen, range(self.settings.final_seeds), range(given), stable)
 
     def _linear(self) -> Linear | None:
         numbers = self.reports[1].numbers if 1 in self.reports else InitialLossNumbers()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from nnlab.recipe.best import write_experiment
 from nnlab.recipe.candidate import deviation, mean
 from nnlab.recipe.changes import Changes
 from nnlab.recipe.given import Contest, FinalRun, averages, compare, given_gain, is_given, paired_advantage, standing
+from nnlab.recipe.margin import STEPS_DOWN, Lowered, with_margin
 from nnlab.recipe.numbers import FinalNumbers
 from nnlab.recipe.rates import rate_key
 from nnlab.recipe.report import StepReport, Table
@@ -45,20 +46,6 @@ WORDS = {
     "given": "the configuration as given",
     "found": "the configuration found",
 }
-STEPS_DOWN = 2  # halvings of the learning rate where a seed ends apart because of it
-
-
-@dataclass(frozen=True)
-class Lowered:
-    """A learning rate that was given up, and which seeds ended apart with it."""
-
-    rate: float
-    why: str
-
-    @property
-    def words(self) -> str:
-        """What happened, in a sentence."""
-        return f"with the learning rate {self.rate:g}, {self.why}; it was halved"
 
 
 class FinalTraining:
@@ -74,16 +61,20 @@ class FinalTraining:
     def __init__(self, config: Mapping[str, Any], trials: Trials, settings: RecipeSettings, directory: Path) -> None:
         self.config, self.trials, self.settings, self.directory = config, trials, settings, directory
 
-    def conclude(self, chosen: Changes, seeds: Sequence[int], given: Sequence[int] = ()) -> StepReport[FinalNumbers]:
+    def conclude(
+        self, chosen: Changes, seeds: Sequence[int], given: Sequence[int] = (), stable: float | None = None
+    ) -> StepReport[FinalNumbers]:
         """Train the chosen configuration, with a lower rate where a seed ends apart because of it, and judge it.
 
         Args:
             chosen: by step 7.
             seeds: of its networks.
             given: seeds with which the configuration as given is trained, too; fewer where there is no time.
+            stable: the largest stable rate of step 3; a rate near it or beyond has to show its own margin.
         """
         [constant] = simple_models(self.trials.dataset, self.trials.loss, ["constant"])
-        key, lowered = rate_key(self.trials), list[Lowered]()
+        key = rate_key(self.trials)
+        chosen, lowered = with_margin(self.trials, chosen, stable, seeds[: self.settings.seeds])
         runs = self.train(chosen, seeds, "final")
         while key in chosen and len(lowered) < STEPS_DOWN:
             too_high = [each.words for each in apart(self.trials, runs, constant) if each.by_rate]

@@ -24,6 +24,7 @@ class Halving(Callback):
     Args:
         at: parts of the training after which networks are compared, rising, (0, 1).
         share: the better part, that goes on. (0, 1)
+        constant: the loss of a constant answer: of networks that have learned nothing yet, none is behind another.
 
     Attributes:
         ended: networks that were not trained to their end.
@@ -31,8 +32,8 @@ class Halving(Callback):
 
     changes_state: ClassVar[bool] = True
 
-    def __init__(self, at: Sequence[float] = AT, share: float = SHARE) -> None:
-        self.at, self.share, self.ended = at, share, 0
+    def __init__(self, constant: float = math.inf, at: Sequence[float] = AT, share: float = SHARE) -> None:
+        self.constant, self.at, self.share, self.ended = constant, at, share, 0
         self._reached: list[list[float]] = [[] for _ in at]
         self._next = 0
 
@@ -44,7 +45,7 @@ class Halving(Callback):
         if not due or trainer.step >= trainer.total_steps:
             return
         reached = self._reached[self._next]
-        losses = {member: _loss(trainer, member) for member in trainer.active}
+        losses = {member: min(_loss(trainer, member), self.constant) for member in trainer.active}
         reached += losses.values()
         self._next += 1
         limit = sorted(reached)[max(math.ceil(self.share * len(reached)), 1) - 1]

@@ -2,15 +2,17 @@
 
 The first round also has the configuration as the user gave it: what the recipe began with is a contestant to the end.
 A round is a race between the present best and changes of it, all with the same fresh seeds: the best of many was also
-the luckiest, and would be hard to beat on the seeds that chose it. Its contestants are, in the first round, single
-changes that the curves support, and what a Gaussian process picks, which has learned from steps 4 and 5, too: of all
-single changes, of configurations a few changes away, and of the whole space. The one whose gain exceeds half its
-standard error by most is adopted. The rounds begin with the user's own schedule of the learning rate, which steps 3 to
-5 had to do without: it stays unless a constant rate is better.
+the luckiest, and would be hard to beat on the seeds that chose it. Its contestants enter in batches, which are, where
+step 7 begins, single changes that the curves support, and what a Gaussian process picks, which has learned from steps 4
+and 5 and from the batches before: of all single changes, of configurations a few changes away, and of the whole space,
+from which some are drawn blindly. Most of the time goes to these: what is never tried cannot be found. The one whose
+gain exceeds half its standard error by most is adopted. The rounds begin with the user's own schedule of the learning
+rate, which steps 3 to 5 had to do without: it stays unless a constant rate is better.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import random
@@ -19,10 +21,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nnlab.diagnosis.finding import shown
-from nnlab.recipe.candidate import Candidate, gain, mean
+from nnlab.recipe.candidate import Candidate, best_first, gain, mean
 from nnlab.recipe.changes import Changes
 from nnlab.recipe.numbers import ImproveNumbers
-from nnlab.recipe.race import RUNGS, race, race_epochs
+from nnlab.recipe.race import Race, entry_epochs, finish_epochs
 from nnlab.recipe.report import StepReport, Table
 from nnlab.recipe.space import Space
 from nnlab.recipe.suggest import Linear, Suggestion, as_given, suggest
@@ -36,6 +38,7 @@ ADOPTED = "adopted"
 SURE = 0.5  # standard errors that a gain must exceed: what is not adopted is lost as surely as what is adopted by luck
 MOST_ROUNDS = 100
 POOL, ANYWHERE = 200, 100  # configurations a few changes away, and anywhere: a round takes the most promising
+BLIND = 4  # one in so many of what is picked is drawn blindly: what was learned may be luck, or about what comes early
 
 
 @dataclass
@@ -68,6 +71,7 @@ def improve(
     draw: random.Random | None = None,
     most: int = 12,
     seen: Sequence[Candidate] = (),
+    batches: int = 1,
 ) -> StepReport[ImproveNumbers]:
     """Race changes of the present best against it, round by round.
 
@@ -78,8 +82,9 @@ def improve(
         go_on: whether there is time for a round of a number, with so many epochs of one network.
         linear: the linear baseline of step 1.
         draw: source of the samples.
-        most: configurations that a round tries.
+        most: configurations of a batch.
         seen: configurations of step 4, to learn from.
+        batches: of a round at most, each of which is picked with what those before have taught.
     """
     trials, draw = space.trials, draw or random.Random(1)
     report = StepReport(7, TITLE, ImproveNumbers())
@@ -87,43 +92,74 @@ def improve(
     at = Progress(first, [each.changes for each in candidates], max(len(candidates[0].scores), 2), Surrogate(space))
     for each in (*seen, *candidates):
         at.surrogate.learn(each, 0)
+
+    def offer(begins: bool, entered: Sequence[Suggestion] = ()) -> list[Suggestion]:
+        return proposals(space, at, findings, linear, begins, draw, most, entered)
+
     stop = "the budget is spent"
     for number in range(1, MOST_ROUNDS + 1):
-        options = proposals(space, at, findings, linear, number, draw, most)
-        wanted = len(options)
-        while options and not go_on(number, _epochs(space, at, options)):
-            alone = go_on(
-                number, _epochs(space, at, options[:1])
-            )  # the first is the dearest, where it is what was given
-            options = options[: len(options) // 2] if alone else options[1:]
+        offered = offer(number == 1)
+        options = _affordable(space, at, offered, functools.partial(go_on, number))
         if not options:
-            stop = "no time left" if wanted and number == 1 else "nothing left to try" if not wanted else stop
+            stop = "no time left" if offered and number == 1 else "nothing left to try" if not offered else stop
             break
-        report.trials += _round(space, at, options, number)
+        race = Race(space, at.fresh)
+        _enter(at, race, number, [Suggestion("as before", "", at.present.changes)])
+        _enter(at, race, number, options)
+        for _ in range(batches - 1):
+            more = offer(False, options)
+            while more and not go_on(number, _epochs(space, at, [*options, *more], more)):
+                more = more[: len(more) // 2]
+            if not more:
+                break
+            options += more
+            _enter(at, race, number, more)
+        _finish(at, race, options, number)
+        report.trials += race.records
     _fill(report, at.present, at.history, stop, trials.metric)
     return report
 
 
-def _epochs(space: Space, at: Progress, options: Sequence[Suggestion]) -> float:
-    return race_epochs(space, [at.present.changes, *(option.changes for option in options)])
+def _affordable(
+    space: Space, at: Progress, options: list[Suggestion], fits: Callable[[float], bool]
+) -> list[Suggestion]:
+    """The options that there is time for; the first is the dearest, where it is what was given."""
+    while options and not fits(_epochs(space, at, options)):
+        alone = fits(_epochs(space, at, options[:1]))
+        options = options[: len(options) // 2] if alone else options[1:]
+    return options
 
 
-def _round(space: Space, at: Progress, options: Sequence[Suggestion], number: int) -> list[Any]:
-    """One race; returns its records."""
+def _epochs(
+    space: Space, at: Progress, options: Sequence[Suggestion], entering: Sequence[Suggestion] | None = None
+) -> float:
+    """Epochs that a race between the present best and options still takes, if these are entering."""
     contestants = [at.present.changes, *(option.changes for option in options)]
-    names = [f"round {number} {name}" for name in ("as before", *(option.name for option in options))]
-    done = race(space, contestants, names, at.fresh)
-    for each in done.results:
-        at.surrogate.learn(each, at.fresh)
-    at.fresh += sum(RUNGS)
-    present, results = done.results[0], done.results[1:]
-    finalists = [i - 1 for i in done.finalists if i]
+    new = contestants if entering is None else [option.changes for option in entering]
+    return entry_epochs(space, new) + finish_epochs(space, contestants)
+
+
+def _enter(at: Progress, race: Race, number: int, options: Sequence[Suggestion]) -> None:
+    """Train a batch of contestants with the first seed, and learn from them."""
+    names = [f"round {number} {option.name}" for option in options]
+    for each in race.enter([option.changes for option in options], names):
+        at.surrogate.learn(each, race.first)
+    at.elite = [each.changes for each in best_first(race.results, race.space.rate_key)[:ELITE]]
+
+
+def _finish(at: Progress, race: Race, options: Sequence[Suggestion], number: int) -> None:
+    """Finish a race, and adopt its winner."""
+    race.finish()
+    for position in race.finalists:
+        at.surrogate.learn(race.results[position].after(1), race.first + 1)
+    at.fresh += race.seeds
+    present, results = race.results[0], race.results[1:]
+    finalists = [i - 1 for i in race.finalists if i]
     _, adopted = choose(present, options, results, at.history, number, finalists)
     at.tried += [option.changes for option, result in zip(options, results, strict=True) if result is not adopted]
     at.present = adopted or present
-    ranked = sorted((done.results[i] for i in done.finalists), key=lambda each: each.score)
+    ranked = sorted((race.results[i] for i in race.finalists), key=lambda each: each.score)
     at.elite = [each.changes for each in ranked[:ELITE]]
-    return done.records
 
 
 def proposals(
@@ -131,27 +167,32 @@ def proposals(
     at: Progress,
     findings: Sequence[str],
     linear: Linear | None,
-    number: int,
+    begins: bool,
     draw: random.Random,
     most: int,
+    entered: Sequence[Suggestion] = (),
 ) -> list[Suggestion]:
-    """At most so many contestants of a round: in the first as given and what the curves suggest, and what is picked."""
-    options = [each for each in suggest(space, at.present, findings, linear, draw) if each.changes not in at.tried]
-    first = begin_with(space, at.present) if number == 1 else []
-    supported = [each for each in options if each.supported and number == 1]  # by the curves of step 5's best
+    """At most so many contestants: where step 7 begins as given and what the curves suggest, and what is picked."""
+    tried = [*at.tried, *(each.changes for each in entered)]
+    options = [each for each in suggest(space, at.present, findings, linear, draw) if each.changes not in tried]
+    first = begin_with(space, at.present) if begins else []
+    supported = [each for each in options if each.supported and begins]  # by the curves of step 5's best
     found = [*first, *supported][: most // 2 + 1]
     pool = [each for each in options if each.changes not in [other.changes for other in found]]
-    known = [at.present.changes, *at.tried, *(each.changes for each in options)]
+    known = [at.present.changes, *tried, *(each.changes for each in options)]
     near = [space.several_changes(draw.choice([at.present.changes, *at.elite]), draw, at.elite) for _ in range(POOL)]
+    far = [space.anywhere(draw) for _ in range(ANYWHERE)]
     reasons = [*["several changes"] * POOL, *["anywhere"] * ANYWHERE]
-    for reason, changes in zip(reasons, [*near, *(space.anywhere(draw) for _ in range(ANYWHERE))], strict=True):
+    for reason, changes in zip(reasons, [*near, *far], strict=True):
         if changes not in known:
             known.append(changes)
             words = space.difference(at.present.changes, changes)
             pool.append(Suggestion(", ".join(words), reason, changes))
-    picked = at.surrogate.pick([each.changes for each in pool], most - len(found), draw)
-    turns = itertools.zip_longest(found[1:], (pool[i] for i in picked))  # so that a short round has some of both
-    return [*found[:1], *(each for pair in turns for each in pair if each is not None)]
+    blind = [each for each in pool if each.reason == "anywhere"][: (most - len(found)) // BLIND]
+    pool = [each for each in pool if each not in blind]
+    picked = at.surrogate.pick([each.changes for each in pool], most - len(found) - len(blind), draw)
+    turns = itertools.zip_longest(found[1:], (pool[i] for i in picked), blind)  # so that a short round has some of all
+    return [*found[:1], *(each for turn in turns for each in turn if each is not None)]
 
 
 def begin_with(space: Space, present: Candidate) -> list[Suggestion]:

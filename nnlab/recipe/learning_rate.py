@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from nnlab.diagnosis.facts.chance import CHANCE, mixed_pair, told_apart
-from nnlab.diagnosis.facts.levels import Levels, measure_levels
+from nnlab.diagnosis.facts.levels import Levels
 from nnlab.diagnosis.facts.linear import linear_held_out
 from nnlab.diagnosis.facts.references import measure_references
 from nnlab.diagnosis.finding import Finding, shown
@@ -65,7 +65,7 @@ class Range:
 def find_learning_rate(trials: Trials, seeds: Sequence[int] = (0, 1, 2), steps: int = STEPS) -> StepReport[RateNumbers]:
     """Try a ladder of rates; model and random state of the caller are left untouched."""
     report = StepReport(3, TITLE, RateNumbers())
-    levels = measure_levels(trials.dataset, trials.loss)
+    levels = trials.levels
     done, found = _climb(trials, ladder(trials), seeds, steps, levels)
     if not _significant(found, levels):
         steps *= LONGER

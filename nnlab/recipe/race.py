@@ -1,4 +1,6 @@
-"""Races between configurations: all start with one seed, the better third and the present best go on with more.
+"""Races between configurations: all start with one seed, the best few and the present best go on with more.
+
+Those in the worse part of all that have entered, at some points of their training, are not trained further.
 
 What is known about a configuration is the mean over its seeds, and where data are few each seed has its own part of
 them for validation: more seeds are more evidence, and only those that may win are worth it (as in racing: Maron and
@@ -8,66 +10,91 @@ Moore 1994, "Hoeffding races"; here with a fixed share instead of a bound).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from nnlab.recipe.candidate import Candidate, best_first
 from nnlab.recipe.changes import Changes
 from nnlab.recipe.grid import run_grid
+from nnlab.recipe.halving import Halving
 from nnlab.recipe.report import TrialRecord
 from nnlab.recipe.space import Space
 
-RUNGS = (1, 2, 4)  # further seeds at each rung
+SEEDS = (2, 2)  # further ones of those that go on, at each rung
 SHARE = 3  # one in so many goes on,
-FEWEST = 2  # but at least these
+FEWEST, MOST = (2, 2), (4, 2)  # but at least and at most these
+ENDED_AT, BETTER = (0.3, 0.6), 0.6  # parts of the training of the first seed after which only the better part goes on
 
 
 @dataclass
 class Race:
-    """The outcome, in the order of the contestants; the first is the present best.
+    """Contestants enter with the first seed, in any number of batches, before the best of them go on with more.
+
+    Args:
+        space: of the configurations.
+        first: the first fresh seed.
 
     Attributes:
-        results: with the seeds that each has had.
+        names: of the contestants; the first is the present best.
+        results: in their order, with the seeds that each has had.
         finalists: positions of those that have had all seeds, the present best first.
         records: of the finalists' trials.
     """
 
-    results: list[Candidate]
-    finalists: list[int]
-    records: list[TrialRecord]
+    space: Space
+    first: int
+    names: list[str] = field(default_factory=list)
+    results: list[Candidate] = field(default_factory=list)
+    finalists: list[int] = field(default_factory=list)
+    records: list[TrialRecord] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._halving = Halving(self.space.trials.levels.constant, ENDED_AT, BETTER)
+
+    @property
+    def seeds(self) -> int:
+        """Fresh seeds that a whole race takes."""
+        return 1 + sum(SEEDS)
+
+    def enter(self, contestants: Sequence[Changes], names: Sequence[str]) -> list[Candidate]:
+        """Train configurations with the first seed; those that enter first, and so the present best, to their end."""
+        watch = (lambda: self._halving) if self.results else None
+        found, _ = run_grid(self.space.trials, contestants, [self.first], 0, watch)
+        self.results += found
+        self.names += names
+        return found
+
+    def finish(self) -> None:
+        """Train the better ones, and the present best, with more seeds."""
+        first = self.first + 1
+        self.finalists = list(range(len(self.results)))
+        for rung, seeds in enumerate(SEEDS):
+            others = best_first([self.results[i] for i in self.finalists[1:]], self.space.rate_key)
+            kept = others[: _going_on(len(others), rung)]
+            self.finalists = [0, *(i for i in self.finalists[1:] if any(self.results[i] is each for each in kept))]
+            numbers, points = range(first, first + seeds), 60 if rung == len(SEEDS) - 1 else 0
+            going = [self.results[i].changes for i in self.finalists]
+            found, records = run_grid(self.space.trials, going, numbers, points)
+            for i, result in zip(self.finalists, found, strict=True):
+                self.results[i] = self.results[i].joined(result)
+            names = [self.names[i] for i in self.finalists]
+            self.records += [replace(r, name=f"{names[n // seeds]} {r.name}") for n, r in enumerate(records)]
+            first += seeds
 
 
-def race(space: Space, contestants: Sequence[Changes], names: Sequence[str], first: int) -> Race:
-    """Train all with a fresh seed, and the better ones with more.
-
-    Args:
-        space: of the configurations.
-        contestants: the present best, then what is tried.
-        names: of the contestants, for the records.
-        first: the first fresh seed.
-    """
-    results: dict[int, Candidate] = {}
-    records: list[TrialRecord] = []
-    running = list(range(len(contestants)))
-    for rung, seeds in enumerate(RUNGS):
-        numbers = range(first, first + seeds)
-        points = 60 if rung == len(RUNGS) - 1 else 0
-        found, kept = run_grid(space.trials, [contestants[i] for i in running], numbers, points)
-        for i, result in zip(running, found, strict=True):
-            results[i] = results[i].joined(result) if i in results else result
-        records += [replace(r, name=f"{names[running[n // seeds]]} {r.name}") for n, r in enumerate(kept)]
-        first += seeds
-        if rung < len(RUNGS) - 1:
-            others = best_first([results[i] for i in running[1:]], space.rate_key)
-            kept_on = others[: max(FEWEST, -(-len(others) // SHARE))]
-            running = [0, *(i for i in running[1:] if any(results[i] is each for each in kept_on))]
-    return Race([results[i] for i in range(len(contestants))], running, records)
+def _going_on(count: int, rung: int) -> int:
+    """How many of so many contestants have further seeds."""
+    return min(max(FEWEST[rung], -(-count // SHARE)), MOST[rung], count)
 
 
-def race_epochs(space: Space, contestants: Sequence[Changes]) -> float:
-    """Epochs of the user's network that take as long as a race."""
-    epochs = [float(each["trainer.epochs"]) * space.trials.weight(each) for each in contestants]
-    running, total = len(contestants), 0.0
-    for seeds in RUNGS:
-        total += running * seeds
-        running = 1 + min(running - 1, max(FEWEST, -(-(running - 1) // SHARE)))
-    return total * sum(epochs) / len(epochs)
+def entry_epochs(space: Space, contestants: Sequence[Changes]) -> float:
+    """Epochs of the user's network that take as long as one seed of each."""
+    return sum(float(each["trainer.epochs"]) * space.trials.weight(each) for each in contestants)
+
+
+def finish_epochs(space: Space, contestants: Sequence[Changes]) -> float:
+    """Epochs of the user's network that take as long as the further seeds of a race with these contestants."""
+    running, total = len(contestants) - 1, 0
+    for rung, seeds in enumerate(SEEDS):
+        running = _going_on(running, rung)
+        total += (running + 1) * seeds
+    return total * entry_epochs(space, contestants) / len(contestants)

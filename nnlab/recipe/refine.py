@@ -9,7 +9,6 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from nnlab.diagnosis.facts.levels import measure_levels
 from nnlab.diagnosis.finding import shown
 from nnlab.recipe.candidate import Candidate, best_first
 from nnlab.recipe.changes import Changes
@@ -52,7 +51,7 @@ def refine_grid(
     records = [*first, *records]
     ranked = best_first(results, space.rate_key)
     best = ranked[0]
-    levels = measure_levels(trials.dataset, trials.loss)
+    levels = trials.levels
     numbers = GridNumbers(
         epochs,
         best,

@@ -77,16 +77,14 @@ class Space:
     Args:
         trials: of the user's configuration.
         epochs: the shortest length.
-        highest: the highest rate; None: that of the usual ladder.
         slow: whether augmentation takes part, for which a network that compiled code trains has to leave it.
     """
 
-    def __init__(self, trials: Trials, epochs: float, slow: bool = True, highest: float | None = None) -> None:
+    def __init__(self, trials: Trials, epochs: float, slow: bool = True) -> None:
         self.trials, self.epochs = trials, epochs
         self.rate_key = rate_key(trials)
         rates = PLAIN if trials.option("optimizer") == "sgd" else USUAL
-        self.lowest_rate = rates[-1]
-        self.highest_rate = rates[0] if highest is None else max(min(rates[0], highest), rates[-1])
+        self.lowest_rate, self.highest_rate = rates[-1], rates[0]
         self.dimensions = dimensions(trials, epochs, slow)
         self.grid_decays = GRID_DECOUPLED if trials.value(DECOUPLED_KEY) else GRID_DECAYS
 

@@ -71,7 +71,7 @@ class Surrogate:
         if not any(map(math.isfinite, self._losses)):
             return np.zeros(len(places)), np.linalg.cholesky(prior + jitter)
         points, seeds = np.array(self._points[-MOST:]), np.array(self._seeds[-MOST:])
-        losses = _bounded(np.array(self._losses[-MOST:]))
+        losses = _bounded(np.minimum(self._losses[-MOST:], self.space.trials.levels.constant))
         known = self._similar(points, points) + OFFSET * (seeds[:, None] == seeds)
         _, noise = max((_evidence(known, losses, noise), noise) for noise in NOISES)
         inverse = np.linalg.inv(known + noise * np.eye(len(losses)))

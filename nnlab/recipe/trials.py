@@ -24,6 +24,7 @@ from nnlab.config.command_line import command_line
 from nnlab.config.dotted import get
 from nnlab.config.lookup import locate
 from nnlab.console import silenced
+from nnlab.diagnosis.facts.levels import Levels, measure_levels
 from nnlab.diagnosis.facts.linear import Baseline, linear_baseline
 from nnlab.errors import UserError
 from nnlab.loss.base import Loss
@@ -122,6 +123,11 @@ class Trials:
     def linear(self) -> Baseline:
         """The best linear model of the user's loss."""
         return linear_baseline(self.dataset, self.loss)
+
+    @functools.cached_property
+    def levels(self) -> Levels:
+        """Losses of fresh networks, of a constant answer, and of perfect ones."""
+        return measure_levels(self.dataset, self.loss)
 
     def weight(self, changes: Changes) -> float:
         """About how long a step of a configuration takes, in those of the user's: by the weights of its layers."""

@@ -10,6 +10,7 @@ import pytest
 
 from nnlab.diagnosis.facts.simple import SimpleModel
 from nnlab.recipe.given import Contest, FinalRun, standing
+from nnlab.recipe.margin import with_margin
 from nnlab.recipe.seeds import apart, findings
 from nnlab.recipe.trials import Trials
 
@@ -124,3 +125,16 @@ def test_networks_of_other_seeds_are_not_said_to_have_diverged(tmp_path: Path) -
     )
     words = "the best network is the configuration as given: the other one diverged"
     assert standing("accuracy", Contest(found[:1], given)) == words
+
+
+@pytest.mark.parametrize(("rate", "lowered"), [(30.0, [30.0, 15.0]), (0.02, []), (0.002, [])], ids=str)
+def test_a_rate_beyond_the_stable_one_is_halved_unless_twice_as_much_trains(
+    rate: float, lowered: list[float], make_trials: Callable[..., Trials]
+) -> None:
+    trials = make_trials("data=blobs", "architecture.widths=[16]", "optimizer=sgd", "scheduler=constant")
+    chosen = {"regularizer": [], "optimizer.learning_rate": rate, "trainer.epochs": 3, "trainer.steps": None}
+    kept, given_up = with_margin(trials, chosen, 0.01, range(2))
+    assert [each.rate for each in given_up] == lowered
+    assert kept["optimizer.learning_rate"] == rate / 2 ** len(lowered)
+    assert all("twice as much" in each.words for each in given_up)
+    assert with_margin(trials, chosen, None, range(2)) == (chosen, [])

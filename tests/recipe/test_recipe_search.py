@@ -17,7 +17,7 @@ from nnlab.recipe.coarse import coarse_grid, sampled
 from nnlab.recipe.grid import run_grid
 from nnlab.recipe.halving import Halving
 from nnlab.recipe.improve import Progress, proposals
-from nnlab.recipe.race import RUNGS, race, race_epochs
+from nnlab.recipe.race import SEEDS, Race, entry_epochs, finish_epochs
 from nnlab.recipe.settings import RecipeSettings
 from nnlab.recipe.space import DECAY_KEY, DROPOUT_KEY, Space
 from nnlab.recipe.surrogate import Surrogate
@@ -129,13 +129,16 @@ def test_a_configuration_from_anywhere_is_a_point_of_the_space(space: Space) -> 
 def test_a_round_that_is_cut_short_has_some_of_what_the_curves_suggest_and_of_what_is_picked(space: Space) -> None:
     start = space.plain(0.01, 0.0, 2.0)
     at = Progress(Candidate(start, [0.2, 0.3], [0, 0], [0, 0], [1, 1]), [start], 2, Surrogate(space))
-    first = proposals(space, at, ["overfitting"], None, 1, random.Random(0), 12)
+    first = proposals(space, at, ["overfitting"], None, True, random.Random(0), 12)
     assert len(first) == 12
     assert first[0].name == "as given"
     assert {each.supported for each in first[1:5]} == {True, False}
-    second = proposals(space, at, ["overfitting"], None, 2, random.Random(0), 12)
+    second = proposals(space, at, ["overfitting"], None, False, random.Random(0), 12)
     assert len(second) == 12
     assert sum(each.supported for each in second) < sum(each.supported for each in first)
+    assert sum(each.reason == "anywhere" for each in second) >= 3, "some are drawn blindly"
+    third = proposals(space, at, [], None, False, random.Random(0), 12, second)
+    assert not [each for each in third if each.changes in [other.changes for other in second]]
 
 
 def test_lengths_between_the_choices_count_by_their_ratio(space: Space) -> None:
@@ -177,17 +180,46 @@ def test_halving_compares_with_populations_that_were_trained_before(space: Space
     assert halving.ended - ended == 2
 
 
+def test_of_networks_that_have_learned_nothing_none_is_left_behind(space: Space) -> None:
+    held_down = [space.plain(rate, 0.0, 8.0) for rate in (1e-4, 1e-5, 2e-5, 3e-5)]
+    halving = Halving(constant=0.0, at=(0.5,), share=0.5)
+    run_grid(space.trials, held_down, [0], 0, lambda: halving)
+    assert halving.ended == 0
+
+
+def test_networks_held_down_to_a_constant_answer_are_no_better_than_those_on_their_way(space: Space) -> None:
+    constant, start = space.trials.levels.constant, space.plain(0.01, 0.0, 2.0)
+    dropout = space.dimension("dropout")
+    assert dropout is not None
+    decays = [{**start, DECAY_KEY: decay} for decay in (1e-1, 1e-2)]
+    surrogate = Surrogate(space)
+    for each in decays:
+        surrogate.learn(Candidate(each, [constant] * 6, [0], [0], [0]), 0)
+    for each in (space.put(start, choice) for choice in dropout.choices):
+        surrogate.learn(Candidate(each, [1.5 * constant] * 6, [0], [0], [0]), 0)
+    pool = [{**decays[0], space.rate_key: 0.012}, {**start, space.rate_key: 0.012}]
+    picked = [surrogate.pick(pool, 1, random.Random(number))[0] for number in range(40)]
+    assert 8 < sum(picked) < 32, "either is picked as often"
+
+
 def test_a_race_gives_more_seeds_to_the_better_and_to_the_present_best(space: Space) -> None:
     worst, rates = space.plain(1e-4, 0.0, 4.0), (0.03, 0.02, 0.01, 3e-4, 2e-4, 1e-3, 5e-4)
     contestants = [worst, *(space.plain(rate, 0.0, 4.0) for rate in rates)]
-    done = race(space, contestants, [str(i) for i in range(8)], 5)
+    done = Race(space, 5)
+    done.enter(contestants[:1], ["0"])
+    done.enter(contestants[1:4], ["1", "2", "3"])
+    done.enter(contestants[4:], ["4", "5", "6", "7"])
+    done.finish()
     assert done.finalists[0] == 0
     assert len(done.finalists) == 3
-    for position, result in enumerate(done.results):
-        assert (len(result.scores) == sum(RUNGS)) == (position in done.finalists)
+    assert done.results[0].epochs[0] > 2, "the present best is trained to its end"
+    further = [len(result.scores) - 1 for result in done.results]
+    assert [further[i] for i in done.finalists] == [sum(SEEDS)] * 3 == [done.seeds - 1] * 3
     best = min(range(1, 8), key=lambda i: done.results[i].scores[0])
     assert best in done.finalists
-    assert sum(len(each.scores) for each in done.results) * 4.0 == race_epochs(space, contestants)
+    assert entry_epochs(space, contestants) == 8 * 4.0
+    assert finish_epochs(space, contestants) == (sum(further) + 0) * 4.0
+    assert done.results[0].after(1).scores == done.results[0].scores[1:]
 
 
 def test_seeds_have_their_own_part_of_few_data_for_validation(make_trials: Make) -> None:
@@ -228,7 +260,7 @@ def test_images_with_a_folder_for_validation_keep_it_for_all_seeds(make_trials: 
 
 def test_step_4_trains_more_networks_while_there_is_time(space: Space) -> None:
     grid = coarse_grid(space, 0.01, 1.0)
-    more = coarse_grid(space, 0.01, 1.0, lambda done: done < 1)
+    more = coarse_grid(space, 0.01, 1.0, lambda done: done < 2)
     assert len(more.numbers.tried) > len(grid.numbers.tried) + 40
     assert "ended early by their curves" in more.conclusion
     assert all(len(each.scores) == 2 for each in more.numbers.candidates)

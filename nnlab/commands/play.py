@@ -1,4 +1,4 @@
-"""`nnlab play [overrides]`: a page on which a network trains while its settings are turned."""
+"""`nnlab play [RUN, FILE or overrides]`: a page on which a network trains while its settings are turned."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from nnlab.errors import UserError
 
 GRAMMAR = Grammar(
     "play",
-    "Train a network on a page, and turn its settings meanwhile; it begins as RUN, or with the overrides.",
-    "[RUN or KEY=VALUE ...]",
+    "Train a network on a page, and turn its settings meanwhile; it begins as RUN, or with the overrides; FILE "
+    "target=NAME is data of your own.",
+    "[RUN, FILE or KEY=VALUE ...]",
     [
         Key("port", "by default any free port", whole),
         Key("browser", "whether to open a browser; else the address is printed", truth, bare="true", default=True),
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     given = GRAMMAR.read(arguments)
     if given is None:
         return 0
-    overrides = dict(pair for word in given.words for pair in _overrides(word))
+    overrides = _overrides(given.words)
     from nnlab.cli import compose
     from nnlab.play.playground import START
     from nnlab.play.server import serve
@@ -46,14 +47,22 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _overrides(word: str) -> list[tuple[str, str]]:
-    """The overrides of a run, where the word names one's folder; else the word itself as key and value."""
-    if Path(word).is_dir():
-        from nnlab.storage.directories import run_at
-        from nnlab.storage.folder import read_overrides
+def _overrides(words: Sequence[str]) -> dict[str, str]:
+    """Values by key: those of a run, where a word names one's folder, and what the others say; the last one counts.
 
-        return [pair for line in read_overrides(run_at(word)) or () for pair in _overrides(line)]
-    key, separator, value = word.partition("=")
-    if not separator:
-        raise UserError(f"`{word}` is neither a run's folder nor KEY=VALUE")
-    return [(key.lstrip("+"), value)]
+    Raises:
+        UserError: a word is no override, no run's folder and no file of data.
+    """
+    from nnlab.cli.short_form import expanded
+    from nnlab.storage.directories import run_at
+    from nnlab.storage.folder import read_overrides
+
+    folders = [word for word in words if Path(word).is_dir()]
+    lines = [line for folder in folders for line in read_overrides(run_at(folder)) or ()]
+    overrides = {}
+    for line in (*lines, *expanded([word for word in words if word not in folders])):
+        key, separator, value = line.partition("=")
+        if not separator:
+            raise UserError(f"`{line}` is neither a run's folder, nor a file of data, nor KEY=VALUE")
+        overrides[key.lstrip("+")] = value
+    return overrides

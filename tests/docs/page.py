@@ -90,9 +90,7 @@ class Session:
         if command == "play":  # what follows is checked as `play` does before it serves
             found = play.GRAMMAR.read(rest)
             assert found is not None
-            return main(
-                ["train", "--cfg", "job", *(f"{k}={v}" for each in found.words for k, v in play._overrides(each))]
-            )
+            return main(["train", "--cfg", "job", *(f"{k}={v}" for k, v in play._overrides(found.words).items())])
         return main([command, *(rest if as_it_stands else quick(command, rest))])
 
     def _expect(self, command: str, shown: list[str]) -> None:

@@ -13,6 +13,7 @@ import torch
 import nnlab
 from nnlab.backprop import read
 from nnlab.cli import compose
+from nnlab.commands import play
 from nnlab.errors import UserError
 from nnlab.play.backward import backward_pass
 from nnlab.play.lessons import lessons
@@ -194,3 +195,15 @@ def test_the_gradients_drawn_are_those_of_the_network_on_the_screen(playground: 
             gradient = torch.autograd.grad(loss, weight, retain_graph=True)[0]
             assert drawn[name]["std"] == pytest.approx(float(gradient.std(correction=0)), rel=1e-3)
             assert float(gradient.std()) > 0
+
+
+def test_a_file_of_ones_own_begins_a_playground_with_a_loss_that_fits(tmp_path: Path) -> None:
+    table = tmp_path / "prices.csv"
+    table.write_text("a,b,price\n" + "".join(f"{i % 7},{i % 5},${i * 1.5:.2f}\n" for i in range(80)))
+    overrides = play._overrides([str(table), "target=price", "seed=3"])
+    assert overrides == {"data": "table", "data.path": str(table), "data.target": "price", "seed": "3"}
+    own = Playground(compose, overrides)
+    assert own.overrides["loss"] == "squared_error"
+    json.dumps(scene(own))
+    with pytest.raises(UserError, match="is neither a run's folder, nor a file of data, nor KEY=VALUE"):
+        play._overrides(["moons"])

@@ -23,7 +23,8 @@ from nnlab.training.evaluation import SPLITS, Evaluation, evaluate, never
 from nnlab.training.group import WORTH_SHARING, Command, Group
 from nnlab.training.guard import Exit
 from nnlab.training.member import Member
-from nnlab.training.native.engine import THREADS, NativeEngine
+from nnlab.training.native.chain import THREADS
+from nnlab.training.native.engine import NativeEngine
 from nnlab.training.recorded import RecordedEngine
 from nnlab.training.settings import TrainerSettings
 from nnlab.training.stack import Stack

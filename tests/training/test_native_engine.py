@@ -12,7 +12,7 @@ from test_equality import CASES, STEPS, TINY, configs
 
 from nnlab.config.build import build_trainer
 from nnlab.training import Callback, Trainer, evaluator
-from nnlab.training.native import build, engine
+from nnlab.training.native import build, chain, engine
 from nnlab.training.native.engine import NativeEngine
 
 pytestmark = pytest.mark.skipif(not build.compilers(), reason="no C++ compiler here")
@@ -277,10 +277,14 @@ def test_a_missing_compiler_means_the_torch_engine_and_one_line(
     assert 'pip install "nnlab[native]"' in caplog.messages[0]
 
 
-def test_auto_takes_compiled_code_for_small_networks_only() -> None:
+def test_auto_takes_compiled_code_for_small_networks_only(monkeypatch: pytest.MonkeyPatch) -> None:
     (small,) = configs(TINY, {}, [0])
     (large,) = configs(["architecture.widths=[1500,1500]"], {}, [0])
+    monkeypatch.setattr(chain, "THREADS", 8)
     assert build_trainer([small]).engine.name == "native"
     assert build_trainer([large]).engine.name == "torch"
+    monkeypatch.setattr(chain, "THREADS", 1)  # torch's products have no more than compiled code
+    assert build_trainer([large]).engine.name == "native"
+    monkeypatch.setattr(chain, "THREADS", 8)
     large["trainer"]["engine"] = "native"
     assert build_trainer([large]).engine.name == "native"

@@ -15,14 +15,13 @@ from nnlab.training.batches import spread
 from nnlab.training.engine import Engine
 from nnlab.training.member import Member
 from nnlab.training.native import components
-from nnlab.training.native.chain import Lack, NativeChain, lack_of
+from nnlab.training.native.chain import THREADS, Lack, NativeChain, lack_of
 from nnlab.training.native.compiled import Block, Compiled
 from nnlab.training.native.plan import Phase
 from nnlab.training.settings import TrainerSettings
 
 log = logging.getLogger(__name__)
 
-THREADS = torch.get_num_threads()  # that torch was started with
 MANY = 1 << 18  # positions of examples
 STREAMED = 1 << 22  # numbers of examples that are in memory together where all are too many
 _announced: set[str] = set()

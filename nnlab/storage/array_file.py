@@ -33,7 +33,7 @@ from torch import Tensor
 from nnlab.device import free_memory
 from nnlab.storage.files import explained
 
-TOUCHED = 1 << 27  # bytes after which the memory of mappings is given back
+TOUCHED = 1 << 26  # bytes after which the memory of mappings is given back
 LARGE = 1 << 15  # bytes of a row that is read by its position
 SHARE = 0.5  # of the free memory: what a file may have for it to be mapped
 AHEAD = 1 << 17  # bytes that the system is told of at a time; of more it may leave out the rest

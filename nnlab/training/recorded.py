@@ -12,6 +12,7 @@ decides in Python what it does, or waits for the device, goes on without.
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -54,11 +55,19 @@ class CudaGraph:
         self.graph = torch.cuda.CUDAGraph()
 
     def record(self, function: Callable[[], None]) -> None:
-        with torch.cuda.device(self.device), torch.cuda.graph(self.graph):
+        # Other threads may go on meanwhile: those that pin minibatches, and NCCL's, which asks for its events.
+        recording = torch.cuda.graph(self.graph, stream=_stream(self.device), capture_error_mode="thread_local")
+        with torch.cuda.device(self.device), recording:
             function()
 
     def replay(self) -> None:
         self.graph.replay()
+
+
+@functools.cache
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    """The stream of all recordings on a device: torch's own is that of the device which came first."""
+    return torch.cuda.Stream(device)
 
 
 def is_recordable(members: Sequence[Member], settings: TrainerSettings) -> bool:

@@ -17,7 +17,7 @@ memory, torch 2.14.1:
     one run of 410 steps, ms                 29          67
     64 runs, us a step and member            16          34
     1,000 jobs, ms a job                    3.9         9.4
-    memory of 1,024 networks                3.5         6.4
+    memory of 1,024 networks                3.5         4.8
 
 Single runs, and jobs without callbacks, are as asked; grids with their figures, 64 long runs and the memory are not. On
 a disk a job takes about twice as long, and the clock has what files wait for as well: 0.4 ms a file where several runs

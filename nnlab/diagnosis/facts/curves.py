@@ -34,7 +34,11 @@ class View:
         """Mean losses of twenty equal stretches of the run (fewer where it is shorter), finite ones only."""
         losses = self.record.losses[np.isfinite(self.record.losses)]
         count = min(20, len(losses) // 5) or min(len(losses), 1)
-        return np.array([part.mean() for part in np.array_split(losses, count)]) if count else np.empty(0)
+        if not count:
+            return np.empty(0)
+        (each, more), number = divmod(len(losses), count), np.arange(count)
+        starts = number * each + np.minimum(number, more)  # as `np.array_split` has them, which takes longer
+        return np.asarray(np.add.reduceat(losses, starts) / np.diff(starts, append=len(losses)))
 
     @property
     def first_loss(self) -> float:

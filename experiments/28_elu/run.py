@@ -14,11 +14,11 @@ NETS = {
     "leaky ReLU 0.1": ["activation=leaky_relu", "activation.slope=0.1"],
     "ReLU": ["activation=relu"],
 }
-MNIST = ["data=mnist", "data/preprocessing=none"]
+MNIST = ["data=mnist", "data/preprocessing=standardize"]
 NET = ["optimizer=sgd", "optimizer.learning_rate=0.01", "trainer.batch_size=64", "initialization=he"]
 QUICK: dict[str, Any] = {"setting": ["data=digits"], "widths": [64] * 8, "epochs": 20, "seeds": 2}
 DEFAULT: dict[str, Any] = {"setting": [*MNIST, "data.limit=10000"], "widths": [128] * 8, "epochs": 30, "seeds": 3}
-FULL: dict[str, Any] = {"setting": MNIST, "widths": [128] * 8, "epochs": 30, "seeds": 3}
+FULL: dict[str, Any] = {"setting": MNIST, "widths": [128] * 8, "epochs": 60, "seeds": 3}
 
 
 def medians(grid: Grid) -> np.ndarray:

@@ -20,8 +20,8 @@ NETS = {
 }
 ELASTIC = Row("800 units, cross-entropy, elastic distortions", 0.7, "architecture.widths=[800]", *ENTROPY,
               "data/augmentation=[elastic]")  # fmt: skip
-STANDARDIZED = Row("the same, inputs standardized, 50 epochs", 0.7, *ELASTIC.overrides, "data/preprocessing=standardize",
-                   "optimizer.learning_rate=0.03", "trainer.epochs=50")  # fmt: skip
+STANDARDIZED = Row("the same, inputs standardized, 50 epochs", 0.7, *ELASTIC.overrides,
+                   "data/preprocessing=standardize", "optimizer.learning_rate=0.03", "trainer.epochs=50")  # fmt: skip
 QUICK: dict[str, Any] = {
     "setting": ["data=digits", "data/preprocessing=none", *TANH],
     "epochs": 6,

@@ -64,6 +64,15 @@ def test_rare_categories_that_only_validation_rows_have_are_no_shift(tmp_path: P
     assert not measure_shift(load_dataset(config)).differs
 
 
+def test_texts_that_are_all_different_are_no_shift(tmp_path: Path) -> None:
+    rows = [
+        f"text {row} of {row * 7919 % 1000},{value:.3f},{int(value > 0)}" for row, value in enumerate(drawn(0, 400))
+    ]
+    (tmp_path / "rows.csv").write_text("\n".join(["review,x,y", *rows]))
+    config = compose(str(tmp_path / "rows.csv"), "target=y", "data.columns={review: category}")
+    assert not measure_shift(load_dataset(config)).differs
+
+
 def test_a_rare_class_that_is_never_answered_says_nothing_about_two_frequent_ones() -> None:
     labels = torch.tensor([0] * 500 + [1] * 500 + [2] * 60)
     answers = torch.where(torch.rand(1060, generator=torch.Generator().manual_seed(0)) < 0.7, labels, 1 - labels)

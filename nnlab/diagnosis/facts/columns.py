@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nnlab.data.pipeline import ColumnRule
-from nnlab.data.table.encoding import Encoding, TimeEncoding
+from nnlab.data.table.encoding import CategoryEncoding, Encoding, TimeEncoding
 from nnlab.types import Dataset
 
 
@@ -16,6 +16,12 @@ def column_source(dataset: Dataset, column: int) -> str:
 def is_date(dataset: Dataset, column: int) -> bool:
     """Whether an input comes from a column of dates, which are known before anything else is."""
     return isinstance(_encoding(dataset, column), TimeEncoding)
+
+
+def levels_of(dataset: Dataset, column: int) -> int:
+    """How many levels the category has that an input comes from; 0 where it comes from none."""
+    encoding = _encoding(dataset, column)
+    return len(encoding.levels) + len(encoding.shared) if isinstance(encoding, CategoryEncoding) else 0
 
 
 def _encoding(dataset: Dataset, column: int) -> Encoding | None:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from nnlab.diagnosis.facts.chance import ranks
+from nnlab.diagnosis.facts.columns import levels_of
 from nnlab.diagnosis.facts.levels import sample
 from nnlab.types import Dataset, Split
 
@@ -75,6 +76,7 @@ class Shift:
 def measure_shift(dataset: Dataset) -> Shift:
     """Compare the training and the validation split."""
     train, held = sample(dataset.train, ROWS), sample(dataset.validation, ROWS)
+    train, held = _without_names(dataset, train, held)
     held = _without_unseen(dataset, train, held)
     x, z = train.inputs.flatten(1).double(), held.inputs.flatten(1).double()
     if min(len(x), len(z)) < 20:
@@ -82,6 +84,18 @@ def measure_shift(dataset: Dataset) -> Shift:
     area = _told_apart(x, z)
     spread = math.sqrt((len(x) + len(z) + 1) / (12 * len(x) * len(z)))
     return Shift(area, (area - 0.5) / spread, tuple(_columns(train, held, x, z)), x.shape[1])
+
+
+def _without_names(dataset: Dataset, train: Split, held: Split) -> tuple[Split, Split]:
+    """With zeros for a category whose levels hardly recur: a name or a text, of which new rows have others."""
+    start, kept = 0, torch.ones(dataset.input_size, device=train.inputs.device)
+    for kind, count in dataset.input_columns:
+        if kind == "category" and levels_of(dataset, start) > MOSTLY * len(dataset.train):
+            kept[start : start + count] = 0
+        start += count
+    if bool(kept.all()):
+        return train, held
+    return Split(train.inputs * kept, train.targets), Split(held.inputs * kept, held.targets)
 
 
 def _without_unseen(dataset: Dataset, train: Split, held: Split) -> Split:

@@ -79,7 +79,7 @@ EVERYDAY = (
         "names_doubled",
         "E",
         if_classes(_doubled),
-        ("classes_mixed_up", "labels_wrong", "classes_alike"),
+        ("classes_mixed_up", "labels_wrong", "classes_spelled_alike"),
         repairable=False,
     ),
     Kind("numbered_by_class", "E", spoil("numbered_by_class"), LEAK, repairable=False, spoils=False),

@@ -142,6 +142,11 @@ CATALOGUE: tuple[Kind, ...] = (
         explains=("overfitting", "underfitting", "class_collapse", "plateau", "still_improving", "imbalance_ignored"),
     ),
     Kind(
+        "classes_spelled_alike",
+        "They are one class under two names, which nothing can tell apart. Write each in one way.",
+        explains=("underfitting", "overfitting", "plateau", "still_improving", "targets_unrelated", "classes_mixed_up"),
+    ),
+    Kind(
         "target_outliers",
         "A few examples decide the squared error, and so the loss, the metric and the gradient. Check them; a "
         "logarithm of the target may be the better scale.",

@@ -19,6 +19,7 @@ from nnlab.diagnosis.facts.labels import label_facts, renamed
 from nnlab.diagnosis.facts.levels import sample
 from nnlab.diagnosis.facts.references import simple_predictions, skill
 from nnlab.diagnosis.facts.shift import measure_shift
+from nnlab.diagnosis.finding import Number
 from nnlab.diagnosis.rules.fit import UNRELATED
 from nnlab.diagnosis.rules.labels import label_findings, renamed_finding
 from nnlab.diagnosis.rules.splits import shift_findings
@@ -92,16 +93,13 @@ def _does_not_carry_over(dataset: Dataset, folds: OutOfFold) -> Iterator[Finding
     center = _center(own, dataset.target_size)
     inside = skill(folds.prediction, center.expand(len(own), -1), own)
     outside = skill(folds.validation, center.expand(len(held), -1), held)
-    if len(held) >= FEW and inside > RELATED and inside - outside > max(CARRIED, 4 / math.sqrt(len(held))):
-        yield Finding(
-            "splits_differ",
+    if len(held) >= FEW and inside > RELATED and _far_ahead(inside, outside, len(held)):
+        yield _differ(
             f"Networks avoid {inside:.0%} of the errors of a constant on training examples that they have not seen, "
             f"and {max(outside, 0):.0%} on validation examples, whose inputs look alike",
             {"skill on unseen training examples": inside, "skill on validation": outside},
-            why="In the validation split targets depend on inputs in another way: columns in another order, other "
-            "labels or units. Prepare both from the same rows, in the same way.",
-            step=0,
-            certain=True,
+            "In the validation split targets depend on inputs in another way: columns in another order, other labels "
+            "or units.",
         )
 
 
@@ -116,17 +114,24 @@ def _training_apart(dataset: Dataset, folds: OutOfFold) -> Iterator[Finding]:
     part, own = sample(train, count), sample(held, count)
     inside = max(skill(folds.prediction, constant, targets), _skill(dataset, part.inputs.flatten(1), part.targets))
     outside = _skill(dataset, own.inputs.flatten(1), own.targets)
-    if outside - max(inside, 0.0) > max(CARRIED, 4 / math.sqrt(len(own))):
-        yield Finding(
-            "splits_differ",
+    if _far_ahead(outside, max(inside, 0.0), len(own)):
+        yield _differ(
             f"Simple methods avoid {outside:.0%} of the errors of a constant on validation examples, from other "
             f"validation examples; on training examples they and networks avoid {max(inside, 0):.0%}",
             {"skill within validation": outside, "skill within training": inside},
-            why="The targets of the training split do not belong to its inputs: they were shuffled, or put together "
-            "with other rows. Prepare both splits from the same rows, in the same way.",
-            step=0,
-            certain=True,
+            "The targets of the training split do not belong to its inputs: they were shuffled, or put together with "
+            "other rows.",
         )
+
+
+def _far_ahead(skill: float, other: float, held: int) -> bool:
+    """Whether one skill is ahead of another by more than so many held-out examples may make it by chance."""
+    return skill - other > max(CARRIED, 4 / math.sqrt(held))
+
+
+def _differ(observed: str, evidence: Mapping[str, Number], why: str) -> Finding:
+    why = f"{why} Prepare both splits from the same rows, in the same way."
+    return Finding("splits_differ", observed, evidence, why=why, step=0, certain=True)
 
 
 def _center(targets: Tensor, classes: int) -> Tensor:

@@ -20,6 +20,7 @@ from nnlab.recipe.changes import Changes, Config, text
 KEPT_OPTIONS = ("architecture", "loss")  # of nnlab's own, any may suit the task
 SWAPPED = ("activation", "initialization", "optimizer", "scheduler")
 DATA_KEYS = {"standardize_targets": True, "label_noise": 0.0, "limit": None}
+HALF, USUAL_VALIDATION = 0.5, 0.1  # share of validation above which training has the smaller part
 # Keys that decide how long and where training happens, not how well.
 NEUTRAL = (
     *("_target_", "device", "threads", "deterministic", "cuda_graphs", "compile", "metric", "time_limit"),
@@ -112,6 +113,9 @@ def _data(config: Config) -> Iterator[Suspect]:
     option = option_of("data", section)
     usual = {**DATA_KEYS, **(read_option("data", option) if option else {})}
     yield from _differing("data", section, {key: usual[key] for key in DATA_KEYS})
+    if section.get("validation", 0.0) > HALF:
+        kept = usual.get("validation", USUAL_VALIDATION)
+        yield Suspect("data.validation", {"data.validation": kept}, f"data.validation={text(section['validation'])}")
     augmentation = list(section.get("augmentation") or {})
     if augmentation:
         yield Suspect("data/augmentation", {"data/augmentation": []}, f"data/augmentation=[{','.join(augmentation)}]")

@@ -176,6 +176,9 @@ PLANTED = {
     "class_missing": changed(
         data={"targets": TargetFacts(("a", "b"), {"train": (600, 0), "validation": (100, 100), "test": (1, 1)})}
     ),
+    "classes_spelled_alike": changed(
+        data={"targets": TargetFacts(("no", "no "), {"train": (300, 300), "validation": (100, 100), "test": (1, 1)})}
+    ),
     "target_outliers": changed(
         task=Task.REGRESSION,
         primary_metric="rmse",

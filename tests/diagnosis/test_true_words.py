@@ -19,6 +19,7 @@ from nnlab.diagnosis.diagnose import of_ensemble
 from nnlab.diagnosis.facts.chance import Order
 from nnlab.diagnosis.facts.curves import View
 from nnlab.diagnosis.facts.data import InputFacts
+from nnlab.diagnosis.facts.filled import find_filled
 from nnlab.diagnosis.facts.giveaway import find_giveaway
 from nnlab.diagnosis.facts.leaks import shared_examples
 from nnlab.diagnosis.facts.levels import measure_levels
@@ -68,6 +69,30 @@ def test_a_number_that_follows_one_other_up_to_noise_is_not_given_away() -> None
         goal = x[0] + x[1] + 0.5 * DRAW.standard_normal(800)
         copy = goal + noise * goal.std() * DRAW.standard_normal(800)
         assert (find_giveaway(table([*x, copy], goal[:, None].astype(np.float32))) is not None) == given_away
+
+
+def test_gaps_that_were_filled_by_class_are_a_leak_and_those_filled_by_the_mean_are_none() -> None:
+    x, target = DRAW.standard_normal((2, 900)), DRAW.integers(0, 3, 900)
+    gap = DRAW.random(900) < 0.3
+    by_class = np.array([-0.21, 0.13, 0.37])[target]
+    assert find_filled(table([x[0], np.where(gap, by_class, x[1])], target)) is not None
+    at_random = np.array([-0.21, 0.13, 0.37])[DRAW.integers(0, 3, 900)]
+    for sound in (x[1], np.where(gap, 0.1, x[1]), np.where(gap, at_random, x[1]), x[1].round()):
+        assert find_filled(table([x[0], sound], target)) is None
+    goal = (x[0] + 0.3 * x[1])[:, None].astype(np.float32)
+    by_range = np.where(goal[:, 0] > 0, 0.5, -0.5)
+    assert find_filled(table([x[0], np.where(gap, by_range, x[1])], goal)) is not None
+    assert find_filled(table([x[0], np.where(gap, at_random, x[1])], goal)) is None
+
+
+def test_classes_that_differ_in_blanks_or_capitals_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    names = ("yes", "no", "Yes")
+    path.write_text("u,y\n" + "".join(f"{DRAW.random():.3f},{names[row % 3]}\n" for row in range(300)))
+    result = nnlab.train(f"{path}", "target=y", f"output_dir={tmp_path}", "trainer.epochs=2", "regularizer=[]")
+    [first, *_] = result.diagnosis
+    assert first["name"] == "classes_spelled_alike"
+    assert "'Yes' and 'yes'" in first["observed"]
 
 
 def test_a_trend_in_time_is_not_given_away_by_its_date(tmp_path: Path) -> None:

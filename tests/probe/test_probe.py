@@ -101,6 +101,12 @@ def test_what_is_exchanged_takes_its_values_along() -> None:
     assert suspects(compose(), regression=False) == []
 
 
+def test_a_validation_that_takes_most_of_the_examples_is_a_suspect() -> None:
+    [suspect] = suspects(compose("data.validation=0.9"), regression=False)
+    assert suspect.label == "data.validation=0.1"
+    assert suspects(compose("data.validation=0.4"), regression=False) == []
+
+
 def test_the_task_is_never_a_suspect() -> None:
     assert suspects(compose("data=breast_cancer", "loss=hinge"), regression=False) == []
     assert suspects(compose("data=diabetes", "loss=squared_error"), regression=True) == []

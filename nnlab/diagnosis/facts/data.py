@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nnlab.diagnosis.facts.filled import Filled, find_filled
 from nnlab.diagnosis.facts.giveaway import Giveaway, find_giveaway
 from nnlab.diagnosis.facts.leaks import Shared, shared_examples
 from nnlab.diagnosis.facts.levels import Levels, measure_levels, sample, sample_targets
@@ -89,6 +90,7 @@ class DataFacts:
         shared: examples of `validation` and `test` that are also in the training split.
         giveaway: the input column that gives the target away alone, if there is one.
         pair: two input columns that give it away together.
+        filled: columns whose gaps were filled by the target.
         placeholder, target_placeholder: a number that stands for none among the inputs, among regression targets.
         lone: single values among the inputs that stretch the scale of their columns.
         uneven: columns whose scale a part of their values decides.
@@ -107,6 +109,7 @@ class DataFacts:
     shared: Mapping[str, Shared] = field(default_factory=dict)
     giveaway: Giveaway | None = None
     pair: Pair | None = None
+    filled: Filled | None = None
     placeholder: Placeholder | None = None
     target_placeholder: Placeholder | None = None
     lone: LoneValues | None = None
@@ -122,7 +125,7 @@ class DataFacts:
     @property
     def clean(self) -> bool:
         """Whether nothing was found among the examples that makes a data set a trap, not even a stray copy."""
-        traps = (self.giveaway, self.pair, self.placeholder, self.target_placeholder, self.lone, self.lost)
+        traps = (self.giveaway, self.pair, self.filled, self.placeholder, self.target_placeholder, self.lone, self.lost)
         return all(trap is None for trap in traps) and not any(shared.found for shared in self.shared.values())
 
     @property
@@ -166,6 +169,7 @@ def _traps(dataset: Dataset) -> dict[str, Any]:
         "shared": {name: shared_examples(dataset.train, getattr(dataset, name)) for name in ("validation", "test")},
         "giveaway": find_giveaway(dataset),
         "pair": find_pair(dataset),
+        "filled": find_filled(dataset),
         "placeholder": find_placeholder(dataset),
         "target_placeholder": target_placeholder(dataset),
         "lone": find_lone_values(dataset),

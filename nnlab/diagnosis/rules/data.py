@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from nnlab.diagnosis.facts.curves import View
 from nnlab.diagnosis.facts.data import DataFacts
 from nnlab.diagnosis.finding import Finding, shown
+from nnlab.diagnosis.rules.leaks import leaks
 from nnlab.types import Task
 
 LARGE, SMALL = 5.0, 0.05  # root mean square or standard deviation of inputs that count as standardized
@@ -156,6 +156,13 @@ def _classes(data: DataFacts) -> Iterator[Finding]:
     counts, facts = data.class_counts, data.targets
     if not counts:
         return
+    alike = spelled_alike(facts.names)
+    if alike:
+        shown_names = "; ".join(" and ".join(repr(name) for name in names) for names in alike[:3])
+        more = f", and {len(alike) - 3} more pairs" if len(alike) > 3 else ""
+        yield _certain(
+            "classes_spelled_alike", f"Classes differ in blanks or capitals alone: {shown_names}{more}", len(alike)
+        )
     missing = [label for label, count in enumerate(counts) if count == 0]
     if missing:
         held_out = sum(facts.counts[name][label] for name in ("validation", "test") for label in missing)
@@ -173,50 +180,21 @@ def _classes(data: DataFacts) -> Iterator[Finding]:
         )
 
 
+def spelled_alike(names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Names of classes that differ in blanks, or in capitals of longer words, alone.
+
+    >>> spelled_alike(["yes", "Yes", "no ", "no", "A", "a"])
+    [('yes', 'Yes'), ('no ', 'no')]
+    """
+    same: dict[str, list[str]] = {}
+    for name in names:
+        bare = " ".join(name.split())
+        same.setdefault(bare.casefold() if len(bare) > 1 else bare, []).append(name)  # A and a are letters
+    return [tuple(each) for each in same.values() if len(each) > 1]
+
+
 def _certain(name: str, observed: str, count: int) -> Finding:
     return Finding(name, observed, {"count": count}, step=0, certain=True)
-
-
-def leaks(data: DataFacts) -> Iterator[Finding]:
-    """Held-out examples that are training examples, and a column that gives the target away."""
-    leaky = {name: shared for name, shared in data.shared.items() if shared.leaks}
-    if leaky:
-        parts = [f"{shared.found} of {shared.asked} {name} examples" for name, shared in leaky.items()]
-        yield Finding(
-            "leakage_between_splits",
-            f"{' and '.join(parts)} are training examples, too: they agree in inputs and target, as chance does not "
-            "explain",
-            {f"shared fraction of {name}": shared.fraction for name, shared in leaky.items()},
-            step=0,
-            certain=True,
-        )
-    if data.giveaway is not None:
-        column, others = data.giveaway, data.giveaway.others
-        rest = "" if math.isnan(others) else f"; simple methods avoid {max(others, 0):.0%} without it"
-        droppable = not column.measured and re.fullmatch(r"[\w.-]+", column.source)
-        yield Finding(
-            "target_among_inputs",
-            f"{column.name} alone avoids {column.alone:.0%} of the errors of a constant answer{rest}",
-            {"column": column.column, "alone": column.alone, "without it": others},
-            (f"data.drop=[{column.source}]",) if droppable else (),
-            level="note" if column.measured else None,
-            variant="measured" if column.measured else "",
-            step=0,
-            certain=not column.measured,
-        )
-    elif data.pair is not None:
-        pair = data.pair
-        yield Finding(
-            "target_among_inputs",
-            f"the {pair.how} of input columns {pair.names[0]} and {pair.names[1]} explains {pair.explained:.1%} of the "
-            f"target, though either alone explains {pair.alone:.0%} at most",
-            {"columns": " and ".join(pair.names), "explained": pair.explained, "alone": pair.alone},
-            (f"data.drop=[{','.join(pair.sources)}]",) if all(pair.sources) else (),
-            why="The answer seems to be among the inputs, in two columns together. If they are known only once the "
-            "target is, leave them out.",
-            step=0,
-            certain=True,
-        )
 
 
 def data_rule(view: View) -> Iterator[Finding]:

@@ -1,0 +1,68 @@
+"""Gaps that were filled with a mean of each class: numbers that recur in otherwise fine columns, each with one target.
+
+What is filled by the target knows it. A number that recurs in a column that hardly repeats any stands for no
+measurement; where several such numbers each go with one class, or with targets between which no other's lie, they were
+made from the target.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nnlab.diagnosis.facts.columns import column_name
+from nnlab.diagnosis.facts.levels import sample
+from nnlab.types import Dataset
+
+ROWS, COLUMNS, FEWEST = 4096, 1024, 100  # that are looked at
+RECURS, FINE = 0.02, 0.3  # share of the rows with a number that recurs, and of different values in a fine column
+ONE_CLASS = 0.98  # share of such rows with the most frequent class
+
+
+@dataclass(frozen=True)
+class Filled:
+    """Columns with numbers that go with one target each.
+
+    Attributes:
+        columns: their names.
+        values: how many such numbers the first of them has.
+        share: of its rows that have one.
+    """
+
+    columns: tuple[str, ...]
+    values: int
+    share: float
+
+
+def find_filled(dataset: Dataset) -> Filled | None:
+    """The columns that were filled by the target, if there are any."""
+    part = sample(dataset.train, ROWS)
+    if len(dataset.input_shape) != 1 or dataset.input_size > COLUMNS or len(part) < FEWEST:
+        return None
+    targets = part.targets.cpu()
+    goal = targets.reshape(len(targets), -1)[:, 0]
+    found = []
+    for column, values in enumerate(part.inputs.cpu().T):
+        levels, place, counts = torch.unique(values, return_inverse=True, return_counts=True)
+        often = (counts > RECURS * len(values)).nonzero().flatten().tolist()
+        if len(often) < 2 or len(levels) < FINE * len(values):
+            continue
+        groups = [goal[place == level] for level in often]
+        if _apart(groups):
+            found.append((column, len(often), sum(map(len, groups)) / len(values)))
+    if not found:
+        return None
+    return Filled(tuple(column_name(dataset, column) for column, *_ in found), *found[0][1:])
+
+
+def _apart(groups: list[Tensor]) -> bool:
+    """Whether groups of targets have one class each, not all the same, or intervals that do not overlap."""
+    if groups[0].is_floating_point():
+        ordered = sorted(groups, key=lambda group: float(group.mean()))
+        return all(float(a.max()) <= float(b.min()) for a, b in itertools.pairwise(ordered))
+    modes = [int(group.mode().values) for group in groups]
+    pure = all(float((group == mode).double().mean()) >= ONE_CLASS for group, mode in zip(groups, modes, strict=True))
+    return pure and len(set(modes)) > 1

@@ -1,0 +1,70 @@
+"""Findings about leaks: held-out examples that are training examples, and inputs that give the target away."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+
+from nnlab.diagnosis.facts.data import DataFacts
+from nnlab.diagnosis.facts.filled import Filled
+from nnlab.diagnosis.finding import Finding
+
+
+def leaks(data: DataFacts) -> Iterator[Finding]:
+    """Held-out examples that are training examples, and a column that gives the target away."""
+    leaky = {name: shared for name, shared in data.shared.items() if shared.leaks}
+    if leaky:
+        parts = [f"{shared.found} of {shared.asked} {name} examples" for name, shared in leaky.items()]
+        yield Finding(
+            "leakage_between_splits",
+            f"{' and '.join(parts)} are training examples, too: they agree in inputs and target, as chance does not "
+            "explain",
+            {f"shared fraction of {name}": shared.fraction for name, shared in leaky.items()},
+            step=0,
+            certain=True,
+        )
+    if data.filled is not None:
+        yield _filled(data.filled, bool(data.class_counts))
+    elif data.giveaway is not None:
+        column, others = data.giveaway, data.giveaway.others
+        rest = "" if math.isnan(others) else f"; simple methods avoid {max(others, 0):.0%} without it"
+        droppable = not column.measured and re.fullmatch(r"[\w.-]+", column.source)
+        yield Finding(
+            "target_among_inputs",
+            f"{column.name} alone avoids {column.alone:.0%} of the errors of a constant answer{rest}",
+            {"column": column.column, "alone": column.alone, "without it": others},
+            (f"data.drop=[{column.source}]",) if droppable else (),
+            level="note" if column.measured else None,
+            variant="measured" if column.measured else "",
+            step=0,
+            certain=not column.measured,
+        )
+    elif data.pair is not None:
+        pair = data.pair
+        yield Finding(
+            "target_among_inputs",
+            f"the {pair.how} of input columns {pair.names[0]} and {pair.names[1]} explains {pair.explained:.1%} of the "
+            f"target, though either alone explains {pair.alone:.0%} at most",
+            {"columns": " and ".join(pair.names), "explained": pair.explained, "alone": pair.alone},
+            (f"data.drop=[{','.join(pair.sources)}]",) if all(pair.sources) else (),
+            why="The answer seems to be among the inputs, in two columns together. If they are known only once the "
+            "target is, leave them out.",
+            step=0,
+            certain=True,
+        )
+
+
+def _filled(filled: Filled, classes: bool) -> Finding:
+    several = "s" if len(filled.columns) > 1 else ""
+    names = ", ".join(filled.columns[:3]) + (", ..." if len(filled.columns) > 3 else "")
+    return Finding(
+        "target_among_inputs",
+        f"{filled.values} numbers recur in column{several} {names}, where hardly any other does, in {filled.share:.0%} "
+        f"of the rows, and each goes with one {'class' if classes else 'range of the target'}",
+        {"columns": len(filled.columns), "numbers": filled.values, "share": filled.share},
+        why="Gaps seem to be filled with a mean of the rows with the same target, which is not known of new rows. "
+        "Leave them empty, or fill them without the target.",
+        step=0,
+        certain=True,
+    )

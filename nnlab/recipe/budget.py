@@ -15,6 +15,7 @@ from nnlab.recipe.settings import RecipeSettings
 from nnlab.recipe.trials import Trials
 
 COARSE_SHARE, REFINE_SHARE = 0.2, 0.15  # of the time left before steps 4 and 5
+LENGTH_SHARE = 0.22  # of that before step 5, where it is short, for two configurations of the usual length
 COARSE_STEPS = 600  # updates that are worth having, where data are small: most of a short trial is not training
 EPOCHS = 240.0  # of one network, that a search without a time limit may take,
 SHORTEST, LONGEST = 120.0, 560.0  # but at least and at most so many seconds
@@ -109,8 +110,8 @@ class Budget:
 
     def refine_epochs(self, usual: float) -> float:
         """Length of step 5, `usual` where there is time for it, and longer where there is time for many."""
-        fits = self.epochs(REFINE_SHARE) / (2 * self.settings.seeds)
-        longer = min(usual * LONGER, fits / MANY) if self.timed else 0.0
+        fits, many = (self.epochs(share) / (2 * self.settings.seeds) for share in (LENGTH_SHARE, REFINE_SHARE))
+        longer = min(usual * LONGER, many / MANY) if self.timed else 0.0
         return self.settings.refine_epochs or _whole(max(longer, min(usual, max(fits, 1.0))))
 
     def for_final(self, changes: Changes) -> float:

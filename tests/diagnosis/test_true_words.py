@@ -85,6 +85,19 @@ def test_gaps_that_were_filled_by_class_are_a_leak_and_those_filled_by_the_mean_
     assert find_filled(table([x[0], np.where(gap, at_random, x[1])], goal)) is None
 
 
+def test_numbers_that_recur_and_whose_target_is_that_of_those_next_to_them_are_no_leak() -> None:
+    x = DRAW.standard_normal(900)
+    often = DRAW.random(900)
+    x = np.select([often < 0.1, often < 0.2], [-1.5, 1.5], x)
+    follows = (x + 0.3 * DRAW.standard_normal(900))[:, None].astype(np.float32)
+    assert find_filled(table([x, DRAW.standard_normal(900)], follows)) is None
+    assert find_filled(table([x, DRAW.standard_normal(900)], (x > 0).astype(np.int64))) is None
+    few = np.where(
+        np.arange(150) % 50 < 3, np.arange(150) // 50, DRAW.standard_normal(150)
+    )  # three rows each, by chance
+    assert find_filled(table([few], np.arange(150)[:, None].astype(np.float32))) is None
+
+
 def test_classes_that_differ_in_blanks_or_capitals_are_named(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     names = ("yes", "no", "Yes")

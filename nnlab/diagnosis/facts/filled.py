@@ -1,8 +1,8 @@
 """Gaps that were filled with a mean of each class: numbers that recur in otherwise fine columns, each with one target.
 
 What is filled by the target knows it. A number that recurs in a column that hardly repeats any stands for no
-measurement; where several such numbers each go with one class, or with targets between which no other's lie, they were
-made from the target.
+measurement; where several such numbers each go with one class, or with targets between which no other's lie, and the
+numbers next to them do not, they were made from the target.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from nnlab.types import Dataset
 
 ROWS, COLUMNS, FEWEST = 4096, 1024, 100  # that are looked at
 RECURS, FINE = 0.02, 0.3  # share of the rows with a number that recurs, and of different values in a fine column
+LEAST = 8  # rows with a number that recurs
 ONE_CLASS = 0.98  # share of such rows with the most frequent class
+ALIKE = 0.65  # share of the rows with the next numbers whose target is as that of a number that means something
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,11 @@ def find_filled(dataset: Dataset) -> Filled | None:
     found = []
     for column, values in enumerate(part.inputs.cpu().T):
         levels, place, counts = torch.unique(values, return_inverse=True, return_counts=True)
-        often = (counts > RECURS * len(values)).nonzero().flatten().tolist()
+        often = (counts >= max(RECURS * len(values), LEAST)).nonzero().flatten().tolist()
         if len(often) < 2 or len(levels) < FINE * len(values):
             continue
         groups = [goal[place == level] for level in often]
-        if _apart(groups):
+        if _apart(groups) and _as_next_to(groups, [goal[_next_to(values, levels[level])] for level in often]) < ALIKE:
             found.append((column, len(often), sum(map(len, groups)) / len(values)))
     if not found:
         return None
@@ -66,3 +68,19 @@ def _apart(groups: list[Tensor]) -> bool:
     modes = [int(group.mode().values) for group in groups]
     pure = all(float((group == mode).double().mean()) >= ONE_CLASS for group, mode in zip(groups, modes, strict=True))
     return pure and len(set(modes)) > 1
+
+
+def _next_to(values: Tensor, number: Tensor) -> Tensor:
+    """Positions of the rows with the numbers next to one that recurs, as many as have that one."""
+    distance = (values - number).abs()
+    same = distance == 0
+    return distance.masked_fill(same, torch.inf).topk(min(int(same.sum()), int((~same).sum())), largest=False).indices
+
+
+def _as_next_to(groups: list[Tensor], others: list[Tensor]) -> float:
+    """The mean over groups of the share of the others' targets that lie within the group's range, or are its class."""
+    shares = []
+    for group, other in zip(groups, others, strict=True):
+        low, high = (group.min(), group.max()) if group.is_floating_point() else (group.mode().values,) * 2
+        shares.append(float(((other >= low) & (other <= high)).double().mean()))
+    return sum(shares) / len(shares)

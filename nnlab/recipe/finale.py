@@ -18,7 +18,7 @@ from nnlab.config import config_folder
 from nnlab.config.folder import primary
 from nnlab.diagnosis.catalogue import Severity
 from nnlab.diagnosis.facts.simple import SimpleModel, advantage, comparable, simple_models
-from nnlab.diagnosis.finding import Finding
+from nnlab.diagnosis.finding import Finding, shown
 from nnlab.interruption import EXIT_CODES
 from nnlab.recipe.best import write_experiment
 from nnlab.recipe.candidate import deviation, mean
@@ -238,11 +238,11 @@ def _rows_of_networks(
 def _reached(metric: str, runs: Sequence[FinalRun], value: float, spread: float) -> str:
     """What the networks reach on the test split, in words."""
     if not runs[0].members:
-        return f"test {metric} {value:.4g} ± {spread:.2g} over {len(runs)} runs"
+        return f"test {metric} {shown(value, 4)} ± {shown(spread, 2)} over {len(runs)} runs"
     alone = [metrics[metric] for metrics in runs[0].members["test"] if metrics.get(metric) is not None]
     return (
-        f"test {metric} {value:.4g} as an ensemble of {len(runs[0].members['test'])} "
-        f"(each alone {mean(alone):.4g} ± {spread:.2g})"
+        f"test {metric} {shown(value, 4)} as an ensemble of {len(runs[0].members['test'])} "
+        f"(each alone {shown(mean(alone), 4)} ± {shown(spread, 2)})"
     )
 
 
@@ -256,7 +256,7 @@ def verdict(metric: str, simple: Sequence[SimpleModel], judged: Judged) -> str:
     """How the networks stand against each simple model and their rival on the test split, in words and numbers."""
 
     def listed(models: Sequence[SimpleModel]) -> str:
-        return ", ".join(f"{WORDS[each.name]} ({each.metrics['test'][metric]:.4g})" for each in models)
+        return ", ".join(f"{WORDS[each.name]} ({shown(each.metrics['test'][metric], 4)})" for each in models)
 
     ahead = [each for each in simple if judged[each.name][0] < -judged[each.name][1]]
     equal = [each for each in simple if abs(judged[each.name][0]) <= judged[each.name][1]]
@@ -282,8 +282,8 @@ def _better_models(
         if gain < -error and each.name != "found":
             verb = "have" if each.name == "trees" else "has"
             observed = (
-                f"{WORDS[each.name]} {verb} test {metric} {each.metrics['test'][metric]:.4g}, the network "
-                f"{averages[metric]:.4g}: better by {-gain:.2g} ± {error:.1g}"
+                f"{WORDS[each.name]} {verb} test {metric} {shown(each.metrics['test'][metric], 4)}, the network "
+                f"{shown(averages[metric], 4)}: better by {shown(-gain, 2)} ± {shown(error, 1)}"
             )
             level: Severity | None = "fault" if each.name == "constant" else None
             kind = "given_configuration_better" if each.name == "given" else "simple_model_better"

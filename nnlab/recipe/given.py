@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nnlab.diagnosis.facts.simple import advantage, comparable
+from nnlab.diagnosis.finding import shown
 from nnlab.recipe.candidate import mean
 from nnlab.recipe.changes import Changes
 from nnlab.recipe.report import Table
@@ -141,11 +142,11 @@ def standing(metric: str, contest: Contest) -> str:
         return f"the best network is the configuration as {contest.names[0]}: {of_rival}"
     gain, error = contest.gain
     given, found = (averages(runs, "validation")[metric] for runs in (contest.given, contest.found))
-    numbers = f"{metric} {given:.4g}, of the one found {found:.4g}"
+    numbers = f"{metric} {shown(given, 4)}, of the one found {shown(found, 4)}"
     if contest.given_wins:
         return (
             f"the best network is the configuration as given (validation {numbers}: better by "
-            f"{gain:.2g} ± {error:.1g}), which `experiment=best` runs"
+            f"{shown(gain, 2)} ± {shown(error, 1)}), which `experiment=best` runs"
         )
     word = "worse" if gain < -error else "as good, within a standard error"
     return f"on validation the configuration as given is {word} ({numbers})"

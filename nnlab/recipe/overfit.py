@@ -19,6 +19,8 @@ from nnlab.diagnosis.facts.chance import CHANCE, association
 from nnlab.diagnosis.facts.levels import Levels, measure_levels
 from nnlab.diagnosis.facts.references import measure_references
 from nnlab.diagnosis.finding import Finding, shown
+from nnlab.diagnosis.rules.data import CERTAIN
+from nnlab.diagnosis.rules.fit import TELLING
 from nnlab.recipe.changes import UNREGULARIZED, Changes
 from nnlab.recipe.numbers import SampleNumbers
 from nnlab.recipe.overfit_causes import explain_failure
@@ -178,7 +180,7 @@ def _plain_stuck(trials: Trials, reached: float) -> Finding:
 
 
 def _held_out(report: StepReport[SampleNumbers], trials: Trials, fitted: Sequence[Trial]) -> list[Finding]:
-    """Compare held-out answers of the better half of the contestants with chance."""
+    """Compare held-out answers of the better third of the contestants with chance, where there are enough to tell."""
     ranked = sorted(fitted, key=lambda t: t.scores.get("loss/fit", math.inf))[: max(1, len(fitted) // 3)]
     predictions = [
         t.prediction for t in ranked if t.prediction is not None and bool(torch.isfinite(t.prediction).all())
@@ -189,7 +191,8 @@ def _held_out(report: StepReport[SampleNumbers], trials: Trials, fitted: Sequenc
     network = max(association(prediction, targets) for prediction in predictions)
     simple = measure_references(trials.dataset, trials.loss).order.association
     report.numbers.above_chance, report.numbers.simple_above_chance = network, simple
-    if network >= CHANCE or simple >= CHANCE:
+    few = len(targets) < CERTAIN or len(trials.dataset.train) < TELLING
+    if few or network >= CHANCE or simple >= CHANCE:
         return []
     return [
         Finding(

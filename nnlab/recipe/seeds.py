@@ -101,9 +101,9 @@ def apart(trials: Trials, runs: Sequence[FinalRun], constant: SimpleModel) -> li
         noise = _noise(metric, one.value, len(trials.dataset.validation))
         if failed or _far(sign, one.value, others, level, noise):
             by_rate, cause = _cause(one, rest)
-            beside = [f"the others {median(others):.4g}"] if others else []
-            beside += [f"the constant {level:.4g}"] if failed else []
-            own = f"{metric} {one.value:.4g}" if math.isfinite(one.value) else f"no {metric}"
+            beside = [f"the others {shown(median(others), 4)}"] if others else []
+            beside += [f"the constant {shown(level, 4)}"] if failed else []
+            own = f"{metric} {shown(one.value, 4)}" if math.isfinite(one.value) else f"no {metric}"
             words = f"{one.name} has {own} on validation ({', '.join(beside)}): {cause}"
             found.append(Apart(one.seed, failed, failed or by_rate, words))
     return found

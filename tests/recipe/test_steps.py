@@ -20,7 +20,15 @@ from nnlab.diagnosis.facts.levels import Levels, measure_levels
 from nnlab.diagnosis.facts.linear import fit_linear, linear_baseline
 from nnlab.diagnosis.rules.data import data_findings
 from nnlab.loss import GaussianNLL, Hinge, MulticlassSVM, SoftmaxCrossEntropy, SquaredError
-from nnlab.recipe import StepReport, check_initial_loss, coarse_grid, find_learning_rate, improve, refine_grid
+from nnlab.recipe import (
+    StepReport,
+    check_initial_loss,
+    coarse_grid,
+    find_learning_rate,
+    improve,
+    overfit_sample,
+    refine_grid,
+)
 from nnlab.recipe.candidate import Candidate, gain
 from nnlab.recipe.curves import Curves, read
 from nnlab.recipe.improve import choose
@@ -425,3 +433,15 @@ def test_the_initial_loss_of_many_heads_is_described(make_trials: Make) -> None:
     assert report.passed
     numbers = report.numbers
     assert numbers.at_mean_output == pytest.approx(math.log(10), rel=0.2)
+
+
+@pytest.mark.parametrize(("rows", "told"), [(70, False), (1200, True)])
+def test_few_held_out_examples_say_nothing_about_the_targets(
+    make_trials: Make, tmp_path: Path, rows: int, told: bool
+) -> None:
+    draw = np.random.default_rng(3)
+    path = tmp_path / "noise.csv"
+    lines = (",".join(f"{number:.6f}" for number in row) for row in draw.standard_normal((rows, 4)))
+    path.write_text("a,b,c,y\n" + "\n".join(lines))
+    trials = make_trials("data=table", f"data.path={path}", "data.target=y", "loss=squared_error", SMALL)
+    assert ("targets_unrelated" in overfit_sample(trials).names()) == told

@@ -89,12 +89,15 @@ def _in_two_units(levels: Sequence[float]) -> int:
 
     >>> _in_two_units([0, 1, 2, 3, 1000, 2000, 3000]), _in_two_units([1, 10, 100, 1000]), _in_two_units([0, 1, 2, 3])
     (4, 0, 0)
+    >>> _in_two_units([-3, -2, -1, 0]), _in_two_units([0, 0, 0, 0])
+    (0, 0)
     """
     for small in range(2, len(levels) - 1):
         low, high = levels[:small], levels[small:]
-        ratio = high[-1] / max(low[-1], 1e-12)
-        same = all(any(abs(value / ratio - each) < 1e-3 * abs(each) for each in low) for value in high)
-        if low[0] >= 0 and ratio > UNIT and same and high[0] > APART * low[-1]:
+        if low[0] < 0 or high[0] <= APART * low[-1] or high[-1] <= UNIT * low[-1]:
+            continue
+        ratio = high[-1] / low[-1]
+        if all(any(abs(value / ratio - each) < 1e-3 * each for each in low) for value in high):
             return small
     return 0
 

@@ -135,7 +135,9 @@ def _show_cache(clear: bool, as_json: bool) -> int:
         if as_json:
             print_json({"folder": folder, "removed": len(found), "bytes": freed})
         else:
-            print(f"{len(found)} entries removed from {folder}, {freed / 1e6:,.1f} MB")
+            print(
+                f"{len(found)} {'entry' if len(found) == 1 else 'entries'} removed from {folder}, {freed / 1e6:,.1f} MB"
+            )
         return 0
     rows = [
         {"data": entry.title, "about": entry.content.get("about", ""), "bytes": entry.bytes, "used": entry.used}

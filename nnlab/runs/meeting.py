@@ -18,8 +18,10 @@ import torch
 
 from nnlab.errors import UserError
 from nnlab.training.group import PATIENCE
+from nnlab.validation import check as in_range
 
 SECONDS = "NNLAB_JOIN_SECONDS"  # the variable that says how long a process waits for the others
+LAST_PORT = 65535
 NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -48,7 +50,7 @@ def launched(environment: Mapping[str, str] = os.environ) -> Place | None:
     """This process's place in a group that was started from outside; None where it was not.
 
     Raises:
-        UserError: a variable does not hold a number, or they do not fit together.
+        UserError: a variable does not hold a number, or one that cannot be, or they do not fit together.
     """
     if any(not environment.get(name) for name in NEEDED) or environment["WORLD_SIZE"] == "1":
         return None
@@ -58,13 +60,16 @@ def launched(environment: Mapping[str, str] = os.environ) -> Place | None:
         if given is not None and not given.isdecimal():
             raise UserError(f"the variable {name}, this process's place in its group, must be a number: {given!r}")
         numbers[name] = None if given is None else int(given)
+    port = int(environment["MASTER_PORT"])
+    if port > LAST_PORT:
+        raise UserError(f"the variable MASTER_PORT must be a port, at most {LAST_PORT}, got {port}")
     rank, size = int(environment["RANK"]), int(environment["WORLD_SIZE"])
     if rank >= size:
         raise UserError(f"this process has RANK={rank}, but the group has WORLD_SIZE={size}: ranks count from 0")
     local_size = numbers["LOCAL_WORLD_SIZE"] or size
     local_rank = rank % local_size if numbers["LOCAL_RANK"] is None else numbers["LOCAL_RANK"]
     return Place(
-        rank, size, local_rank, local_size, environment["MASTER_ADDR"], int(environment["MASTER_PORT"]),
+        rank, size, local_rank, local_size, environment["MASTER_ADDR"], port,
         environment.get("TORCHELASTIC_RESTART_COUNT", "0"), environment.get("TORCHELASTIC_USE_AGENT_STORE") == "True",
     )  # fmt: skip
 
@@ -78,11 +83,11 @@ def meet(place: Place, store: Any = None, check: Callable[[], None] = lambda: No
         check: asked again and again while the others are not there yet.
 
     Raises:
-        UserError: the port is in use, or the others are not there in time.
+        UserError: the port is in use, the others are not there in time, or `NNLAB_JOIN_SECONDS` is no time.
     """
     from torch.distributed import PrefixStore, init_process_group, is_nccl_available  # type: ignore[attr-defined]
 
-    seconds = float(os.environ.get(SECONDS, "120"))
+    seconds = _patience()
     address = f"{place.host}:{place.port}"
     if store is None:
         store = _store(place, address, seconds)
@@ -102,6 +107,16 @@ def meet(place: Place, store: Any = None, check: Callable[[], None] = lambda: No
     _use_loopback(place)
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and is_nccl_available() else "gloo"
     init_process_group(backend, store=store, rank=place.rank, world_size=place.size, timeout=PATIENCE)
+
+
+def _patience() -> float:
+    """Seconds for which a process waits for the others."""
+    given = os.environ.get(SECONDS) or "120"
+    try:
+        seconds = float(given)
+    except ValueError as error:
+        raise UserError(f"the variable {SECONDS} must be a number of seconds: {given!r}") from error
+    return in_range(SECONDS, seconds, "(0, inf)")
 
 
 def _store(place: Place, address: str, seconds: float) -> Any:

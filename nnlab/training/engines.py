@@ -57,6 +57,10 @@ def make_engine(
         return _replica(kind, members, loss, settings, device, dtype, group)
     from nnlab.training import division
 
+    if kind is not NativeEngine:
+        log.info(
+            f"{group.size} processes share the networks; sums may differ in the last bits from those of one process"
+        )
     share = division.Share(kind, members, loss, settings, device, dtype, group)
     whole = {
         Engine: division.Division,

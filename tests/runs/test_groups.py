@@ -185,6 +185,22 @@ def test_a_port_in_use_is_a_sentence(
     assert sentence in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("seconds", "sentence"),
+    [
+        ("soon", "the variable NNLAB_JOIN_SECONDS must be a number of seconds: 'soon'"),
+        ("-1", "`NNLAB_JOIN_SECONDS` must be in (0, inf), got -1"),
+        ("nan", "`NNLAB_JOIN_SECONDS` must be in (0, inf), got nan"),
+    ],
+)
+def test_a_wait_that_cannot_be_is_a_sentence(
+    seconds: str, sentence: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    joined(monkeypatch, 0, 0, seconds)
+    assert main(["train", *SMALL]) == 2
+    assert sentence in capfd.readouterr().err
+
+
 def test_processes_that_do_not_come_are_named(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -241,7 +257,7 @@ def test_one_gpu_cannot_be_that_of_several_processes(
     assert "`trainer.device=cuda:1` is one GPU, and each process takes its own" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("variables", [{"RANK": "2"}, {"RANK": "x"}, {"MASTER_PORT": "no"}])
+@pytest.mark.parametrize("variables", [{"RANK": "2"}, {"RANK": "x"}, {"MASTER_PORT": "no"}, {"MASTER_PORT": "99999"}])
 def test_a_place_that_cannot_be_is_a_sentence(variables: dict[str, str]) -> None:
     usual = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "here", "MASTER_PORT": "1"}
     assert launched(usual) is not None

@@ -94,7 +94,7 @@ def _in_two_units(levels: Sequence[float]) -> int:
     """
     for small in range(2, len(levels) - 1):
         low, high = levels[:small], levels[small:]
-        if low[0] < 0 or high[0] <= APART * low[-1] or high[-1] <= UNIT * low[-1]:
+        if low[0] < 0 or low[-1] == 0 or high[0] <= APART * low[-1] or high[-1] <= UNIT * low[-1]:
             continue
         ratio = high[-1] / low[-1]
         if all(any(abs(value / ratio - each) < 1e-3 * each for each in low) for value in high):

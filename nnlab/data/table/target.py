@@ -162,9 +162,19 @@ def _classes(column: Column, task: Task, option: str, said: str, origin: str) ->
 
 
 def _alike(names: Sequence[str]) -> str:
-    """A line about classes whose names differ in nothing but case and blanks; empty where there are none."""
-    spelled: dict[str, list[str]] = {}
-    for name in names:
-        spelled.setdefault(" ".join(name.casefold().split()), []).append(name)
-    pairs = [" and ".join(f"`{name}`" for name in each) for each in spelled.values() if len(each) > 1]
+    """A line about classes whose names are spelled alike; empty where there are none."""
+    pairs = [" and ".join(f"`{name}`" for name in each) for each in spelled_alike(names)]
     return f"the classes {', '.join(pairs)} differ in case or blanks only; spell one class one way" if pairs else ""
+
+
+def spelled_alike(names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Names of classes that differ in blanks, or in capitals of longer words, alone.
+
+    >>> spelled_alike(["yes", "Yes", "no ", "no", "A", "a"])
+    [('yes', 'Yes'), ('no ', 'no')]
+    """
+    same: dict[str, list[str]] = {}
+    for name in names:
+        bare = " ".join(name.split())
+        same.setdefault(bare.casefold() if len(bare) > 1 else bare, []).append(name)  # A and a are letters
+    return [tuple(each) for each in same.values() if len(each) > 1]

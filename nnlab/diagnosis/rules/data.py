@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
+from nnlab.data.table.target import spelled_alike
 from nnlab.diagnosis.facts.curves import View
 from nnlab.diagnosis.facts.data import DataFacts
 from nnlab.diagnosis.finding import Finding, shown
@@ -178,19 +179,6 @@ def _classes(data: DataFacts) -> Iterator[Finding]:
             f"the largest class is {shown(ratio)} times as frequent as the smallest; always answering it is right in "
             f"{max(counts) / sum(counts):.0%} of the cases",
         )
-
-
-def spelled_alike(names: Sequence[str]) -> list[tuple[str, ...]]:
-    """Names of classes that differ in blanks, or in capitals of longer words, alone.
-
-    >>> spelled_alike(["yes", "Yes", "no ", "no", "A", "a"])
-    [('yes', 'Yes'), ('no ', 'no')]
-    """
-    same: dict[str, list[str]] = {}
-    for name in names:
-        bare = " ".join(name.split())
-        same.setdefault(bare.casefold() if len(bare) > 1 else bare, []).append(name)  # A and a are letters
-    return [tuple(each) for each in same.values() if len(each) > 1]
 
 
 def _certain(name: str, observed: str, count: int) -> Finding:

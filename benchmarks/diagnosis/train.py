@@ -89,7 +89,7 @@ def _train(part: Sequence[tuple[int, Any]], config: dict[str, Any]) -> list[Outc
     loss = build_loss(config, members[0].dataset)
     trainer = Trainer(members, loss, construct(config["trainer"], None), build_callbacks(config))
     trainer.fit()
-    found = records(trainer)
+    found = list(records(trainer))
     return [Outcome(record, score(record)) for record in found]
 
 

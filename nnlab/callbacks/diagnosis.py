@@ -11,7 +11,7 @@ from nnlab import console
 from nnlab.callbacks.schedule import doubling
 from nnlab.diagnosis import DataFacts, Finding, RunRecord, diagnose
 from nnlab.diagnosis.diagnose import of_ensemble
-from nnlab.diagnosis.measure import each_record, facts_of
+from nnlab.diagnosis.measure import facts_of, records
 from nnlab.training import Callback, Trainer
 from nnlab.validation import check
 
@@ -47,7 +47,7 @@ class Diagnosis(Callback):
             return
         chosen = [member for member in trainer.active if member < self.most]
         with self._harmless():
-            for member, record in zip(chosen, each_record(trainer, self._known(trainer), False, chosen), strict=True):
+            for member, record in zip(chosen, records(trainer, self._known(trainer), False, chosen), strict=True):
                 for finding in diagnose(record):
                     if finding.certain:
                         self._say(trainer, member, finding, printed=True)
@@ -56,7 +56,7 @@ class Diagnosis(Callback):
         if trainer.interrupted:
             return
         with self._harmless():
-            for member, record in enumerate(each_record(trainer, self._known(trainer))):
+            for member, record in enumerate(records(trainer, self._known(trainer))):
                 if len(trainer.members) == 1:  # those of a population would take more memory than its networks
                     self.records[member] = record
                 self.findings[member] = diagnose(record)

@@ -50,16 +50,6 @@ def records(
     data: Mapping[int, DataFacts] | None = None,
     probe: bool = True,
     members: Sequence[int] | None = None,
-) -> list[RunRecord]:
-    """One record for each member; see `each_record`."""
-    return list(each_record(trainer, data, probe, members))
-
-
-def each_record(
-    trainer: Trainer,
-    data: Mapping[int, DataFacts] | None = None,
-    probe: bool = True,
-    members: Sequence[int] | None = None,
 ) -> Iterator[RunRecord]:
     """One record after another, of each member, from what has been recorded so far and a few passes over the data.
 

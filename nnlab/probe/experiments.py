@@ -165,7 +165,7 @@ class Experiments:
     def _train(self, changes: Sequence[Changes]) -> list[tuple[float, float, float]]:
         trainer = self.trials.make(changes)
         trainer.fit()
-        found = records(trainer)
+        found = list(records(trainer))
         if any(View(record).ranked for record in found):
             self.metric = "auroc" if found[0].task is not Task.REGRESSION else "rank correlation"
         return [judged(record) for record in found]

@@ -42,7 +42,7 @@ def records_of(directory: str | Path) -> list[RunRecord]:
         if outcome.status == "running":
             outcome.status = result["status"] if result else "interrupted"
             outcome.reason = result["reason"] if result else ""
-    return records(trainer)
+    return list(records(trainer))
 
 
 def diagnose_run(directory: str | Path) -> list[list[Finding]]:

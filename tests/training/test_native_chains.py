@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from native_cases import Case, Population, cases
+from torch import Tensor
 
 from nnlab.loss import SoftmaxCrossEntropy
 from nnlab.training.native import build
@@ -24,14 +25,31 @@ EXAMPLES = 60
 NARROWER = {"x86_64": ["-march=x86-64", "-march=haswell"], "aarch64": ["-march=armv8-a"]}
 
 
+NUDGE = 1e-14
+
+
+def assert_close(got: Tensor, expected: Tensor, slack: Tensor, rtol: float, atol: float) -> None:
+    beyond = (got - expected).abs() - (atol + rtol * expected.abs() + 10 * slack.max())
+    assert bool((beyond <= 0).all()), f"{beyond.max().item():.3g} more than {slack.max().item():.3g} explains"
+
+
 def assert_same_training(case: Case, library: ctypes.CDLL) -> None:
-    one, other = Population(case), Population(case)
-    expected, got = one.by_torch(), other.by_compiled(library)
-    torch.testing.assert_close(got, expected, rtol=1e-9, atol=1e-11)
-    torch.testing.assert_close(other.stack.theta, one.stack.theta, rtol=1e-7, atol=1e-9)
+    """Losses, parameters and buffers agree as far as float64 lets two orders of summation agree.
+
+    Some chains are ill-conditioned: batch norm over two examples divides by their distance, and what follows multiplies
+    the last digits by a million. How much a chain does so is measured: torch trains it a second time from weights that
+    differ by about 50 units in the last place, and what that moves is allowed on top of the fixed tolerance.
+    """
+    one, nudged, other = Population(case), Population(case), Population(case)
+    nudged.stack.theta.mul_(1 + NUDGE * torch.randn_like(nudged.stack.theta))
+    expected, moved, got = one.by_torch(), nudged.by_torch(), other.by_compiled(library)
+    assume(all(run.stack.theta.isfinite().all() for run in (one, nudged)))  # what diverges has no digits to compare
+    assert_close(got, expected, (moved - expected).abs().cummax(0).values, rtol=1e-9, atol=1e-11)
+    assert_close(other.stack.theta, one.stack.theta, (nudged.stack.theta - one.stack.theta).abs(), rtol=1e-7, atol=1e-9)
     for name, value in one.stack.buffers.items():
         if name.rpartition(".")[2] != "key":
-            torch.testing.assert_close(other.stack.buffers[name], value, rtol=1e-7, atol=1e-9)
+            slack = (nudged.stack.buffers[name] - value).abs()
+            assert_close(other.stack.buffers[name], value, slack, rtol=1e-7, atol=1e-9)
     inputs = torch.randn(len(one.members), 5, case.features, dtype=torch.float64)
     one.stack.theta.copy_(other.stack.theta)
     for name, value in other.stack.buffers.items():

@@ -266,8 +266,8 @@ def verdict(metric: str, simple: Sequence[SimpleModel], judged: Judged) -> str:
         f"as good, within a standard error: {listed(equal)}" if equal else "",
         f"worse: {listed(behind)}" if behind else "",
     ]
-    how = "each against the network on the same examples; a difference counts beyond its own standard error"
-    return f"{'; '.join(filter(None, parts))} ({how})"
+    how = "counted is a difference beyond its own standard error"
+    return f"on these test examples {'; '.join(filter(None, parts))} ({how})"
 
 
 def _better_models(

@@ -256,9 +256,8 @@ def test_the_last_word_names_what_is_better_than_the_network() -> None:
     assert winner(judged) == "linear"
     sentence = verdict("rmse", models, judged)
     assert sentence == (
-        "better than the network: a linear model (302); as good, within a standard error: boosted trees (310); "
-        "worse: the constant (450) "
-        "(each against the network on the same examples; a difference counts beyond its own standard error)"
+        "on these test examples better than the network: a linear model (302); as good, within a standard error: "
+        "boosted trees (310); worse: the constant (450) (counted is a difference beyond its own standard error)"
     )
     assert winner({"linear": (0.1, 0.2)}) == "network"
 

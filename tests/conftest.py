@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -25,7 +26,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Lay Windows' rules over the folder in which tests write."""
+    """Ctrl-C as in a terminal: a shell's background jobs ignore it, and so would what tests start and interrupt.
+
+    `--like-windows` lays Windows' rules over the folder in which tests write.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("--like-windows"):
         import like_windows
 

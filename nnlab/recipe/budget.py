@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from nnlab.errors import UserError
 from nnlab.recipe.changes import Changes
 from nnlab.recipe.report import Report
 from nnlab.recipe.settings import RecipeSettings
@@ -25,6 +26,8 @@ IMPROVE_WORK = 120.0  # and networks of the usual length in step 7
 MOST_BATCHES, USUAL_BATCHES = 48, 2  # of step 4, with and without a time limit
 GIVEN_SHARE = 0.2  # of all time, that the configuration as given may take at the end in any case
 CONTESTANTS, ROUND_BATCHES = 12, 6  # of a batch of step 7, and at most so many a round where there is a time to be used
+ASKED_SHARE = 0.5  # of the time left, that step 4 or 5 may take with a length that the user asks for
+MOST_UPDATES = 1_000_000  # of one network in steps 4 and 5
 LONGER, MANY = 2.0, 2.0  # times the usual length, where as many times the fewest configurations of step 5 fit
 HALVED = 0.5  # of its length is what a trial of step 4 takes on average
 
@@ -36,9 +39,19 @@ class Budget:
         trials: whose work is counted.
         settings: of the recipe.
         spent: seconds that earlier processes have used.
+
+    Raises:
+        UserError: a network of step 4 or 5 has more updates than any needs.
     """
 
     def __init__(self, trials: Trials, settings: RecipeSettings, spent: float = 0.0) -> None:
+        for name in ("coarse_epochs", "refine_epochs"):
+            wanted, most = getattr(settings, name) or 0.0, MOST_UPDATES / trials.epoch_steps
+            if wanted > most:
+                raise UserError(
+                    f"`recipe.{name}` = {wanted:g} are {wanted * trials.epoch_steps:,.0f} updates of each of many "
+                    f"networks; at most {MOST_UPDATES:,}, which are {most:g} epochs of these data"
+                )
         self.trials, self.settings = trials, settings
         self.started = trials.clock() - spent
         self.per_epoch: float | None = None  # seconds of an epoch of one network
@@ -69,8 +82,15 @@ class Budget:
 
     def coarse_epochs(self) -> float:
         """Length of step 4: an epoch, and more where so few make few steps."""
+        if self.settings.coarse_epochs is not None:
+            return self._asked(self.settings.coarse_epochs, COARSE_BATCH)
         wanted = min(max(COARSE_STEPS / self.trials.epoch_steps, 1.0), 80.0)
-        return self.settings.coarse_epochs or _whole(min(wanted, max(self.epochs(COARSE_SHARE) / COARSE_BATCH, 0.1)))
+        return _whole(min(wanted, max(self.epochs(COARSE_SHARE) / COARSE_BATCH, 0.1)))
+
+    def _asked(self, epochs: float, networks: int) -> float:
+        """The length that the user asks for; of so many networks, where there is a time limit, no more than fits."""
+        fits = max(self.epochs(ASKED_SHARE) / networks, 0.1) if self.timed else epochs
+        return epochs if epochs <= fits else _whole(fits)
 
     def batches(self, epochs: float) -> Callable[[int], bool]:
         """Whether, after some batches of step 4 with so many epochs each, there is time for one more."""
@@ -110,9 +130,11 @@ class Budget:
 
     def refine_epochs(self, usual: float) -> float:
         """Length of step 5, `usual` where there is time for it, and longer where there is time for many."""
+        if self.settings.refine_epochs is not None:
+            return self._asked(self.settings.refine_epochs, 2 * self.settings.seeds)
         fits, many = (self.epochs(share) / (2 * self.settings.seeds) for share in (LENGTH_SHARE, REFINE_SHARE))
         longer = min(usual * LONGER, many / MANY) if self.timed else 0.0
-        return self.settings.refine_epochs or _whole(max(longer, min(usual, max(fits, 1.0))))
+        return _whole(max(longer, min(usual, max(fits, 1.0))))
 
     def for_final(self, changes: Changes) -> float:
         """Seconds that the training of a configuration with all final seeds takes."""

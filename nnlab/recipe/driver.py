@@ -153,13 +153,21 @@ class Recipe:
 
     def _coarse(self) -> Report:
         epochs = self.budget.coarse_epochs()
+        self._say_cut("coarse_epochs", epochs)
         batches, numbers = self.budget.batches(epochs), self.reports[3].numbers
         return coarse_grid(self._space(), numbers.use or numbers.stable, epochs, batches, self._draw(4))
 
     def _refine(self) -> Report:
         epochs = self.budget.refine_epochs(self.usual_epochs)
+        self._say_cut("refine_epochs", epochs)
         candidates, most = self.reports[4].numbers.candidates, self.budget.refined(epochs)
         return refine_grid(self._space(), candidates, epochs, range(self.settings.seeds), most)
+
+    def _say_cut(self, name: str, epochs: float) -> None:
+        """A length that the time limit cuts is said."""
+        asked = getattr(self.settings, name)
+        if asked is not None and epochs < asked:
+            self.watcher.say(f"{epochs:g} epochs in place of `recipe.{name}` = {asked:g}: the time limit has no more")
 
     def _improve(self) -> Report:
         suggestions = self.reports[6].numbers.suggestions

@@ -39,6 +39,7 @@ from nnlab.storage.folder import read_result
 MEMBERS = "regularizer.ensemble.members"
 TITLE = "Train the chosen configuration"
 NUMBER = 8
+CLEAR = 2.0  # standard errors from which one is called better: of several opponents, chance puts some one error ahead
 WORDS = {
     "constant": "the constant",
     "linear": "a linear model",
@@ -247,27 +248,34 @@ def _reached(metric: str, runs: Sequence[FinalRun], value: float, spread: float)
 
 
 def winner(judged: Judged, network: str = "network") -> str:
-    """What is ahead of the network by most, of all that is ahead by more than a standard error; else the network."""
-    ahead = {name: -gain for name, (gain, error) in judged.items() if gain < -error}
+    """What is clearly ahead of the network, by most where several are; else the network."""
+    ahead = {name: -gain for name, (gain, error) in judged.items() if gain < -CLEAR * error}
     return max(ahead, key=lambda name: ahead[name]) if ahead else network
 
 
 def verdict(metric: str, simple: Sequence[SimpleModel], judged: Judged) -> str:
     """How the networks stand against each simple model and their rival on the test split, in words and numbers."""
+    found: dict[str, list[str]] = {
+        "better than the network": [],
+        "perhaps better": [],
+        "as good, within a standard error": [],
+        "perhaps worse": [],
+        "worse": [],
+    }
+    for each in simple:
+        found[_standing(*judged[each.name])].append(f"{WORDS[each.name]} ({shown(each.metrics['test'][metric], 4)})")
+    parts = [f"{word}: {', '.join(models)}" for word, models in found.items() if models]
+    how = f"perhaps: by less than {CLEAR:g} standard errors"
+    return f"on these test examples {'; '.join(parts)} ({how})"
 
-    def listed(models: Sequence[SimpleModel]) -> str:
-        return ", ".join(f"{WORDS[each.name]} ({shown(each.metrics['test'][metric], 4)})" for each in models)
 
-    ahead = [each for each in simple if judged[each.name][0] < -judged[each.name][1]]
-    equal = [each for each in simple if abs(judged[each.name][0]) <= judged[each.name][1]]
-    behind = [each for each in simple if judged[each.name][0] > judged[each.name][1]]
-    parts = [
-        f"better than the network: {listed(ahead)}" if ahead else "",
-        f"as good, within a standard error: {listed(equal)}" if equal else "",
-        f"worse: {listed(behind)}" if behind else "",
-    ]
-    how = "counted is a difference beyond its own standard error"
-    return f"on these test examples {'; '.join(filter(None, parts))} ({how})"
+def _standing(gain: float, error: float) -> str:
+    """What an opponent is, which the networks are better than by `gain` with a standard error."""
+    if abs(gain) <= error:
+        return "as good, within a standard error"
+    if abs(gain) <= CLEAR * error:
+        return "perhaps better" if gain < 0 else "perhaps worse"
+    return "better than the network" if gain < 0 else "worse"
 
 
 def _better_models(
@@ -279,7 +287,7 @@ def _better_models(
     found = []
     for each in simple:
         gain, error = judged[each.name]
-        if gain < -error and each.name != "found":
+        if gain < -CLEAR * error and each.name != "found":
             verb = "have" if each.name == "trees" else "has"
             observed = (
                 f"{WORDS[each.name]} {verb} test {metric} {shown(each.metrics['test'][metric], 4)}, the network "

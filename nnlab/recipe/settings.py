@@ -23,8 +23,9 @@ class RecipeSettings:
         seeds: networks of each configuration in steps 3, 5 and 7. [2, inf)
         final_seeds: networks of the chosen configuration. [1, inf)
         ensemble: train the chosen configuration as one ensemble of that size instead of separate runs.
-        coarse_epochs, refine_epochs: passes over the data in steps 4 and 5; null chooses an epoch, or 600 updates
-            where these are more, and 10 epochs or as many updates, by the time left.
+        coarse_epochs, refine_epochs: passes over the data in steps 4 and 5, a million updates at most, and with a time
+            limit what it has room for; null chooses an epoch, or 600 updates where these are more, and 10 epochs or as
+            many updates, by the time left.
     """
 
     steps: list[int] = field(default_factory=lambda: list(STEPS))

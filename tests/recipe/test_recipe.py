@@ -251,15 +251,16 @@ def test_the_last_word_names_what_is_better_than_the_network() -> None:
     def model(name: str, value: float) -> SimpleModel:
         return SimpleModel(name, {}, {"test": {"rmse": value}})
 
-    models = [model("constant", 450.0), model("linear", 302.0), model("trees", 310.0)]
-    judged = {"constant": (21.0, 10.0), "linear": (-127.0, 40.0), "trees": (-119.0, 130.0)}
+    models = [model("constant", 450.0), model("linear", 302.0), model("trees", 310.0), model("given", 428.0)]
+    judged = {"constant": (21.0, 10.0), "linear": (-127.0, 40.0), "trees": (-119.0, 130.0), "given": (-1.5, 1.0)}
     assert winner(judged) == "linear"
     sentence = verdict("rmse", models, judged)
     assert sentence == (
-        "on these test examples better than the network: a linear model (302); as good, within a standard error: "
-        "boosted trees (310); worse: the constant (450) (counted is a difference beyond its own standard error)"
+        "on these test examples better than the network: a linear model (302); perhaps better: the configuration as "
+        "given (428); as good, within a standard error: boosted trees (310); worse: the constant (450) (perhaps: by "
+        "less than 2 standard errors)"
     )
-    assert winner({"linear": (0.1, 0.2)}) == "network"
+    assert winner({"linear": (-0.3, 0.2), "constant": (0.1, 0.2)}) == "network", "that is chance"
 
 
 def test_a_seed_below_the_constant_lowers_the_rate_and_is_said(tmp_path: Path) -> None:

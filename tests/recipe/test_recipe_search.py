@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from nnlab.errors import UserError
 from nnlab.recipe.budget import Budget
 from nnlab.recipe.candidate import Candidate, best_first
 from nnlab.recipe.coarse import coarse_grid, sampled
@@ -285,3 +286,13 @@ def test_the_configuration_as_given_has_a_share_of_the_time_though_the_rest_is_u
     for per_epoch, seeds in ((0.01, 5), (0.05, 2), (0.2, 0)):  # 10 of the 50 seconds; a network takes 1, 5, 20
         budget.per_epoch = per_epoch
         assert budget.given_seeds({"trainer.epochs": 1.0}) == seeds
+
+
+def test_a_length_that_never_ends_is_refused_and_one_beyond_the_time_limit_is_cut(make_trials: Make) -> None:
+    trials = make_trials("data=moons", "data.examples=200", SMALL)
+    with pytest.raises(UserError, match=r"`recipe.refine_epochs` = 1e\+08 are .* updates .* at most 1,000,000, which"):
+        Budget(trials, RecipeSettings(refine_epochs=1e8))
+    for limit, length in ((None, 5000.0), (60.0, 500.0)):
+        budget = Budget(trials, RecipeSettings(refine_epochs=5000.0, time_limit=limit))
+        budget.per_epoch = 0.01  # of 60 s, half are 3,000 epochs, for two networks with three seeds each
+        assert budget.refine_epochs(10.0) == pytest.approx(length, rel=0.01)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nnlab.cli.arguments import Given, Grammar, Key, number, print_json, whole
+from nnlab.commands.text_keys import KEYS, text_of
 from nnlab.errors import UserError
 from nnlab.metric_names import SHOWN
 from nnlab.runs.calibration import METHODS, Calibrated, calibrate, cover
@@ -24,6 +25,7 @@ GRAMMAR = Grammar(
             "split", "the examples to measure on, also as the second word", valid=SPLITS, shown="train|validation|test"
         ),
         Key("data.path", "other data to measure on, all of them; or the run's own data at another place", shown="FILE"),
+        *KEYS,
         Key(
             "calibrate",
             "fit one number on the validation examples that makes the probabilities mean what they say, and\n"
@@ -67,7 +69,7 @@ def main(arguments: Sequence[str]) -> int:
         else:
             _print_uncertainty(path, split, uncertainty)
         return 0
-    found = evaluate(run, split, given.member, given.values["data.path"])
+    found = evaluate(run, split, given.member, given.values["data.path"], text_of(given))
     if given.json:
         print_json(found.content())
         return 0

@@ -8,6 +8,7 @@ from typing import Any
 
 import nnlab
 from nnlab.cli.arguments import Grammar, Key, number, print_json
+from nnlab.commands.text_keys import KEYS, text_of
 from nnlab.runs.predicting import predict_file, predict_rows
 
 GRAMMAR = Grammar(
@@ -25,6 +26,7 @@ GRAMMAR = Grammar(
             number,
             shown="0.9",
         ),
+        *KEYS,
         Key("device", "such as cpu or cuda:1; otherwise the run's own"),
     ],
     reports=True,
@@ -44,15 +46,16 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     run, source = given.words
     predictor = nnlab.load(run, given.device)
+    text = text_of(given)
     if given.json:
         rows: dict[str, Any] = {}
         if given.out is None:
-            summary, rows["predictions"] = predict_rows(predictor, source, given.id, given.coverage)
+            summary, rows["predictions"] = predict_rows(predictor, source, given.id, given.coverage, text)
         else:
-            summary = predict_file(predictor, source, given.out, given.id, given.coverage)
+            summary = predict_file(predictor, source, given.out, given.id, given.coverage, text)
         print_json({**summary.content(), "out": given.out, **rows})
         return 0
-    summary = predict_file(predictor, source, given.out, given.id, given.coverage)
+    summary = predict_file(predictor, source, given.out, given.id, given.coverage, text)
     for line in summary.sentences():
         print(f"note: {line}", file=sys.stderr)
     if given.out is not None:

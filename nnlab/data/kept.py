@@ -21,6 +21,7 @@ from nnlab.data.fingerprint import fingerprint
 from nnlab.data.raw import Raw
 from nnlab.data.table.column import Column, Frame
 from nnlab.data.table.kinds import Finding, Kind
+from nnlab.data.table.writing import Writing
 from nnlab.storage import cache
 from nnlab.storage.array_file import ArrayFile, mapped_values, write_array
 from nnlab.types import Task
@@ -102,7 +103,8 @@ class _Files:
             {"name": name, "form": column.form, "file": self.name_of(column.values), "levels": column.levels}
             for name, column in inputs.columns.items()
         ]
-        return {"columns": columns, "origin": inputs.origin, "first_line": inputs.first_line}
+        about = {"origin": inputs.origin, "first_line": inputs.first_line, "writing": inputs.writing.to_json()}
+        return {"columns": columns, **about}
 
 
 def _load(folder: Path, content: Mapping[str, Any]) -> Raw:
@@ -137,4 +139,4 @@ def _examples(folder: Path, content: Mapping[str, Any]) -> Any:
         each["name"]: Column(each["name"], each["form"], mapped_values(folder / each["file"]), tuple(each["levels"]))
         for each in content["columns"]
     }
-    return Frame(columns, content["origin"], None, content["first_line"])
+    return Frame(columns, content["origin"], None, content["first_line"], Writing(**content["writing"]))

@@ -22,6 +22,8 @@ from torch import Tensor
 from nnlab.data.preprocessing.base import Transform, transform_from_arrays
 from nnlab.data.table.column import Frame, as_column, as_frame
 from nnlab.data.table.encoding import Encoding, from_json, join
+from nnlab.data.table.texts import with_points
+from nnlab.data.table.writing import Writing
 from nnlab.errors import UserError
 from nnlab.types import Task
 
@@ -66,10 +68,12 @@ class ColumnRule(InputRule):
     Attributes:
         encodings: of the columns that are used, in the order of the training table.
         kinds: kind of every column of the training table, those left out too, in its order.
+        writing: how the training table was written, its target too.
     """
 
     encodings: tuple[Encoding, ...]
     kinds: Mapping[str, str]
+    writing: Writing = dataclasses.field(default_factory=Writing)
 
     kind: ClassVar[str] = "columns"
 
@@ -87,7 +91,7 @@ class ColumnRule(InputRule):
 
         An array (n, columns) is taken as the needed columns in the order of training.
         """
-        frame = self._frame(raw)
+        frame = self.frame(raw)
         absent = [name for name in self.columns if name not in frame.columns]
         if absent:
             own = ", ".join(f"`{name}`" for name in frame.columns)
@@ -99,10 +103,12 @@ class ColumnRule(InputRule):
         unseen = {e.name: part.unseen for e, part in zip(self.encodings, parts, strict=True) if part.unseen}
         return Encoded(torch.from_numpy(join([part.inputs for part in parts], len(frame))), unseen)
 
-    def _frame(self, raw: Any) -> Frame:
-        """Columns by name from whatever was given."""
-        if isinstance(raw, Frame) or hasattr(raw, "keys") or hasattr(raw, "columns"):
-            return as_frame(raw)
+    def frame(self, raw: Any) -> Frame:
+        """Columns by name from whatever was given; texts are read as those of the training were."""
+        if isinstance(raw, Frame):
+            return raw
+        if hasattr(raw, "keys") or hasattr(raw, "columns"):
+            return with_points(as_frame(raw), self.writing)
         array = np.asarray(raw)
         if array.ndim != 2 or array.shape[1] != len(self.columns):
             raise UserError(
@@ -110,11 +116,16 @@ class ColumnRule(InputRule):
                 f"{', '.join(self.columns)} in this order, got {array.shape}"
             )
         columns = {name: as_column(name, array[:, position]) for position, name in enumerate(self.columns)}
-        return Frame(columns, "the array")
+        return with_points(Frame(columns, "the array"), self.writing)
 
     def to_json(self) -> dict[str, Any]:
         encodings = [encoding.to_json() for encoding in self.encodings]
-        return {"rule": self.kind, "encodings": encodings, "kinds": dict(self.kinds)}
+        return {
+            "rule": self.kind,
+            "encodings": encodings,
+            "kinds": dict(self.kinds),
+            "writing": self.writing.to_json(),
+        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -274,6 +285,15 @@ class Pipeline:
         """Names of the raw columns that are needed, in the order of training; empty for images."""
         return self.rule.columns if isinstance(self.rule, ColumnRule | ArrayRule) else ()
 
+    @property
+    def writing(self) -> Writing:
+        """How the table of the training was written, with the names of all of its columns."""
+        if not isinstance(self.rule, ColumnRule):
+            return Writing(dict.fromkeys(self.columns, ""))
+        names = [*self.rule.kinds, *([self.target.column] if self.target.column else [])]
+        writing = self.rule.writing
+        return dataclasses.replace(writing, decimals={**dict.fromkeys(names, ""), **writing.decimals})
+
     def to_json(self) -> dict[str, Any]:
         """Everything but the arrays of the preprocessing."""
         return {"inputs": self.rule.to_json(), "transform": self.transform.to_json(), "target": self.target.to_json()}
@@ -304,7 +324,8 @@ def _rule_from_json(content: Mapping[str, Any]) -> InputRule:
     """The input rule that `to_json` wrote."""
     values = dict(content)
     if values.pop("rule") == ColumnRule.kind:
-        return ColumnRule(tuple(from_json(each) for each in values["encodings"]), values["kinds"])
+        writing = Writing(**values.get("writing", {}))  # earlier runs have not noted it
+        return ColumnRule(tuple(from_json(each) for each in values["encodings"]), values["kinds"], writing)
     return ArrayRule(**_tuples(values))
 
 

@@ -175,7 +175,8 @@ def _key(source: Source, preprocessing: Preprocessing, raw: Raw, parts: Sequence
     for part in parts:
         digest.update(part.index.numpy().data)
     options = type(preprocessing).__qualname__, sorted(vars(preprocessing).items())
-    return cache.key_of("prepared", type(source).__qualname__, mark, digest.digest(), options, dict(raw.kinds))
+    writing = raw.inputs.writing if raw.kinds else None
+    return cache.key_of("prepared", type(source).__qualname__, mark, digest.digest(), options, dict(raw.kinds), writing)
 
 
 def _save(pipeline: Pipeline, inputs: Sequence[Streamed], folder: Path, mark: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from nnlab.data.pipeline import ArrayRule, ColumnRule, Pipeline
 from nnlab.data.preprocessing.base import Transform
-from nnlab.data.table.column import Column, Floats, as_frame, truth_of
+from nnlab.data.table.column import Column, Floats, truth_of
 from nnlab.data.table.encoding import SHARED, CategoryEncoding, Encoding, NumberEncoding, TruthEncoding
 from nnlab.errors import UserError
 from nnlab.loss.base import Loss
@@ -198,7 +198,7 @@ def graph_inputs(pipeline: Pipeline, raw: Any) -> Tensor:
     if not isinstance(rule, ColumnRule):
         named = hasattr(raw, "keys") or hasattr(raw, "columns")
         return rule.encode(raw).inputs if named else torch.as_tensor(raw)
-    frame = as_frame(raw)
+    frame = rule.frame(raw)
     parts = [_graph_values(encoding, frame.columns[encoding.name]) for encoding in rule.encodings]
     return torch.from_numpy(np.concatenate(parts, axis=1))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,11 @@ class Measurement:
 
 
 def evaluate(
-    directory: str | Path, split: str | None = None, member: int | None = None, data: str | Path | None = None
+    directory: str | Path,
+    split: str | None = None,
+    member: int | None = None,
+    data: str | Path | None = None,
+    text: Mapping[str, Any] | None = None,
 ) -> Measurement:
     """Evaluate a run's best weights on a split of its own data, or on all examples of other data.
 
@@ -111,6 +116,7 @@ def evaluate(
         member: one network of an ensemble, or one snapshot from the newest on, from 0; `None` averages all.
         data: a file or folder; None: the run's own data, where they were. The own data at another place have their
             splits; what else is there has none.
+        text: how other data are written, as `nnlab.runs.examples.pieces` takes it.
 
     Raises:
         UserError: `directory` is no run, there is no such split or member, or the data are not what the run needs.
@@ -128,7 +134,7 @@ def evaluate(
             f"`{data}` is not what `{directory}` was trained on, so that it has no {split} split; leave out `{split}` "
             "to measure on all of its examples"
         )
-    return measure(networks, labelled_examples(networks, str(data)), scale, member, f"all of {data}")
+    return measure(networks, labelled_examples(networks, str(data), text), scale, member, f"all of {data}")
 
 
 def measure(

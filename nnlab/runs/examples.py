@@ -6,7 +6,6 @@ or images of the shape that it was trained on.
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from nnlab.storage.files import at
 
 ROWS = 1 << 16  # rows of a table, or vectors, in a piece
 IMAGES = 256  # images in a piece
+TEXT = ("separator", "header", "decimal", "encoding")  # of `data`: how a text table is written
 
 
 @dataclass(frozen=True)
@@ -38,29 +38,34 @@ class Piece:
         inputs: a frame, or an array (n, ...), as the run's pipeline takes them.
         columns: what may stand beside the predictions, by name: columns of the table, or the `file` of each image.
         targets: values of the target column, or the array of targets, where it is there.
+        notes: how the file is read where that is a guess, or is another way than in training.
     """
 
     inputs: Any
     columns: Mapping[str, Column]
     targets: Any = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.inputs)
 
 
-def pieces(source: str | Path, pipeline: Pipeline, data: Mapping[str, Any]) -> Iterator[Piece]:
+def pieces(
+    source: str | Path, pipeline: Pipeline, data: Mapping[str, Any], text: Mapping[str, Any] | None = None
+) -> Iterator[Piece]:
     """The examples of a file or folder; `-` is standard input, a text table.
 
     Args:
         source: where they are.
         pipeline: of the run that is to predict them.
         data: the section `data` of its config, for how text and images are read.
+        text: what the user says about how this text is written, of `TEXT`; None: nothing.
 
     Raises:
         UserError: there is nothing at `source`, or it is not what the run needs.
     """
     if str(source) == "-":
-        yield from _table(sys.stdin.buffer, pipeline, data)
+        yield from _table(sys.stdin.buffer, pipeline, data, text or {})
         return
     path = at(source)
     if not path.exists():
@@ -76,21 +81,25 @@ def pieces(source: str | Path, pipeline: Pipeline, data: Mapping[str, Any]) -> I
     elif path.suffix.lower() in (".npz", ".npy"):
         yield from _arrays(path, pipeline, data)
     else:
-        yield from _table(path, pipeline, data)
+        yield from _table(path, pipeline, data, text or {})
 
 
-def _table(source: Path | IO[bytes], pipeline: Pipeline, data: Mapping[str, Any]) -> Iterator[Piece]:
+def _table(
+    source: Path | IO[bytes], pipeline: Pipeline, data: Mapping[str, Any], text: Mapping[str, Any]
+) -> Iterator[Piece]:
     """Rows of a table with the columns by name."""
     if not pipeline.columns:
         shape = " x ".join(map(str, getattr(pipeline.rule, "shape", ())))
         raise UserError(
             f"this run takes images ({shape}): give an image, a folder of them, or an array in a .npz or .npy file"
         )
-    names = {field.name for field in dataclasses.fields(TextOptions)} - {"target"}
-    options = TextOptions(**{name: data[name] for name in names if data.get(name) is not None})
+    expected = pipeline.writing
+    # What the user said about the text of the training is expected of others, where the run has noted it.
+    kept = ("encoding",) if expected.separator else TEXT
+    known = {name: data.get(name) for name in kept} | {name: text.get(name) for name in text}
     target = pipeline.target.column
-    for frame in frames(source, options, ROWS):
-        yield Piece(frame, frame.columns, frame.columns.get(target) if target else None)
+    for frame, said in frames(source, TextOptions(**known, expected=expected), ROWS):
+        yield Piece(frame, frame.columns, frame.columns.get(target) if target else None, said)
 
 
 def _arrays(path: Path, pipeline: Pipeline, data: Mapping[str, Any]) -> Iterator[Piece]:

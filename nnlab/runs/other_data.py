@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,13 @@ def moved_dataset(networks: Networks, path: str | Path) -> Dataset | None:
     return dataset if dataset.fingerprint == networks.fitted.fingerprint else None
 
 
-def labelled_examples(networks: Networks, path: str | Path) -> Split:
+def labelled_examples(networks: Networks, path: str | Path, text: Mapping[str, Any] | None = None) -> Split:
     """All examples of a file or folder, with their targets, as the run's networks take them.
+
+    Args:
+        networks: of the run.
+        path: where the examples are.
+        text: how a text table is written, as `pieces` takes it.
 
     Raises:
         UserError: there are no targets, a class is unknown, or the inputs are not those that the run needs.
@@ -43,14 +49,18 @@ def labelled_examples(networks: Networks, path: str | Path) -> Split:
     inputs: list[Tensor] = []
     targets: list[Tensor] = []
     missing = 0
-    for piece in pieces(path, pipeline, networks.config["data"]):
+    notes: tuple[str, ...] = ()
+    for piece in pieces(path, pipeline, networks.config["data"], text):
         known, values = _known(piece, pipeline.target, path)
         missing += len(piece) - len(known)
+        notes = piece.notes
         if len(known):
             inputs.append(pipeline.encode(piece.inputs[known]).inputs)
             targets.append(pipeline.target.encode(values))
     if not inputs:
         raise UserError(f"{path} has no row with a target")
+    if notes:
+        log.info("%s is read so: %s", Path(path).name, "; ".join(notes))
     if missing:
         log.warning("%s: %d rows have no target and are left out", path, missing)
     return Split(torch.cat(inputs), torch.cat(targets))

@@ -6,7 +6,7 @@ import itertools
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -30,14 +30,17 @@ SEPARATOR = "; "  # between the classes of a set
 
 @dataclass
 class Summary:
-    """What was predicted: rows, decisions by class, and by column the cells that training had nothing like."""
+    """What was predicted: rows, decisions by class, by column the cells that training had nothing like, and notes."""
 
     rows: int = 0
     classes: Counter[str] = field(default_factory=Counter)
     unseen: Counter[str] = field(default_factory=Counter)
+    notes: tuple[str, ...] = ()
 
     def sentences(self) -> Iterator[str]:
-        """Lines for the user about cells that were unknown."""
+        """Lines for the user about how the file was read, and about cells that were unknown."""
+        if self.notes:
+            yield f"the file is read so: {'; '.join(self.notes)}"
         for name, count in self.unseen.items():
             yield (
                 f"column `{name}`: {count} of {self.rows} cells hold what training never saw; they count as no level, "
@@ -55,6 +58,7 @@ def predict_file(
     out: str | Path | None = None,
     id_column: str | None = None,
     coverage: float | None = None,
+    text: Mapping[str, Any] | None = None,
 ) -> Summary:
     """Predict all examples of a file and write them as CSV.
 
@@ -64,12 +68,13 @@ def predict_file(
         out: a .csv or .tsv file; None: standard output.
         id_column: column of the table that stands beside the predictions; images have their `file`.
         coverage: with sets of classes, or intervals, that hold the truth so often; None: without.
+        text: how a text table is written, as `nnlab.runs.examples.pieces` takes it.
 
     Raises:
         UserError: the source is missing or does not fit the run, or the output cannot be written.
     """
     config = predictor.networks.config
-    found = pieces(source, predictor.pipeline, config["data"])
+    found = pieces(source, predictor.pipeline, config["data"], text)
     if out is None:
         return _write(_Columns(predictor, id_column, coverage), found, sys.stdout.buffer, ",")
     path = Path(out)
@@ -90,7 +95,11 @@ def predict_file(
 
 
 def predict_rows(
-    predictor: Predictor, source: str | Path, id_column: str | None = None, coverage: float | None = None
+    predictor: Predictor,
+    source: str | Path,
+    id_column: str | None = None,
+    coverage: float | None = None,
+    text: Mapping[str, Any] | None = None,
 ) -> tuple[Summary, list[dict[str, Any]]]:
     """The rows that `predict_file` would write, by column.
 
@@ -98,7 +107,7 @@ def predict_rows(
         UserError: the source is missing or does not fit the run.
     """
     summary, columns = Summary(), _Columns(predictor, id_column, coverage)
-    found = pieces(source, predictor.pipeline, predictor.networks.config["data"])
+    found = pieces(source, predictor.pipeline, predictor.networks.config["data"], text)
     return summary, [row for table in _tables(columns, found, summary) for row in table.to_dicts()]
 
 
@@ -160,6 +169,7 @@ def _tables(columns: _Columns, found: Iterator[Piece], summary: Summary) -> Iter
         table.columns = [safe(name) for name in table.columns]
         yield table
         summary.rows += len(piece)
+        summary.notes = piece.notes
         summary.unseen.update(prediction.unseen)
         if predictor.classes_ is not None:
             decided = prediction.values.argmax(1)

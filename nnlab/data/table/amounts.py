@@ -72,7 +72,7 @@ def with_point(text: str) -> str:
     ('1234.5 €', '1234', '2.5', '1.2.2024')
     """
     found = _WITH_COMMA.fullmatch(text.strip())
-    if found is None or not (found["apart"] or "," in found["digits"]):
+    if not _digits_of(found) or found is None or not (found["apart"] or "," in found["digits"]):
         return text
     return f"{found.string[: found.start('digits')]}{_plain(found)}{found.string[found.end('digits') :]}"
 
@@ -83,27 +83,25 @@ def _plain(found: re.Match[str]) -> str:
     return digits.replace(",", ".")
 
 
-def has_comma(text: str, sure: bool) -> bool:
-    """Whether a text is an amount with a decimal comma.
+def decimal_sign(text: str) -> str:
+    """The decimal sign that an amount shows: `.` or `,`; `?` where it could be either; empty where it shows none.
 
-    Args:
-        text: the cell, stripped.
-        sure: the comma does not stand where one between thousands would, as it does in 1,234.
+    Three digits behind the only sign may be a fraction or the last of the thousands.
+
+    >>> [decimal_sign(text) for text in ("2.5", "2,5 %", "1.234.567", "1.234", "1,234", "1234", "two")]
+    ['.', ',', ',', '?', '?', '', '']
     """
-    found = _WITH_COMMA.fullmatch(text)
-    if found is None or "," not in found["digits"]:
-        return False
-    other = _WITH_POINT.fullmatch(text) if sure else None
-    return other is None or not other["apart"]
+    if "." not in text and "," not in text:
+        return ""
+    point, comma = (_digits_of(pattern.fullmatch(text)) for pattern in (_WITH_POINT, _WITH_COMMA))
+    if point and comma:
+        return "" if point == comma else "?"
+    return "." if point else "," if comma else ""
 
 
-def has_point(text: str) -> bool:
-    """Whether a text is an amount with a decimal point, which does not stand where one between thousands would."""
-    found = _WITH_POINT.fullmatch(text)
-    if found is None or "." not in found["digits"]:
-        return False
-    other = _WITH_COMMA.fullmatch(text)
-    return other is None or not other["apart"]
+def _digits_of(found: re.Match[str] | None) -> str:
+    """The digits of an amount; empty where it is none, as thousands apart with a power of ten are none."""
+    return "" if found is None or (found["apart"] in (".", ",") and found["power"]) else _plain(found)
 
 
 def is_code(text: str) -> bool:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnlab.data.table.amounts import amount_of, is_code
+from nnlab.data.table.writing import Writing
 from nnlab.storage.array_file import touched
 
 Floats = npt.NDArray[np.float64]
@@ -199,12 +200,14 @@ class Frame:
         origin: what messages call the source, such as a file name.
         rows: (n,) position of each row in the source, counted from 0; None: they are all there in their order.
         first_line: line of the file in which the first row stands, counted from 1, where every row is one line.
+        writing: how the source writes its numbers, if it writes them.
     """
 
     columns: Mapping[str, Column]
     origin: str
     rows: npt.NDArray[Any] | None = None
     first_line: int | None = None
+    writing: Writing = dataclasses.field(default_factory=Writing)
 
     def __len__(self) -> int:
         if isinstance(self.columns, _Taken):

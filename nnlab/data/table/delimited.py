@@ -24,7 +24,9 @@ from nnlab.data.table.joining import join_columns
 from nnlab.data.table.opening import BLOCK, blocks, encoding_of, opened
 from nnlab.data.table.parser import SAMPLE_BYTES, Parser, behind
 from nnlab.data.table.spool import Spool
+from nnlab.data.table.writing import Writing
 from nnlab.errors import UserError
+from nnlab.validation import check_choice
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +43,7 @@ class TextOptions:
         decimal: `.` or `,`.
         encoding: a name that Python knows, such as `latin-1`.
         target: the target column, whose name tells a header.
+        expected: how the table of a training was written, which decides where the text does not.
     """
 
     separator: str | None = None
@@ -48,6 +51,13 @@ class TextOptions:
     decimal: str | None = None
     encoding: str | None = None
     target: str | int | None = None
+    expected: Writing = dataclasses.field(default_factory=Writing)
+
+    def __post_init__(self) -> None:
+        if self.decimal is not None:
+            check_choice("decimal", self.decimal, (".", ","))
+        if self.separator is not None and len(self.separator) != 1:
+            check_choice("separator", self.separator, tuple(SEPARATOR_NAMES))
 
 
 def read_text(path: Path, options: TextOptions, spool: Spool | None = None) -> tuple[Frame, tuple[str, ...]]:
@@ -130,6 +140,7 @@ def _dialect(block: bytes, whole: bool, options: TextOptions, origin: str) -> Di
         decimal=options.decimal,
         header=options.header,
         target=options.target,
+        expected=options.expected,
     )
     if not dialect.names:
         raise UserError(f"{origin} is empty; it needs rows of cells, with or without a header")
@@ -151,13 +162,13 @@ def _encoding_said(start: bytes, options: TextOptions) -> tuple[str, ...]:
 
 def join_frames(frames: list[Frame]) -> Frame:
     """Pieces of one table behind one another; `frames` is emptied on the way, to bound the memory."""
-    origin, names = frames[0].origin, list(frames[0].columns)
+    origin, names, writing = frames[0].origin, list(frames[0].columns), frames[0].writing
     first_line = frames[0].first_line if len({frame.first_line for frame in frames}) == 1 else None
     parts = [dict(frame.columns) for frame in frames]
     frames.clear()
     columns = {name: join_columns([part.pop(name) for part in parts]) for name in names}
     count = len(next(iter(columns.values()))) if columns else 0
-    return Frame(columns, origin, np.arange(count), first_line)
+    return Frame(columns, origin, np.arange(count), first_line, writing)
 
 
 def _without_nameless_empty(columns: dict[str, Column]) -> dict[str, Column]:

@@ -6,11 +6,12 @@ import csv
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from nnlab.data.table.amounts import has_comma, has_point, number_of
+from nnlab.data.table.amounts import decimal_sign, number_of
 from nnlab.data.table.column import is_missing
-from nnlab.data.table.header import Header, find_header
+from nnlab.data.table.header import Header, find_header, header_row
+from nnlab.data.table.writing import Writing, find_decimals
 
 SAMPLE_LINES = 1000
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", " ": "blanks", "  ": "two blanks or more"}
@@ -26,20 +27,30 @@ class Dialect:
     Attributes:
         separator: one character; a blank stands for runs of blanks and tabs, two for runs of two or more.
         quote: the character around cells that hold the separator.
-        decimal: `.` or `,`.
         comment: how lines start that are no rows; empty: none.
         skip: lines of the file before the first row, the header among them.
-        names: of the columns.
+        decimals: by the name of each column, in their order, its decimal sign, `.` or `,`.
+        named: whether the file names the columns.
         said: what was guessed, each with the key that overrules it.
     """
 
     separator: str
     quote: str
-    decimal: str
     comment: str
     skip: int
-    names: tuple[str, ...]
+    decimals: Mapping[str, str]
+    named: bool
     said: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return tuple(self.decimals)
+
+    @property
+    def writing(self) -> Writing:
+        """What is kept of it, for other files of the same source."""
+        return Writing(self.decimals, self.separator, self.quote, self.named)
 
 
 def find_dialect(
@@ -50,6 +61,7 @@ def find_dialect(
     decimal: str | None = None,
     header: bool | None = None,
     target: str | int | None = None,
+    expected: Writing | None = None,
 ) -> Dialect:
     """The dialect of a table from the text at its start.
 
@@ -60,25 +72,29 @@ def find_dialect(
         decimal: where it is known.
         header: whether there is one, where it is known.
         target: the target column, whose name tells a header.
+        expected: how the table of a training was written, which decides where the text does not.
     """
+    expected = expected or Writing()
     lines = text.splitlines()[: SAMPLE_LINES + 1] if whole else text.splitlines()[:SAMPLE_LINES]
     comment = _comment_of(lines)
     numbered = [(n, line) for n, line in enumerate(lines) if line.strip() and not _is_comment(line, comment)]
-    quote = _quote_of([line for _, line in numbered])
     body = [line for _, line in numbered]
-    chosen = separator or _separator_of(body, quote)
+    quote = _quote_of(body, expected.quote)
+    chosen = separator or _separator_of(body, quote, expected)
     rows = [(numbered[at][0], row) for at, row in _rows(body, chosen, quote)]
     whole = whole and len(lines) <= SAMPLE_LINES
-    found = find_header(rows, whole=whole, header=header, target=target)
+    found = find_header(rows, whole=whole, header=header, target=target, expected=expected)
     found = _commented_header(lines, comment, chosen, quote, found) if header is None else found
-    cells = [cell.strip() for _, row in rows[found.rows :] for cell in row]
-    sign = decimal or _decimal_of(cells, chosen)
     said = [*found.said]
-    if separator is None and chosen not in ",\t":
+    if separator is None and chosen not in (",", "\t", expected.separator):
         said.insert(0, f"cells are separated by {SEPARATORS[chosen]} (data.separator)")
-    if decimal is None and sign == ",":
-        said.append("decimal comma (data.decimal)")
-    return Dialect(chosen, quote, sign, comment, found.skip, found.names, tuple(said))
+    decimals = dict.fromkeys(found.names, decimal or ".")
+    if decimal is None:
+        cells = [[cell.strip() for cell in row] for _, row in rows[found.rows :]]
+        columns = {name: [row[i] for row in cells if i < len(row)] for i, name in enumerate(found.names)}
+        decimals, notes = find_decimals(columns, expected, chosen)
+        said += notes
+    return Dialect(chosen, quote, comment, found.skip, decimals, found.named, tuple(said))
 
 
 def split_line(line: str, separator: str, quote: str) -> list[str]:
@@ -134,30 +150,52 @@ def _commented_header(lines: Sequence[str], comment: str, separator: str, quote:
     return dataclasses.replace(found, names=tuple(names), named=True, said=said)
 
 
-def _quote_of(lines: Sequence[str]) -> str:
-    """Single quotes where cells stand in them and none in double quotes."""
+def _quote_of(lines: Sequence[str], expected: str) -> str:
+    """Single quotes where cells stand in them and none in double quotes; a single one only where they are expected."""
     text = "\n".join(lines)
     single = len(re.findall(r"(?:^|[,;\t| ])'[^'\n]*'(?=$|[,;\t| ])", text, re.MULTILINE))
     double = len(re.findall(r'(?:^|[,;\t| ])"[^"]*"(?=$|[,;\t| ])', text, re.MULTILINE))
-    return "'" if single > 1 and not double else '"'
+    return "'" if single > (expected != "'") and not double else '"'
 
 
-def _separator_of(lines: Sequence[str], quote: str) -> str:
-    """The separator that gives rows of equal length with clean cells; a comma where nothing does."""
-    scores = {separator: _score([row for _, row in _rows(lines, separator, quote)]) for separator in SEPARATORS}
-    for blanks in BLANKS:
-        scores[blanks] *= 0.9  # blanks separate words in the cells of anything else
+def _separator_of(lines: Sequence[str], quote: str, expected: Writing) -> str:
+    """The separator that gives rows of equal length with clean cells; a comma where nothing does.
+
+    Where columns are expected, it is one that gives the most of their names, or else as many columns.
+    """
+    rows = {separator: [row for _, row in _rows(lines, separator, quote)] for separator in SEPARATORS}
+    names = {separator: header_row(each, expected)[1] for separator, each in rows.items()}
+    likely = [separator for separator in SEPARATORS if names[separator] == max(names.values())]
+    if expected.named is False:
+        count = len(expected.decimals)
+        likely = [each for each in SEPARATORS if _width(rows[each])[0] in (count - 1, count)] or likely
+    single = max(names.values()) == 1
+    scores = {separator: _score(rows[separator], least=1 if single else 2) for separator in likely}
+    for separator in likely:
+        if separator in BLANKS:
+            scores[separator] *= 0.9  # blanks separate words in the cells of anything else
+        if separator == expected.separator:
+            scores[separator] *= 1.2
     best = max(scores, key=lambda separator: scores[separator])
     return best if scores[best] > 0 else ","
 
 
-def _score(rows: Sequence[list[str]]) -> float:
-    """How much a sample looks like a table, [0, 1]: share of rows of the commonest length, times clean cells."""
-    widths = Counter(len(row) for row in rows)
-    if not widths:
-        return 0.0
-    width, common = widths.most_common(1)[0]
-    if width < 2:
+def _width(rows: Sequence[list[str]]) -> tuple[int, int]:
+    """The commonest length of rows, and how many have it."""
+    return Counter(len(row) for row in rows).most_common(1)[0] if rows else (0, 0)
+
+
+def _score(rows: Sequence[list[str]], least: int = 2) -> float:
+    """How much a sample looks like a table, [0, 1]: share of rows of the commonest length, times clean cells.
+
+    Args:
+        rows: of the sample.
+        least: cells of a row; where it is one, rows of the length of the first count.
+    """
+    width, common = _width(rows)
+    if least == 1:
+        width, common = len(rows[0]), sum(len(row) == len(rows[0]) for row in rows)
+    if width < least:
         return 0.0
     cells = [cell for row in rows[:200] if len(row) == width for cell in row]
     return common / len(rows) * sum(map(_clean, cells)) / len(cells)
@@ -166,19 +204,9 @@ def _score(rows: Sequence[list[str]]) -> float:
 def _clean(cell: str) -> float:
     """Whether a cell is what stands between separators: a number, missing, or words without another separator."""
     text = cell.strip()
-    if is_missing(text) or number_of(text) == number_of(text) or has_comma(text, sure=False):
+    if is_missing(text) or number_of(text) == number_of(text) or decimal_sign(text):
         return 1.0
     return 0.3 if _OTHER_SEPARATOR.search(text) else 0.95
 
 
 _OTHER_SEPARATOR = re.compile(r"[;\t|]|\S,\S|\S {2,}\S")
-
-
-def _decimal_of(cells: Sequence[str], separator: str) -> str:
-    """A comma where more numbers are written with it than with a point.
-
-    A comma where one between thousands would stand is a decimal one beside semicolons only, which such tables have.
-    """
-    with_comma = sum(1 for cell in cells if has_comma(cell, sure=separator != ";"))
-    with_point = sum(1 for cell in cells if has_point(cell))
-    return "," if with_comma > with_point else "."

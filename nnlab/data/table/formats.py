@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnlab.data.table.column import Column, Frame, as_column, narrowed
+from nnlab.data.table.column import Column, Frame, as_column
 from nnlab.data.table.delimited import TextOptions, join_frames, stream_frames
 from nnlab.data.table.header import unique_names
 from nnlab.data.table.opening import check_room, opened
@@ -111,7 +111,7 @@ def _from_polars(path: Path, read: Callable[[IO[bytes]], Any]) -> Frame:
 
 def _columns_of(table: polars.DataFrame, path: Path) -> Frame:
     """A table of polars, its columns as ours."""
-    return Frame({name: narrowed(series_column(table[name])) for name in table.columns}, str(path))
+    return Frame({name: series_column(table[name]) for name in table.columns}, str(path))
 
 
 def _read(path: Path, read: Callable[..., Any]) -> Any:
@@ -155,7 +155,7 @@ def read_json(path: Path) -> Frame:
         raise UserError(
             f"{path} holds no table: it needs a list of records, {{name: value}}, or one list of cells for each name"
         )
-    return Frame({name: narrowed(as_column(name, cells)) for name, cells in records.items()}, str(path))
+    return Frame({name: as_column(name, cells) for name, cells in records.items()}, str(path))
 
 
 def _records(content: Any) -> dict[str, Any] | None:
@@ -227,11 +227,11 @@ def read_arff(path: Path) -> tuple[Frame, tuple[str, ...]]:
     line = (",".join(f'"{name}"' for name in unique_names(names)) + "\n").encode()
     rows = b"\n".join(each for each in body.split(b"\n") if each.strip() and not each.lstrip().startswith(b"%"))
     quote_mended = re.sub(rb"'((?:[^'\n\\]|\\.)*)'", _double_quoted, rows)
-    options = TextOptions(separator=",", header=True)
+    options = TextOptions(separator=",", header=True, decimal=".")
     frames = list(stream_frames(io.BytesIO(line + quote_mended), str(path), options))
     said = frames[0][1]
     frame = join_frames([part for part, _ in frames])
-    return Frame({name: narrowed(column) for name, column in frame.columns.items()}, str(path)), said
+    return frame, said
 
 
 def _data_section(content: bytes) -> tuple[bytes, bytes, bytes]:

@@ -10,10 +10,12 @@ from collections.abc import Sequence
 
 from nnlab.data.table.amounts import amount_of, number_of, with_point
 from nnlab.data.table.column import MISSING_NUMBERS, is_missing
+from nnlab.data.table.writing import Writing
 
 Row = tuple[int, list[str]]  # the line of the file, counted from 0, and its cells
 
 YEARS = range(1500, 2200)
+MOST_TITLES = 20  # rows above the names
 MOST_UNITS = 2  # rows below the names that say more about the columns, as some surveys have them
 _BRACKETS = re.compile(r"\[.*\]|\(.*\)|\{.*\}")
 _COMMA = re.compile(r"[+-]?\d+,\d+")
@@ -38,15 +40,24 @@ class Header:
     said: tuple[str, ...] = ()
 
 
-def find_header(sample: Sequence[Row], *, whole: bool, header: bool | None, target: str | int | None) -> Header:
+def find_header(
+    sample: Sequence[Row], *, whole: bool, header: bool | None, target: str | int | None, expected: Writing
+) -> Header:
     """The header of a sample of rows; see `find_dialect` for the arguments."""
     if not sample:
         return Header(0, 0, (), False)
     width = Counter(len(row) for _, row in sample).most_common(1)[0][0]
-    first, said = _title_lines(sample, width, whole)
+    place, known = header_row([row for _, row in sample], expected) if header is None else (0, 0)
+    if known:
+        first, said = place, [_no_row(each, "stands above the names of the columns") for each in sample[:place]]
+    else:
+        first, said = _title_lines(sample, width, whole)
     rows = [row for _, row in sample[first:]]
     top, body = rows[0], rows[1:]
-    is_header, why = (header, "") if header is not None else _is_header(top, body, target)
+    if header is not None or known or expected.named is False:
+        is_header, why = header or known > 0, ""
+    else:
+        is_header, why = _is_header(top, body, target)
     if why:
         said.append(f"{why} (data.header)")
     if not is_header:
@@ -56,11 +67,23 @@ def find_header(sample: Sequence[Row], *, whole: bool, header: bool | None, targ
         top = ["", *top]  # R writes no name above the names of the rows
     top = [*top, *[""] * (width - len(top))]
     below = _rows_of_units(body) if header is None else 0
-    for line, row in sample[first + 1 : first + 1 + below]:
-        said.append(f"line {line + 1} ({','.join(row)[:60]}) is no row: it says more about the columns (data.header)")
+    said += [_no_row(each, "says more about the columns") for each in sample[first + 1 : first + 1 + below]]
     first += below
     skip = sample[first + 1][0] if first + 1 < len(sample) else sample[first][0] + 1
     return Header(first + 1, skip, unique_names(top), True, tuple(said))
+
+
+def header_row(rows: Sequence[Sequence[str]], expected: Writing) -> tuple[int, int]:
+    """Where among the first rows the names of expected columns stand, and how many of them; (0, 0) where none do."""
+    names = {name for name in expected.decimals if expected.named or not name.isdecimal()}
+    if expected.named is False or not names:
+        return 0, 0
+    known = [len(names.intersection(map(str.strip, row))) for row in rows[:MOST_TITLES]]
+    most = max(known, default=0)
+    place = known.index(most) if most else 0
+    if most == 1 and len(rows[place]) > 2:
+        return 0, 0  # a word of a row that is the name of a column too
+    return place, most
 
 
 def unique_names(cells: Sequence[str]) -> tuple[str, ...]:
@@ -123,16 +146,21 @@ def _title_lines(sample: Sequence[Row], width: int, whole: bool) -> tuple[int, l
     first = 0
     said = []
     while first < len(sample) - 1:
-        line, row = sample[first]
+        _, row = sample[first]
         counts = _counts_rows(row, len(sample) - first - 1 if whole else None, width)
         other = len(row) != width and not (len(row) == width - 1 and first + 1 < len(sample))
         title = width > 2 and _is_title(row, sample[first + 1][1])
-        if not counts and not ((other or title) and first < 20):
+        if not counts and not ((other or title) and first < MOST_TITLES):
             break
         what = "counts rows and columns" if counts else "is a title" if title else "has another number of cells"
-        said.append(f"line {line + 1} ({','.join(row)[:60]}) is no row: it {what} (data.header)")
+        said.append(_no_row(sample[first], what))
         first += 1
     return first, said
+
+
+def _no_row(row: Row, what: str) -> str:
+    """A line about a row of the file that is none of the table."""
+    return f"line {row[0] + 1} ({','.join(row[1])[:60]}) is no row: it {what} (data.header)"
 
 
 def _is_title(row: Sequence[str], following: Sequence[str]) -> bool:

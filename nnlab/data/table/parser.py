@@ -68,9 +68,9 @@ class Parser:
         columns = {}
         for name in self.dialect.names:
             series = parsed.drop_in_place(name)
-            columns[name] = series_column(series, self.dialect.decimal)
+            columns[name] = series_column(series, self.dialect.decimals[name])
         first_line = line - row + 1 if exact == len(parsed) and line >= row else None
-        return Frame(columns, self.origin, np.arange(row, row + len(parsed)), first_line)
+        return Frame(columns, self.origin, np.arange(row, row + len(parsed)), first_line, self.dialect.writing)
 
     def _without_headers(self, parsed: polars.DataFrame) -> polars.DataFrame:
         """The rows that do not say the names of all columns again, as files put behind one another have them."""
@@ -91,6 +91,8 @@ class Parser:
         names = []
         for position, name in enumerate(self.dialect.names):
             cells = [row[position] for row in rows if position < len(row) and row[position] not in NULLS]
+            if self.dialect.decimals[name] == ",":
+                cells = [cell.replace(",", ".") for cell in cells]
             plain = (cell and number_of(cell) == number_of(cell) and not re.match(r"[+-]?0\d", cell) for cell in cells)
             if all(plain):
                 names.append(name)
@@ -99,8 +101,7 @@ class Parser:
     def _cells(self, line: str) -> list[str]:
         """The cells of a tidied line."""
         separator = self._separator
-        cells = split_line(line, separator, self.dialect.quote)
-        return [cell.replace(",", ".") for cell in cells] if self.dialect.decimal == "," else cells
+        return split_line(line, separator, self.dialect.quote)
 
     def _tidied(self, block: bytes) -> bytes:
         """A piece without blank lines and comments, runs of blanks as tabs, and line ends of one kind."""
@@ -145,7 +146,7 @@ class Parser:
         import polars
 
         numbers = [name for name, kind in schema.items() if kind == polars.Float64]
-        commas = numbers if self.dialect.decimal == "," else []
+        commas = [name for name in numbers if self.dialect.decimals[name] == ","]
         table = polars.read_csv(
             block,
             has_header=False,

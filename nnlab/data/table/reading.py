@@ -14,6 +14,7 @@ from nnlab.data.table.delimited import TextOptions, read_text, stream_frames, te
 from nnlab.data.table.formats import read_arff, read_arrow, read_excel, read_json, read_parquet, read_svmlight
 from nnlab.data.table.opening import COMPRESSIONS, check_room, format_of
 from nnlab.data.table.spool import Spool
+from nnlab.data.table.texts import noted, pointed
 from nnlab.errors import UserError
 
 TEXT = (".csv", ".tsv", ".txt", ".tab", ".data", ".dat")
@@ -68,7 +69,19 @@ def read_table(path: Path, options: TextOptions, spool: Spool | None = None) -> 
         frame = readers.get(suffix, read_arrow)(path)
     if not len(frame):
         raise UserError(f"{path} has no rows of data")
+    if suffix not in TEXT:
+        frame, found = noted(frame, options.expected, "." if suffix == ".arff" else options.decimal)
+        frame, said = _in_numbers(frame, spool), (*said, *found)
     return frame, said
+
+
+def _in_numbers(frame: Frame, spool: Spool | None) -> Frame:
+    """The same table, texts that are made of numbers as numbers."""
+    columns = {}
+    for position, (name, column) in enumerate(frame.columns.items()):
+        found = narrowed(pointed(column, frame.writing.decimals[name]))
+        columns[name] = found if spool is None or found is column else spool.put(found, position)
+    return dataclasses.replace(frame, columns=columns)
 
 
 def read_start(path: Path, options: TextOptions) -> Frame:
@@ -81,21 +94,22 @@ def read_start(path: Path, options: TextOptions) -> Frame:
     return read_table(path, options)[0]
 
 
-def frames(source: Path | IO[bytes], options: TextOptions, rows: int = 65536) -> Iterator[Frame]:
-    """A table in pieces: text and lines of JSON are read piece by piece, other files whole; a stream is text.
+def frames(
+    source: Path | IO[bytes], options: TextOptions, rows: int = 65536
+) -> Iterator[tuple[Frame, tuple[str, ...]]]:
+    """A table in pieces, each with what was guessed: text is read piece by piece, other files whole; a stream is text.
 
     Args:
         source: a file, or a stream of bytes such as standard input.
         options: what is known about a text table.
         rows: at most so many in a piece.
     """
-    pieces: Iterator[Frame]
     if not isinstance(source, Path):
-        pieces = (frame for frame, _ in stream_frames(source, "standard input", options))
+        pieces = stream_frames(source, "standard input", options)
     elif source.is_file() and format_of(source) in TEXT:
-        pieces = (frame for frame, _ in text_frames(source, options))
+        pieces = text_frames(source, options)
     else:
-        pieces = iter([read_table(source, options)[0]])
-    for frame in pieces:
+        pieces = iter([read_table(source, options)])
+    for frame, said in pieces:
         for start in range(0, len(frame), rows):
-            yield frame[np.arange(start, min(start + rows, len(frame)))]
+            yield frame[np.arange(start, min(start + rows, len(frame)))], said

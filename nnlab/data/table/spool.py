@@ -45,15 +45,17 @@ class Spool:
         written: dict[str, list[_Piece]] = {}
         first_lines = set()
         for frame in frames:
-            origin = frame.origin
+            origin, writing = frame.origin, frame.writing
             first_lines.add(frame.first_line)
             for position, (name, column) in enumerate(frame.columns.items()):
                 written.setdefault(name, []).append(self._written(column, position))
-        columns = {name: self._put(name, each, position) for position, (name, each) in enumerate(written.items())}
-        return Frame(columns, origin, None, first_lines.pop() if len(first_lines) == 1 else None)
+        columns = {}
+        for position, (name, each) in enumerate(written.items()):
+            columns[name] = self._put(name, each, position, narrow=True)
+        return Frame(columns, origin, None, first_lines.pop() if len(first_lines) == 1 else None, writing)
 
     def put_pieces(self, pieces: Iterable[Column], position: int) -> Column:
-        """The pieces of one column behind one another, its cells on disk.
+        """The pieces of one column behind one another, as they are, its cells on disk.
 
         Raises:
             WriteError: the disk is full.
@@ -62,7 +64,7 @@ class Spool:
         for piece in pieces:
             written.append(self._written(piece, position))
             name = piece.name
-        return self._put(name, written, position)
+        return self._put(name, written, position, narrow=False)
 
     def _written(self, column: Column, position: int) -> _Piece:
         """Append a piece of a column to its part."""
@@ -71,10 +73,11 @@ class Spool:
             file.write(values.tobytes())
         return _Piece(column.form, len(column), values.dtype.str, column.levels)
 
-    def _put(self, name: str, pieces: list[_Piece], position: int) -> Column:
-        """One column, on disk, from what was written of it."""
+    def _put(self, name: str, pieces: list[_Piece], position: int, narrow: bool) -> Column:
+        """One column, on disk, from what was written of it; `narrow`: text that is made of numbers as numbers."""
         part = self._part(position)
-        column = self.put(_joined(name, pieces, part), position)
+        joined = _joined(name, pieces, part)
+        column = self.put(narrowed(joined) if narrow else joined, position)
         part.unlink()
         return column
 
@@ -105,4 +108,4 @@ def _joined(name: str, pieces: list[_Piece], path: Path) -> Column:
         for piece in pieces:
             values = np.fromfile(file, np.dtype(piece.dtype), piece.count)
             columns.append(Column(name, piece.form, values, piece.levels))
-    return narrowed(join_columns(columns))
+    return join_columns(columns)

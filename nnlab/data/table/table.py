@@ -19,7 +19,7 @@ from nnlab.data.pipeline import ColumnRule, InputRule
 from nnlab.data.raw import Raw
 from nnlab.data.table import plan, roles
 from nnlab.data.table.column import Column, Frame
-from nnlab.data.table.delimited import SEPARATOR_NAMES, TextOptions
+from nnlab.data.table.delimited import TextOptions
 from nnlab.data.table.kinds import Finding
 from nnlab.data.table.reading import read_start, read_table
 from nnlab.data.table.spool import Spool
@@ -57,7 +57,7 @@ class Table(Source):
         test: fraction of the examples in the test split, (0, 1), or a file that is the test split.
         separator: of a text file: one character, or comma, semicolon, tab, pipe, blanks. None: found.
         header: whether the first row of a text file names the columns. None: found.
-        decimal: sign in the numbers of a text file, `.` or `,`. None: found.
+        decimal: sign in numbers that are written as text, `.` or `,`. None: found, for each column.
         encoding: of a text file, such as `latin-1`. None: found.
         references: simple methods that `nnlab train` shows beside the network: constant, linear, trees.
     """
@@ -85,10 +85,7 @@ class Table(Source):
         check_choice("task", self.task, TASKS)
         for name in self.references:
             check_choice("references", name, REFERENCES)
-        if self.decimal is not None:
-            check_choice("decimal", self.decimal, (".", ","))
-        if self.separator is not None and len(self.separator) != 1:
-            check_choice("separator", self.separator, tuple(SEPARATOR_NAMES))
+        TextOptions(self.separator, self.header, self.decimal)  # which checks them
         given = [key for key in ("groups", "time", "split") if getattr(self, key) is not None]
         if len(given) > 1:
             raise UserError(f"`data.{given[0]}` and `data.{given[1]}` both say how to split; choose one of them")
@@ -242,7 +239,10 @@ class Table(Source):
             UserError: the file lacks a column, or has a class that the training file does not have.
         """
         path = existing(str(self.test), root)
-        other, _ = read_table(path, self.text_options, None if folder is None else Spool(folder, "test"))
+        options = dataclasses.replace(self.text_options, expected=raw.inputs.writing)
+        other, said = read_table(path, options, None if folder is None else Spool(folder, "test"))
+        if said:
+            log.info("%s is read so: %s", path.name, "; ".join(said))
         names = list(self.target) if isinstance(self.target, list) else [raw.target_column]
         plan.check_names([*raw.inputs.columns, *map(str, names)], other, "a column of the training file")
         before = len(other)
@@ -258,7 +258,8 @@ class Table(Source):
         """One encoding for each column that is used, fitted on the training rows."""
         kinds: Mapping[str, Finding] = raw.kinds
         encodings = tuple(plan.fit(column, kinds[name]) for name, column in train.columns.items())
-        return ColumnRule(encodings, {name: finding.kind.value for name, finding in kinds.items()})
+        found = {name: finding.kind.value for name, finding in kinds.items()}
+        return ColumnRule(encodings, found, raw.inputs.writing)
 
 
 def _targets_like(raw: Raw, frame: Frame, names: Sequence[str]) -> Tensor:

@@ -377,8 +377,47 @@ def test_decimal_commas_in_quotes_are_read_between_commas_too_and_thousands_are_
     assert said == ("decimal comma (data.decimal)",)
     assert cells_of(frame.columns["a"]) == [0.5, 1.5, 2.5]
     frame, said = read(write(["a\tb", *(f"{i + 1},250\t{i}" for i in range(30))]))
-    assert said == ()
+    assert said == ("decimal point, though no number shows it: `1,250` is read as 1250 (data.decimal)",)
     assert cells_of(frame.columns["a"]) == [1250, 2250, 3250]
+
+
+@pytest.mark.parametrize(
+    ("separator", "text", "words", "value"),
+    [
+        (";", "1.234", "decimal point, though no number shows it: `1.234` is read as 1.234 (data.decimal)", 1.234),
+        (";", "1,234", "decimal comma, though no number shows it: `1,234` is read as 1.234 (data.decimal)", 1.234),
+        (",", "1.234", None, 1.234),
+        (";", "1.234.567", "decimal comma (data.decimal)", 1234567),
+        (";", "1,234,567", None, 1234567),
+        (";", "1.234E+05", None, 123400),
+    ],
+)
+def test_a_table_whose_numbers_may_be_read_either_way_says_so(write, separator, text, words, value):
+    frame, said = read(write([f"a{separator}b", *(f"{text}{separator}{i}" for i in range(30))]))
+    assert frame.columns["a"].numbers()[0] == value
+    assert said[separator == ";" :] == (() if words is None else (words,))
+
+
+def test_a_column_that_shows_its_decimal_sign_keeps_it(write):
+    rows = [f"{i % 9 + 40}.{i:03d}{'' if i % 5 else '71'};{i},5;{i % 7 + 1}.250" for i in range(100)]
+    frame, said = read(write(["latitude;price;sum", *rows]))
+    assert said[1:] == ("decimal comma, but a point in `latitude` (data.decimal)",)
+    assert cells_of(frame.columns["latitude"]) == [40.00071, 41.001, 42.002]
+    assert cells_of(frame.columns["price"]) == [0.5, 1.5, 2.5]
+    assert cells_of(frame.columns["sum"]) == [1250, 2250, 3250]
+
+
+@pytest.mark.parametrize("suffix", [".json", ".parquet"])
+@pytest.mark.parametrize("spooled", [False, True])
+def test_numbers_among_the_texts_of_other_formats_may_have_a_decimal_comma(tmp_path, suffix, spooled):
+    content = polars.DataFrame({"a": ["1,5", "2,25"] * 20, "b": ["1.234", None] * 20, "c": ["x", "y"] * 20})
+    path = tmp_path / f"t{suffix}"
+    content.write_parquet(path) if suffix == ".parquet" else path.write_text(json.dumps(content.to_dicts()))
+    frame, said = read_table(path, TextOptions(), Spool(tmp_path) if spooled else None)
+    assert said == ("decimal comma (data.decimal)",)
+    assert frame.columns["a"].values[:2].tolist() == [1.5, 2.25]
+    assert frame.columns["b"].values[0] == 1234
+    assert frame.columns["c"].levels == ("x", "y")
 
 
 @pytest.mark.parametrize(
@@ -432,9 +471,9 @@ def test_pieces_of_any_size_give_the_same_table(write, size, monkeypatch):
 
 def test_predictions_read_files_and_streams_in_pieces(write):
     path = Path(write(lines()))
-    assert [len(part) for part in frames(path, TextOptions(), rows=25)] == [25, 25, 10]
+    assert [len(part) for part, _ in frames(path, TextOptions(), rows=25)] == [25, 25, 10]
     with path.open("rb") as stream:
-        assert sum(len(part) for part in frames(stream, TextOptions(), rows=25)) == 60
+        assert sum(len(part) for part, _ in frames(stream, TextOptions(), rows=25)) == 60
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,40 @@
+"""Numbers among the texts of a table that is no text file, such as a sheet, JSON or a DataFrame."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from nnlab.data.table.amounts import with_point
+from nnlab.data.table.column import Column, Frame, coded_column
+from nnlab.data.table.writing import Writing, find_decimals
+
+MOST = 10_000  # texts of a column that are looked at
+
+
+def noted(frame: Frame, expected: Writing, decimal: str | None = None) -> tuple[Frame, tuple[str, ...]]:
+    """The same table with how its texts write numbers, and what was guessed.
+
+    Args:
+        frame: the table.
+        expected: how the table of the training was written.
+        decimal: the decimal sign, where the user says it.
+    """
+    texts = {name: column.levels for name, column in frame.columns.items() if column.form == "text"}
+    some = {name: levels[:: 1 + len(levels) // MOST] for name, levels in texts.items()}
+    decimals, said = (dict.fromkeys(texts, decimal), ()) if decimal else find_decimals(some, expected)
+    writing = Writing({name: decimals.get(name, "") for name in frame.columns})
+    return dataclasses.replace(frame, writing=writing), said
+
+
+def pointed(column: Column, decimal: str) -> Column:
+    """A column whose amounts have a decimal point; `decimal` is the sign that they have."""
+    if decimal != "," or column.form != "text":
+        return column
+    return coded_column(column.name, column.values, [with_point(level) for level in column.levels])
+
+
+def with_points(frame: Frame, expected: Writing) -> Frame:
+    """The same table, all of whose amounts have a decimal point."""
+    found, _ = noted(frame, expected)
+    columns = {name: pointed(column, found.writing.decimals[name]) for name, column in found.columns.items()}
+    return dataclasses.replace(found, columns=columns)

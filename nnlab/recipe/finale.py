@@ -40,6 +40,7 @@ MEMBERS = "regularizer.ensemble.members"
 TITLE = "Train the chosen configuration"
 NUMBER = 8
 CLEAR = 2.0  # standard errors from which one is called better: of several opponents, chance puts some one error ahead
+EQUAL = "as good, within a standard error"
 WORDS = {
     "constant": "the constant",
     "linear": "a linear model",
@@ -248,34 +249,28 @@ def _reached(metric: str, runs: Sequence[FinalRun], value: float, spread: float)
 
 
 def winner(judged: Judged, network: str = "network") -> str:
-    """What is clearly ahead of the network, by most where several are; else the network."""
-    ahead = {name: -gain for name, (gain, error) in judged.items() if gain < -CLEAR * error}
+    """What is ahead of the network by most, of all that is ahead by more than a standard error; else the network."""
+    ahead = {name: -gain for name, (gain, error) in judged.items() if gain < -error}
     return max(ahead, key=lambda name: ahead[name]) if ahead else network
 
 
 def verdict(metric: str, simple: Sequence[SimpleModel], judged: Judged) -> str:
     """How the networks stand against each simple model and their rival on the test split, in words and numbers."""
-    found: dict[str, list[str]] = {
-        "better than the network": [],
-        "perhaps better": [],
-        "as good, within a standard error": [],
-        "perhaps worse": [],
-        "worse": [],
-    }
+    words = ["better", "perhaps better", EQUAL, "perhaps worse", "worse"]
+    found: dict[str, list[str]] = {word: [] for word in words}
     for each in simple:
         found[_standing(*judged[each.name])].append(f"{WORDS[each.name]} ({shown(each.metrics['test'][metric], 4)})")
-    parts = [f"{word}: {', '.join(models)}" for word, models in found.items() if models]
+    parts = [f"{', '.join(models)} {word}" for word, models in found.items() if models]
     how = f"perhaps: by less than {CLEAR:g} standard errors"
-    return f"on these test examples {'; '.join(parts)} ({how})"
+    return f"compared with it on these test examples: {'; '.join(parts)} ({how})"
 
 
 def _standing(gain: float, error: float) -> str:
     """What an opponent is, which the networks are better than by `gain` with a standard error."""
     if abs(gain) <= error:
-        return "as good, within a standard error"
-    if abs(gain) <= CLEAR * error:
-        return "perhaps better" if gain < 0 else "perhaps worse"
-    return "better than the network" if gain < 0 else "worse"
+        return EQUAL
+    word = "better" if gain < 0 else "worse"
+    return word if abs(gain) > CLEAR * error else f"perhaps {word}"
 
 
 def _better_models(
@@ -287,11 +282,11 @@ def _better_models(
     found = []
     for each in simple:
         gain, error = judged[each.name]
-        if gain < -CLEAR * error and each.name != "found":
+        if gain < -error and each.name != "found":
             verb = "have" if each.name == "trees" else "has"
             observed = (
                 f"{WORDS[each.name]} {verb} test {metric} {shown(each.metrics['test'][metric], 4)}, the network "
-                f"{shown(averages[metric], 4)}: better by {shown(-gain, 2)} ± {shown(error, 1)}"
+                f"{shown(averages[metric], 4)}: {_standing(gain, error)} by {shown(-gain, 2)} ± {shown(error, 1)}"
             )
             level: Severity | None = "fault" if each.name == "constant" else None
             kind = "given_configuration_better" if each.name == "given" else "simple_model_better"

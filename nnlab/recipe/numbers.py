@@ -161,7 +161,7 @@ class FinalNumbers(Numbers):
     other, and `given_gain` says by how much the given one is better on validation, with the error of that.
     `gains` says by how much the networks are better than each simple model, and than the rival, on the test split in
     the metric that decides, `gain_errors` the standard error of that; `best` is `network`, `found` or `given`, or the
-    simple model, whichever is ahead by more than twice its error.
+    simple model, whichever is ahead by more than its error.
     """
 
     metric: str = ""

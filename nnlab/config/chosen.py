@@ -17,10 +17,14 @@ Config = dict[str, Any]
 
 def option_of(group: str, section: Mapping[str, Any]) -> str | None:
     """The option of a group whose file names the same `_target_` as a section, or None."""
-    for file in options(config_folder(), group):
-        if _section_of(group, file.stem).get("_target_") == section.get("_target_"):
-            return file.stem
-    return None
+    return _options(group).get(section.get("_target_"))
+
+
+@functools.cache
+def _options(group: str) -> dict[str | None, str]:
+    """The options of a group by the `_target_` that their files name, the first of each; none where it is no group."""
+    names = [file.stem for file in options(config_folder(), group)]
+    return {_section_of(group, name).get("_target_"): name for name in reversed(names)}
 
 
 @functools.cache
@@ -40,13 +44,12 @@ def says(config: Mapping[str, Any], override: str) -> bool:
     True
     """
     key, _, value = override.partition("=")
-    present, wanted = get(config, key.replace("/", ".")), _read(value)
-    if (config_folder() / key).is_dir() and isinstance(wanted, list):
-        return isinstance(present, Mapping) and list(present) == wanted
-    if (config_folder() / key).is_dir():
-        return isinstance(present, Mapping) and option_of(key, present) == wanted
-    found = get(config, key, MISSING)
-    return found is not MISSING and bool(found == wanted)
+    found, wanted = get(config, key.replace("/", "."), MISSING), _read(value)
+    if not _options(key):
+        return found is not MISSING and bool(found == wanted)
+    if isinstance(wanted, list):
+        return isinstance(found, Mapping) and list(found) == wanted
+    return isinstance(found, Mapping) and option_of(key, found) == wanted
 
 
 @functools.lru_cache(maxsize=256)  # the runs of a study get the same advice

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -67,8 +66,8 @@ def records(
     series = _series(trainer, chosen)
     tests = functools.cache(lambda: network_tests(trainer))  # once for all members, and only where one of them is weak
     for member in chosen:
-        record = _record(trainer, member, known[member], networks[member], series[member])
-        yield dataclasses.replace(record, tests=tests) if probe else record
+        facts = known[member], networks[member], series[member]
+        yield _record(trainer, member, *facts, tests if probe else None)
 
 
 def network_tests(trainer: Trainer) -> list[Finding]:
@@ -103,7 +102,12 @@ def _series(trainer: Trainer, members: Sequence[int]) -> dict[int, dict[str, Ser
 
 
 def _record(
-    trainer: Trainer, position: int, data: DataFacts, network: NetworkFacts, series: Mapping[str, Series]
+    trainer: Trainer,
+    position: int,
+    data: DataFacts,
+    network: NetworkFacts,
+    series: Mapping[str, Series],
+    tests: Callable[[], list[Finding]] | None,
 ) -> RunRecord:
     member = trainer.members[position]
     losses = trainer.history.losses[:, position]
@@ -146,6 +150,7 @@ def _record(
         layers=network.layers,
         weights=network.weights,
         splits=network.splits,
+        tests=tests,
     )
 
 
@@ -164,6 +169,6 @@ def _regularizers(trainer: Trainer, position: int) -> tuple[str, ...]:
     member, prefix = trainer.members[position], "regularizer."
     parts = (*member.penalties, *member.constraints, *member.averages, *member.sharpness)
     brought = [each.name.removeprefix(prefix) for each in trainer.callbacks if each.name.startswith(prefix)]
-    together = any(len(run.members) > 1 and position in run.members for run in trainer.runs)
+    together = len(trainer.members) > len(trainer.runs) > 0
     names = [*(["ensemble"] if together else []), *map(option, parts), *noise_of(member.network), *brought]
     return tuple(dict.fromkeys(names))

@@ -14,7 +14,7 @@ import contextlib
 import logging
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,7 +68,7 @@ class Driver:
     Args:
         train: trains jobs that it may stack, from their checkpoints if they have any, and writes their results.
         policy: what follows from a failure.
-        record: called with every job and its outcome, when it is known.
+        record: called with jobs and their outcomes, when they are known.
         say: shows a line.
 
     Attributes:
@@ -80,7 +80,7 @@ class Driver:
         self,
         train: Train,
         policy: Policy,
-        record: Callable[[Job, Outcome], None] = lambda job, outcome: None,
+        record: Callable[[Mapping[Job, Outcome]], None] = lambda outcomes: None,
         say: Callable[[str], None] = log.info,
     ) -> None:
         self.train, self.policy, self.record, self.say = train, policy, record, say
@@ -134,7 +134,7 @@ class Driver:
         for job in jobs:
             outcome = finished(job)
             if outcome is not None:
-                self._settle(job, outcome)
+                self._settle({job: outcome})
             else:
                 remove_result(job.directory)  # of an attempt that failed
                 rest.append(job)
@@ -156,8 +156,7 @@ class Driver:
                 parts = [[job] for job in jobs]
             del error
         else:
-            for job, outcome in zip(jobs, outcomes, strict=True):
-                self._settle(job, outcome)
+            self._settle(dict(zip(jobs, outcomes, strict=True)))
             return
         for part in parts:
             if not self.stopped:
@@ -175,18 +174,18 @@ class Driver:
                 if again:
                     self.say(f"trying {job.name} again ({attempt} of {self.policy.retries})")
                     continue
-                self._settle(job, failure(job, lines))
+                self._settle({job: failure(job, lines)})
                 self.stopped = self.stopped or self.policy.on_failure == "stop"
             else:
-                self._settle(job, outcome)
+                self._settle({job: outcome})
             return
 
-    def _settle(self, job: Job, outcome: Outcome) -> None:
-        """Keep what became of a job; a signal ends the study."""
-        self.outcomes[job] = outcome
-        if outcome.status == "interrupted" or outcome.signals:
+    def _settle(self, outcomes: Mapping[Job, Outcome]) -> None:
+        """Keep what became of jobs; a signal ends the study."""
+        self.outcomes |= outcomes
+        if any(outcome.status == "interrupted" or outcome.signals for outcome in outcomes.values()):
             self.stopped = True
-        self.record(job, outcome)
+        self.record(outcomes)
 
     def outcome(self, job: Job) -> Outcome:
         """What became of a job; `pending` where the study ended before it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import collections
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from nnlab import interpreter
@@ -150,12 +150,14 @@ class Grid:
             self._write_studies()
         return [by_directory[directory] for directory in self.of_call]
 
-    def _record(self, job: Job, outcome: Outcome) -> None:
-        self.summaries[job.directory.parent].add(job, outcome)
+    def _record(self, outcomes: Mapping[Job, Outcome]) -> None:
+        for folder, summary in self.summaries.items():
+            summary.add({job: outcome for job, outcome in outcomes.items() if job.directory.parent == folder})
 
-    def _progress(self, job: Job, outcome: Outcome) -> None:
-        self._record(job, outcome)
-        log.info(f"{outcome.status}: {job.name}")
+    def _progress(self, outcomes: Mapping[Job, Outcome]) -> None:
+        self._record(outcomes)
+        for job, outcome in outcomes.items():
+            log.info(f"{outcome.status}: {job.name}")
 
     def _write_studies(self) -> None:
         for folder, summary in self.summaries.items():

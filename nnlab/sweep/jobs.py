@@ -15,7 +15,7 @@ from nnlab.errors import UserError
 from nnlab.runs.launch import train_runs
 from nnlab.runs.result import Result
 from nnlab.storage.directories import is_run
-from nnlab.storage.folder import read_config, read_environment, read_result
+from nnlab.storage.folder import read_config, read_environment
 from nnlab.sweep.driver import Driver, Policy
 from nnlab.sweep.job import PENDING, Job, Outcome, check_directory
 from nnlab.sweep.stacking import stacking_key
@@ -110,8 +110,8 @@ def train_here(jobs: Sequence[Job]) -> list[Outcome]:
 def outcome_of(result: Result) -> Outcome:
     """The outcome for a result; its trainer is let go."""
     result.trainer = None
-    written = read_result(result.directory) if result.status != "interrupted" else None
-    return Outcome(written or {**PENDING, "status": result.status}, tuple(result.signals))
+    known = {**PENDING, "status": result.status} if result.status == "interrupted" else result.content()
+    return Outcome(known, tuple(result.signals))
 
 
 def result_of(job: Job, outcome: Outcome) -> Result:
@@ -137,7 +137,7 @@ def run_job(config: Config, overrides: Sequence[str]) -> Result:
     """One job of a sweep whose launcher starts the jobs itself, maybe on another machine."""
     [job] = make_jobs([config], [overrides])
     summary = Summary(job.directory.parent, [job])
-    driver = Driver(train_here, policy_of(config), lambda each, outcome: None)
+    driver = Driver(train_here, policy_of(config))
     driver.run([[job]])
     summary.write()
     return result_of(job, driver.outcome(job))

@@ -1,7 +1,7 @@
 """`summary.csv` and `study.json`: what every run of a study came to, rewritten whole as jobs finish.
 
-The table is made from what the run directories hold, so that it is true whoever trained them. It is written after
-every job as long as that takes less than a twentieth of the time, and in any case at the end.
+The table is made from what the run directories hold, so that it is true whoever trained them. It is written
+as jobs end, as long as that takes less than a twentieth of the time, and in any case at the end.
 """
 
 from __future__ import annotations
@@ -46,12 +46,11 @@ class Summary:
         self._lock = threading.Lock()
         self._written, self._cost = 0.0, 0.0
 
-    def add(self, job: Job, outcome: Outcome) -> None:
-        """Take up what became of a job; the table follows when it is due."""
-        if outcome.status != "pending":
-            self._final[job.name] = outcome.result
+    def add(self, outcomes: Mapping[Job, Outcome]) -> None:
+        """Take up what became of jobs; the table follows when it is due, after the last ones at the end."""
+        self._final |= {job.name: outcome.result for job, outcome in outcomes.items() if outcome.status != "pending"}
         due = self._written + self._cost / SHARE
-        if time.monotonic() >= due:
+        if time.monotonic() >= due and not self.jobs.keys() <= self._final.keys():
             self.write()
 
     def write(self) -> None:

@@ -278,6 +278,7 @@ def test_the_table_is_true_after_every_job_and_keeps_runs_of_earlier_grids(tmp_p
 def test_whoever_writes_the_table_last_has_seen_the_runs_of_all(tmp_path: Path) -> None:
     first, second = jobs_in(tmp_path, 2)
     early, late = Summary(tmp_path, [first]), Summary(tmp_path, [second])
-    late.add(second, complete(second))
-    early.add(first, complete(first))
+    for summary, job in ((late, second), (early, first)):
+        summary.add({job: complete(job)})
+        summary.write()
     assert [(row["run"], row["status"]) for row in rows(tmp_path)] == [(name, "completed") for name in names(0, 1)]

@@ -16,9 +16,9 @@ from nnlab.errors import UserError
 from nnlab.streaming import Streamed, at_once, pieces
 from nnlab.validation import check_choice
 
-_CHUNK = 512  # examples whose deviations are held at a time: they stay in the processor's cache ...
+_CHUNK = 512  # examples whose deviations are held at a time at least: they stay in the processor's cache ...
 LARGE = 1 << 15  # ... unless one has more numbers than these,
-_CACHED = 1 << 18  # of which so many are held
+_CACHED = 1 << 18  # of which so many are held, as of small ones
 _READ = 1 << 21  # numbers that are read at a time
 
 
@@ -71,7 +71,8 @@ class Standardize(Preprocessing):
 
     def _examples(self, inputs: Tensor | Streamed) -> int:
         """How many examples are looked at at a time."""
-        return at_once(inputs, _CACHED, _CHUNK) if inputs.shape[1:].numel() > LARGE else _CHUNK
+        least = 1 if inputs.shape[1:].numel() > LARGE else _CHUNK
+        return max(least, at_once(inputs, _CACHED, len(inputs)))
 
     def _chunks(self, inputs: Tensor | Streamed, count: int) -> Iterator[Tensor]:
         """All inputs, so many examples at a time, of which many are read together."""

@@ -40,7 +40,8 @@ from nnlab.runs.prediction import Prediction, Predictor, flat
 from nnlab.training import Trainer
 from nnlab.types import Task
 
-SHARED = ("limit", "label_noise", "validation", "standardize_targets", "preprocessing", "augmentation")  # data options
+# Options of the data that are not components.
+SHARED = ("limit", "label_noise", "validation", "target_transform", "standardize_targets")
 
 
 class _Estimator(BaseEstimator):  # type: ignore[misc]
@@ -76,7 +77,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         section = config["data"]
         columns = tuple(getattr(self, "feature_names_in_", ()))
         raw = Raw(torch.from_numpy(np.array(inputs, dtype=np.float64)), targets, task, names, "X", columns=columns)
-        options = {key: section[key] for key in SHARED if key not in ("preprocessing", "augmentation")}
+        options = {key: section[key] for key in SHARED}
         preprocessing = construct(section.get("preprocessing"), "data/preprocessing")
         dataset = Given(raw=raw, preprocessing=preprocessing, **options).load(config["seed"], Path())
         trainer = build_trainer([config], overrides=lines, dataset=dataset).fit()

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from nnlab.streaming import as_streamed, fits
+from nnlab.units import Units
 
 if TYPE_CHECKING:
     from nnlab.data.pipeline import Pipeline
@@ -56,8 +57,7 @@ class Dataset:
         train, validation, test: the splits.
         task: what the targets are.
         target_names: names of the C classes, or of the C regression targets.
-        target_mean, target_std: (C,) statistics that `standardize_targets` divided out (regression), else None;
-            `prediction * target_std + target_mean` is in the target's own units.
+        units: from regression targets as they are here to the units of the data; None where they are the same.
         label_noise: fraction of the training labels that were drawn anew.
         pipeline: what was fitted on the training split, from raw examples to `inputs`; None for data made by hand.
         fingerprint: hash of the raw data, their order included; empty for data made by hand.
@@ -69,8 +69,7 @@ class Dataset:
     test: Split
     task: Task
     target_names: tuple[str, ...]
-    target_mean: Tensor | None = None
-    target_std: Tensor | None = None
+    units: Units | None = None
     label_noise: float = 0.0
     pipeline: Pipeline | None = None
     fingerprint: str = ""
@@ -107,10 +106,7 @@ class Dataset:
         if not self._is_placed(device, dtype):
             splits = {n: Split(cast(Tensor, as_streamed(s.inputs)), s.targets) for n, s in splits.items()}
         moved = {name: split.to(device, dtype) for name, split in splits.items()}
-        for name in ("target_mean", "target_std"):
-            value = getattr(self, name)
-            moved[name] = None if value is None else value.to(device, dtype)
-        return dataclasses.replace(self, **moved)
+        return dataclasses.replace(self, **moved, units=self.units and self.units.to(device, dtype))
 
     def _is_placed(self, device: torch.device, dtype: torch.dtype) -> bool:
         """Whether the inputs are to be in the memory of a device."""

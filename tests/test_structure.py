@@ -25,6 +25,7 @@ FLOORS = {
             "members",
             "device",
             "streaming",
+            "units",
         ],
         0,
     ),

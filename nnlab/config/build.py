@@ -124,7 +124,7 @@ def build_loss(config: Config, dataset: Dataset) -> Loss:
     for regularizer in construct(config.get("regularizer"), "regularizer").values():
         if isinstance(regularizer, BatchEnsemble):
             loss = Heads(loss, regularizer.heads)
-    loss.check_fits(dataset.task)
+    loss.check_fits(dataset.task, dataset.units)
     loss.fit(dataset.train.targets, dataset.target_size)
     return loss
 

@@ -28,6 +28,7 @@ from nnlab.errors import UserError
 from nnlab.randomness import generator
 from nnlab.storage.files import at
 from nnlab.types import Dataset, Split, Task
+from nnlab.units import TRANSFORMS, TargetTransform
 from nnlab.validation import check, check_choice
 
 DEFAULT_TEST = 0.2  # where `test` is null and the data set has no test split of its own
@@ -49,6 +50,8 @@ class Source(ABC):
             same size, ...; the test split stays as it is, and parts share no example. [0, 1 / validation)
         test: fraction of the examples in the test split, (0, 1). None: the data set's own test split, and a fifth
             where it has none.
+        target_transform: `log`: train regression on the logarithm of the targets, which must be above 0, for targets of
+            any size from a thousandth to millions; predictions and metrics are in the data's own units.
         standardize_targets: train regression on targets of zero mean and unit variance; no effect on classes.
         preprocessing: fitted on the training split, applied to all; None: none.
         augmentation: applied to training batches in this order; a list, or a mapping whose keys only name them.
@@ -68,6 +71,7 @@ class Source(ABC):
     validation: float = 0.1
     validation_fold: int = 0
     test: float | None = 0.2
+    target_transform: TargetTransform = "none"
     standardize_targets: bool = True
     preprocessing: Preprocessing | None = dataclasses.field(default_factory=Standardize)
     augmentation: list[Augmentation] | dict[str, Augmentation] = dataclasses.field(default_factory=dict)
@@ -77,6 +81,7 @@ class Source(ABC):
         if self.limit is not None:
             check("limit", self.limit, "[1, inf)")
         check("label_noise", self.label_noise, "[0, 1]")
+        check_choice("data.target_transform", self.target_transform, TRANSFORMS)
         check("validation", self.validation, "(0, 1)")
         if not isinstance(self.resident, bool):
             check_choice("data.resident", self.resident, ("auto", "true", "false"))
@@ -144,6 +149,7 @@ class Source(ABC):
             UserError: the data do not fit the options.
         """
         raw.check()
+        self.check_targets(raw)
         rows = self.limited(raw, self.rows(raw, seed), seed)
         parts = [Part(raw.inputs, rows.train), Part(raw.inputs, rows.validation), Part(raw.inputs, rows.test)]
         targets = [raw.targets.index_select(0, each) for each in (rows.train, rows.validation, rows.test)]
@@ -151,9 +157,11 @@ class Source(ABC):
         if raw.test is not None and not len(rows.test):
             parts[2], targets[2] = Part(raw.test[0], torch.arange(len(raw.test[1]))), raw.test[1]
 
+        logarithm = self.target_transform == "log"
+        targets = [each.double().log() for each in targets] if logarithm else targets
         mean, std = self.target_statistics(raw.task, targets[0])
-        statistics = [None if value is None else tuple(value.tolist()) for value in (mean, std)]
-        target = TargetRule(raw.task, raw.target_names, raw.target_column, *statistics)
+        center, width = (None if value is None else tuple(value.tolist()) for value in (mean, std))
+        target = TargetRule(raw.task, raw.target_names, raw.target_column, center, width, logarithm)
         found = prepare_inputs(self, self.preprocessing or NoPreprocessing(), raw, parts, target, mark)
         train, validation, test = (
             Split(cast(Tensor, inputs), _rescaled(each, mean, std))  # what is streamed stands where a tensor does
@@ -161,15 +169,13 @@ class Source(ABC):
         )
         for augmentation in self.augmentations:
             augmentation.check_shape(tuple(train.inputs.shape[1:]))
-        mean, std = (None if value is None else value.float() for value in (mean, std))
         return Dataset(
             train,
             validation,
             test,
             raw.task,
             raw.target_names,
-            mean,
-            std,
+            target.units(torch.float32),
             self.label_noise,
             pipeline=Pipeline(found.rule, found.transform, target),
             fingerprint=mark,
@@ -239,6 +245,27 @@ class Source(ABC):
         if raw.task is Task.REGRESSION:
             raise UserError("`data.label_noise` needs classes, but this data set is for regression; set it to 0")
         return redraw_labels(targets, self.label_noise, len(raw.target_names), generator(seed, "label_noise"))
+
+    def check_targets(self, raw: Raw) -> None:
+        """Refuse a transform that targets do not have.
+
+        Raises:
+            UserError: they are classes, or not all above 0.
+        """
+        if self.target_transform == "none":
+            return
+        chosen = f"`data.target_transform={self.target_transform}`"
+        if raw.task is Task.REGRESSION:
+            targets = raw.targets if raw.test is None else torch.cat([raw.targets, raw.test[1]])
+            for name, column in zip(raw.target_names, targets.T, strict=True):
+                low, count = float(column.min()), int((column <= 0).sum())
+                if count:
+                    raise UserError(
+                        f"{chosen} needs targets above 0, but {count} of the {len(column)} values of `{name}` are not; "
+                        f"the smallest is {low:g}. Leave it out"
+                    )
+        else:
+            raise UserError(f"{chosen} needs numbers as targets, but those of {raw.origin} are classes; leave it out")
 
     def target_statistics(self, task: Task, targets: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """Mean and standard deviation (C,) of the training targets; (None, None) where targets stay as they are."""

@@ -26,7 +26,7 @@ LARGEST = 1 << 28  # bytes of inputs beyond which nothing is kept in memory
 # Options that say what happens to the examples once they have been read.
 AFTERWARDS = (
     *("limit", "label_noise", "folds", "fold", "preprocessing", "augmentation", "standardize_targets", "validation"),
-    *("validation_fold", "resident", "references"),
+    *("target_transform", "validation_fold", "resident", "references"),
 )
 
 _last: list[tuple[Any, Raw, str]] = []  # one entry at most

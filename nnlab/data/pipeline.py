@@ -26,6 +26,7 @@ from nnlab.data.table.texts import with_points
 from nnlab.data.table.writing import Writing
 from nnlab.errors import UserError
 from nnlab.types import Task
+from nnlab.units import Units
 
 Array = npt.NDArray[Any]
 
@@ -199,6 +200,7 @@ class TargetRule:
         names: of the C classes, or of the C regression targets.
         column: the column of a table that holds the target; empty where it is none.
         mean, std: (C,) that were divided out of regression targets; None where they stayed as they are.
+        logarithm: whether it was their logarithms that they were divided out of.
     """
 
     task: Task
@@ -206,6 +208,7 @@ class TargetRule:
     column: str = ""
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    logarithm: bool = False
 
     def encode(self, values: Any) -> Tensor:
         """Targets as training has them: (n,) int64 classes, or (n, C) float32 standardized; a class by its name.
@@ -230,10 +233,17 @@ class TargetRule:
         targets = torch.from_numpy(np.asarray(numbers, dtype=np.float64)).reshape(len(array), -1)
         if not bool(torch.isfinite(targets).all()):
             raise UserError("a target is missing or no number")
-        if self.mean is not None and self.std is not None:
-            mean, std = (torch.tensor(value, dtype=torch.float64) for value in (self.mean, self.std))
-            targets = (targets - mean) / std
-        return targets.float()
+        if self.logarithm and bool((targets <= 0).any()):
+            raise UserError(f"a target is {float(targets.min()):g}, but this run learned logarithms of targets above 0")
+        units = self.units(torch.float64)
+        return (targets if units is None else units.reduced(targets)).float()
+
+    def units(self, dtype: torch.dtype) -> Units | None:
+        """The units of the targets; None where they stayed as they are."""
+        if self.mean is None and self.std is None and not self.logarithm:
+            return None
+        mean, std = self.mean or (0.0,) * len(self.names), self.std or (1.0,) * len(self.names)
+        return Units(torch.tensor(mean, dtype=dtype), torch.tensor(std, dtype=dtype), self.logarithm)
 
     def to_json(self) -> dict[str, Any]:
         return {**dataclasses.asdict(self), "task": self.task.value}

@@ -25,6 +25,7 @@ class Kind:
         explains: names of findings that are consequences of this one.
         variant: of which this is the place.
         symptom: whether it says what happened rather than why; alone it is called a symptom.
+        stays: whether it stays a fault of the data where its remedy, which changes no example, gave nothing.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Kind:
     explains: tuple[str, ...] = ()
     variant: str = ""
     symptom: bool = False
+    stays: bool = False
 
 
 # What a network that does not learn shows, whatever the cause.
@@ -120,7 +122,7 @@ CATALOGUE: tuple[Kind, ...] = (
     ),
     Kind(
         "uneven_scale",
-        "Look whether all values are in the same unit. Scaling by quantiles bears them, as does a logarithm.",
+        "Look whether all values are in the same unit. Scaling by quantiles bears them.",
         severity="note",
         explains=(*OUTCOME, "labels_wrong", "classes_mixed_up", "inputs_not_standardized"),
     ),
@@ -148,10 +150,11 @@ CATALOGUE: tuple[Kind, ...] = (
     ),
     Kind(
         "target_outliers",
-        "A few examples decide the squared error, and so the loss, the metric and the gradient. Check them; a "
-        "logarithm of the target may be the better scale.",
+        "A few examples decide the squared error, and so the loss, the metric and the gradient. Check them; where they "
+        "are right, and all targets above 0, their logarithm may be the better scale.",
         severity="note",
         explains=OUTCOME,
+        stays=True,
     ),
     Kind(
         "leakage_between_splits",
@@ -453,7 +456,8 @@ CATALOGUE: tuple[Kind, ...] = (
     Kind("classes_imbalanced", "Accuracy must be read against that.", severity="note"),
 )
 
-DOUBTS = ("lone_values", "uneven_scale")  # notes that ask for experiments, in which their remedy is tried
+# Notes that ask for experiments, in which their remedy is tried.
+DOUBTS = ("lone_values", "uneven_scale", "target_outliers")
 PLACES = {(kind.name, kind.variant): place for place, kind in enumerate(CATALOGUE)}
 NAMES = tuple(sorted({kind.name for kind in CATALOGUE}))
 

@@ -18,6 +18,7 @@ from nnlab.errors import UserError
 from nnlab.loss.metrics import classification_metrics, regression_metrics
 from nnlab.metric_names import THOROUGH
 from nnlab.types import Task
+from nnlab.units import Units
 
 
 class Loss(ABC):
@@ -91,6 +92,14 @@ class Loss(ABC):
             return regression_metrics(prediction, targets, scale)
         return classification_metrics(prediction, targets, self.probabilistic, thorough)
 
+    def measured(
+        self, prediction: Tensor, targets: Tensor, units: Units | None, thorough: Collection[str] = THOROUGH
+    ) -> dict[str, Tensor]:
+        """`metrics` in the units of the data, where targets (..., N, C) have other `units`."""
+        if units is None or not units.logarithm:
+            return self.metrics(prediction, targets, None if units is None else units.std, thorough)
+        return self.metrics(units.restored(prediction), units.restored(targets), None, thorough)
+
     def initial_loss(self, targets: Tensor, target_size: int, outputs: Tensor | None = None) -> float:
         """The mean loss that theory gives for a network whose outputs are near zero, over targets (N,) or (N, C).
 
@@ -118,12 +127,17 @@ class Loss(ABC):
         """The name under which configs select this loss: that of its module."""
         return cls.__module__.rpartition(".")[2]
 
-    def check_fits(self, task: Task) -> None:
-        """Accept a data set's task, or say which losses fit it.
+    def check_fits(self, task: Task, units: Units | None = None) -> None:
+        """Accept a data set's task and the units of its targets, or say which losses fit it.
 
         Raises:
             UserError: this loss cannot be computed from targets of this kind.
         """
+        if units is not None and units.logarithm and self.probabilistic:
+            raise UserError(
+                f"loss `{self.option()}` predicts variances of the logarithms, which are not those of the targets: "
+                "leave out `data.target_transform=log`, or take `loss=squared_error`"
+            )
         if task not in self.tasks:
             needs = " or ".join(kind for kind in Task if kind in self.tasks)
             fitting = ", ".join(sorted(loss.option() for loss in concrete_losses() if task in loss.tasks))

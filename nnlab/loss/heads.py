@@ -20,6 +20,7 @@ from nnlab.errors import UserError
 from nnlab.loss.base import Loss
 from nnlab.metric_names import THOROUGH
 from nnlab.types import Task
+from nnlab.units import Units
 
 
 class Heads(Loss):
@@ -98,8 +99,8 @@ class Heads(Loss):
     def primary_metric(self, task: Task) -> str:
         return self.base.primary_metric(task)
 
-    def check_fits(self, task: Task) -> None:
-        self.base.check_fits(task)
+    def check_fits(self, task: Task, units: Units | None = None) -> None:
+        self.base.check_fits(task, units)
 
 
 class HeadsLinear(nn.Linear):

@@ -85,7 +85,7 @@ def probe(
     if any(finding.name == "targets_unrelated" for finding in findings) and targets_related(healthy):
         findings = [finding for finding in findings if finding.name != "targets_unrelated"]
     advised = _advice(findings, {suspect.label for suspect in own})
-    sure = any(finding.fault or finding.name in DOUBTS for finding in findings)
+    sure = any(finding.fault or (finding.name in DOUBTS and finding.overrides) for finding in findings)
     evidence = _evidence(experiments, record, own, advised, NOISE if sure else DOUBTFUL)
     heard = [answered(finding, evidence, experiments) for finding in findings]
     if evidence.lost <= evidence.noise:

@@ -111,7 +111,7 @@ def answered(finding: Finding, evidence: Evidence, experiments: Experiments) -> 
         f"Tried: `{own.suspect.label}` takes the validation {experiments.metric} from {evidence.before.shown} to "
         f"{own.outcome.shown}."
     )
-    harmless = not gained and finding.conclusive
+    harmless = not gained and finding.conclusive and not finding.kind.stays
     level: Severity | None = "note" if harmless else finding.level
     return replace(finding, tried=sentence, overrides=finding.overrides if gained else (), level=level)
 

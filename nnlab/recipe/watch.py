@@ -87,7 +87,7 @@ class FitWatch(Callback):
         count = at_once(first.train.inputs, SAMPLED, self.examples)
         part = Split(first.train.inputs[:count], first.train.targets[:count])
         with torch.no_grad():
-            evaluation = evaluate(trainer.stack, [part] * len(trainer.active), first.target_std, thorough=())
+            evaluation = evaluate(trainer.stack, [part] * len(trainer.active), first.units, thorough=())
         for row, member in enumerate(trainer.active):
             values = {f"{name}/fit": float(value[row]) for name, value in evaluation.metrics.items()}
             trainer.history.record(trainer.step, member, values)

@@ -7,9 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from nnlab.errors import UserError, did_you_mean
 from nnlab.runs.calibrated import Calibration, digest
@@ -114,9 +111,9 @@ def calibrate(run: str | Path, method: str = "temperature", split: str | None = 
     else:
         found = _learned(raw, data.validation, warm=True)
         write_calibration(networks.directory, found.content())
-    scale = networks.fitted.blank_dataset().target_std
+    units = networks.fitted.blank_dataset().units
     before, after = (
-        measure(each, getattr(data, split or "test"), scale, what=split or "test")
+        measure(each, getattr(data, split or "test"), units, what=split or "test")
         for each in (raw, replace(networks, calibration=found))
     )
     return Calibrated(found, before, after, networks.directory / CALIBRATION)
@@ -167,8 +164,8 @@ def cover(run: str | Path, coverage: float, split: str | None = None) -> Coverag
         sizes = inside.sum(1)
         return Coverage(**common, measured=float(right.mean()), size=[float(sizes.mean())],
                         empty=float((sizes == 0).mean()), targets=())  # fmt: skip
-    lower, upper = conformal.intervals(values, std, limit)
-    truth = _in_units(predictor, examples.targets)
+    lower, upper = predictor.interval(values, std, limit)
+    truth, _ = predictor.in_units(examples.targets)
     held = ((lower <= truth) & (truth <= upper)).mean()
     width = (upper - lower).mean(0).tolist()
     return Coverage(**common, measured=float(held), size=width, empty=0.0, targets=predictor.targets)
@@ -199,11 +196,4 @@ def _learned(networks: Networks, validation: Split, warm: bool) -> Calibration:
     values, std = predictor.in_units(bare.warmed(combined(networks.loss, each)))
     if predictor.classes_ is not None:
         return replace(bare, scores=conformal.class_scores(values, validation.targets.numpy()))
-    return replace(bare, scores=conformal.number_scores(values, std, _in_units(predictor, validation.targets)))
-
-
-def _in_units(predictor: Predictor, targets: Tensor) -> npt.NDArray[np.float64]:
-    """Targets (n, C) in the units of the data."""
-    rule = predictor.pipeline.target
-    mean, std = (torch.tensor(each, dtype=torch.float64) for each in (rule.mean or 0.0, rule.std or 1.0))
-    return (targets.double() * std + mean).numpy()
+    return replace(bare, scores=predictor.scores(values, std, predictor.in_units(validation.targets)[0]))

@@ -28,6 +28,7 @@ from nnlab.training.ensemble import ensemble_report
 from nnlab.training.evaluation import SPLITS
 from nnlab.training.monte_carlo import masked_predictions
 from nnlab.types import Split
+from nnlab.units import Units
 from nnlab.validation import check
 
 MOST_CLASSES = 20  # whose confusion matrix a notebook shows
@@ -125,27 +126,27 @@ def evaluate(
         raise UserError(f"there is no split `{split}`; {did_you_mean(split, SPLITS)}")
     networks = load_networks(directory)
     _check_member(networks.directory, member, len(networks))
-    scale = networks.fitted.blank_dataset().target_std
+    units = networks.fitted.blank_dataset().units
     own = own_dataset(networks.directory, networks.config) if data is None else moved_dataset(networks, data)
     if own is not None:
-        return measure(networks, getattr(own, split or "test"), scale, member, split or "test")
+        return measure(networks, getattr(own, split or "test"), units, member, split or "test")
     if split is not None:
         raise UserError(
             f"`{data}` is not what `{directory}` was trained on, so that it has no {split} split; leave out `{split}` "
             "to measure on all of its examples"
         )
-    return measure(networks, labelled_examples(networks, str(data), text), scale, member, f"all of {data}")
+    return measure(networks, labelled_examples(networks, str(data), text), units, member, f"all of {data}")
 
 
 def measure(
-    networks: Networks, split: Split, scale: Tensor | None, member: int | None = None, what: str = ""
+    networks: Networks, split: Split, units: Units | None, member: int | None = None, what: str = ""
 ) -> Measurement:
     """Measure a run's networks on encoded examples.
 
     Args:
         networks: of the run.
         split: inputs and targets as training had them.
-        scale: (C,) what was divided out of the targets of a regression, else None.
+        units: of the targets of a regression, else None.
         member: one of the networks; None averages all.
         what: the examples in words.
 
@@ -154,7 +155,7 @@ def measure(
     """
     count = len(networks)
     _check_member(networks.directory, member, count)
-    found = evaluation(networks.stack, split.inputs, split.targets, scale)
+    found = evaluation(networks.stack, split.inputs, split.targets, units)
     names, targets = networks.fitted.pipeline.target.names, split.targets.to(found.prediction.device)
     if member is None and count == 1:
         member = 0
@@ -162,11 +163,11 @@ def measure(
         metrics = {name: float(value[member]) for name, value in found.metrics.items()}
         raw = found.prediction[member]
     else:
-        metrics = ensemble_report(networks.loss, found, targets, range(count), scale)["by_size"][-1]
+        metrics = ensemble_report(networks.loss, found, targets, range(count), units)["by_size"][-1]
         raw = combined(networks.loss, found.prediction)
     prediction = calibrated(networks, raw, member)
     if prediction is not raw:
-        again = {name: float(value) for name, value in networks.loss.metrics(prediction, targets, scale).items()}
+        again = {name: float(value) for name, value in networks.loss.measured(prediction, targets, units).items()}
         loss = networks.loss.loss_of(prediction, targets)
         metrics = {"loss": again["nll"] if loss is None else float(loss), **again}
     return Measurement(metrics, prediction.cpu(), split.targets.cpu(), names, what)

@@ -48,7 +48,8 @@ class Exported:
     Attributes:
         path: the file.
         card: the model card beside it.
-        difference: largest difference of a prediction; for numbers in standard deviations of the target.
+        difference: largest difference of a prediction; for numbers in standard deviations of the target, or of its
+            logarithm where that was learned.
         rows: how many examples were compared.
         real: whether they were examples of the run's data; otherwise drawn, because the data are not here.
     """
@@ -200,9 +201,11 @@ def _again(kind: str, path: Path, networks: Networks, inputs: Tensor) -> npt.NDA
 
 
 def _difference(expected: npt.NDArray[Any], found: npt.NDArray[Any], module: Deployed) -> float:
-    """Largest difference of two predictions; numbers in standard deviations of their target."""
+    """Largest difference of two predictions; numbers in standard deviations of their target, or its logarithm."""
     if found.shape != expected.shape:
         return float("inf")
+    if module.logarithm:
+        expected, found = np.log(expected), np.log(found)
     scale = np.resize(module.target_std.numpy(), expected.shape[1]) if module.regression else 1.0
     return float(np.max(np.abs(found - expected) / scale, initial=0.0))
 

@@ -70,9 +70,9 @@ class Fitted:
         else:
             targets = torch.arange(size).repeat_interleave(torch.tensor(self.class_counts or (1,) * size))
         empty = Split(torch.empty(0, *self.input_shape), torch.empty(0, *targets.shape[1:], dtype=targets.dtype))
-        mean, std = (None if value is None else torch.tensor(value).float() for value in (target.mean, target.std))
         train = Split(empty.inputs, targets)
-        return Dataset(train, empty, empty, target.task, target.names, mean, std, pipeline=self.pipeline)
+        units = target.units(torch.float32)
+        return Dataset(train, empty, empty, target.task, target.names, units, pipeline=self.pipeline)
 
 
 def read(directory: Path, config: Mapping[str, Any]) -> Fitted:

@@ -104,7 +104,7 @@ def combined(directory: Path) -> dict[str, Any]:
     loss, data = trainers[0].loss, trainers[0].members[0].dataset
     return {
         split: ensemble_report(
-            loss, evaluation(trainers, split), getattr(data, split).targets, range(len(trainers)), data.target_std
+            loss, evaluation(trainers, split), getattr(data, split).targets, range(len(trainers)), data.units
         )
         for split in ("train", "validation", "test")
     }

@@ -140,7 +140,7 @@ class _Columns:
             inside = conformal.class_sets(prediction.values, limit)
             names = [safe(name) for name in predictor.targets]
             return {"set": [SEPARATOR.join(itertools.compress(names, row)) for row in inside.tolist()]}
-        ends = conformal.intervals(prediction.values, prediction.std, limit)
+        ends = predictor.interval(prediction.values, prediction.std, limit)
         single = len(predictor.targets) == 1
         return {
             word if single else f"{word} {name}": np.ascontiguousarray(end[:, c])

@@ -24,9 +24,12 @@ from nnlab.statistics import conformal
 from nnlab.training.evaluation import Evaluation, sampling_passes
 from nnlab.training.stack import Stack
 from nnlab.types import Task
+from nnlab.units import Units
 
 if TYPE_CHECKING:
     from torch import nn
+
+Numbers = npt.NDArray[Any]
 
 BLOCK = 1024  # examples that pass together, where each is small
 BLOCK_NUMBERS = 1 << 20  # numbers of input that pass together, where each is large
@@ -125,8 +128,24 @@ class Predictor:
         if self.classes_ is not None:
             raise UserError("this run predicts classes, which have sets: `predict_set`")
         found = self.of_raw(inputs)
-        lower, upper = conformal.intervals(found.values, found.std, self.limit(coverage))
+        lower, upper = self.interval(found.values, found.std, self.limit(coverage))
         return flat(lower), flat(upper)
+
+    def interval(self, values: Numbers, std: Numbers | None, limit: Numbers) -> tuple[Numbers, Numbers]:
+        """Lower and upper ends (n, C) of the intervals around predicted numbers, from a conformal threshold (C,).
+
+        Where logarithms were learned they are as wide everywhere on their scale: in shares of the prediction.
+        """
+        if self.pipeline.target.logarithm:
+            lower, upper = conformal.intervals(np.log(values), None, limit)
+            return np.exp(lower), np.exp(upper)
+        return conformal.intervals(values, std, limit)
+
+    def scores(self, values: Numbers, std: Numbers | None, targets: Numbers) -> Numbers:
+        """Conformal scores (n, C) of predicted numbers, which belong to such intervals."""
+        if self.pipeline.target.logarithm:
+            return conformal.number_scores(np.log(values), None, np.log(targets))
+        return conformal.number_scores(values, std, targets)
 
     def limit(self, coverage: float) -> npt.NDArray[np.float64]:
         """The conformal threshold (C,) at a coverage.
@@ -157,11 +176,10 @@ class Predictor:
         if self.task is not Task.REGRESSION:
             return prediction.cpu().numpy(), None
         parts = prediction.double().cpu().split(len(self.targets), -1)
-        rule = self.pipeline.target
-        mean = torch.tensor(rule.mean or 0.0, dtype=torch.float64)
-        scale = torch.tensor(rule.std or 1.0, dtype=torch.float64)
-        std = (parts[1].sqrt() * scale).numpy() if len(parts) > 1 else None
-        return (parts[0] * scale + mean).numpy(), std
+        units = self.pipeline.target.units(torch.float64)
+        values = parts[0] if units is None else units.restored(parts[0])
+        deviations = parts[1].sqrt() * (1.0 if units is None else units.std) if len(parts) > 1 else None
+        return values.numpy(), None if deviations is None else deviations.numpy()
 
 
 def load(run: str | Path, device: str | None = None) -> Predictor:
@@ -202,14 +220,14 @@ def calibrated(networks: Networks, prediction: Tensor, member: int | None = None
     return torch.cat(blocks)
 
 
-def evaluation(stack: Stack, inputs: Tensor, targets: Tensor, scale: Tensor | None) -> Evaluation:
+def evaluation(stack: Stack, inputs: Tensor, targets: Tensor, units: Units | None) -> Evaluation:
     """As `nnlab.training.evaluation.evaluate` does for inputs (n, ...), with the predictions of `predictions`."""
     found = list(_blocks(stack, inputs, targets))
     prediction = torch.cat([each for each, _ in found], 1)
     losses = torch.cat([each for _, each in found if each is not None], 1).mean(1)
     targets = targets.to(prediction.device, prediction.dtype if targets.is_floating_point() else None)
     shared = targets.expand(len(prediction), *targets.shape)
-    return Evaluation({"loss": losses, **stack.loss.metrics(prediction, shared, scale)}, prediction)
+    return Evaluation({"loss": losses, **stack.loss.measured(prediction, shared, units)}, prediction)
 
 
 @torch.no_grad()

@@ -195,15 +195,6 @@ def distinct_rows(rows: Tensor) -> Tensor:
     return rows[:1] if rows.stride(0) == 0 else rows
 
 
-def stacked_scale(datasets: Sequence[Dataset]) -> Tensor | None:
-    """Standard deviations that were divided out of the targets: (C,), or (M, 1, C) where members have their own."""
-    own = [dataset.target_std for dataset in datasets]
-    if all(std is own[0] for std in own):
-        return own[0]
-    like = next(std for std in own if std is not None)
-    return torch.stack([torch.ones_like(like) if std is None else std for std in own]).unsqueeze(1)
-
-
 def groups_of(splits: Sequence[Split]) -> list[Split]:
     """The splits of the G groups of members, side by side and equally many, that share theirs; else those of all."""
     distinct = list({id(split): split for split in splits}.values())

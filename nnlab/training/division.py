@@ -17,7 +17,6 @@ from torch import Tensor
 
 from nnlab.loss.base import Loss
 from nnlab.metric_names import THOROUGH
-from nnlab.training.batches import stacked_scale
 from nnlab.training.engine import Engine
 from nnlab.training.evaluation import SPLITS, Evaluation, evaluate, never
 from nnlab.training.group import WORTH_SHARING, Command, Group
@@ -29,6 +28,7 @@ from nnlab.training.recorded import RecordedEngine
 from nnlab.training.settings import TrainerSettings
 from nnlab.training.stack import Stack
 from nnlab.training.stacks import make_stack
+from nnlab.units import stacked_units
 
 
 class Rows(NamedTuple):
@@ -172,7 +172,7 @@ class Share:
         self._stack.replace(theta.to(place), {name: value.to(place) for name, value in buffers.items()})
         datasets = [self.members[position].dataset for position in positions]
         splits = [getattr(dataset, split) for dataset in datasets]
-        found = evaluate(self._stack, splits, stacked_scale(datasets), thorough)
+        found = evaluate(self._stack, splits, stacked_units([each.units for each in datasets]), thorough)
         return Evaluation({name: value.cpu() for name, value in found.metrics.items()}, found.prediction.cpu())
 
 

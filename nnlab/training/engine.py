@@ -26,7 +26,7 @@ from nnlab.metric_names import THOROUGH
 from nnlab.optimizer.base import State
 from nnlab.randomness import fold
 from nnlab.regularizer.sam import SharpnessAware
-from nnlab.training.batches import Batches, spread, stacked_scale
+from nnlab.training.batches import Batches, spread
 from nnlab.training.evaluation import Evaluation, evaluate, never
 from nnlab.training.guard import Guard
 from nnlab.training.member import Member
@@ -35,6 +35,7 @@ from nnlab.training.rules import AVERAGE, Rules
 from nnlab.training.settings import TrainerSettings
 from nnlab.training.stack import Stack
 from nnlab.training.stacks import make_stack
+from nnlab.units import stacked_units
 
 
 class Engine:
@@ -263,7 +264,7 @@ class Engine:
         """Evaluate the rows of a stack, those of `members`, on `train`, `validation` or `test`; see `evaluate`."""
         datasets = [self.members[member].dataset for member in members]
         splits = [getattr(dataset, split) for dataset in datasets]
-        return evaluate(stack, splits, stacked_scale(datasets), thorough, stopped)
+        return evaluate(stack, splits, stacked_units([each.units for each in datasets]), thorough, stopped)
 
     def collect(self) -> None:
         """Bring rows, state and guard up to date, where other processes train some of the members."""

@@ -11,10 +11,11 @@ from torch import Tensor
 from nnlab.loss.base import Loss
 from nnlab.metric_names import HIGHER_IS_BETTER
 from nnlab.training.evaluation import Evaluation
+from nnlab.units import Units
 
 
 def ensemble_report(
-    loss: Loss, evaluation: Evaluation, targets: Tensor, rows: Sequence[int], scale: Tensor | None = None
+    loss: Loss, evaluation: Evaluation, targets: Tensor, rows: Sequence[int], units: Units | None = None
 ) -> dict[str, Any]:
     """Report on one split, from the members' predictions (M, N, *) and targets (N, ...).
 
@@ -30,7 +31,7 @@ def ensemble_report(
     by_size = []
     for size in range(1, len(rows) + 1):
         combined = loss.combine(predictions[:size])
-        metrics = {name: float(value) for name, value in loss.metrics(combined, targets, scale).items()}
+        metrics = {name: float(value) for name, value in loss.measured(combined, targets, units).items()}
         own = loss.loss_of(combined, targets)
         by_size.append({"loss": float(losses[:size].mean() if own is None else own), **metrics})
     table = {name: torch.tensor([member[name] for member in members], dtype=torch.float64) for name in members[0]}

@@ -17,6 +17,7 @@ from nnlab.storage.array_file import touched
 from nnlab.training.batches import groups_of, spread, stacked
 from nnlab.training.stack import Stack
 from nnlab.types import Split
+from nnlab.units import Units
 
 CHUNK = 1 << 20  # numbers of input that are evaluated at once
 CHUNK_OFF_CPU = 1 << 24  # the same where it is launches that take time
@@ -81,7 +82,7 @@ def examples_at_once(stack: Stack, members: int, example: Tensor) -> int:
 def evaluate(
     stack: Stack,
     splits: Sequence[Split],
-    scale: Tensor | None = None,
+    units: Units | None = None,
     thorough: Collection[str] = THOROUGH,
     stopped: Callable[[], bool] = never,
     examples: slice | None = None,
@@ -91,7 +92,7 @@ def evaluate(
     Args:
         stack: M networks.
         splits: M splits of equally many examples N.
-        scale: what regression errors are multiplied by, (C,) or (M, 1, C).
+        units: of regression targets.
         thorough: metrics to measure of those that take longer.
         stopped: asked between two parts, whether to give up.
         examples: a part of each split, to evaluate that alone.
@@ -131,18 +132,17 @@ def evaluate(
         total = total + torch.cat(losses, 1).mean(1) / max(passes, 1)
     stack.set_sampling(False)
     prediction = stack.loss.combine(torch.stack(predictions)) if passes else predictions[0]
-    found = metrics_of(stack.loss, prediction, targets, scale, thorough)
+    found = metrics_of(stack.loss, prediction, targets, units, thorough)
     return Evaluation({"loss": torch.as_tensor(total), **found}, prediction)
 
 
 def metrics_of(
-    loss: Loss, prediction: Tensor, targets: Tensor, scale: Tensor | None, thorough: Collection[str]
+    loss: Loss, prediction: Tensor, targets: Tensor, units: Units | None, thorough: Collection[str]
 ) -> dict[str, Tensor]:
     """The task's metrics (M,), of some members after the other: what is computed on the way takes much memory."""
     size = max(1, MEASURED // max(prediction[0].numel(), 1))
     parts = []
     for start in range(0, len(prediction), size):
         rows = slice(start, start + size)
-        own = scale[rows] if scale is not None and scale.dim() == 3 else scale
-        parts.append(loss.metrics(prediction[rows], targets[rows], own, thorough))
+        parts.append(loss.measured(prediction[rows], targets[rows], units and units.rows(rows), thorough))
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

@@ -27,7 +27,7 @@ def final_metrics(trainer: Trainer, members: Sequence[int]) -> tuple[Metrics, di
         return {split: dict(evaluation.of_members[members[0]]) for split, evaluation in final.items()}, None
     data, rows = trainer.members[members[0]].dataset, list(members)
     reports = {
-        split: ensemble_report(trainer.loss, evaluation, getattr(data, split).targets, rows, data.target_std)
+        split: ensemble_report(trainer.loss, evaluation, getattr(data, split).targets, rows, data.units)
         for split, evaluation in final.items()
     }
     return {split: report["by_size"][-1] for split, report in reports.items()}, reports
@@ -42,7 +42,7 @@ def ensemble_of(trainer: Trainer, theta: Tensor, buffers: dict[str, Tensor], mem
             evaluation_of(trainer, theta, buffers, member, split),
             getattr(data, split).targets,
             rows,
-            data.target_std,
+            data.units,
         )
         for split in SPLITS
     }
@@ -53,4 +53,4 @@ def evaluation_of(trainer: Trainer, theta: Tensor, buffers: dict[str, Tensor], m
     data, stack = trainer.members[member].dataset, trainer.stack
     with stack.set_aside():
         stack.replace(theta, buffers)
-        return evaluate(stack, [getattr(data, split)] * len(theta), data.target_std)
+        return evaluate(stack, [getattr(data, split)] * len(theta), data.units)

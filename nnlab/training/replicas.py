@@ -214,7 +214,7 @@ class Replica(Engine):
         losses = sum((loss * count for loss, count, _ in parts), torch.zeros_like(parts[0][0]))
         prediction = torch.cat([predicted.to(self.device) for _, _, predicted in parts], 1)
         targets = getattr(data, split).targets.unsqueeze(0)
-        found = metrics_of(stack.loss, prediction, targets, data.target_std, thorough)
+        found = metrics_of(stack.loss, prediction, targets, data.units, thorough)
         return Evaluation({"loss": losses / examples, **found}, prediction)
 
     def _evaluate_part(self, stack: Stack, split: str) -> list[tuple[Tensor, int, Tensor]]:
@@ -224,7 +224,7 @@ class Replica(Engine):
         self.group.share_tensors(evaluated)
         data = self.members[0].dataset
         part = self.group.part(len(getattr(data, split)))
-        found = evaluate(stack, [getattr(data, split)], data.target_std, (), examples=part)
+        found = evaluate(stack, [getattr(data, split)], data.units, (), examples=part)
         for value, own in zip(evaluated, present, strict=False):
             value.copy_(own)
         return self.group.gather((found.metrics["loss"].cpu(), part.stop - part.start, found.prediction.cpu()))

@@ -170,7 +170,7 @@ class Trainer:
         data = self.members[0].dataset
         targets = data.validation.targets[None, :1]
         outputs = self.stack.theta.new_zeros(1, 1, self.loss.output_size(data.target_size))
-        return ["loss", *self.loss.metrics(self.loss.prediction(outputs), targets, data.target_std, self._thorough)]
+        return ["loss", *self.loss.measured(self.loss.prediction(outputs), targets, data.units, self._thorough)]
 
     # The loop.
 

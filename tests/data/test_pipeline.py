@@ -50,7 +50,8 @@ def test_stored_targets_give_classes_by_name_and_numbers_in_their_own_units():
         classes.encode(["mild"])
     dataset = Diabetes().load(0, ROOT)
     target = stored_and_read(dataset.pipeline).target
-    own_units = dataset.test.targets * dataset.target_std + dataset.target_mean
+    assert dataset.units is not None
+    own_units = dataset.units.restored(dataset.test.targets)
     assert torch.allclose(target.encode(own_units.numpy()), dataset.test.targets, atol=1e-6)
 
 

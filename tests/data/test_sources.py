@@ -59,7 +59,7 @@ def test_every_data_set_keeps_the_contract(kind):
             assert split.targets.ndim == 1
             assert set(split.targets.tolist()) == set(range(data.target_size))
     assert (data.task is Task.BINARY) <= (data.target_size == 2)
-    assert (data.target_mean is not None) == (data.task is Task.REGRESSION)
+    assert (data.units is not None) == (data.task is Task.REGRESSION)
 
 
 @EVERY
@@ -137,10 +137,9 @@ def test_standardized_targets_return_to_their_own_units():
     assert data.train.targets.mean(0).abs().max() < 1e-6
     assert data.train.targets.std(0, correction=0) == pytest.approx(1.0, abs=1e-5)
     for name in ("train", "validation", "test"):
-        restored = getattr(data, name).targets * data.target_std + data.target_mean
+        restored = data.units.restored(getattr(data, name).targets)
         assert torch.allclose(restored, getattr(plain, name).targets, rtol=1e-5, atol=1e-4)
-    assert plain.target_mean is None
-    assert plain.target_std is None
+    assert plain.units is None
 
 
 def test_constant_targets_are_only_centred():
@@ -148,7 +147,7 @@ def test_constant_targets_are_only_centred():
         0, NOWHERE
     )
     assert (data.test.targets == 0).all()
-    assert data.target_std.item() == 1
+    assert data.units.std.item() == 1
 
 
 def test_limit_keeps_training_examples_in_proportion_and_leaves_the_other_splits():

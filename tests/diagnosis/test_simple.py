@@ -84,11 +84,8 @@ def test_trees_answer_to_all_examples_and_take_a_piece_at_a_time(monkeypatch: py
 def test_metrics_are_in_the_units_of_the_targets() -> None:
     dataset, loss = data("data=diabetes", "loss=squared_error")
     [linear] = simple_models(dataset, loss, ["linear"])
-    assert dataset.target_std is not None
-    assert dataset.target_mean is not None
-    own = [
-        each * dataset.target_std + dataset.target_mean for each in (linear.predictions["test"], dataset.test.targets)
-    ]
+    assert dataset.units is not None
+    own = [dataset.units.restored(each) for each in (linear.predictions["test"], dataset.test.targets)]
     assert linear.metrics["test"]["rmse"] == pytest.approx(root_mean_squared_error(own[1], own[0]), rel=1e-5)
 
 
@@ -141,6 +138,6 @@ def test_a_lower_rmse_is_an_advantage() -> None:
     dataset, _ = data("data=diabetes", "loss=squared_error")
     targets = dataset.test.targets
     gain, error = advantage("rmse", [targets + 0.1], targets + 0.3, dataset, "test")
-    assert gain == pytest.approx(0.2 * float(dataset.target_std.mean()), rel=1e-4)  # type: ignore[union-attr]
+    assert gain == pytest.approx(0.2 * float(dataset.units.std.mean()), rel=1e-4)  # type: ignore[union-attr]
     assert error < 1e-3
     assert metrics_of(targets, dataset, "test")["rmse"] == 0

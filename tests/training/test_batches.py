@@ -7,8 +7,9 @@ import dataclasses
 import pytest
 import torch
 
-from nnlab.training.batches import Batches, spread, stacked_scale
+from nnlab.training.batches import Batches, spread
 from nnlab.types import Dataset, Split, Task
+from nnlab.units import Units, stacked_units
 
 
 def dataset(examples: int = 12) -> Dataset:
@@ -76,7 +77,8 @@ def test_full_batches_of_different_data_sets_stay_apart() -> None:
 
 def test_targets_in_their_own_units_are_left_as_they_are_beside_standardised_ones() -> None:
     raw = dataset()
-    standardised = dataclasses.replace(raw, target_std=torch.tensor([3.0]))
-    scale = stacked_scale([raw, standardised])
-    assert scale is not None
-    assert torch.equal(scale, torch.tensor([1.0, 3.0]).reshape(2, 1, 1))
+    standardised = dataclasses.replace(raw, units=Units(torch.tensor([2.0]), torch.tensor([3.0])))
+    units = stacked_units([raw.units, standardised.units])
+    assert units is not None
+    assert torch.equal(units.std, torch.tensor([1.0, 3.0]).reshape(2, 1, 1))
+    assert torch.equal(units.mean, torch.tensor([0.0, 2.0]).reshape(2, 1, 1))

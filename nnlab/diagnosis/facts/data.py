@@ -61,9 +61,10 @@ class TargetFacts:
         names: of the classes, or of the regression targets.
         counts: examples of each class by split; empty for regression.
         mean, std, rms: largest absolute mean, largest standard deviation and root mean square of regression targets.
-        tail: share of all squared deviations that the farthest hundredth of the targets has.
+        tail: share of all squared deviations that the farthest hundredth of the targets has, in the data's units.
         outliers: how many lie farther than `FAR` times the middle half's width from the median.
         outlying: share of all squared deviations that these have.
+        positive: whether those of all splits are above 0 in the data's units, and their logarithm is not learned yet.
     """
 
     names: tuple[str, ...] = ()
@@ -74,6 +75,7 @@ class TargetFacts:
     tail: float = 0.0
     outliers: int = 0
     outlying: float = 0.0
+    positive: bool = False
 
     def name(self, label: int) -> str:
         """The name of a class as a text has it."""
@@ -236,7 +238,6 @@ def target_facts(dataset: Dataset) -> TargetFacts:
     part = sample_targets(dataset.train, 4 * SAMPLE).double()
     low, middle, high = (part.quantile(q, 0) for q in (0.25, 0.5, 0.75))
     squares = (part - part.mean(0)).square().sum(1)
-    farthest = squares.sort(descending=True).values[: max(len(part) // 100, 1)]
     # Targets most of which are one number have a middle half of no width, and no outliers by this measure.
     width = torch.where(high > low, high - low, torch.full_like(low, float("inf")))
     far = ((part - middle).abs() > FAR * width).any(1)
@@ -245,10 +246,32 @@ def target_facts(dataset: Dataset) -> TargetFacts:
         mean=float(part.mean(0).abs().max()),
         std=float(part.std(0).max()) if len(part) > 1 else 0.0,
         rms=float(part.square().mean().sqrt()),
-        tail=float(farthest.sum() / squares.sum().clamp(min=1e-30)),
+        tail=_tail(_restored(dataset, part)),
         outliers=int(far.sum()),
         outlying=float(squares[far].sum() / squares.sum().clamp(min=1e-30)),
+        positive=_positive(dataset),
     )
+
+
+def _restored(dataset: Dataset, targets: Tensor) -> Tensor:
+    """Targets in the units of the data."""
+    units = dataset.units
+    return targets if units is None else units.to(targets.device, targets.dtype).restored(targets)
+
+
+def _tail(targets: Tensor) -> float:
+    """Share of all squared deviations that the farthest hundredth of the targets (n, C) has."""
+    squares = (targets - targets.mean(0)).square().sum(1)
+    farthest = squares.sort(descending=True).values[: max(len(targets) // 100, 1)]
+    return float(farthest.sum() / squares.sum().clamp(min=1e-30))
+
+
+def _positive(dataset: Dataset) -> bool:
+    """Whether a logarithm of the targets would be another way to learn them."""
+    if dataset.units is not None and dataset.units.logarithm:
+        return False
+    splits = (dataset.train, dataset.validation, dataset.test)
+    return all(bool((_restored(dataset, split.targets.double()) > 0).all()) for split in splits)
 
 
 def _baseline_metric(dataset: Dataset) -> float:
@@ -256,5 +279,7 @@ def _baseline_metric(dataset: Dataset) -> float:
     train, validation = dataset.train.targets, dataset.validation.targets
     if not train.is_floating_point():
         return float((validation == train.mode().values).double().mean())
-    scale = dataset.target_std if dataset.target_std is not None else 1.0
-    return float(((validation - train.mean(0)) * scale).square().mean().sqrt())
+    units = dataset.units
+    if units is not None and units.logarithm:  # the best constant in the data's units
+        train, validation, units = units.restored(train), units.restored(validation), None
+    return float(((validation - train.mean(0)) * (1.0 if units is None else units.std)).square().mean().sqrt())

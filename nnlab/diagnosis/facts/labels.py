@@ -37,7 +37,8 @@ SPREAD = 0.4  # ... and more by this, divided by the root of the number of contr
 STRUCTURE = 0.2  # skill below which chance may decide as much as wrong labels would
 AHEAD = 2.0  # standard errors by which networks alone are right more often than the mean of all kinds
 CLOSE = 5  # nearest examples that are asked whether they share a label that is contradicted ...
-SHARED = (0.95, 1.3)  # ... so often, of two classes and of more, for what examples answered alike do
+SHARED = (0.95, 1.3)  # ... so often, of two classes and of more, for what examples answered alike do ...
+SHARED_ALONE = (1.4, 2.5)  # ... where only networks see the structure, along which neighbors do not lie
 SECOND = {3: 0.75}  # share of the surest wrong answers whose label comes second, above which a task is hard ...
 AT_RANDOM = 0.2  # ... of more classes: so far from the share by chance to 1
 DOUBT, DOUBTED, LITTLE = 0.15, 0.7, 0.1  # wrong among the surest, share of that among all, and skill, for a doubt
@@ -95,7 +96,7 @@ class Surest:
     @property
     def _together(self) -> bool:
         """Whether labels that contradict an answer lie side by side, as those of a structure do that is not learned."""
-        return not self.alone and self.shared > SHARED[self.classes > 2]
+        return self.shared > (SHARED_ALONE if self.alone else SHARED)[self.classes > 2]
 
     @property
     def _follow(self) -> bool:

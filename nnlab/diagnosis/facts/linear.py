@@ -71,7 +71,7 @@ def linear_baseline(dataset: Dataset, loss: Loss, examples: int = EXAMPLES) -> B
 def linear_metrics(model: LinearModel, dataset: Dataset, loss: Loss, split: Split) -> dict[str, float]:
     """`loss` and the task's metrics of a linear model on a split."""
     outputs = model(split.inputs)
-    metrics = loss.metrics(loss.prediction(outputs), split.targets, dataset.target_std)
+    metrics = loss.measured(loss.prediction(outputs), split.targets, dataset.units)
     values = {name: float(value) for name, value in metrics.items()}
     return {"loss": float(loss.losses(outputs, split.targets).mean()), **values}
 

@@ -55,6 +55,10 @@ def measure_references(dataset: Dataset, loss: Loss) -> References:
     train, validation = sample(dataset.train, known), sample(dataset.validation, asked)
     predictions, center = simple_predictions(dataset, train, validation)
     targets = validation.targets
+    if dataset.units is not None and dataset.units.logarithm:  # skill is measured in the units of the data
+        restored = dataset.units.restored
+        center = restored(train.targets).mean(0).expand(len(targets), -1)
+        predictions, targets = list(map(restored, predictions)), restored(targets)
 
     def find_order() -> Order:
         found = [orders(prediction.unsqueeze(0), targets.unsqueeze(0))[0] for prediction in predictions]

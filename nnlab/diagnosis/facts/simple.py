@@ -22,6 +22,7 @@ from nnlab.loss.base import Loss
 from nnlab.loss.metrics import classification_metrics, negative_log_likelihood, regression_metrics
 from nnlab.metric_names import HIGHER_IS_BETTER, THOROUGH
 from nnlab.types import Dataset, Split, Task
+from nnlab.units import Units
 from nnlab.validation import check_choice
 
 Name = Literal["constant", "linear", "trees"]
@@ -98,15 +99,18 @@ def comparable(metric: str, dataset: Dataset, loss: Loss) -> str:
 
 def metrics_of(prediction: Tensor, dataset: Dataset, split: str) -> dict[str, float]:
     """The task's metrics of probabilities, scores or means (N, C) on a split."""
-    values = _metrics(prediction, getattr(dataset, split).targets, dataset.target_std)
+    values = _metrics(prediction, getattr(dataset, split).targets, dataset.units)
     return {name: float(value) for name, value in values.items()}
 
 
 def _metrics(
-    prediction: Tensor, targets: Tensor, scale: Tensor | None, thorough: Collection[str] = THOROUGH
+    prediction: Tensor, targets: Tensor, units: Units | None, thorough: Collection[str] = THOROUGH
 ) -> dict[str, Tensor]:
     if targets.is_floating_point():
-        return regression_metrics(prediction[..., : targets.shape[-1]], targets, scale)
+        prediction = prediction[..., : targets.shape[-1]]
+        if units is not None and units.logarithm:
+            return regression_metrics(units.restored(prediction), units.restored(targets))
+        return regression_metrics(prediction, targets, None if units is None else units.std)
     probabilities = bool(((prediction >= 0).all(-1) & ((prediction.sum(-1) - 1).abs() < TOLERANCE)).all())
     return classification_metrics(prediction, targets, probabilities, thorough)
 
@@ -131,7 +135,7 @@ def advantage(
     rows = torch.randint(len(targets), (DRAWS, len(targets)), generator=draw)
 
     def measured(prediction: Tensor, targets: Tensor) -> Tensor:
-        return _metrics(prediction, targets, dataset.target_std, (metric,))[metric].double()
+        return _metrics(prediction, targets, dataset.units, (metric,))[metric].double()
 
     def values(prediction: Tensor) -> Tensor:
         """The metric of all examples, then of each draw."""

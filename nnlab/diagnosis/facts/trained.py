@@ -17,9 +17,9 @@ from nnlab.diagnosis.record import LayerFacts, SplitFacts, WeightFacts
 from nnlab.loss import decisions
 from nnlab.statistics import activations
 from nnlab.training import Trainer
-from nnlab.training.batches import stacked_scale
 from nnlab.training.evaluation import Evaluation, evaluate
 from nnlab.types import Dataset, Split, Task
+from nnlab.units import Units, stacked_units
 
 WORK = 1.5e8  # multiply-adds that a pass over the training split may cost for all members
 TOGETHER = 64  # members that are looked at together
@@ -88,15 +88,15 @@ def _facts_of_rows(trainer: Trainer, rows: slice, count: int, known: Evaluation 
         known: all members on the validation split, where that has been measured.
     """
     datasets = [member.dataset for member in trainer.members[rows]]
-    part, scale = _stacked(datasets, count), stacked_scale(datasets)
+    part, units = _stacked(datasets, count), stacked_units([each.units for each in datasets])
     validation = [dataset.validation for dataset in datasets]
     if known is None:
-        evaluation = evaluate(trainer.stack, validation, scale)
+        evaluation = evaluate(trainer.stack, validation, units)
     else:
         metrics = {name: values[rows] for name, values in known.metrics.items()}
         evaluation = Evaluation(metrics, known.prediction[rows])
     splits = {
-        "train": _split_facts(trainer, part.targets, _evaluated(trainer, part, scale)),
+        "train": _split_facts(trainer, part.targets, _evaluated(trainer, part, units)),
         "validation": _split_facts(trainer, torch.stack([split.targets for split in validation]), evaluation),
     }
     layers = _layer_facts(trainer, part.inputs[:, ::2])
@@ -113,7 +113,7 @@ def _stacked(datasets: Sequence[Dataset], count: int) -> Split:
     return Split(torch.stack([s.inputs for s in chosen]), torch.stack([s.targets for s in chosen]))
 
 
-def _evaluated(trainer: Trainer, split: Split, scale: Tensor | None) -> Evaluation:
+def _evaluated(trainer: Trainer, split: Split, units: Units | None) -> Evaluation:
     """As `evaluate`, for a small split and only the metrics that facts are made of, which is a third of the work."""
     outputs = trainer.stack.outputs(split.inputs)
     prediction = trainer.loss.prediction(outputs)
@@ -121,7 +121,7 @@ def _evaluated(trainer: Trainer, split: Split, scale: Tensor | None) -> Evaluati
     if not split.targets.is_floating_point():
         metrics["accuracy"] = (prediction.argmax(-1) == split.targets).double().mean(1)
     else:
-        metrics |= trainer.loss.metrics(prediction, split.targets, scale)
+        metrics |= trainer.loss.measured(prediction, split.targets, units)
     return Evaluation(metrics, prediction)
 
 

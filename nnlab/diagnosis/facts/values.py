@@ -67,8 +67,10 @@ def target_placeholder(dataset: Dataset) -> Placeholder | None:
     for column in range(targets.shape[1]):
         value, share, width = _suspicious(sample(dataset.train, ROWS).targets[:, column])
         if share > 0:
-            if dataset.target_std is not None and dataset.target_mean is not None:
-                value = float(value * dataset.target_std[column] + dataset.target_mean[column])
+            if dataset.units is not None:
+                row = torch.zeros(dataset.target_size, device=targets.device)
+                row[column] = value
+                value = float(dataset.units.restored(row)[column])
             return Placeholder((f"`{dataset.target_names[column]}`",), _round(value), share, int(width < SQUEEZED))
     return None
 

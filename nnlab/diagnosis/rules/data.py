@@ -143,11 +143,13 @@ def _targets(data: DataFacts) -> Iterator[Finding]:
         )
     if facts.outlying > 0.5:
         one = facts.outliers == 1
+        scale = ("data.target_transform=log",) if facts.positive else ()
         yield Finding(
             "target_outliers",
             f"{facts.outliers} training target{' lies' if one else 's lie'} farther from the median than 25 times the "
             f"width of the middle half, and {'has' if one else 'have'} {facts.outlying:.0%} of all squared deviations",
             {"outliers": facts.outliers, "share of squares": facts.outlying},
+            scale,
             step=0,
             certain=True,
         )

@@ -129,15 +129,16 @@ def _show_cache(clear: bool, as_json: bool) -> int:
     """Print what is kept on disk, or remove it."""
     folder, found = cache.data_folder(), cache.entries()
     if clear:
+        begun = len(cache.unfinished())
         freed = cache.clear()
         if left := len(cache.entries()):
             raise UserError(f"{left} of {len(found)} entries cannot be removed; {folder} is read-only, or another's")
         if as_json:
-            print_json({"folder": folder, "removed": len(found), "bytes": freed})
+            print_json({"folder": folder, "removed": len(found), "unfinished": begun, "bytes": freed})
         else:
-            print(
-                f"{len(found)} {'entry' if len(found) == 1 else 'entries'} removed from {folder}, {freed / 1e6:,.1f} MB"
-            )
+            entries = f"{len(found)} {'entry' if len(found) == 1 else 'entries'}"
+            parts = f" and {begun} that killed processes had begun" if begun else ""
+            print(f"{entries}{parts} removed from {folder}, {freed / 1e6:,.1f} MB")
         return 0
     rows = [
         {"data": entry.title, "about": entry.content.get("about", ""), "bytes": entry.bytes, "used": entry.used}

@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 from nnlab.data.preprocessing.base import Transform, transform_from_arrays
-from nnlab.data.table.column import Frame, as_column, as_frame
+from nnlab.data.table.column import Frame, as_column, as_frame, plain
 from nnlab.data.table.encoding import Encoding, from_json, join
-from nnlab.data.table.texts import with_points
+from nnlab.data.table.texts import as_written
 from nnlab.data.table.writing import Writing
 from nnlab.errors import UserError
 from nnlab.types import Task
@@ -109,7 +109,7 @@ class ColumnRule(InputRule):
         if isinstance(raw, Frame):
             return raw
         if hasattr(raw, "keys") or hasattr(raw, "columns"):
-            return with_points(as_frame(raw), self.writing)
+            return as_written(as_frame(raw), self.writing)
         array = np.asarray(raw)
         if array.ndim != 2 or array.shape[1] != len(self.columns):
             raise UserError(
@@ -117,7 +117,7 @@ class ColumnRule(InputRule):
                 f"{', '.join(self.columns)} in this order, got {array.shape}"
             )
         columns = {name: as_column(name, array[:, position]) for position, name in enumerate(self.columns)}
-        return with_points(Frame(columns, "the array"), self.writing)
+        return as_written(Frame(columns, "the array"), self.writing)
 
     def to_json(self) -> dict[str, Any]:
         encodings = [encoding.to_json() for encoding in self.encodings]
@@ -220,12 +220,12 @@ class TargetRule:
             return self._numbers(values)
         text = as_column(self.column or "target", values).as_text()
         known = {name: position for position, name in enumerate(self.names)}
-        unknown = [text.levels[code] for code in sorted(set(text.values.tolist()) - {-1})]
-        unknown = [level for level in unknown if level not in known]
+        levels = [level if level in known else plain(level) for level in text.levels]
+        unknown = [text.levels[code] for code in set(text.values.tolist()) - {-1} if levels[code] not in known]
         if unknown or (text.values < 0).any():
-            what = f"the class `{unknown[0]}`" if unknown else "a missing target"
+            what = f"the class `{min(unknown)}`" if unknown else "a missing target"
             raise UserError(f"{what} is none of the classes of this run: {', '.join(self.names)}")
-        return torch.tensor([known.get(level, 0) for level in text.levels])[text.values]
+        return torch.tensor([known.get(level, 0) for level in levels])[text.values]
 
     def _numbers(self, values: Any) -> Tensor:
         array = np.asarray(values)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from nnlab.data.pipeline import ArrayRule, ColumnRule, Pipeline
 from nnlab.data.preprocessing.base import Transform
-from nnlab.data.table.column import Column, Floats, truth_of
+from nnlab.data.table.column import Column, Floats, plain, truth_of
 from nnlab.data.table.encoding import SHARED, CategoryEncoding, Encoding, NumberEncoding, TruthEncoding
 from nnlab.errors import UserError
 from nnlab.loss.base import Loss
@@ -215,7 +215,8 @@ def _graph_values(encoding: Encoding, column: Column) -> Floats:
     if isinstance(encoding, CategoryEncoding):
         text = column.as_text()
         positions = {level: i for i, level in enumerate((*encoding.levels, *encoding.shared))}
-        return text.by_level([float(positions.get(level, -1)) for level in text.levels], np.nan)[:, None]
+        found = [float(positions.get(level, positions.get(plain(level), -1))) for level in text.levels]
+        return text.by_level(found, np.nan)[:, None]
     return encoding.encode(column).inputs
 
 

@@ -160,10 +160,13 @@ def clear(keep: Callable[[Entry], bool] = lambda entry: False) -> int:
     for entry in entries():
         if not keep(entry):
             freed += _removed(entry.folder)
-    for left in data_folder().glob(f".*{PART}"):
-        if not is_locked(_lock_of(left.name.removeprefix(".").removesuffix(PART))):
-            freed += _removed(left)
-    return freed
+    return freed + sum(map(_removed, unfinished()))
+
+
+def unfinished() -> list[Path]:
+    """Folders of entries that processes had begun when they were killed."""
+    parts = data_folder().glob(f".*{PART}")
+    return [part for part in parts if not is_locked(_lock_of(part.name.removeprefix(".").removesuffix(PART)))]
 
 
 def _removed(folder: Path) -> int:

@@ -282,6 +282,8 @@ def test_the_command_lists_and_clears_what_is_kept(tmp_path, capsys):
     assert data_command(["--cache", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)["entries"]
     assert {each["about"] for each in listed} == {"30 examples as read", "statistics"}
+    (cache.data_folder() / ".abc.part").mkdir()
+    (cache.data_folder() / ".abc.part" / "0.npy").write_bytes(bytes(300_000))
     assert data_command(["--cache=clear"]) == 0
-    assert "2 entries removed" in capsys.readouterr().out
-    assert cache.entries() == []
+    assert "2 entries and 1 that killed processes had begun removed" in capsys.readouterr().out
+    assert cache.entries() == cache.unfinished() == []

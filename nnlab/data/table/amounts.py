@@ -28,6 +28,11 @@ def _amount(thousands: str, point: str) -> re.Pattern[str]:
 
 _WITH_POINT = _amount(f",'\u2019{_BLANK}", r"\.")
 _WITH_COMMA = _amount(f".'\u2019{_BLANK}", ",")
+# A number and what is written behind it, such as 170 cm, $5/h and 1,5 m3/s.
+_QUANTITY = re.compile(
+    rf"(?P<amount>(?:{_CURRENCY}[{_BLANK}]?)?{_SIGN}(?:\d|\.\d)(?:[\d.,'\u2019{_BLANK}]*\d)?(?:[eE][+-]?\d+)?)[{_BLANK}]?"
+    r"(?P<unit>(?:[^\W\d_]|[°′″'\"/%$€£¥₹])(?:[^\d\n]|(?<=[^\W\d_])\d){0,19})"
+)
 _LEADING_ZERO = re.compile(r"[+-]?0\d+$")
 
 
@@ -83,16 +88,29 @@ def _plain(found: re.Match[str]) -> str:
     return digits.replace(",", ".")
 
 
+def quantity_of(text: str) -> tuple[str, str]:
+    """The amount and the unit in a text; the unit is empty where the text is none, or an amount alone.
+
+    >>> quantity_of("170,5 cm"), quantity_of("5 €"), quantity_of("ten cm"), quantity_of("1 h 5 min")
+    (('170,5', 'cm'), ('5 €', ''), ('ten cm', ''), ('1 h 5 min', ''))
+    """
+    found = _QUANTITY.fullmatch(text)
+    if found is None or _WITH_POINT.fullmatch(text) or _WITH_COMMA.fullmatch(text):
+        return text, ""
+    return found["amount"], found["unit"].strip()
+
+
 def decimal_sign(text: str) -> str:
     """The decimal sign that an amount shows: `.` or `,`; `?` where it could be either; empty where it shows none.
 
     Three digits behind the only sign may be a fraction or the last of the thousands.
 
-    >>> [decimal_sign(text) for text in ("2.5", "2,5 %", "1.234.567", "1.234", "1,234", "1234", "two")]
-    ['.', ',', ',', '?', '?', '', '']
+    >>> [decimal_sign(text) for text in ("2.5", "2,5 %", "2,5 cm", "1.234.567", "1.234", "1,234", "1234", "two")]
+    ['.', ',', ',', ',', '?', '?', '', '']
     """
     if "." not in text and "," not in text:
         return ""
+    text, _ = quantity_of(text)
     point, comma = (_digits_of(pattern.fullmatch(text)) for pattern in (_WITH_POINT, _WITH_COMMA))
     if point and comma:
         return "" if point == comma else "?"

@@ -117,6 +117,16 @@ def number_name(value: float) -> str:
     return str(int(value)) if value == math.floor(value) and abs(value) < 1e16 else repr(value)
 
 
+def plain(text: str) -> str:
+    """A text that is an amount as a column of numbers would name it; any other as it is.
+
+    >>> plain("5.50 €"), plain("x5"), plain("05")
+    ('5.5', 'x5', '05')
+    """
+    value = amount_of(text)
+    return text if value != value or is_code(text) else number_name(value)
+
+
 def truth_name(value: float) -> str:
     """0 and 1 as False and True."""
     return str(bool(value))

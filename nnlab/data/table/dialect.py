@@ -50,7 +50,7 @@ class Dialect:
     @property
     def writing(self) -> Writing:
         """What is kept of it, for other files of the same source."""
-        return Writing(self.decimals, self.separator, self.quote, self.named)
+        return Writing(self.decimals, {}, self.separator, self.quote, self.named)
 
 
 def find_dialect(

@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from nnlab.data.table.column import Column, Floats, truth_of
+from nnlab.data.table.column import Column, Floats, plain, truth_of
 from nnlab.data.table.times import parse_times
 from nnlab.errors import UserError
 
@@ -175,7 +175,8 @@ class CategoryEncoding(Encoding):
         text = column.as_text()
         places = self.places()
         width = len(self.value_names())
-        place = np.array([places.get(level, width) for level in text.levels] + [width], dtype=np.int64)[text.values]
+        found = [places.get(level, places.get(plain(level), width)) for level in text.levels]
+        place = np.array([*found, width], dtype=np.int64)[text.values]
         inputs = np.zeros((len(column), width + 1))
         inputs[np.arange(len(column)), place] = 1
         missing = text.values < 0

@@ -176,7 +176,7 @@ def _records(content: Any) -> dict[str, Any] | None:
 
 
 def _columns_of_object(content: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Cells by column from an object: columns, names beside rows, a single record, or a table in one of its fields."""
+    """Cells by column from an object: columns, names beside rows, a table in one of its fields, or a single record."""
     kinds = [type(value) for value in content.values()]
     if any(kind is not dict for kind in kinds) and list not in kinds:
         return _records([content])
@@ -188,7 +188,10 @@ def _columns_of_object(content: Mapping[str, Any]) -> dict[str, Any] | None:
         if all(not isinstance(cell, dict | list) for value in values for cell in value):
             return {key: _cells(value) for key, value in zip(lists, values, strict=True)}
     tables = [value for value in content.values() if isinstance(value, list)]
-    return _records(tables[0]) if len(tables) == 1 else None
+    rows = [table for table in tables if table and all(isinstance(row, dict | list) for row in table)]
+    if len(rows) == 1:
+        return _records(rows[0])
+    return _records([content]) if len(lists) < len(content) else None
 
 
 def _flattened(row: Mapping[str, Any], outer: str = "") -> dict[str, Any]:

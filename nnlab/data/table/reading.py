@@ -9,12 +9,13 @@ from typing import IO
 
 import numpy as np
 
-from nnlab.data.table.column import Frame, narrowed
+from nnlab.data.table.column import Column, Frame, narrowed
 from nnlab.data.table.delimited import TextOptions, read_text, stream_frames, text_frames
 from nnlab.data.table.formats import read_arff, read_arrow, read_excel, read_json, read_parquet, read_svmlight
 from nnlab.data.table.opening import COMPRESSIONS, check_room, format_of
 from nnlab.data.table.spool import Spool
 from nnlab.data.table.texts import noted, pointed
+from nnlab.data.table.units import find_units, without_unit, without_units
 from nnlab.errors import UserError
 
 TEXT = (".csv", ".tsv", ".txt", ".tab", ".data", ".dat")
@@ -72,7 +73,10 @@ def read_table(path: Path, options: TextOptions, spool: Spool | None = None) -> 
     if suffix not in TEXT:
         frame, found = noted(frame, options.expected, "." if suffix == ".arff" else options.decimal)
         frame, said = _in_numbers(frame, spool), (*said, *found)
-    return frame, said
+    if options.expected.decimals:
+        return without_units(frame, options.expected.units), said
+    frame, units = _with_units(frame, options.target, spool)
+    return frame, (*said, *units)
 
 
 def _in_numbers(frame: Frame, spool: Spool | None) -> Frame:
@@ -84,13 +88,26 @@ def _in_numbers(frame: Frame, spool: Spool | None) -> Frame:
     return dataclasses.replace(frame, columns=columns)
 
 
+def _with_units(frame: Frame, target: str | int | None, spool: Spool | None) -> tuple[Frame, tuple[str, ...]]:
+    """The same table, numbers with their unit in every cell as numbers, and what to say about them."""
+    units, said = find_units(frame, target)
+    columns = dict(frame.columns)
+    for position, (name, column) in enumerate(frame.columns.items()):
+        if name in units:
+            bare = without_unit(column, units[name], frame.writing.decimals[name])
+            found = Column(name, "number", bare.numbers())
+            columns[name] = found if spool is None else spool.put(found, position)
+    return dataclasses.replace(frame, columns=columns, writing=dataclasses.replace(frame.writing, units=units)), said
+
+
 def read_start(path: Path, options: TextOptions) -> Frame:
     """The first rows of a text table; other files whole."""
     if path.is_file() and format_of(path) in TEXT:
         frame = next(text_frames(path, options))[0]
         if not len(frame):
             raise UserError(f"{path} has no rows of data")
-        return dataclasses.replace(frame, columns={name: narrowed(column) for name, column in frame.columns.items()})
+        frame = dataclasses.replace(frame, columns={name: narrowed(column) for name, column in frame.columns.items()})
+        return _with_units(frame, options.target, None)[0]
     return read_table(path, options)[0]
 
 
@@ -112,4 +129,5 @@ def frames(
         pieces = iter([read_table(source, options)])
     for frame, said in pieces:
         for start in range(0, len(frame), rows):
-            yield frame[np.arange(start, min(start + rows, len(frame)))], said
+            piece = frame[np.arange(start, min(start + rows, len(frame)))]
+            yield without_units(piece, options.expected.units), said

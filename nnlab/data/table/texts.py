@@ -6,6 +6,7 @@ import dataclasses
 
 from nnlab.data.table.amounts import with_point
 from nnlab.data.table.column import Column, Frame, coded_column
+from nnlab.data.table.units import without_units
 from nnlab.data.table.writing import Writing, find_decimals
 
 MOST = 10_000  # texts of a column that are looked at
@@ -33,8 +34,8 @@ def pointed(column: Column, decimal: str) -> Column:
     return coded_column(column.name, column.values, [with_point(level) for level in column.levels])
 
 
-def with_points(frame: Frame, expected: Writing) -> Frame:
-    """The same table, all of whose amounts have a decimal point."""
+def as_written(frame: Frame, expected: Writing) -> Frame:
+    """The same table, its texts read as those of the training were: amounts with a decimal point, and without units."""
     found, _ = noted(frame, expected)
     columns = {name: pointed(column, found.writing.decimals[name]) for name, column in found.columns.items()}
-    return dataclasses.replace(found, columns=columns)
+    return without_units(dataclasses.replace(found, columns=columns), expected.units)

@@ -24,19 +24,21 @@ class Writing:
 
     Attributes:
         decimals: by column, all of them, its decimal sign; empty where that is not known, as in a table without texts.
+        units: by column, what is written behind each of its numbers, such as cm.
         separator: of a text file, as in `Dialect`; empty: not known.
         quote: of a text file; empty: not known.
         named: whether a text file names its columns; None: not known.
     """
 
     decimals: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    units: Mapping[str, str] = dataclasses.field(default_factory=dict)
     separator: str = ""
     quote: str = ""
     named: bool | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as JSON."""
-        return {**dataclasses.asdict(self), "decimals": dict(self.decimals)}
+        return {**dataclasses.asdict(self), "decimals": dict(self.decimals), "units": dict(self.units)}
 
 
 def find_decimals(

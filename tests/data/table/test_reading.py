@@ -277,6 +277,15 @@ def test_a_single_record_of_json_is_a_table_of_one_row(write, name):
     assert frame.columns["a"].numbers().tolist() == [1.5]
 
 
+def test_a_record_of_json_may_hold_a_list_and_a_table_may_stand_in_a_field(write):
+    frame, _ = read(write(json.dumps({"a": 1.5, "tags": ["p", "q"], "more": [1]}), "one.json"))
+    assert {name: column.values[0] for name, column in frame.columns.items() if column.form == "number"} == {"a": 1.5}
+    assert frame.columns["tags"].levels == ('["p", "q"]',)
+    rows = [{"x": i, "y": "pq"[i % 2]} for i in range(5)]
+    frame, _ = read(write(json.dumps({"version": 3, "columns": ["x", "y"], "rows": rows}), "table.json"))
+    assert frame.columns["x"].numbers().tolist() == [0, 1, 2, 3, 4]
+
+
 def test_sparse_rows_of_svmlight_are_columns(write):
     frame, _ = read(write(["1 1:0.5 3:2", "-1 2:1.5", "1 1:1"], "t.svm"))
     assert frame.columns["target"].numbers().tolist() == [1, -1, 1]

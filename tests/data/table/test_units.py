@@ -1,0 +1,100 @@
+"""Numbers with one unit in every cell are numbers, in training and in new rows alike; others are not."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars
+import pytest
+
+from nnlab.data import Table
+from nnlab.data.pipeline import Pipeline
+from nnlab.data.table.delimited import TextOptions
+from nnlab.data.table.reading import read_start, read_table
+from nnlab.data.table.spool import Spool
+from nnlab.runs.examples import pieces
+
+
+def read(write, cells, name="t.csv", **options):
+    path = Path(write(["h;y", *(f"{cell};{i % 3}" for i, cell in enumerate(cells))], name))
+    return read_table(path, TextOptions(**options))
+
+
+@pytest.mark.parametrize(
+    ("cells", "unit", "first"),
+    [
+        ([f"{150 + i} cm" for i in range(40)], "cm", 150),
+        ([f"{150 + i},5cm" for i in range(40)], "cm", 150.5),
+        ([f"1.{150 + i},5 m3/s" for i in range(40)], "m3/s", 1150.5),
+        ([f"-{i}.5 °C" for i in range(40)], "°C", -0.5),
+        ([f"${i + 1}/h" for i in range(40)], "/h", 1),
+        ([f"{i % 4 + 2} BHK" for i in range(40)], "BHK", 2),
+        ([*(f"{i} kg" for i in range(40)), "17", "NA", "unknown"], "kg", 0),
+    ],
+)
+def test_numbers_with_one_unit_are_numbers(write, tmp_path, cells, unit, first):
+    frame, said = read(write, cells)
+    column = frame.columns["h"]
+    assert (column.form, column.values[0]) == ("number", first)
+    assert column.missing.sum() == sum(cell in ("NA", "unknown") for cell in cells)
+    assert said[-1] == f"numbers with a unit: `h` in {unit} (data.columns)"
+    spooled = read_table(Path(frame.origin), TextOptions(), Spool(tmp_path))[0].columns["h"]
+    np.testing.assert_array_equal(spooled.values, column.values)
+    assert read_start(Path(frame.origin), TextOptions()).columns["h"].form == "number"
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [f"{i} cm" if i % 2 else f"{i} m" for i in range(40)],
+        [f"{i} cm" if i % 5 else f"{i}" for i in range(40)],
+        [f"{i} h {i} min" for i in range(40)],
+        [f"00{i} kg" for i in range(40)],
+        [f"{i} {'abcdefgh'[i % 8]}" for i in range(40)],
+        ["5 kg"] * 40,
+        [f"5'{i % 12} in" for i in range(40)],
+    ],
+)
+def test_texts_with_other_units_or_none_stay_texts(write, cells):
+    frame, said = read(write, cells)
+    assert frame.columns["h"].form == "text"
+    assert not any("unit" in line for line in said)
+
+
+def test_a_cell_with_another_unit_is_missing_and_said(write):
+    frame, said = read(write, [*(f"{i} cm" for i in range(40)), "1 m"])
+    assert np.flatnonzero(frame.columns["h"].missing).tolist() == [40]
+    assert said[-1] == "numbers with a unit: `h` in cm but for 1 cell such as `1 m` (data.columns)"
+
+
+def test_classes_keep_their_unit_and_a_target_of_many_numbers_does_not(write):
+    frame, _ = read(write, [f"{i % 2 + 2}WD" for i in range(60)], target="h")
+    assert frame.columns["h"].levels == ("2WD", "3WD")
+    frame, _ = read(write, [f"{i} km" for i in range(60)], target="h")
+    assert frame.columns["h"].form == "number"
+
+
+@pytest.mark.parametrize("cell", ["1.170,5 cm", "1.170,5cm", "1170,5 cm", "1.170,5"])
+def test_new_rows_are_read_with_the_unit_of_the_training(write, tmp_path, cell):
+    cells = [f"1.{i + 150},5 cm" for i in range(60)]
+    path = write(["h;y", *(f"{text};{i % 3}" for i, text in enumerate(cells))])
+    fitted = Table(path=path, target="y").load(0, Path("nowhere")).pipeline
+    pipeline = Pipeline.from_stored(json.loads(json.dumps(fitted.to_json())), fitted.arrays())
+    expected = pipeline.encode({"h": [1170.5]}).inputs
+    piece = next(iter(pieces(write(["h", cell], "new.csv"), pipeline, {})))
+    table = polars.DataFrame({"h": [cell]})
+    table.write_parquet(tmp_path / "new.parquet")
+    whole = next(iter(pieces(tmp_path / "new.parquet", pipeline, {})))
+    for given in (piece.inputs, whole.inputs, table):
+        found = pipeline.encode(given)
+        assert found.inputs.tolist() == expected.tolist()
+        assert not found.unseen
+    assert pipeline.encode({"h": ["3 m"]}).unseen == {"h": 1}
+
+
+def test_amounts_taken_for_categories_are_found_again_in_new_rows(write):
+    path = write(["h;y", *(f"{i % 3 + 1}.50 €;{i % 2}" for i in range(60))])
+    pipeline = Table(path=path, target="y", columns={"h": "category"}).load(0, Path("nowhere")).pipeline
+    for content in (["h", "2.50 €"], ["h", "2.5"]):
+        piece = next(iter(pieces(write(content, "new.csv"), pipeline, {})))
+        assert pipeline.rule.encode(piece.inputs).inputs.tolist() == [[0, 1, 0]]

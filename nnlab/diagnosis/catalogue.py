@@ -108,6 +108,20 @@ CATALOGUE: tuple[Kind, ...] = (
         explains=(*OUTCOME, "labels_wrong", "inputs_not_standardized"),
     ),
     Kind(
+        "rows_standardized",
+        "Rows seem to have been standardized each by itself, along the wrong axis: how large the values of a row were "
+        "is lost, and of columns in different units a few decide. Standardize columns, from the values before. Of "
+        "columns in one unit it may be meant.",
+        severity="note",
+        explains=(*OUTCOME, "labels_wrong", "labels_wrong_or_chance", "columns_without_use", "behind_simple_methods"),
+    ),
+    Kind(
+        "columns_sorted",
+        "They look as if they had been sorted alone, as in a spreadsheet, so that their values belong to other rows. "
+        "Take them again from where they come from.",
+        explains=(*OUTCOME, "columns_without_use", "labels_wrong", "labels_wrong_or_chance", "classes_mixed_up"),
+    ),
+    Kind(
         "placeholders",
         "It stands for a value that is not known. Make it an empty cell, so that it is filled in and marked, or leave "
         "these rows out.",

@@ -13,6 +13,7 @@ from torch import Tensor
 from nnlab.config.build import build_source, data_root, data_seed, load_dataset, loss_tasks
 from nnlab.console import silenced
 from nnlab.data.once import read_once
+from nnlab.data.raw import Raw
 from nnlab.diagnosis import Finding
 from nnlab.diagnosis.facts.chance import association, ranks
 from nnlab.diagnosis.facts.labels import label_facts, renamed
@@ -25,6 +26,7 @@ from nnlab.diagnosis.rules.labels import label_findings, renamed_finding
 from nnlab.diagnosis.rules.splits import shift_findings
 from nnlab.errors import UserError
 from nnlab.probe.columns import useless_columns
+from nnlab.probe.order import sorted_columns
 from nnlab.runs.out_of_fold import OutOfFold, out_of_fold
 from nnlab.types import Dataset, Split, Task
 
@@ -41,6 +43,9 @@ FEW, CARRIED = 30, 0.3  # validation examples, and skill that training examples 
 def data_findings(config: Mapping[str, Any]) -> list[Finding]:
     """What is wrong with the data of a config whose networks can learn what there is to learn; the cause first."""
     dataset = load_dataset(config)
+    alone = list(_sorted_alone(config, dataset))
+    if alone:
+        return alone  # what follows is asked of rows that belong together
     folds = _folds(config, dataset)
     differ = list(shift_findings(dataset, measure_shift(dataset)))
     classes = dataset.task is not Task.REGRESSION
@@ -140,10 +145,20 @@ def _center(targets: Tensor, classes: int) -> Tensor:
     return torch.bincount(targets, minlength=classes).double() / len(targets)
 
 
+def _as_read(config: Mapping[str, Any]) -> Raw:
+    with silenced():  # what was guessed about the data has been said
+        return read_once(build_source(config), loss_tasks(config), data_seed(config), data_root(config))[0]
+
+
+def _sorted_alone(config: Mapping[str, Any], dataset: Dataset) -> Iterator[Finding]:
+    """Whether columns rise with the rows in the order in which they were read, and go with nothing."""
+    raw = _as_read(config)
+    yield from sorted_columns(dataset, raw.inputs, raw.targets)
+
+
 def _offset(config: Mapping[str, Any], dataset: Dataset) -> Iterator[Finding]:
     """Whether targets go with the inputs of the row before or after, in the order in which they were read."""
-    with silenced():  # what was guessed about the data has been said
-        raw, _ = read_once(build_source(config), loss_tasks(config), data_seed(config), data_root(config))
+    raw = _as_read(config)
     if not isinstance(raw.inputs, Tensor) or len(raw.inputs) < 60:
         return
     rows = slice(0, 2 * ROWS)

@@ -103,7 +103,10 @@ def probe(
     else:
         causes, outcome = smallest_set(experiments, own, evidence)
     of_data = data_findings(healthy)
-    rule = next((finding for finding in heard if _same(finding, causes)), None)
+    foreign = any(
+        suspect.foreign for suspect in causes
+    )  # what is not nnlab's own is named, and what rules saw explained
+    rule = None if foreign else next((finding for finding in heard if _same(finding, causes)), None)
     found = cause_found(causes, outcome, evidence, experiments, rule)
     others = [finding for finding in heard if finding is not rule]
     facts = [finding for finding in others if finding.conclusive and finding.name not in LEAKS]

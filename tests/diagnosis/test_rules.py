@@ -173,6 +173,7 @@ PLANTED = {
     "inputs_lost": changed(data={"lost": LostRows(0.4, 2)}),
     "inputs_not_finite": changed(data={"inputs": InputFacts(broken=3)}),
     "inputs_constant": changed(data={"inputs": InputFacts(features=2, constant=2)}),
+    "rows_standardized": changed(losses=np.full(STEPS, 0.5), data={"own_rows": 6}, splits=split(BAD, BAD)),
     "class_missing": changed(
         data={"targets": TargetFacts(("a", "b"), {"train": (600, 0), "validation": (100, 100), "test": (1, 1)})}
     ),
@@ -265,7 +266,7 @@ def test_a_bottleneck_is_named_before_the_rate() -> None:
 
 # What is seen elsewhere: in fresh networks, in the trials of a recipe or a probe, after the run.
 SEEN_ELSEWHERE = {
-    "columns_without_use",
+    *("columns_without_use", "columns_sorted"),
     "labels_wrong_or_chance",
     "uneven_scale",
     *("component_at_fault", "setting_at_fault", "cause_not_found", "better_still"),  # tests/probe

@@ -27,6 +27,10 @@ class Transform(ABC):
     def apply(self, inputs: Tensor) -> Tensor:
         """Inputs (n, ...) as the network sees them; dtype as given, rows as alone."""
 
+    def reversed(self, inputs: Tensor) -> Tensor | None:
+        """Inputs (n, ...) as they were before; None where they cannot be told."""
+        return None
+
     def tensors(self) -> dict[str, Tensor]:
         """The fitted tensors by the names of their fields."""
         return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
@@ -71,6 +75,9 @@ class Identity(Transform):
     def apply(self, inputs: Tensor) -> Tensor:
         return inputs
 
+    def reversed(self, inputs: Tensor) -> Tensor:
+        return inputs
+
 
 @dataclasses.dataclass(frozen=True)
 class Rescale(Transform):
@@ -83,6 +90,9 @@ class Rescale(Transform):
 
     def apply(self, inputs: Tensor) -> Tensor:
         return (inputs - self.mean).div_(self.std)
+
+    def reversed(self, inputs: Tensor) -> Tensor:
+        return inputs * self.std + self.mean
 
 
 @dataclasses.dataclass(frozen=True)

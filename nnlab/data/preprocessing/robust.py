@@ -39,6 +39,10 @@ class RobustScale(Transform):
         z = (inputs - self.median).mul_(self.factor)
         return z / torch.sqrt(1 + (z / self.clip).square()) if self.clip else z
 
+    def reversed(self, inputs: Tensor) -> Tensor:
+        z = inputs / torch.sqrt(1 - (inputs / self.clip).square()) if self.clip else inputs
+        return z / self.factor + self.median
+
 
 class Robust(Preprocessing):
     """Scales features by their quartiles, and bounds them.

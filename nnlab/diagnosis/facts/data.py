@@ -17,6 +17,7 @@ from nnlab.diagnosis.facts.levels import Levels, measure_levels, sample, sample_
 from nnlab.diagnosis.facts.lone import LoneValues, UnevenScale, find_lone_values, find_uneven_scale
 from nnlab.diagnosis.facts.near import Pair, find_pair
 from nnlab.diagnosis.facts.references import References, measure_references
+from nnlab.diagnosis.facts.rows import standardized_rows
 from nnlab.diagnosis.facts.values import LostRows, Placeholder, find_lost_rows, find_placeholder, target_placeholder
 from nnlab.loss.base import Loss
 from nnlab.streaming import SAMPLED, Streamed, at_once, pieces
@@ -97,6 +98,7 @@ class DataFacts:
         lone: single values among the inputs that stretch the scale of their columns.
         uneven: columns whose scale a part of their values decides.
         lost: many rows with the same inputs, not by chance.
+        own_rows: columns that were standardized within each row; 0: none.
         baseline_metric: the primary metric of the best constant prediction on the validation split.
         simple: what simple methods reach, or what computes it when it is first asked for: most sound runs do without.
         label_noise: fraction of the training labels that were drawn anew.
@@ -117,6 +119,7 @@ class DataFacts:
     lone: LoneValues | None = None
     uneven: UnevenScale | None = None
     lost: LostRows | None = None
+    own_rows: int = 0
     label_noise: float = 0.0
 
     @functools.cached_property
@@ -128,7 +131,11 @@ class DataFacts:
     def clean(self) -> bool:
         """Whether nothing was found among the examples that makes a data set a trap, not even a stray copy."""
         traps = (self.giveaway, self.pair, self.filled, self.placeholder, self.target_placeholder, self.lone, self.lost)
-        return all(trap is None for trap in traps) and not any(shared.found for shared in self.shared.values())
+        return (
+            all(trap is None for trap in traps)
+            and not self.own_rows
+            and not any(shared.found for shared in self.shared.values())
+        )
 
     @property
     def class_counts(self) -> tuple[int, ...]:
@@ -177,6 +184,7 @@ def _traps(dataset: Dataset) -> dict[str, Any]:
         "lone": find_lone_values(dataset),
         "uneven": find_uneven_scale(dataset),
         "lost": find_lost_rows(dataset.train),
+        "own_rows": standardized_rows(dataset),
     }
 
 

@@ -45,6 +45,12 @@ DOUBT, DOUBTED, LITTLE = 0.15, 0.7, 0.1  # wrong among the surest, share of that
 LEVELS, CELLS = 10, 8  # values of a coarse column, and columns that are looked at in pairs
 APART = 0.1  # in accuracy, by which training labels agree less than those of validation
 SIGMAS = 4.0
+ONE_WAY, OTHERS_RIGHT, KEPT = (
+    0.3,
+    0.15,
+    0.75,
+)  # wrong among the surest of one answer, of the others; and share that stays
+PARTNER, ANSWERED = 0.8, 40  # share of these with one other label; and answers from which that is said
 RENAMED = 0.3  # accuracy gained by another order of the class names
 
 
@@ -108,6 +114,24 @@ class Surest:
 
 
 @dataclass(frozen=True)
+class OneWay:
+    """A class a part of which has the label of one other, and not the other way round.
+
+    Attributes:
+        answer, label: the class that models answer, and the other label that these examples have.
+        wrong: share of the surer half of these answers with another label; nearly all have `label`.
+        others: the largest share of wrong ones in the surer half of any other answer.
+        count: answers in the surer half.
+    """
+
+    answer: int
+    label: int
+    wrong: float
+    others: float
+    count: int
+
+
+@dataclass(frozen=True)
 class LabelFacts:
     """What is known about labels.
 
@@ -118,6 +142,7 @@ class LabelFacts:
         train, validation: accuracy of out-of-fold predictions on training labels, and of the same networks' on
             validation labels.
         pair: two classes that are mixed up although all others are told apart.
+        one_way: a class a part of which has another's label.
         late: share of the suspicious examples that networks which train on them learn last, or never.
         examples: how many training and validation examples there are.
     """
@@ -128,6 +153,7 @@ class LabelFacts:
     train: float
     validation: float
     pair: Pair | None
+    one_way: OneWay | None
     late: float
     examples: tuple[int, int]
 
@@ -173,6 +199,7 @@ def label_facts(
         train,
         validated,
         mixed_pair(prediction, targets),
+        one_way(prediction, targets),
         float((late < learned.nanmean()).double().mean()) if len(late) and not learned.isnan().all() else float("nan"),
         (len(targets), len(known)),
     )
@@ -209,6 +236,36 @@ def _judged(prediction: Tensor, targets: Tensor, coarse: float, near: Tensor) ->
         examples=count,
         coarse=coarse <= 1.05 * overall,
     )
+
+
+def one_way(prediction: Tensor, targets: Tensor) -> OneWay | None:
+    """The class a part of which has the label of one other, where all other answers are right as they become surer.
+
+    Where classes overlap, the surest answers are right; here as many of them are wrong as of those that are less sure.
+    """
+    classes = prediction.shape[1]
+    if classes < 3:
+        return None  # of two, chance decides as well for one of them alone
+    answers, sure = prediction.argmax(1), _sureness(prediction)
+    shares, found = [0.0] * classes, None
+    for answer in range(classes):
+        rows = (answers == answer).nonzero().flatten()
+        rows = rows[sure[rows].argsort(descending=True)]
+        half, quarter = rows[: math.ceil(len(rows) / 2)], rows[: math.ceil(len(rows) / 4)]
+        wrong = [
+            float((targets[part] != answer).double().mean()) if len(part) else 0.0 for part in (quarter, half, rows)
+        ]
+        shares[answer] = wrong[1]
+        labels = torch.bincount(targets[half][targets[half] != answer], minlength=classes)
+        most = int(labels.argmax())
+        flat = min(wrong[:2]) > KEPT * wrong[2]
+        one = int(labels[most]) > PARTNER * int(labels.sum())
+        if len(rows) >= ANSWERED and wrong[1] > ONE_WAY and flat and one:
+            found = (answer, most, wrong[1], len(half))
+    if found is None:
+        return None
+    others = max(share for answer, share in enumerate(shares) if answer != found[0])
+    return OneWay(found[0], found[1], found[2], others, found[3]) if others < OTHERS_RIGHT else None
 
 
 def _shared(rows: Tensor, answers: Tensor, targets: Tensor, near: Tensor) -> float:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from nnlab.diagnosis.facts.levels import sample
-from nnlab.diagnosis.facts.near import beyond_base_rates, crowded, near_copies
+from nnlab.diagnosis.facts.near import beyond_base_rates, crowded, near_copies, relatives
 from nnlab.streaming import MOST, Streamed, at_once, pieces
 from nnlab.types import Split
 
@@ -44,12 +44,14 @@ class Shared:
         found, asked: copies among the examples asked for.
         by_chance: others that agree, too, as rows that have neighbors may.
         expected: how many of `found` chance gives.
+        related: whether they are no copies, but relatives: a few rows of one patient.
     """
 
     found: int
     asked: int
     by_chance: int = 0
     expected: float = 0.0
+    related: bool = False
 
     @property
     def fraction(self) -> float:
@@ -83,6 +85,9 @@ def shared_examples(train: Split, held_out: Split) -> Shared:
     near, compared = near_copies(train, held_out) if len(rows) < 0.03 * len(part) else (0, 1)
     if near:
         return Shared(round(near / compared * len(part)), len(part))
+    kin, compared = relatives(train, held_out) if not len(rows) else (0, 1)
+    if kin:
+        return Shared(round(kin / compared * len(part)), len(part), related=True)
     if not len(rows) or len(torch.unique(known[:1000], dim=0)) <= FEWEST:
         return Shared(0, len(asked))
     if known.shape[1] > WIDE:

@@ -2,8 +2,10 @@
 
 Of the distances d1 < d2 from a point to its two nearest neighbors among points that are spread evenly in m dimensions,
 (d1 / d2)^m is uniform (Facco et al. 2017, "Estimating the intrinsic dimension of datasets by a minimal neighborhood
-information", doi:10.1038/s41598-017-11873-y), and likewise (d2 / d3)^m is Beta(2, 1). The second gives m, and with it
-how often d1 is far below d2 by chance; what is beyond it are copies.
+information", doi:10.1038/s41598-017-11873-y), and likewise (dk / dk+1)^m is Beta(k, 1). The second gives m, and with it
+how often d1 is far below d2 by chance; what is beyond it are copies. Where a few neighbors, and not one, are far nearer
+than the next, with one answer, and that for many rows, they are visits of one patient, or takes of one scene; m is then
+that of neighbors farther away.
 """
 
 from __future__ import annotations
@@ -29,6 +31,9 @@ PAIRED = 40  # columns from which no pairs are tried
 DETERMINED = 0.995  # share of the target's variance that a pair which gives it away explains
 ALONE = 0.6  # share that each of the two may explain alone
 FEWEST = 60  # examples
+GROUP, BEYOND = 8, (16, 32)  # relatives of a row at most, and the neighbors beyond them that give the dimension
+GAP, RELATED, TIMES = 0.4, 0.3, 3.0  # dk / dk+1 behind relatives, share of the rows that have some, and against chance
+FINE = 0.3  # different values of a column, as a share of the rows, which is looked at for relatives
 EVEN = 0.7  # agreement of the targets of any two examples, from which it says little
 
 
@@ -50,12 +55,48 @@ def near_copies(train: Split, held_out: Split) -> tuple[int, int]:
     dimension = _dimension(second[usable], third[usable])
     if dimension < LEAST_DIMENSION:
         return 0, 0
-    same = _same_answer(part.targets, sample(train, KNOWN).targets[nearest.indices[:, 0]])
+    same = _same_answer(part.targets, sample(train, KNOWN).targets[nearest.indices[:, 0]], train.targets)
     near = (first > 0) & (first < NEARER * second) & usable  # equal rows may be others that agree by chance
     found = int((near & same).sum())
     found = round(found * beyond_base_rates(found, int(near.sum()), train.targets))
     chance = len(part) * NEARER**dimension
     return (found if found > chance + 4 * math.sqrt(chance) + 0.03 * len(part) else 0), len(part)
+
+
+def relatives(train: Split, held_out: Split) -> tuple[int, int]:
+    """How many held-out examples have relatives among the training examples, beyond chance, of how many asked for.
+
+    Relatives are up to `GROUP` neighbors with the example's own target that are far nearer than the next. Only columns
+    that hardly repeat a value count: rows with the same categories are none.
+    """
+    known, part = sample(train, KNOWN), sample(held_out, ASKED)
+    rows = known.inputs.flatten(1).float()
+    fine = (rows[:1024].sort(0).values.diff(dim=0) != 0).sum(0) + 1 > FINE * min(len(rows), 1024)
+    count = int(min(len(part), WORK / max(rows.numel(), 1)))
+    if len(rows) < 4 * BEYOND[1] or count < 32 or int(fine.sum()) < 3:
+        return 0, 0
+    part = sample(part, count)
+    rows, asked = rows[:, fine], part.inputs.flatten(1).float()[:, fine]
+    std = rows.std(0)
+    scale = torch.where(std > 1e-6, std, torch.ones_like(std))
+    nearest = torch.cdist(asked / scale, rows / scale).topk(BEYOND[1], largest=False)
+    distance = nearest.values.double()
+    usable = distance[:, 0] > 0
+    if int(usable.sum()) < 32:
+        return 0, 0
+    growth = float((distance[usable, BEYOND[1] - 1] / distance[usable, BEYOND[0] - 1]).log().mean())
+    dimension = math.log(BEYOND[1] / BEYOND[0]) / max(growth, 1e-6)
+    if dimension < LEAST_DIMENSION:
+        return 0, 0
+    gap, place = (distance[:, :GROUP] / distance[:, 1 : GROUP + 1]).min(1)
+    targets = known.targets[nearest.indices[:, :GROUP]]
+    alike = _same_answer(part.targets.unsqueeze(1), targets, train.targets)
+    one = alike.long().cumprod(1).gather(1, place.unsqueeze(1)).squeeze(1) > 0  # all up to the gap
+    near = usable & (gap < GAP)
+    found = int((near & one).sum())
+    found = round(found * beyond_base_rates(found, int(near.sum()), train.targets))
+    chance = GAP**dimension / (1 - GAP**dimension)
+    return (found if found > max(RELATED, TIMES * chance) * count else 0), count
 
 
 def crowded(known: Tensor) -> bool:
@@ -91,10 +132,11 @@ def beyond_base_rates(same: int, agreeing: int, targets: Tensor) -> float:
     return min(max((same / agreeing - upper) / max(1 - chance, 1e-9), 0.0), 1.0) if chance > EVEN else 1.0
 
 
-def _same_answer(first: Tensor, second: Tensor) -> Tensor:
+def _same_answer(first: Tensor, second: Tensor, every: Tensor) -> Tensor:
+    """Whether targets (...) or (..., C) are the same, of numbers up to a thousandth of the deviation of all."""
     if not first.is_floating_point():
         return first == second
-    return ((first - second).abs() <= 1e-3 * second.std(0)).all(-1)
+    return ((first - second).abs() <= 1e-3 * every.std(0)).all(-1)
 
 
 @dataclass(frozen=True)

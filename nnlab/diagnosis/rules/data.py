@@ -19,6 +19,7 @@ UNEVEN = 100.0  # ratio of the largest feature's standard deviation to the media
 LARGE_TARGETS, SMALL_TARGETS = 10.0, 0.05
 IMBALANCED = 10.0
 FEW = 50  # validation examples below which one example more or less is 2% or more
+FAIR = 0.9  # skill from which inputs that were prepared in a strange way are none the worse for it
 CERTAIN = 30  # validation examples from which their loss says something about others
 
 STANDARDIZE = ("data/preprocessing=standardize",)
@@ -32,6 +33,13 @@ def data_findings(data: DataFacts) -> Iterator[Finding]:
 
 def _inputs(data: DataFacts) -> Iterator[Finding]:
     facts = data.inputs
+    if data.own_rows:
+        yield Finding(
+            "rows_standardized",
+            f"The {data.own_rows} columns of numbers have the same mean and the same standard deviation in every row",
+            {"columns": data.own_rows},
+            step=0,
+        )
     if facts.broken:
         yield _certain("inputs_not_finite", f"{facts.broken} of the training inputs are NaN or infinite", facts.broken)
     elif facts.constant == facts.features:
@@ -193,6 +201,8 @@ def data_rule(view: View) -> Iterator[Finding]:
         for finding in data_findings(view.record.data):
             if finding.name in ("target_outliers", "placeholders") and (view.weak or view.behind_constant):
                 finding = dataclasses.replace(finding, level="fault", variant="")
+            if finding.name == "rows_standardized" and view.skill("validation") < FAIR:
+                finding = dataclasses.replace(finding, level="fault")
             if finding.name not in ("constant_features", "classes_imbalanced"):
                 yield finding
 

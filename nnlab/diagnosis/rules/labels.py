@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from nnlab.diagnosis.facts.labels import LabelFacts, Surest
+from nnlab.diagnosis.facts.labels import LabelFacts, OneWay, Surest
 from nnlab.diagnosis.finding import Finding
 
 LISTED = 8  # suspicious examples that are listed
@@ -29,6 +29,9 @@ def label_findings(facts: LabelFacts, names: Sequence[str], rows: Sequence[int] 
             certain=True,
         )
         return
+    if facts.one_way is not None:
+        yield _one_way(facts.one_way, names)
+        return
     if not facts.wrong:
         if facts.surest.doubtful:
             yield _doubt(facts.surest)
@@ -46,6 +49,20 @@ def label_findings(facts: LabelFacts, names: Sequence[str], rows: Sequence[int] 
         f"{_observed(facts)}{late}{first}",
         {"share": facts.share, "suspicious": len(facts.suspicious), "agree in training": facts.train}
         | {"agree in validation": facts.validation, "wrong among the surest": facts.surest.wrong},
+        certain=True,
+    )
+
+
+def _one_way(found: OneWay, names: Sequence[str]) -> Finding:
+    answer, label = names[found.answer], names[found.label]
+    return Finding(
+        "classes_mixed_up",
+        f"Of the half of the answers `{answer}` that networks are surest of, without having seen the labels, "
+        f"{found.wrong:.0%} are called something else, nearly always `{label}`, however sure they are; of any other "
+        f"answer {found.others:.0%} at most",
+        {"wrong": found.wrong, "others": found.others, "answers": found.count},
+        why=f"A part of `{answer}` seems to have the label `{label}`, as where it was forgotten, or the inputs do not "
+        "tell that part. Look at some of these examples.",
         certain=True,
     )
 

@@ -10,17 +10,25 @@ from nnlab.diagnosis.facts.data import DataFacts
 from nnlab.diagnosis.facts.filled import Filled
 from nnlab.diagnosis.finding import Finding
 
+RELATED = (
+    "They look like several rows of one patient, customer or scene, whom such a split recognizes. Keep what belongs "
+    "together in one split: `data.groups=COLUMN`."
+)
+
 
 def leaks(data: DataFacts) -> Iterator[Finding]:
     """Held-out examples that are training examples, and a column that gives the target away."""
     leaky = {name: shared for name, shared in data.shared.items() if shared.leaks}
     if leaky:
         parts = [f"{shared.found} of {shared.asked} {name} examples" for name, shared in leaky.items()]
+        related = all(shared.related for shared in leaky.values())
+        kin = "have relatives among the training examples: a few with the same target, far nearer than all others"
+        copies = "are training examples, too: they agree in inputs and target, as chance does not explain"
         yield Finding(
             "leakage_between_splits",
-            f"{' and '.join(parts)} are training examples, too: they agree in inputs and target, as chance does not "
-            "explain",
+            f"{' and '.join(parts)} {kin if related else copies}",
             {f"shared fraction of {name}": shared.fraction for name, shared in leaky.items()},
+            why=RELATED if related else "",
             step=0,
             certain=True,
         )

@@ -9,9 +9,9 @@ import numpy as np
 from experiments.reporting import PALETTE, Evidence, band, panels, shown
 from experiments.running import Grid, train
 
-QUICK: dict[str, Any] = {"data": "digits", "limit": 200, "widths": [2, 128], "epochs": 250, "seeds": 4, "pixels": 1,
+QUICK: dict[str, Any] = {"data": "digits", "limit": 200, "widths": [2, 128], "epochs": 150, "seeds": 3, "pixels": 1,
                          "l2": [0.003, 0.03], "l1": [0.0003, 0.003]}  # fmt: skip
-DEFAULT: dict[str, Any] = {**QUICK, "limit": 300, "widths": [1, 2, 4, 8, 16, 64, 256], "seeds": 10,
+DEFAULT: dict[str, Any] = {**QUICK, "limit": 300, "widths": [1, 2, 4, 8, 16, 64, 256], "epochs": 250, "seeds": 10,
                            "l2": [0.003, 0.01, 0.03, 0.1], "l1": [0.0003, 0.001, 0.003, 0.01]}  # fmt: skip
 FULL: dict[str, Any] = {**DEFAULT, "data": "mnist", "limit": None, "widths": [1, 4, 16, 64, 256, 1024, 4096],
                         "epochs": 400, "pixels": 2}  # fmt: skip

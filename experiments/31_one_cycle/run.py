@@ -12,7 +12,8 @@ NET += ["optimizer=heavy_ball", "regularizer=[weight_decay]", "regularizer.weigh
 CYCLE = ("scheduler=one_cycle", "optimizer.learning_rate=0.1")
 INVERSE = ("scheduler=inverse_sqrt", "optimizer.learning_rate=0.03")
 MNIST = ["data=mnist", "data/preprocessing=none", "trainer.batch_size=512", *NET]
-QUICK: dict[str, Any] = {"setting": ["data=digits", "trainer.batch_size=64", *NET], "short": 6, "long": 12, "seeds": 2}
+QUICK: dict[str, Any] = {"setting": ["data=digits", "trainer.batch_size=64", *NET], "short": 6, "long": None,
+                         "seeds": 2}  # fmt: skip
 DEFAULT: dict[str, Any] = {"setting": [*MNIST, "data.limit=5000"], "short": 12, "long": 85, "seeds": 2}
 FULL: dict[str, Any] = {"setting": MNIST, "short": 12, "long": 85, "seeds": 3}
 

@@ -172,10 +172,14 @@ def quick(command: str, words: list[str]) -> list[str]:
         words.append("data.limit=200")
     if any(word.endswith(".csv") for word in words):
         words.append("data.references=[]")  # boosted trees and others, which take seconds
+    if command == "train" and not any("trainer.epochs=" in word or "trainer.steps=" in word for word in words):
+        words += ["trainer.epochs=5"] if "-m" in words or "architecture=convnet" in words else []
     if command == "train" and not any(word == "-m" or word.startswith("callbacks") for word in words):
         words.append("callbacks.diagnosis.probe=false")  # experiments take as long as the run, or longer
     if "hydra/launcher=processes" in words:
         words.append("sweep.dry_run=true")
     if command == "recipe" and not any(word.startswith("recipe.steps=") for word in words):
         words.append("recipe.steps=[1]")  # tests/recipe walks them all
+    if command == "recipe":
+        words += ["recipe.seeds=2", "recipe.coarse_epochs=1", "recipe.refine_epochs=3"]
     return words

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import multiprocessing
 import os
 import random
 import signal
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import SERVER
 
 pytestmark = pytest.mark.slow
 
@@ -66,11 +66,6 @@ def prepare(folder: Path) -> Path:
 def place(tmp_path: Path) -> Path:
     """A folder with the saboteur and its config."""
     return prepare(tmp_path)
-
-
-# Drivers are forked from a server that has imported torch, which takes longer than a study of tiny runs.
-SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["nnlab.sweep.grid", "nnlab.cli.application", "tensorboard.compat.proto.event_pb2"])
 
 
 def drive(place: Path, arguments: list[str], output: Path) -> None:

@@ -24,7 +24,11 @@ Floats = npt.NDArray[np.float64]
 Form = Literal["number", "truth", "time", "text"]
 
 MISSING = frozenset({"", "?", "na", "n/a", "#n/a", "nan", "null", "-nan", "<na>", ".", "nat"})
-MISSING_NUMBERS = MISSING | {"none", "nil", "missing", "-", "--", "---", "unknown", "*", "inf", "-inf", "+inf"}
+MISSING_NUMBERS = MISSING | {
+    *("none", "nil", "missing", "-", "--", "---", "unknown", "*", "inf", "-inf", "+inf", "..", "...", "n.a.", "n.a"),
+    *("n/d", "n.d.", "nd", "(null)", "\\n", "not available", "#ref!", "#value!", "#div/0!", "#name?", "#num!"),
+}
+EXACT = 1 << 53  # whole numbers beyond which float64 does not hold all of them
 MANY_CELLS = 1 << 24  # of a table whose columns are taken one by one
 TRUE = frozenset({"true", "t", "yes", "y", "1", "1.0", "on", "ja", "j", "wahr", "oui", "vrai", "si", "sí", "sim"})
 FALSE = frozenset({"false", "f", "no", "n", "0", "0.0", "off", "nein", "nej", "nee", "falsch", "non", "faux", "não"})
@@ -97,9 +101,17 @@ def narrowed(column: Column) -> Column:
     words = [level for level, value in zip(column.levels, values, strict=True) if value != value]
     if len(words) == len(values) or any(word.lower() not in MISSING_NUMBERS for word in words):
         return column
-    if any(map(is_code, column.levels)):
+    if any(map(is_code, column.levels)) or _loses_digits(column.levels, values):
         return column
     return Column(column.name, "number", column.by_level(values, math.nan))
+
+
+def _loses_digits(levels: Sequence[str], values: Sequence[float]) -> bool:
+    """Whether texts are whole numbers of which some are too long for float64, as identifiers of 18 digits are."""
+    long = [level for level, value in zip(levels, values, strict=True) if abs(value) >= EXACT and level.isdecimal()]
+    if not any(int(level) != int(float(level)) for level in long):
+        return False
+    return all(level.lstrip("+-").isdecimal() or value != value for level, value in zip(levels, values, strict=True))
 
 
 def truth_of(text: str) -> float:
@@ -166,6 +178,8 @@ def as_column(name: str, values: Any) -> Column:
     array = np.asarray(values)
     if array.ndim != 1:
         array = array.reshape(len(array), -1)[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array.ravel()
+    if array.dtype.kind in "iu" and array.size and max(abs(int(array.min())), abs(int(array.max()))) >= EXACT:
+        return narrowed(text_column(name, array.astype(str).tolist()))
     if array.dtype.kind in "iuf":
         return Column(name, "number", array.astype(np.float64))
     if array.dtype.kind == "b":
@@ -183,6 +197,8 @@ def _from_objects(name: str, cells: list[Any]) -> Column:
     kinds = {type(cell) for cell in cells if cell is not None}
     if kinds and all(issubclass(kind, bool | np.bool_) for kind in kinds):
         return Column(name, "truth", np.array([math.nan if cell is None else float(cell) for cell in cells]))
+    if kinds and all(issubclass(kind, int | np.integer) for kind in kinds) and any(abs(c or 0) >= EXACT for c in cells):
+        return narrowed(text_column(name, [None if cell is None else str(cell) for cell in cells]))
     if kinds and all(issubclass(kind, int | float | np.number) for kind in kinds):
         return Column(name, "number", np.array([math.nan if cell is None else float(cell) for cell in cells]))
     if kinds and all(issubclass(kind, datetime.date) for kind in kinds):

@@ -56,7 +56,7 @@ class TextOptions:
     def __post_init__(self) -> None:
         if self.decimal is not None:
             check_choice("decimal", self.decimal, (".", ","))
-        if self.separator is not None and len(self.separator) != 1:
+        if self.separator is not None and len(self.separator.encode()) != 1:
             check_choice("separator", self.separator, tuple(SEPARATOR_NAMES))
 
 
@@ -151,8 +151,8 @@ def _encoding_said(start: bytes, options: TextOptions) -> tuple[str, ...]:
     """What was guessed about the encoding."""
     if options.encoding is not None:
         return ()
-    if encoding_of(start).startswith("utf-16"):
-        return ("the text is UTF-16 (data.encoding)",)
+    if (found := encoding_of(start)).startswith(("utf-16", "utf-32")):
+        return (f"the text is {found[:6].upper()} (data.encoding)",)
     try:
         codecs.getincrementaldecoder("utf-8")().decode(start)  # the last letter may be cut
     except UnicodeDecodeError:

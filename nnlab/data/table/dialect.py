@@ -14,7 +14,9 @@ from nnlab.data.table.header import Header, find_header, header_row
 from nnlab.data.table.writing import Writing, find_decimals
 
 SAMPLE_LINES = 1000
+LEAST_SCORE = 0.6  # of a separator, below which rare ones are tried
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", " ": "blanks", "  ": "two blanks or more"}
+RARE = {":": "colon", "~": "tilde", "^": "caret", "\x01": "the sign 1"}  # where no other does
 BLANKS = (" ", "  ")
 _COMMENT = re.compile(r"\s*(#|%|//)")
 _WORD = re.compile(r"""'[^']*'|"[^"]*"|\S+""")
@@ -75,7 +77,8 @@ def find_dialect(
         expected: how the table of a training was written, which decides where the text does not.
     """
     expected = expected or Writing()
-    lines = text.splitlines()[: SAMPLE_LINES + 1] if whole else text.splitlines()[:SAMPLE_LINES]
+    lines = [line.rstrip("\r") for line in text.removesuffix("\n").split("\n", SAMPLE_LINES + 1)]
+    lines = lines[: SAMPLE_LINES + 1 if whole else SAMPLE_LINES]
     comment = _comment_of(lines)
     numbered = [(n, line) for n, line in enumerate(lines) if line.strip() and not _is_comment(line, comment)]
     body = [line for _, line in numbered]
@@ -87,7 +90,7 @@ def find_dialect(
     found = _commented_header(lines, comment, chosen, quote, found) if header is None else found
     said = [*found.said]
     if separator is None and chosen not in (",", "\t", expected.separator):
-        said.insert(0, f"cells are separated by {SEPARATORS[chosen]} (data.separator)")
+        said.insert(0, f"cells are separated by {(SEPARATORS | RARE)[chosen]} (data.separator)")
     decimals = dict.fromkeys(found.names, decimal or ".")
     if decimal is None:
         cells = [[cell.strip() for cell in row] for _, row in rows[found.rows :]]
@@ -177,7 +180,11 @@ def _separator_of(lines: Sequence[str], quote: str, expected: Writing) -> str:
         if separator == expected.separator:
             scores[separator] *= 1.2
     best = max(scores, key=lambda separator: scores[separator])
-    return best if scores[best] > 0 else ","
+    if scores[best] < LEAST_SCORE and not single:
+        rare = {separator: _score([row for _, row in _rows(lines, separator, quote)]) for separator in RARE}
+        best = max([best, *rare], key=lambda separator: rare.get(separator, scores.get(separator, 0)))
+        return best if rare.get(best, scores.get(best, 0)) > 0 else ","
+    return best
 
 
 def _width(rows: Sequence[list[str]]) -> tuple[int, int]:

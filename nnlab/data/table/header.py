@@ -18,6 +18,7 @@ YEARS = range(1500, 2200)
 MOST_TITLES = 20  # rows above the names
 MOST_UNITS = 2  # rows below the names that say more about the columns, as some surveys have them
 _BRACKETS = re.compile(r"\[.*\]|\(.*\)|\{.*\}")
+_LINE = re.compile(r":?[-=_]{2,}:?|\+?[-=]{3,}\+?")
 _COMMA = re.compile(r"[+-]?\d+,\d+")
 
 
@@ -48,6 +49,9 @@ def find_header(
         return Header(0, 0, (), False)
     width = Counter(len(row) for _, row in sample).most_common(1)[0][0]
     place, known = header_row([row for _, row in sample], expected) if header is None else (0, 0)
+    if header is None and not known and isinstance(target, str):
+        place = next((at for at, (_, row) in enumerate(sample[:MOST_TITLES]) if target in map(str.strip, row)), 0)
+        known = place > 0
     if known:
         first, said = place, [_no_row(each, "stands above the names of the columns") for each in sample[:place]]
     else:
@@ -65,7 +69,7 @@ def find_header(
         return Header(first, sample[first][0], names, False, tuple(said))
     if len(top) < width and not _always_empty(body, len(top)):
         top = ["", *top]  # R writes no name above the names of the rows
-    top = [*top, *[""] * (width - len(top))]
+    top = [*top, *[""] * (width - len(top))][:width]
     below = _rows_of_units(body) if header is None else 0
     said += [_no_row(each, "says more about the columns") for each in sample[first + 1 : first + 1 + below]]
     first += below
@@ -116,7 +120,9 @@ def _rows_of_units(body: Sequence[Sequence[str]]) -> int:
 
 
 def _tells_units(row: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
-    """Whether a row has words where the rest has numbers; a single one in brackets."""
+    """Whether a row has words where the rest has numbers, a single one in brackets; or draws a line."""
+    if all(_LINE.fullmatch(cell.strip()) for cell in row if cell.strip()) and sum(map(bool, map(str.strip, row))) > 1:
+        return True
     words = [
         cell.strip()
         for position, cell in enumerate(row)
@@ -148,8 +154,11 @@ def _title_lines(sample: Sequence[Row], width: int, whole: bool) -> tuple[int, l
     while first < len(sample) - 1:
         _, row = sample[first]
         counts = _counts_rows(row, len(sample) - first - 1 if whole else None, width)
-        other = len(row) != width and not (len(row) == width - 1 and first + 1 < len(sample))
-        title = width > 2 and _is_title(row, sample[first + 1][1])
+        trailing = len(row) == width + 1 and not row[-1].strip()
+        other = len(row) != width and not trailing and not (len(row) == width - 1 and first + 1 < len(sample))
+        title = width > 2 and (
+            _is_title(row, sample[first + 1][1]) or _spans(row, [each for _, each in sample[first + 1 :]])
+        )
         if not counts and not ((other or title) and first < MOST_TITLES):
             break
         what = "counts rows and columns" if counts else "is a title" if title else "has another number of cells"
@@ -168,6 +177,17 @@ def _is_title(row: Sequence[str], following: Sequence[str]) -> bool:
     filled = [cell for cell in row if cell.strip()]
     names = all(cell.strip() and number_of(cell) != number_of(cell) for cell in following)
     return len(filled) == 1 and number_of(filled[0]) != number_of(filled[0]) and names
+
+
+def _spans(row: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
+    """Whether a row has names for several columns each, above that of the names of the columns."""
+    filled = [cell for cell in row if cell.strip()]
+    names, rest = below[0], below[1:]
+    if not filled or 2 * len(filled) > len(row) or any(_amount(cell) == _amount(cell) for cell in names):
+        return False
+    return all(name.strip() for name in names) and any(
+        _all_amounts([each[i] for each in rest if i < len(each)]) for i in range(len(names))
+    )
 
 
 def _counts_rows(row: Sequence[str], rows: int | None, width: int) -> bool:

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from nnlab.data.table.amounts import amount_of, is_code
 from nnlab.data.table.column import Column, truth_of
-from nnlab.data.table.times import time_patterns
+from nnlab.data.table.times import DAYS, are_days, time_patterns
 
 
 class Kind(enum.StrEnum):
@@ -69,6 +69,7 @@ _ROW_NAME = re.compile(
 _ID_ENDING = re.compile(r".*[a-z](ID|Id)$|[a-z]?id$")
 LEAST_ROWS = 20  # below, all values are different by chance
 MOST_TRUTHS = 8  # spellings of two words in one column, such as Yes, yes, NO and no
+MOST_MISSING = 0.95  # of the cells of a column of numbers that may be one word
 FEW_WORDS = 3  # that may stand for missing cells among numbers
 
 
@@ -96,6 +97,8 @@ def names_rows(name: str) -> bool:
 def _number_kind(column: Column, known: npt.NDArray[Any]) -> Finding:
     """A number, or the number of the row."""
     named = names_rows(column.name)
+    if not named and are_days(known):
+        return Finding(Kind.TIME, f"whole numbers such as {known[0]:.0f} are read as days", DAYS)
     if not bool((known == np.floor(known)).all()) or len(known) < (5 if named else LEAST_ROWS):
         return Finding(Kind.NUMBER)
     if known[0] in (0, 1) and known[-1] == known[0] + len(known) - 1 and bool((np.diff(known) == 1).all()):
@@ -124,7 +127,8 @@ def _text_kind(column: Column, known: npt.NDArray[Any]) -> Finding:
         why = f"day and month could be the other way round; read as {patterns[0]}" if len(patterns) > 1 else ""
         return Finding(Kind.TIME, why, patterns[0])
     strange = _among_numbers(levels)
-    if strange and np.isin(known, [column.levels.index(word) for word in strange]).mean() < 0.5:
+    most = 0.5 if len(strange) > 1 else MOST_MISSING
+    if strange and np.isin(known, [column.levels.index(word) for word in strange]).mean() < most:
         stand = "stands" if len(strange) == 1 else "stand"
         return Finding(
             Kind.NUMBER, f"holds numbers, among which {', '.join(map(repr, strange))} {stand} for missing ones"

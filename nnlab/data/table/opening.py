@@ -100,7 +100,8 @@ def check_room(path: Path, needed: int) -> None:
 
 def encoding_of(start: bytes) -> str:
     """The encoding of a text from its first bytes: by its mark, by zeros between letters, or whether it is UTF-8."""
-    marks = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+    marks: tuple[tuple[bytes, str], ...] = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"))
+    marks = (*marks, (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
     for mark, encoding in marks:
         if start.startswith(mark):
             return encoding

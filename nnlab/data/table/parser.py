@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnlab.data.table.amounts import number_of
-from nnlab.data.table.column import MISSING, Frame
+from nnlab.data.table.column import EXACT, MISSING, Frame
 from nnlab.data.table.dialect import BLANKS, Dialect, split_line
 from nnlab.data.table.series import series_column
 from nnlab.errors import UserError
@@ -128,14 +128,30 @@ class Parser:
 
         text = dict.fromkeys(self.dialect.names, polars.String)
         try:
-            return self._read(block, text | dict.fromkeys(self.numeric, polars.Float64))
+            parsed = self._read(block, text | dict.fromkeys(self.numeric, polars.Float64))
+            long = [name for name in self.numeric if _is_long(parsed[name])]
+            if not long:
+                return parsed
+            self.numeric = [name for name in self.numeric if name not in long]
+            return self._parsed(block, line)
         except polars.exceptions.PolarsError:
             pass
         try:
             return self._read(block, text)
-        except polars.exceptions.PolarsError as error:
+        except polars.exceptions.PolarsError:
             self._check_lengths(block, line)
+        try:
+            return self._read(self._requoted(block), text)
+        except polars.exceptions.PolarsError as error:
             raise UserError(f"cannot read {self.origin} ({str(error).splitlines()[0]})") from error
+
+    def _requoted(self, block: bytes) -> bytes:
+        """A piece whose quotes stand around cells alone or are doubled, as polars wants it; some stood within cells."""
+        quotes = {"delimiter": self._separator, "quotechar": self.dialect.quote}
+        written = io.StringIO()
+        rows = csv.reader(io.StringIO(block.decode(), newline=""), **quotes)  # type: ignore[arg-type]
+        csv.writer(written, lineterminator="\n", **quotes).writerows(rows)  # type: ignore[arg-type]
+        return written.getvalue().encode()
 
     def _read(self, block: bytes, schema: dict[str, Any]) -> polars.DataFrame:
         """polars' reader with our dialect; decimal commas are ours, as polars takes thousands such as 1.234 for 1.234.
@@ -183,6 +199,13 @@ def _numbers_with_comma(cells: polars.Series) -> polars.Series:
 
     numbers = cells.str.strip_chars().str.replace(",", ".", literal=True).cast(polars.Float64, strict=False)
     return numbers if numbers.null_count() == cells.null_count() else cells
+
+
+def _is_long(cells: polars.Series) -> bool:
+    """Whether some numbers are so long that float64 may not hold all of their digits."""
+    if not cells.dtype.is_float():
+        return False
+    return bool((cells.abs() >= EXACT).any())
 
 
 def _counts(line: bytes, comment: bytes) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from nnlab.data.table.column import Column, Frame
 from nnlab.data.table.encoding import CategoryEncoding, Encoding, NumberEncoding, TimeEncoding, TruthEncoding
 from nnlab.data.table.kinds import USED, Finding, Kind, find_kind
-from nnlab.data.table.times import parse_times, time_patterns
+from nnlab.data.table.times import DAYS, are_days, parse_times, time_patterns
 from nnlab.errors import UserError, did_you_mean
 from nnlab.storage.array_file import touched
 
@@ -71,6 +71,8 @@ def _given(column: Column, kind: Kind) -> Finding:
         if not patterns:
             raise UserError(f"`data.columns` calls `{column.name}` a time, but {column.levels[0]!r} is not read as one")
         return Finding(kind, "", patterns[0])
+    if kind is Kind.TIME and column.form == "number" and are_days(column.values[~column.missing]):
+        return Finding(kind, "", DAYS)
     return Finding(kind, "" if kind in USED else "by data.columns", by_user=True)
 
 
@@ -107,7 +109,7 @@ def converted(frame: Frame, found: Mapping[str, Finding]) -> Frame:
     columns = {}
     for name, finding in found.items():
         column = frame.columns[name]
-        if finding.kind is Kind.TIME and column.form == "text":
+        if finding.kind is Kind.TIME and (column.form == "text" or finding.pattern == DAYS):
             column = Column(name, "time", parse_times(column, finding.pattern))
         if finding.kind is Kind.NUMBER and column.form == "text":
             column = Column(name, "number", column.numbers())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnlab.data.table.amounts import with_point
-from nnlab.data.table.column import Column, coded_column
+from nnlab.data.table.column import EXACT, Column, coded_column
 
 if TYPE_CHECKING:
     import polars
@@ -24,6 +24,9 @@ def series_column(series: polars.Series, decimal: str = ".") -> Column:
     import polars
 
     kind = series.dtype
+    if kind.is_integer() and bool(((series >= EXACT) | (series <= -EXACT)).any()):
+        series = series.cast(polars.String)
+        kind = series.dtype
     if kind.is_numeric():
         return Column(series.name, "number", series.cast(polars.Float64).to_numpy().astype(np.float64, copy=False))
     if kind == polars.Boolean:

@@ -21,6 +21,8 @@ CLOCKS = ("", " %H:%M", " %H:%M:%S", "T%H:%M:%S", " %I:%M %p", " %I:%M:%S %p", "
 _PROBE = 200  # levels by which patterns are chosen before all are read
 _LOOKS = re.compile(r"\s*(\d{1,4}[-./ ]\s?(\d{1,2}|[A-Za-z]{3,9})\b|[A-Za-z]{3,9}[ -]\d)")
 _QUARTER = re.compile(r"(\d{4})[- :]?[Qq]([1-4])")
+DAYS = "%Y%m%d"  # days as whole numbers, such as 20240305
+FIRST_DAY, LAST_DAY = 19000101, 21001231
 QUARTER = "%Y-Q"  # years and quarters, such as 1974Q1
 
 
@@ -44,9 +46,25 @@ def parse_time(text: str, pattern: str | None) -> float:
 
 def parse_times(column: Column, pattern: str | None) -> Floats:
     """The cells of a column as seconds since 1970, NaN where they are missing or no time."""
+    if column.form == "number" and pattern == DAYS:
+        column = column.as_text()
     if column.form != "text":
         return column.numbers()
     return column.by_level([parse_time(level, pattern) for level in column.levels], np.nan)
+
+
+def are_days(numbers: Floats) -> bool:
+    """Whether all numbers are days of the calendar, such as 20240305, and five different ones at least.
+
+    >>> are_days(np.arange(20240301, 20240320.0)), are_days(np.arange(20240301, 20240350.0))
+    (True, False)
+    """
+    if not len(numbers) or numbers.min() < FIRST_DAY or numbers.max() > LAST_DAY:
+        return False
+    distinct = np.unique(numbers)
+    if len(distinct) < 5 or bool((distinct != np.floor(distinct)).any()):
+        return False
+    return all(not math.isnan(parse_time(str(int(value)), DAYS)) for value in distinct.tolist())
 
 
 def time_patterns(levels: Sequence[str]) -> list[str | None]:

@@ -67,11 +67,10 @@ def test_a_few_words_among_many_numbers_stand_for_missing_ones_and_that_is_said(
     [
         [f"{i % 40:05d}" if i % 9 else "none of these" for i in range(N)],  # codes
         [f"{i % 12}" if i % 9 else "kindergarten" for i in range(N)],  # a few numbers: classes of a school
-        [f"{i}" if i % 9 == 0 else "free" for i in range(N)],  # mostly a word
         [f"{i % 60}" if i % 3 else f"V{i % 10}" for i in range(N)],  # many words
     ],
 )
-def test_words_among_numbers_that_are_codes_few_or_rare_make_a_category(cells):
+def test_words_among_numbers_that_are_codes_or_few_make_a_category(cells):
     assert find_kind(as_column("code", cells)).kind == "category"
 
 
@@ -92,6 +91,25 @@ def test_a_day_and_month_that_could_be_the_other_way_round_is_said():
     found = find_kind(as_column("day", ["03/04/2024", "05/06/2024", "07/08/2024", "01/02/2024"]))
     assert found.pattern == "%m/%d/%Y"
     assert "day and month could be the other way round" in found.why
+
+
+def test_days_as_whole_numbers_are_times_and_that_is_said(write):
+    days = [datetime.date(2023, 1, 1) + datetime.timedelta(days=7 * i) for i in range(60)]
+    path = write(["day,count,y", *(f"{day:%Y%m%d},{20240300 + i},{i % 2}" for i, day in enumerate(days))])
+    found = raw(path, target="y")
+    assert [found.kinds[name].kind for name in ("day", "count")] == ["time", "number"]
+    assert any("whole numbers such as 20230101 are read as days (data.columns)" in note for note in found.notes)
+    data = dataset(path, target="y")
+    new = data.pipeline.rule.encode({"day": [20230108, 20230115.0], "count": [1, 2]}).inputs[:, 0]
+    assert (new[1] - new[0]).item() == 7
+    told = dataset(path, target="y", columns={"day": "number"}).pipeline.rule
+    assert told.encode({"day": [20230108], "count": [1]}).inputs[0, 0] == 20230108
+
+
+def test_one_word_may_stand_for_most_numbers_of_a_column():
+    cells = [f"{i}.5" if i % 4 == 0 else "none given" for i in range(100)]
+    found = find_kind(as_column("size", cells))
+    assert (found.kind, found.why) == ("number", "holds numbers, among which 'none given' stands for missing ones")
 
 
 @pytest.fixture

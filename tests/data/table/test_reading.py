@@ -90,7 +90,7 @@ def test_values_that_begin_with_a_hash_are_no_comments(write):
     assert len(read(write(content))[0]) == 40
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "cp1252"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-32", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "cp1252"])
 def test_encodings_are_found(write, encoding):
     content = "\n".join(lines()).replace("yes", "größer").replace("no", "nö")
     frame, said = read(write(content, encoding=encoding))
@@ -517,6 +517,58 @@ def test_files_that_are_no_tables_are_refused_in_a_sentence(write, tmp_path):
         read(tmp_path / "no.csv")
     with pytest.raises(UserError, match="is a folder; `data=image_folder` reads"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda rows: [row + "\r\r" for row in rows], None),
+        (lambda rows: [rows[0] + ",", *rows[1:]], None),
+        (lambda rows: [rows[0], "---,---,---", *rows[1:]], "line 2 (---,---,---) is no row: it says more"),
+        (lambda rows: ["Measured,,", *rows], "line 1 (Measured,,) is no row: it is a title"),
+    ],
+)
+def test_odd_lines_about_the_table_lose_no_row(write, change, said):
+    frame, notes = read(write(change(lines())))
+    check(frame)
+    assert [note.startswith(said) for note in notes] == ([] if said is None else [True])
+
+
+def test_names_that_span_columns_stand_above_those_of_the_columns(write):
+    rows = [f"{i}.5,{i % 7},{i % 3},{i}.25,{'ab'[i % 2]}" for i in range(30)]
+    for target in (None, "y"):
+        frame, said = read(write(["2019,,2020,,", "men,women,men,women,y", *rows]), target=target)
+        assert list(frame.columns) == ["men", "women", "men (2)", "women (2)", "y"]
+        assert len(frame) == 30
+        assert said[0].startswith("line 1 (2019,,2020,,) is no row")
+
+
+@pytest.mark.parametrize("separator", [":", "~", "^", "\x01"])
+def test_rare_separators_are_found_where_no_other_is(write, separator):
+    frame, said = read(write(lines(separator)))
+    check(frame)
+    assert said[0].startswith("cells are separated by ")
+
+
+def test_quotes_within_cells_are_letters(write):
+    frame, _ = read(
+        write(["size,name,y", *(f'A{10 + i % 3}",the "{i % 2}" one,{i}.5' for i in range(40)), 'A7","a, b",1'])
+    )
+    assert frame.columns["size"].levels == ('A10"', 'A11"', 'A12"', 'A7"')
+    assert frame.columns["name"].levels == ("a, b", 'the "0" one', 'the "1" one')
+    assert cells_of(frame.columns["y"]) == [0.5, 1.5, 2.5]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".json"])
+def test_digits_that_no_float_holds_stay_text(tmp_path, suffix):
+    ids = [900_719_925_474_099_301 + i for i in range(30)]
+    table = polars.DataFrame({"key": ids, "n": [i * 10**17 for i in range(30)], "y": [0.5] * 30})
+    path = tmp_path / f"t{suffix}"
+    writers = {".csv": table.write_csv, ".parquet": table.write_parquet, ".json": table.write_json}
+    writers[suffix](path)
+    columns = read(path)[0].columns
+    assert [columns["key"].levels[code] for code in columns["key"].values] == list(map(str, ids))
+    assert columns["n"].values.tolist() == [i * 1e17 for i in range(30)]
 
 
 def test_a_title_above_the_header_is_left_out_and_said(write):

@@ -7,7 +7,7 @@ are the same every time, whatever the machine, unless an epoch takes so long tha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from nnlab.errors import UserError
 from nnlab.recipe.changes import Changes
@@ -15,20 +15,24 @@ from nnlab.recipe.report import Report
 from nnlab.recipe.settings import RecipeSettings
 from nnlab.recipe.trials import Trials
 
-COARSE_SHARE, REFINE_SHARE = 0.2, 0.15  # of the time left before steps 4 and 5
+COARSE_SHARE, REFINE_SHARE = 0.25, 0.15  # of the time left before steps 4 and 5
 LENGTH_SHARE = 0.22  # of that before step 5, where it is short, for two configurations of the usual length
+FIRST_BATCH = (
+    1.6  # times that share, which the first batch of step 4 may need: without it there are rates and decays only
+)
 COARSE_STEPS = 600  # updates that are worth having, where data are small: most of a short trial is not training
 EPOCHS = 240.0  # of one network, that a search without a time limit may take,
 SHORTEST, LONGEST = 120.0, 560.0  # but at least and at most so many seconds
-COARSE_BATCH, COARSE_AGAIN = 24, 16  # networks of a batch of step 4, and those with a second seed
+COARSE_BATCH, COARSE_AGAIN = 12, 10  # networks of a batch of step 4, and those with a second seed
 REFINE_BATCH = 9  # configurations of step 5 without a time limit,
 IMPROVE_WORK = 120.0  # and networks of the usual length in step 7
-MOST_BATCHES, USUAL_BATCHES = 48, 2  # of step 4, with and without a time limit
+MOST_BATCHES, USUAL_BATCHES = 96, 4  # of step 4, with and without a time limit
 GIVEN_SHARE = 0.2  # of all time, that the configuration as given may take at the end in any case
 CONTESTANTS, ROUND_BATCHES = 12, 6  # of a batch of step 7, and at most so many a round where there is a time to be used
 ASKED_SHARE = 0.5  # of the time left, that step 4 or 5 may take with a length that the user asks for
 MOST_UPDATES = 1_000_000  # of one network in steps 4 and 5
 LONGER, MANY = 2.0, 2.0  # times the usual length, where as many times the fewest configurations of step 5 fit
+FINAL_MARGIN = 1.3  # times what the final training should take: it writes files, too
 HALVED = 0.5  # of its length is what a trial of step 4 takes on average
 
 
@@ -92,8 +96,11 @@ class Budget:
         fits = max(self.epochs(ASKED_SHARE) / networks, 0.1) if self.timed else epochs
         return epochs if epochs <= fits else _whole(fits)
 
-    def batches(self, epochs: float) -> Callable[[int], bool]:
-        """Whether, after some batches of step 4 with so many epochs each, there is time for one more."""
+    def batches(self, epochs: float, usual: float) -> Callable[[int], bool]:
+        """Whether, after some batches of step 4 with so many epochs each, there is time for one more.
+
+        The first one may take a larger share, where step 5 has time for the `usual` length after it.
+        """
         share, started = COARSE_SHARE * self.left(), self.trials.clock()
         before = self.trials.work
 
@@ -101,7 +108,10 @@ class Budget:
             spent, work = self.trials.clock() - started, self.trials.work - before
             cost = spent / work * epochs if work else 0.0
             expected = spent + cost * (COARSE_BATCH * HALVED + COARSE_AGAIN)
-            return done < (MOST_BATCHES if self.timed else USUAL_BATCHES) and expected < share
+            after = (self.left() - (expected - spent)) * LENGTH_SHARE
+            first = not done and work > 0 and after > 2 * self.settings.seeds * usual * spent / work
+            most = MOST_BATCHES if self.timed else USUAL_BATCHES
+            return done < most and expected < (FIRST_BATCH * share if first else share)
 
         return more
 
@@ -110,18 +120,31 @@ class Budget:
         fits = self.epochs(REFINE_SHARE) / (epochs * self.settings.seeds)
         return min(max(fits, 2.0), 36.0 if self.timed else REFINE_BATCH)
 
-    def affords(self, chosen: Changes, usual: float) -> Callable[[int, float], bool]:
-        """Whether there is time for a round of step 7 with so many epochs, and for the final training after it."""
+    def affords(self, usual: float) -> Callable[[int, float, Sequence[Changes]], bool]:
+        """Whether there is time for a round of step 7 with so many epochs, and for the final training of any after."""
         started, before = self.trials.clock(), self.trials.work
 
-        def fits(number: int, epochs: float) -> bool:
+        def fits(number: int, epochs: float, contestants: Sequence[Changes]) -> bool:
             spent, work = self.trials.clock() - started, self.trials.work - before
             each = spent / work if work else self.per_epoch or 0.0
             short = number <= self.settings.rounds and work + epochs <= IMPROVE_WORK * usual
-            final = 2 * self.for_final(chosen) + min(self.for_given(), GIVEN_SHARE * self.limit())
+            final = FINAL_MARGIN * max(map(self.for_final, contestants), default=0.0) + min(
+                self.for_given(), GIVEN_SHARE * self.limit()
+            )
             return (short or self.timed) and each * epochs + final <= self.left()
 
         return fits
+
+    def final_epochs(self, chosen: Changes, usual: float) -> float:
+        """Length of a configuration that step 5 had no time to train for long: up to the usual one, if that fits.
+
+        As for the configuration as given, there is a share of all time for it.
+        """
+        own = float(chosen.get("trainer.epochs") or usual)
+        one = FINAL_MARGIN * self.for_final({**chosen, "trainer.epochs": 1.0})
+        share = GIVEN_SHARE * self.limit()
+        left = max(self.left() - min(self.for_given(), share), share)
+        return max(own, min(usual, _whole(left / one) if one else usual))
 
     @property
     def round_batches(self) -> int:

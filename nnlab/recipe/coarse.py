@@ -26,10 +26,10 @@ from nnlab.recipe.trials import Trials
 TITLE = "Coarse grid"
 EXTENSIONS = 2
 STRUCTURE = ("architecture", "activation", "preprocessing")  # dimensions of which populations have one choice
-NETWORKS = 12  # of one structure, with rates and decays of their own
-STRUCTURES = 2  # of a batch
-AGAIN = 16  # of the best, that are trained with another seed
-KEPT = 12  # candidates that the report hands on,
+NETWORKS = 3  # of one structure, with rates and decays of their own
+STRUCTURES = 4  # of a batch
+AGAIN = 10  # of the best, that are trained with another seed
+KEPT = 10  # candidates that the report hands on,
 SEEN = 240  # and the last of the others, for step 7 to learn from
 ROWS = 30  # of the table
 RATES_FACTOR = 30.0  # around a third of the stable rate
@@ -84,7 +84,7 @@ def sampled(space: Space, stable: float, epochs: float, draw: random.Random) -> 
     found: list[Changes] = []
     structures = [each for each in space.dimensions if each.name in STRUCTURE]
     dropout, decay = space.dimension("dropout"), space.dimension("weight decay")
-    for _ in range(STRUCTURES if structures else 1):
+    for _ in range(STRUCTURES):
         chosen = [draw.choice(each.choices) for each in structures]
         for _ in range(NETWORKS):
             rate = space.rate(draw, stable / 3, RATES_FACTOR)

@@ -154,7 +154,7 @@ class Recipe:
     def _coarse(self) -> Report:
         epochs = self.budget.coarse_epochs()
         self._say_cut("coarse_epochs", epochs)
-        batches, numbers = self.budget.batches(epochs), self.reports[3].numbers
+        batches, numbers = self.budget.batches(epochs, self.usual_epochs), self.reports[3].numbers
         return coarse_grid(self._space(), numbers.use or numbers.stable, epochs, batches, self._draw(4))
 
     def _refine(self) -> Report:
@@ -172,11 +172,10 @@ class Recipe:
     def _improve(self) -> Report:
         suggestions = self.reports[6].numbers.suggestions
         candidates = [self.reports[6].numbers.best, *self.reports[5].numbers.candidates[1:]]
-        coarse = self.reports[4].numbers
+        coarse, space = self.reports[4].numbers, self._space()
+        length = self.budget.final_epochs(candidates[0].changes, space.epochs)
         more = self._linear(), self._draw(7), CONTESTANTS, [*coarse.seen, *coarse.candidates], self.budget.round_batches
-        return improve(
-            self._space(), candidates, suggestions, self.budget.affords(candidates[0].changes, self.usual_epochs), *more
-        )
+        return improve(space, candidates, suggestions, self.budget.affords(self.usual_epochs), *more, length)
 
     def _draw(self, number: int) -> random.Random:
         return random.Random(f"{self.trials.value('seed', 0)} step {number}")

@@ -24,7 +24,7 @@ from nnlab.diagnosis.finding import shown
 from nnlab.recipe.candidate import Candidate, best_first, gain, mean
 from nnlab.recipe.changes import Changes
 from nnlab.recipe.numbers import ImproveNumbers
-from nnlab.recipe.race import Race, entry_epochs, finish_epochs
+from nnlab.recipe.race import ENTRY, FEWER_SEEDS, SEEDS, Race, entry_epochs, finish_epochs
 from nnlab.recipe.report import StepReport, Table
 from nnlab.recipe.space import Space
 from nnlab.recipe.suggest import Linear, Suggestion, as_given, suggest
@@ -37,7 +37,9 @@ ELITE = 3  # configurations whose choices others take over
 ADOPTED = "adopted"
 SURE = 0.5  # standard errors that a gain must exceed: what is not adopted is lost as surely as what is adopted by luck
 MOST_ROUNDS = 100
+FEW = 6  # options, than which a race rather has more, and fewer seeds
 POOL, ANYWHERE = 200, 100  # configurations a few changes away, and anywhere: a round takes the most promising
+Fits = Callable[[float, Sequence[Changes]], bool]  # whether there is time for so many epochs, and final training after
 BLIND = 4  # one in so many of what is picked is drawn blindly: what was learned may be luck, or about what comes early
 
 
@@ -66,12 +68,13 @@ def improve(
     space: Space,
     candidates: Sequence[Candidate],
     findings: Sequence[str],
-    go_on: Callable[[int, float], bool],
+    go_on: Callable[[int, float, Sequence[Changes]], bool],
     linear: Linear | None = None,
     draw: random.Random | None = None,
     most: int = 12,
     seen: Sequence[Candidate] = (),
     batches: int = 1,
+    epochs: float = 0.0,
 ) -> StepReport[ImproveNumbers]:
     """Race changes of the present best against it, round by round.
 
@@ -79,16 +82,20 @@ def improve(
         space: what may be changed.
         candidates: the best configurations of step 5, the best one first.
         findings: names of what step 6 found.
-        go_on: whether there is time for a round of a number, with so many epochs of one network.
+        go_on: whether there is time for a round of a number, with so many epochs of one network, and for the final
+            training of any of some configurations after it.
         linear: the linear baseline of step 1.
         draw: source of the samples.
         most: configurations of a batch.
         seen: configurations of step 4, to learn from.
         batches: of a round at most, each of which is picked with what those before have taught.
+        epochs: length that the best configuration has at least, where step 5 had time for less.
     """
     trials, draw = space.trials, draw or random.Random(1)
     report = StepReport(7, TITLE, ImproveNumbers())
     first = own_schedule(trials, candidates[0])
+    if float(first.changes["trainer.epochs"]) < epochs:
+        first = replace(first, changes=space.settled({**first.changes, "trainer.epochs": epochs}))
     at = Progress(first, [each.changes for each in candidates], max(len(candidates[0].scores), 2), Surrogate(space))
     for each in (*seen, *candidates):
         at.surrogate.learn(each, 0)
@@ -99,17 +106,17 @@ def improve(
     stop = "the budget is spent"
     for number in range(1, MOST_ROUNDS + 1):
         offered = offer(number == 1)
-        options = _affordable(space, at, offered, functools.partial(go_on, number))
+        rungs, options = _affordable(space, at, offered, functools.partial(go_on, number))
         if not options:
             stop = "no time left" if offered and number == 1 else "nothing left to try" if not offered else stop
             break
-        race = Race(space, at.fresh)
+        race = Race(space, at.fresh, rungs)
         _enter(at, race, number, [Suggestion("as before", "", at.present.changes)])
         _enter(at, race, number, options)
         for _ in range(batches - 1):
             more = offer(False, options)
-            while more and not go_on(number, _epochs(space, at, [*options, *more], more)):
-                more = more[: len(more) // 2]
+            while more and not go_on(number, *_costs(space, at, [*options, *more], rungs, more)):
+                more = more[:-1]
             if not more:
                 break
             options += more
@@ -121,22 +128,42 @@ def improve(
 
 
 def _affordable(
-    space: Space, at: Progress, options: list[Suggestion], fits: Callable[[float], bool]
+    space: Space, at: Progress, offered: Sequence[Suggestion], fits: Fits
+) -> tuple[Sequence[int], list[Suggestion]]:
+    """The options that there is time for, and the further seeds of a race: fewer, where few options fit otherwise."""
+    options = _fitting(space, at, offered, SEEDS, fits)
+    if len(options) >= min(FEW, len(offered)):
+        return SEEDS, options
+    return FEWER_SEEDS, _fitting(space, at, offered, FEWER_SEEDS, fits)
+
+
+def _fitting(
+    space: Space, at: Progress, offered: Sequence[Suggestion], rungs: Sequence[int], fits: Fits
 ) -> list[Suggestion]:
-    """The options that there is time for; the first is the dearest, where it is what was given."""
-    while options and not fits(_epochs(space, at, options)):
-        alone = fits(_epochs(space, at, options[:1]))
-        options = options[: len(options) // 2] if alone else options[1:]
+    """The options that there is time for, together with those before them."""
+    options = list[Suggestion]()
+    for each in offered:
+        if fits(*_costs(space, at, [*options, each], rungs)):
+            options.append(each)
     return options
 
 
-def _epochs(
-    space: Space, at: Progress, options: Sequence[Suggestion], entering: Sequence[Suggestion] | None = None
-) -> float:
-    """Epochs that a race between the present best and options still takes, if these are entering."""
+def _costs(
+    space: Space,
+    at: Progress,
+    options: Sequence[Suggestion],
+    rungs: Sequence[int],
+    entering: Sequence[Suggestion] | None = None,
+) -> tuple[float, list[Changes]]:
+    """Epochs that a race between the present best and options still takes, if these are entering; and what may win.
+
+    The configuration as given is not among the latter: there is time for its final training in any case.
+    """
     contestants = [at.present.changes, *(option.changes for option in options)]
     new = contestants if entering is None else [option.changes for option in entering]
-    return entry_epochs(space, new) + finish_epochs(space, contestants)
+    given = as_given(space)
+    winners = [each for each in contestants if given is None or each != given.changes]
+    return ENTRY * entry_epochs(space, new) + finish_epochs(space, contestants, rungs), winners
 
 
 def _enter(at: Progress, race: Race, number: int, options: Sequence[Suggestion]) -> None:
@@ -157,7 +184,7 @@ def _finish(at: Progress, race: Race, options: Sequence[Suggestion], number: int
     finalists = [i - 1 for i in race.finalists if i]
     _, adopted = choose(present, options, results, at.history, number, finalists)
     at.tried += [option.changes for option, result in zip(options, results, strict=True) if result is not adopted]
-    at.present = adopted or present
+    at.present = adopted or (present if len(finalists) else at.present)
     ranked = sorted((race.results[i] for i in race.finalists), key=lambda each: each.score)
     at.elite = [each.changes for each in ranked[:ELITE]]
 
@@ -176,7 +203,8 @@ def proposals(
     tried = [*at.tried, *(each.changes for each in entered)]
     options = [each for each in suggest(space, at.present, findings, linear, draw) if each.changes not in tried]
     first = begin_with(space, at.present) if begins else []
-    supported = [each for each in options if each.supported and begins]  # by the curves of step 5's best
+    known = [each.changes for each in first]
+    supported = [each for each in options if each.supported and begins and each.changes not in known]  # by the curves
     found = [*first, *supported][: most // 2 + 1]
     pool = [each for each in options if each.changes not in [other.changes for other in found]]
     known = [at.present.changes, *tried, *(each.changes for each in options)]

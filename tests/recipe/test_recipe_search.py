@@ -17,8 +17,8 @@ from nnlab.recipe.candidate import Candidate, best_first
 from nnlab.recipe.coarse import coarse_grid, sampled
 from nnlab.recipe.grid import run_grid
 from nnlab.recipe.halving import Halving
-from nnlab.recipe.improve import Progress, proposals
-from nnlab.recipe.race import SEEDS, Race, entry_epochs, finish_epochs
+from nnlab.recipe.improve import Progress, improve, proposals
+from nnlab.recipe.race import FEWER_SEEDS, SEEDS, Race, entry_epochs, finish_epochs
 from nnlab.recipe.settings import RecipeSettings
 from nnlab.recipe.space import DECAY_KEY, DROPOUT_KEY, Space
 from nnlab.recipe.surrogate import Surrogate
@@ -223,6 +223,48 @@ def test_a_race_gives_more_seeds_to_the_better_and_to_the_present_best(space: Sp
     assert done.results[0].after(1).scores == done.results[0].scores[1:]
 
 
+def test_contestants_that_are_clearly_behind_have_no_further_seeds(space: Space) -> None:
+    good, hopeless = space.plain(0.03, 0.0, 4.0), [space.plain(rate, 0.0, 1.0) for rate in (1e-6, 1e-7)]
+    race = Race(space, 5)
+    race.enter([good], ["0"])
+    race.enter(hopeless, ["1", "2"])
+    race.finish()
+    assert race.finalists == [0]
+    assert [len(result.scores) for result in race.results] == [1, 1, 1]
+    assert race.records == []
+
+
+def test_where_few_changes_fit_they_have_fewer_seeds(space: Space) -> None:
+    start = Candidate(space.plain(0.01, 0.0, 2.0), [0.2, 0.3], [0, 0], [0, 0], [1, 1])
+    tried, seeds = {}, {}
+    for most in (14.0, 1000.0):
+        report = improve(space, [start], [], lambda number, epochs, winners, most=most: number == 1 and epochs <= most)
+        tried[most], seeds[most] = report.numbers.tried, max(row[-2] for row in report.tables[0].rows)
+    assert 1 <= tried[14.0] < tried[1000.0] == 12
+    assert seeds == {14.0: 1 + sum(FEWER_SEEDS), 1000.0: 1 + sum(SEEDS)}
+
+
+def test_step_7_leaves_time_for_the_final_training_of_what_may_win(make_trials: Make) -> None:
+    trials = make_trials("data=blobs", "trainer.epochs=1", SMALL)
+    trials.clock = lambda: 0.0
+    budget = Budget(trials, RecipeSettings(time_limit=10.0, final_seeds=5))
+    budget.per_epoch = 0.01
+    fits = budget.affords(10.0)
+    assert fits(3, 900.0, [{"trainer.epochs": 10.0}]), "9 s, and 0.5 s for five networks in the end"
+    assert not fits(3, 900.0, [{"trainer.epochs": 10.0}, {"trainer.epochs": 40.0}])
+
+
+def test_what_step_5_had_no_time_to_train_for_long_ends_with_the_usual_length(space: Space) -> None:
+    start = Candidate(space.plain(0.01, 0.0, 0.5), [0.2, 0.3], [0, 0], [0, 0], [1, 1])
+    report = improve(space, [start], [], lambda number, epochs, winners: False, epochs=2.0)
+    assert report.numbers.best.changes["trainer.epochs"] == 2.0
+    space.trials.clock = lambda: 0.0
+    budget = Budget(space.trials, RecipeSettings(time_limit=10.0, final_seeds=5), spent=10.0)
+    for per_epoch, length in ((0.001, 20.0), (0.05, 6.0), (10.0, 0.5)):  # a fifth of the 10 seconds, five networks
+        budget.per_epoch = per_epoch
+        assert budget.final_epochs(start.changes, 20.0) == length
+
+
 def test_seeds_have_their_own_part_of_few_data_for_validation(make_trials: Make) -> None:
     trials = make_trials("data=moons", "data.examples=300", SMALL, "seed=3")
     assert trials.folds == 10
@@ -261,7 +303,7 @@ def test_images_with_a_folder_for_validation_keep_it_for_all_seeds(make_trials: 
 
 def test_step_4_trains_more_networks_while_there_is_time(space: Space) -> None:
     grid = coarse_grid(space, 0.01, 1.0)
-    more = coarse_grid(space, 0.01, 1.0, lambda done: done < 2)
+    more = coarse_grid(space, 0.01, 1.0, lambda done: done < 4)
     assert len(more.numbers.tried) > len(grid.numbers.tried) + 40
     assert "ended early by their curves" in more.conclusion
     assert all(len(each.scores) == 2 for each in more.numbers.candidates)

@@ -30,6 +30,7 @@ from nnlab.recipe import (
     refine_grid,
 )
 from nnlab.recipe.candidate import Candidate, gain
+from nnlab.recipe.changes import Changes
 from nnlab.recipe.curves import Curves, read
 from nnlab.recipe.improve import choose
 from nnlab.recipe.initial_loss import check_loss_at_zero, explained_excess
@@ -206,7 +207,7 @@ def result(*scores: float, **changes: Any) -> Candidate:
     )
 
 
-def one_round(number: int, epochs: float) -> bool:
+def one_round(number: int, epochs: float, winners: Sequence[Changes]) -> bool:
     return number == 1
 
 
@@ -251,7 +252,7 @@ def test_fewer_changes_are_tried_where_time_is_short(make_trials: Make) -> None:
     trials = make_trials("data=moons", SMALL)
     best = result(0.2, 0.3, **{"regularizer": ["weight_decay"], "trainer.steps": None, "trainer.epochs": 2.0})
     whole = improve(Space(trials, 2.0), [best], [], one_round)
-    short = improve(Space(trials, 2.0), [best], [], lambda number, epochs: number == 1 and epochs <= 60.0)
+    short = improve(Space(trials, 2.0), [best], [], lambda number, epochs, winners: number == 1 and epochs <= 60.0)
     assert 1 <= short.numbers.tried < whole.numbers.tried == 12
 
 
@@ -366,12 +367,12 @@ def test_improving_stops_without_time_and_compares_on_fresh_seeds(make_trials: M
     trials = make_trials("data=moons", SMALL)
     best = result(0.2, 0.3, **{"regularizer": ["weight_decay"], "trainer.steps": None, "trainer.epochs": 2.0})
     space = Space(trials, 2.0)
-    stopped = improve(space, [best], [], lambda number, epochs: False)
+    stopped = improve(space, [best], [], lambda number, epochs, winners: False)
     assert stopped.numbers.stop == "no time left"
     own = {key: value for key, value in best.changes.items() if key != "scheduler"}
     assert stopped.numbers.best.changes == own  # the user's schedule, which steps 3 to 5 did without
     constant = Space(make_trials("data=moons", SMALL, "scheduler=constant"), 2.0)
-    unchanged = improve(constant, [best], [], lambda number, epochs: False)
+    unchanged = improve(constant, [best], [], lambda number, epochs, winners: False)
     assert unchanged.numbers.best.changes == dict(best.changes)
     report = improve(space, [best], [], one_round)
     assert any(trial.name.startswith("round 1 as before") and "seed=5" in trial.command for trial in report.trials)

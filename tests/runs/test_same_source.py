@@ -159,7 +159,7 @@ def test_a_single_column_of_decimal_commas_is_no_two_columns(tmp_path: Path, con
     assert piece.inputs.columns["x"].numbers()[0] == 1.5
 
 
-@pytest.mark.parametrize("title", ["", "Report\n\n", "Report;;\n"])
+@pytest.mark.parametrize("title", ["", "Report\n\n", "Report;;\n", "Report\nCreated: 3 May, 2024\n\n"])
 def test_a_header_above_one_row_of_words_is_known_by_its_names(tmp_path: Path, title: str) -> None:
     path, new = tmp_path / "train.csv", tmp_path / "new.csv"
     write(
@@ -181,3 +181,37 @@ def test_a_training_file_without_a_header_has_none_in_new_files_of_one_row(tmp_p
     for content in ("red;1,5\n", "red;1,5;2\n", "red;1;2\n"):
         new.write_text(content)
         assert [len(piece) for piece in pieces(new, fitted, {})] == [1]
+
+
+@pytest.mark.parametrize("separator", [",", ";", ":"])
+def test_codes_of_one_row_keep_their_zeros_and_letters(tmp_path: Path, separator: str) -> None:
+    path, new = tmp_path / "train.csv", tmp_path / "new.csv"
+    codes = ["00120", "12e5", "1.50", "x"]
+    rows = [[codes[i % 4], f"{i}.5", str(i % 3)] for i in range(60)]
+    write(path, ["code", "x", "y"], rows, separator)
+    pipeline = pipeline_of(path)
+    whole = inputs_of(pipeline, path)[0]
+    for i in range(4):
+        write(new, ["code", "x", "y"], rows[i : i + 1], separator)
+        np.testing.assert_array_equal(inputs_of(pipeline, new)[0], whole[i : i + 1])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda lines: [lines[0], *(line + ";" for line in lines[1:])],
+        lambda lines: [lines[0] + ";", *lines[1:]],
+        lambda lines: [lines[0], "cm;kg;;", *lines[1:]],
+        lambda lines: [lines[0], "---;---;---;---", *lines[1:]],
+        lambda lines: ["Sizes", "", *lines, ""],
+    ],
+)
+def test_odd_lines_about_one_row_are_those_of_the_training(tmp_path: Path, change: Any) -> None:
+    path, new = tmp_path / "train.csv", tmp_path / "new.csv"
+    table = ["size;weight;city;y", *(f"{i},5;{i % 7},25;{'ab'[i % 2]};{i % 3}" for i in range(40))]
+    path.write_text("\n".join(change(table)) + "\n")
+    pipeline = pipeline_of(path)
+    whole = inputs_of(pipeline, path)[0]
+    for chosen in (1, 8):
+        new.write_text("\n".join(change([table[0], table[chosen]])) + "\n")
+        np.testing.assert_array_equal(inputs_of(pipeline, new)[0], whole[chosen - 1 : chosen])

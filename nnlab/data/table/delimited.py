@@ -101,7 +101,7 @@ def stream_frames(
         if dialect is None:
             dialect = _dialect(block, len(block) >= len(start) - 4, options, origin)
             said = (*dialect.said, *_encoding_said(start, options))
-            parser = Parser(dialect, block, origin)
+            parser = Parser(dialect, block, origin, options.expected.texts or ())
             line, block = dialect.skip, behind(block, dialect.skip)
         lines = block.count(b"\n")
         frame = parser.frame(block, line, row, lines)

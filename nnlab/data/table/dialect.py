@@ -52,7 +52,7 @@ class Dialect:
     @property
     def writing(self) -> Writing:
         """What is kept of it, for other files of the same source."""
-        return Writing(self.decimals, {}, self.separator, self.quote, self.named)
+        return Writing(self.decimals, separator=self.separator, quote=self.quote, named=self.named)
 
 
 def find_dialect(
@@ -166,25 +166,26 @@ def _separator_of(lines: Sequence[str], quote: str, expected: Writing) -> str:
 
     Where columns are expected, it is one that gives the most of their names, or else as many columns.
     """
-    rows = {separator: [row for _, row in _rows(lines, separator, quote)] for separator in SEPARATORS}
-    names = {separator: header_row(each, expected)[1] for separator, each in rows.items()}
-    likely = [separator for separator in SEPARATORS if names[separator] == max(names.values())]
+    usual = [*SEPARATORS, *(sign for sign in RARE if sign == expected.separator)]
+    rows = {separator: [row for _, row in _rows(lines, separator, quote)] for separator in usual}
+    headers = {separator: header_row(each, expected) for separator, each in rows.items()}
+    most = max(known for _, known in headers.values())
+    likely = [separator for separator in usual if headers[separator][1] == most]
     if expected.named is False:
         count = len(expected.decimals)
-        likely = [each for each in SEPARATORS if _width(rows[each])[0] in (count - 1, count)] or likely
-    single = max(names.values()) == 1
-    scores = {separator: _score(rows[separator], least=1 if single else 2) for separator in likely}
+        likely = [each for each in usual if _width(rows[each])[0] in (count - 1, count)] or likely
+    least = 1 if most == 1 else 2
+    scores = {separator: _score(rows[separator][headers[separator][0] :], least) for separator in likely}
     for separator in likely:
         if separator in BLANKS:
             scores[separator] *= 0.9  # blanks separate words in the cells of anything else
         if separator == expected.separator:
             scores[separator] *= 1.2
     best = max(scores, key=lambda separator: scores[separator])
-    if scores[best] < LEAST_SCORE and not single:
-        rare = {separator: _score([row for _, row in _rows(lines, separator, quote)]) for separator in RARE}
-        best = max([best, *rare], key=lambda separator: rare.get(separator, scores.get(separator, 0)))
-        return best if rare.get(best, scores.get(best, 0)) > 0 else ","
-    return best
+    if not most and scores[best] < LEAST_SCORE:
+        scores |= {separator: _score([row for _, row in _rows(lines, separator, quote)]) for separator in RARE}
+        best = max(scores, key=lambda separator: scores[separator])
+    return best if most or scores[best] > 0 else ","
 
 
 def _width(rows: Sequence[list[str]]) -> tuple[int, int]:

@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from nnlab.data.table.amounts import amount_of, number_of, with_point
 from nnlab.data.table.column import MISSING_NUMBERS, is_missing
@@ -58,6 +58,8 @@ def find_header(
         first, said = _title_lines(sample, width, whole)
     rows = [row for _, row in sample[first:]]
     top, body = rows[0], rows[1:]
+    if known and body:
+        width = Counter(len(row) for row in body).most_common(1)[0][0]
     if header is not None or known or expected.named is False:
         is_header, why = header or known > 0, ""
     else:
@@ -70,7 +72,8 @@ def find_header(
     if len(top) < width and not _always_empty(body, len(top)):
         top = ["", *top]  # R writes no name above the names of the rows
     top = [*top, *[""] * (width - len(top))][:width]
-    below = _rows_of_units(body) if header is None else 0
+    numbers = [position for position, name in enumerate(top) if name.strip() in expected.numbers]
+    below = _rows_of_units(body, numbers) if header is None else 0
     said += [_no_row(each, "says more about the columns") for each in sample[first + 1 : first + 1 + below]]
     first += below
     skip = sample[first + 1][0] if first + 1 < len(sample) else sample[first][0] + 1
@@ -105,28 +108,30 @@ def unique_names(cells: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _rows_of_units(body: Sequence[Sequence[str]]) -> int:
+def _rows_of_units(body: Sequence[Sequence[str]], numbers: Collection[int]) -> int:
     """How many rows below the names hold units such as [cm], or questions: words above columns of numbers.
 
-    A word above a single column of numbers may be a cell that somebody mistyped, unless it stands in brackets.
+    A word above a single column of numbers may be a cell that somebody mistyped, unless it stands in brackets. At the
+    positions `numbers` training had numbers.
     """
     without = itertools.takewhile(
         lambda row: not any(_amount(cell) == _amount(cell) for cell in row), body[:MOST_UNITS]
     )
     for count in range(len(list(without)), 0, -1):
-        if all(_tells_units(row, body[count:]) for row in body[:count]):
+        if count < len(body) and all(_tells_units(row, body[count:], numbers) for row in body[:count]):
             return count
     return 0
 
 
-def _tells_units(row: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
+def _tells_units(row: Sequence[str], rest: Sequence[Sequence[str]], numbers: Collection[int]) -> bool:
     """Whether a row has words where the rest has numbers, a single one in brackets; or draws a line."""
     if all(_LINE.fullmatch(cell.strip()) for cell in row if cell.strip()) and sum(map(bool, map(str.strip, row))) > 1:
         return True
     words = [
         cell.strip()
         for position, cell in enumerate(row)
-        if not _is_gap(cell) and _all_amounts([each[position] for each in rest if position < len(each)])
+        if not _is_gap(cell)
+        and (position in numbers or _all_amounts([each[position] for each in rest if position < len(each)]))
     ]
     return len(words) > 1 or any(_BRACKETS.fullmatch(word) for word in words)
 

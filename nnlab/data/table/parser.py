@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,19 +38,22 @@ class Parser:
         dialect: how the file is written.
         sample: its start, which says which columns look like numbers.
         origin: what messages call the file.
+        texts: columns that held texts in training, whose cells are texts though they may look like numbers.
 
     Attributes:
         headers: rows so far that were the header again, and left out.
     """
 
-    def __init__(self, dialect: Dialect, sample: bytes, origin: str) -> None:
+    def __init__(self, dialect: Dialect, sample: bytes, origin: str, texts: Collection[str] = ()) -> None:
         self.dialect, self.origin, self.headers = dialect, origin, 0
         sign, quote = re.escape(self._separator).encode(), dialect.quote.encode()
         self._padding = re.compile(
             rb"(?:(?<=" + sign + rb")[ \t]+(?=" + quote + rb"))|(?:(?<=" + quote + rb")[ \t]+(?=" + sign + rb"))"
         )
         self.padded = bool(self._padding.search(sample[:SAMPLE_BYTES])) and dialect.separator not in BLANKS
-        self.numeric = self._look_numeric(behind(sample, dialect.skip)[:SAMPLE_BYTES])
+        start = behind(sample, dialect.skip)
+        start = start if len(start) <= SAMPLE_BYTES else start[: start.rfind(b"\n", 0, SAMPLE_BYTES) + 1]
+        self.numeric = [name for name in self._look_numeric(start) if name not in texts]
 
     def frame(self, block: bytes, line: int, row: int, lines: int) -> Frame:
         """The columns of a piece of so many lines, whose first line in the file is `line` and first row `row`."""
@@ -86,7 +89,7 @@ class Parser:
     def _look_numeric(self, sample: bytes) -> list[str]:
         """Names of the columns that hold numbers in the sample, without leading zeros, which codes have."""
         sample = self._padding.sub(b"", sample) if self.padded else sample
-        lines = self._tidied(sample).decode(errors="replace").splitlines()[:-1][:500]
+        lines = self._tidied(sample).decode(errors="replace").strip("\n").split("\n")[:500]
         rows = [self._cells(line) for line in lines]
         names = []
         for position, name in enumerate(self.dialect.names):

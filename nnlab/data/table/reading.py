@@ -89,7 +89,7 @@ def _in_numbers(frame: Frame, spool: Spool | None) -> Frame:
 
 
 def _with_units(frame: Frame, target: str | int | None, spool: Spool | None) -> tuple[Frame, tuple[str, ...]]:
-    """The same table, numbers with their unit in every cell as numbers, and what to say about them."""
+    """The same table, numbers with their unit in every cell as numbers, which columns hold texts noted; and a line."""
     units, said = find_units(frame, target)
     columns = dict(frame.columns)
     for position, (name, column) in enumerate(frame.columns.items()):
@@ -97,7 +97,9 @@ def _with_units(frame: Frame, target: str | int | None, spool: Spool | None) -> 
             bare = without_unit(column, units[name], frame.writing.decimals[name])
             found = Column(name, "number", bare.numbers())
             columns[name] = found if spool is None else spool.put(found, position)
-    return dataclasses.replace(frame, columns=columns, writing=dataclasses.replace(frame.writing, units=units)), said
+    texts = [name for name, column in columns.items() if column.form == "text"]
+    writing = dataclasses.replace(frame.writing, units=units, texts=texts)
+    return dataclasses.replace(frame, columns=columns, writing=writing), said
 
 
 def read_start(path: Path, options: TextOptions) -> Frame:

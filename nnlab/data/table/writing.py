@@ -25,6 +25,7 @@ class Writing:
     Attributes:
         decimals: by column, all of them, its decimal sign; empty where that is not known, as in a table without texts.
         units: by column, what is written behind each of its numbers, such as cm.
+        texts: columns that hold texts; None: not known.
         separator: of a text file, as in `Dialect`; empty: not known.
         quote: of a text file; empty: not known.
         named: whether a text file names its columns; None: not known.
@@ -32,9 +33,15 @@ class Writing:
 
     decimals: Mapping[str, str] = dataclasses.field(default_factory=dict)
     units: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    texts: Sequence[str] | None = None
     separator: str = ""
     quote: str = ""
     named: bool | None = None
+
+    @property
+    def numbers(self) -> set[str]:
+        """Columns that are known to hold no texts."""
+        return set() if self.texts is None else set(self.decimals) - set(self.texts)
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as JSON."""

@@ -12,10 +12,10 @@ def doubling(number: int) -> bool:
     return number > 0 and number & (number - 1) == 0
 
 
-def quadrupling(number: int) -> bool:
-    """Whether `number` is 1, 4, 16, 64, ...
+def octupling(number: int) -> bool:
+    """Whether `number` is 1, 8, 64, ...
 
-    >>> [number for number in range(70) if quadrupling(number)]
-    [1, 4, 16, 64]
+    >>> [number for number in range(70) if octupling(number)]
+    [1, 8, 64]
     """
-    return doubling(number) and number.bit_length() % 2 == 1
+    return doubling(number) and number.bit_length() % 3 == 1

@@ -1,6 +1,6 @@
 """Callbacks that look at a network's predictions on the validation split: now and then, and at the best weights.
 
-After validations 1, 4, 16, 64, ... they look at the present weights, and at the end at the best weights, whose
+After validations 1, 8, 64, ... they look at the present weights, and at the end at the best weights, whose
 evaluation every run needs anyway. In a population they look at the first runs.
 """
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nnlab.callbacks.schedule import quadrupling
+from nnlab.callbacks.schedule import octupling
 from nnlab.errors import described
 from nnlab.storage.files import WriteError
 from nnlab.training import Callback, Run, Trainer
@@ -84,7 +84,7 @@ class Views(Callback):
 
     def _due(self, trainer: Trainer) -> bool:
         """Whether to look after this validation."""
-        return quadrupling(trainer.validations)
+        return octupling(trainer.validations)
 
     @abstractmethod
     def _show(self, view: Moment) -> None:

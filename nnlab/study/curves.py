@@ -7,8 +7,6 @@ that shows the others as curves in bands.
 
 from __future__ import annotations
 
-import math
-import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -69,15 +67,14 @@ def over_seeds(runs: Sequence[Curves]) -> dict[int, dict[str, float]]:
     """
     rows: dict[int, dict[str, float]] = {}
     for tag in runs[0]:
-        steps = set(runs[0][tag]).intersection(*(each.get(tag, {}) for each in runs[1:]))
-        for step in sorted(steps):
-            values = [each[tag][step] for each in runs]
-            if all(map(math.isfinite, values)):
-                mean, std = statistics.fmean(values), statistics.stdev(values)
-                band = (
-                    {tag: mean} if tag == RATE else dict(zip(_band(tag), (mean, mean - std, mean + std), strict=True))
-                )
-                rows.setdefault(step, {}).update(band)
+        steps = sorted(set(runs[0][tag]).intersection(*(each.get(tag, {}) for each in runs[1:])))
+        values = np.array([[each[tag][step] for step in steps] for each in runs])
+        finite = np.isfinite(values).all(0)
+        mean, std = values[:, finite].mean(0), values[:, finite].std(0, ddof=1)
+        band = {tag: mean} if tag == RATE else dict(zip(_band(tag), (mean, mean - std, mean + std), strict=True))
+        columns = np.array(steps)[finite], *band.values()
+        for step, *row in zip(*(column.tolist() for column in columns), strict=True):
+            rows.setdefault(step, {}).update(zip(band, row, strict=True))
     return dict(sorted(rows.items()))
 
 

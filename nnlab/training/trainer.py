@@ -222,10 +222,10 @@ class Trainer:
 
     def _until_a_look(self, looking: Sequence[Callback], end: int) -> tuple[int, list[Callback]]:
         """Steps before somebody looks, at most until `end`; where that is none, who looks at the present one."""
-        for step in range(self.step, end):
-            lookers = [callback for callback in looking if callback.wants(step)]
-            if lookers:
-                return (step - self.step, []) if step > self.step else (1, lookers)
+        if lookers := [callback for callback in looking if callback.wants(self.step)]:
+            return 1, lookers
+        for callback in looking:
+            end = next((step for step in range(self.step + 1, end) if callback.wants(step)), end)
         return end - self.step, []
 
     def _next_event(self) -> int:

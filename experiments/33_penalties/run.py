@@ -35,7 +35,7 @@ DEFAULT: dict[str, Any] = {
     "seeds": 3,
 }  # fmt: skip
 FULL: dict[str, Any] = {
-    "setting": MNIST, "width": 512, "epochs": 10, "trial": {"width": 256, "epochs": 5}, "seeds": 2,
+    "setting": MNIST, "width": 512, "epochs": 20, "trial": {"width": 256, "epochs": 8}, "seeds": 2,
 }  # fmt: skip
 
 

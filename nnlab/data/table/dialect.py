@@ -91,6 +91,11 @@ def find_dialect(
     said = [*found.said]
     if separator is None and chosen not in (",", "\t", expected.separator):
         said.insert(0, f"cells are separated by {(SEPARATORS | RARE)[chosen]} (data.separator)")
+    marked = [line for line in lines[found.skip :] if _is_comment(line, comment)]
+    if marked and _are_rows(marked, [row for _, row in rows[found.rows :]], chosen, quote, len(found.names)):
+        comment = ""
+    elif marked:
+        said.append(f"lines that begin with {comment} are comments, no rows (a cell that begins so stands in quotes)")
     decimals = dict.fromkeys(found.names, decimal or ".")
     if decimal is None:
         cells = [[cell.strip() for cell in row] for _, row in rows[found.rows :]]
@@ -139,6 +144,14 @@ def _comment_of(lines: Sequence[str]) -> str:
 def _is_comment(line: str, comment: str) -> bool:
     """Whether a line is no row."""
     return bool(comment) and line.lstrip().startswith(comment)
+
+
+def _are_rows(marked: Sequence[str], others: Sequence[Sequence[str]], separator: str, quote: str, width: int) -> bool:
+    """Whether lines that begin as comments do have as many cells as all others, whose first ones are words."""
+    words = sum(1 for row in others if row and number_of(row[0]) != number_of(row[0]) and not is_missing(row[0]))
+    if width < 2 or 2 * words < len(others):
+        return False
+    return all(len(split_line(line, separator, quote)) == width for line in marked)
 
 
 def _commented_header(lines: Sequence[str], comment: str, separator: str, quote: str, found: Header) -> Header:

@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from nnlab.data.table.column import Column, Floats, plain, truth_of
+from nnlab.data.table.column import MISSING_NUMBERS, Column, Floats, plain, truth_of
 from nnlab.data.table.times import parse_times
 from nnlab.errors import UserError
 
@@ -96,9 +96,10 @@ class Encoding(ABC):
 
 @dataclasses.dataclass(frozen=True)
 class NumberEncoding(Encoding):
-    """x, or the median of the training rows where x is missing."""
+    """x, or the median of the training rows where x is missing; `words` stood for missing numbers there."""
 
     median: float
+    words: tuple[str, ...] = ()
 
     kind: ClassVar[str] = "number"
 
@@ -112,7 +113,11 @@ class NumberEncoding(Encoding):
         values = column.numbers()
         missing = np.isnan(values)
         filled = np.where(missing, self.median, values)[:, None]
-        return Encoded(self._with_indicator(filled, missing), int((missing & ~column.missing).sum()))
+        gaps = column.missing
+        if column.form == "text":
+            known = [float(level in self.words or level.lower() in MISSING_NUMBERS) for level in column.levels]
+            gaps = column.by_level(known, 1.0) > 0
+        return Encoded(self._with_indicator(filled, missing), int((missing & ~gaps).sum()))
 
     def value_names(self) -> list[str]:
         return [self.name]

@@ -52,12 +52,14 @@ class Finding:
         why: for what is left out or was a guess, the reason in words; else empty.
         pattern: of times, how they are written.
         by_user: the user said so.
+        words: among numbers, that stand for missing ones.
     """
 
     kind: Kind
     why: str = ""
     pattern: str | None = None
     by_user: bool = False
+    words: Sequence[str] = ()
 
 
 # Names of columns that number or name rows, where all values are different.
@@ -130,9 +132,8 @@ def _text_kind(column: Column, known: npt.NDArray[Any]) -> Finding:
     most = 0.5 if len(strange) > 1 else MOST_MISSING
     if strange and np.isin(known, [column.levels.index(word) for word in strange]).mean() < most:
         stand = "stands" if len(strange) == 1 else "stand"
-        return Finding(
-            Kind.NUMBER, f"holds numbers, among which {', '.join(map(repr, strange))} {stand} for missing ones"
-        )
+        why = f"holds numbers, among which {', '.join(map(repr, strange))} {stand} for missing ones"
+        return Finding(Kind.NUMBER, why, words=strange)
     share = len(levels) / count
     words = float(np.mean([len(level.split()) for level in levels[:1000]]))
     letters = float(np.mean([len(level) for level in levels[:1000]]))

@@ -122,8 +122,9 @@ def fit(column: Column, finding: Finding) -> Encoding:
     """The encoding of a column of training rows."""
     if finding.kind is Kind.TIME:
         return TimeEncoding.fit(column, finding.pattern)
-    kinds: Mapping[Kind, type[Encoding]] = {Kind.NUMBER: NumberEncoding, Kind.TRUTH: TruthEncoding}
-    return kinds.get(finding.kind, CategoryEncoding).fit(column)
+    if finding.kind is Kind.NUMBER:
+        return dataclasses.replace(NumberEncoding.fit(column), words=tuple(finding.words))
+    return (TruthEncoding if finding.kind is Kind.TRUTH else CategoryEncoding).fit(column)
 
 
 def sentences(found: Mapping[str, Finding], roles: Mapping[str, str]) -> list[str]:

@@ -80,8 +80,10 @@ def test_a_column_of_numbers_and_a_word_is_filled_in_and_so_are_new_rows(write):
     assert data.input_names == ("size", "size is missing")
     said = "column `size`: holds numbers, among which 'k.A.' stands for missing ones (data.columns)"
     assert any(line.endswith(said) for line in raw(write(lines), target="y").notes)
-    encoded = data.pipeline.rule.encode({"size": ["k.A.", "2.5", ""]}).inputs.tolist()
-    assert encoded[0] == encoded[2]
+    found = data.pipeline.rule.encode({"size": ["k.A.", "2.5", "", "unknown", "2.5 cm"]})
+    encoded = found.inputs.tolist()
+    assert encoded[0] == encoded[2] == encoded[3] == encoded[4]
+    assert found.unseen == {"size": 1}
     assert encoded[1] == [2.5, 0.0]
     told = summarize(raw(write(lines), target="y"), data).columns[0]
     assert (told.kind, told.missing, told.low, told.high) == ("number", 10, "0.125", "11.12")

@@ -85,6 +85,18 @@ def test_a_comment_that_names_the_columns_is_a_header(write):
     assert "the comment `# x z y` names the columns (data.header)" in said
 
 
+@pytest.mark.parametrize("mark", ["#", "%", "//"])
+def test_a_few_words_that_begin_as_comments_are_rows_and_comments_between_rows_are_said(write, mark):
+    rows = [f"{mark if i % 25 == 3 else 'A'}{i % 9},{i}.5,{i % 3}" for i in range(100)]
+    frame, said = read(write(["code,x,y", *rows]))
+    assert (len(frame), said) == (100, ())
+    assert frame.columns["code"].levels[0][: len(mark)] == mark
+    rows = [f"{mark if i == 30 else ''}{i}.5,{i % 3}" for i in range(60)]
+    frame, said = read(write(["x,y", *rows]))
+    assert len(frame) == 59
+    assert said == (f"lines that begin with {mark} are comments, no rows (a cell that begins so stands in quotes)",)
+
+
 def test_values_that_begin_with_a_hash_are_no_comments(write):
     content = ["color,size", *(f"#{i % 7}f0,{i}.5" for i in range(40))]
     assert len(read(write(content))[0]) == 40

@@ -158,7 +158,9 @@ def _axis(study: Study, key: str, values: list[str]) -> Axis:
     best = study.best.values[key]
     seen = {each.values[key] for each in study.configurations if _same_options(study, each, key)}
     near = [value for value in values if value in seen]
-    edge = _edge(key, [float(value) for value in near], best, continuous) if numbers else None
+    within = [float(value) for value in near] if numbers else []
+    edges = {_edge(key, within, each.values[key], continuous) for each in study.tied} if numbers else {None}
+    edge = edges.pop() if len(edges) == 1 else None  # of a tie, all have to lie there
     return Axis(key, values, numbers, entries, places, best, near, edge, continuous)
 
 

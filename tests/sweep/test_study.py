@@ -404,6 +404,16 @@ def test_an_exact_tie_has_no_best(tmp_path: Path) -> None:
     assert "and 3 more" in command.write(tmp_path / "many").brief
 
 
+def test_a_tie_is_on_an_edge_only_where_all_of_it_is(tmp_path: Path) -> None:
+    inside = make_grid(tmp_path / "inside", {"lr=0.1": 0.9, "lr=0.2": 0.9, "lr=0.4": 0.8})
+    assert axis_of(inside, "lr").edge is None
+    beside = make_grid(
+        tmp_path / "beside", {"lr=0.1 p=1": 0.9, "lr=0.1 p=2": 0.9, "lr=0.4 p=1": 0.8, "lr=0.4 p=2": 0.8}
+    )
+    assert axis_of(beside, "lr").edge == "low"
+    assert axis_of(beside, "p").edge is None
+
+
 def test_optimizers_at_their_default_rates_are_named_as_that(tmp_path: Path) -> None:
     folder = tmp_path / "s"
     for name, rate in (("sgd", 0.01), ("adam", 0.001)):

@@ -74,15 +74,27 @@ def test_a_number_that_follows_one_other_up_to_noise_is_not_given_away() -> None
 def test_gaps_that_were_filled_by_class_are_a_leak_and_those_filled_by_the_mean_are_none() -> None:
     x, target = DRAW.standard_normal((2, 900)), DRAW.integers(0, 3, 900)
     gap = DRAW.random(900) < 0.3
-    by_class = np.array([-0.21, 0.13, 0.37])[target]
+    by_class = np.array([x[1][target == label].mean() for label in range(3)])[target]
     assert find_filled(table([x[0], np.where(gap, by_class, x[1])], target)) is not None
     at_random = np.array([-0.21, 0.13, 0.37])[DRAW.integers(0, 3, 900)]
     for sound in (x[1], np.where(gap, 0.1, x[1]), np.where(gap, at_random, x[1]), x[1].round()):
         assert find_filled(table([x[0], sound], target)) is None
     goal = (x[0] + 0.3 * x[1])[:, None].astype(np.float32)
-    by_range = np.where(goal[:, 0] > 0, 0.5, -0.5)
+    high = goal[:, 0] > 0
+    by_range = np.where(high, x[1][high].mean(), x[1][~high].mean())
     assert find_filled(table([x[0], np.where(gap, by_range, x[1])], goal)) is not None
     assert find_filled(table([x[0], np.where(gap, at_random, x[1])], goal)) is None
+
+
+def test_what_is_a_function_of_the_target_or_stays_for_a_while_was_not_filled() -> None:
+    wage = np.where(DRAW.random(900) < 0.3, DRAW.choice([5.0, 8.0, 12.0], 900), DRAW.uniform(3, 20, 900))
+    logarithm = table([DRAW.standard_normal(900), np.log(wage)], wage[:, None].astype(np.float32))
+    assert find_filled(logarithm) is None
+    assert find_giveaway(logarithm) is not None
+    month = np.arange(900)
+    price = np.cumsum(DRAW.standard_normal(900))
+    price[100:200], price[500:600] = price[100], price[500]  # set by hand, while all else went on
+    assert find_filled(table([DRAW.standard_normal(900), price], (0.1 * month)[:, None].astype(np.float32))) is None
 
 
 def test_numbers_that_recur_and_whose_target_is_that_of_those_next_to_them_are_no_leak() -> None:

@@ -2,11 +2,13 @@
 
 What is filled by the target knows it. A number that recurs in a column that hardly repeats any stands for no
 measurement; where several such numbers each go with one class, or with targets between which no other's lie, and the
-numbers next to them do not, they were made from the target.
+numbers next to them do not, and they are the mean, or the median, of the column's other values with such targets, they
+were made from the target. (What is a function of the target, or stays as it is for a while as prices do, is not.)
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 from dataclasses import dataclass
 
@@ -21,6 +23,7 @@ ROWS, COLUMNS, FEWEST = 4096, 1024, 100  # that are looked at
 RECURS, FINE = 0.02, 0.3  # share of the rows with a number that recurs, and of different values in a fine column
 LEAST = 8  # rows with a number that recurs
 ONE_CLASS = 0.98  # share of such rows with the most frequent class
+OTHERS, ERRORS = 5, 4.0  # other values with such targets at least, and standard errors of their mean from the number
 ALIKE = 0.65  # share of the rows with the next numbers whose target is as that of a number that means something
 
 
@@ -53,11 +56,25 @@ def find_filled(dataset: Dataset) -> Filled | None:
         if len(often) < 2 or len(levels) < FINE * len(values):
             continue
         groups = [goal[place == level] for level in often]
-        if _apart(groups) and _as_next_to(groups, [goal[_next_to(values, levels[level])] for level in often]) < ALIKE:
+        if not _apart(groups) or not all(map(functools.partial(_central, values, place, goal), often, groups)):
+            continue
+        if _as_next_to(groups, [goal[_next_to(values, levels[level])] for level in often]) < ALIKE:
             found.append((column, len(often), sum(map(len, groups)) / len(values)))
     if not found:
         return None
     return Filled(tuple(column_name(dataset, column) for column, *_ in found), *found[0][1:])
+
+
+def _central(values: Tensor, place: Tensor, goal: Tensor, level: int, group: Tensor) -> bool:
+    """Whether a number that recurs is the mean or the median of the column's other values with such targets."""
+    own, low, high = values[place == level][0], group.min(), group.max()
+    if not group.is_floating_point():
+        low = high = group.mode().values
+    others = values[(goal >= low) & (goal <= high) & (place != level)].double()
+    if len(others) < OTHERS:
+        return False
+    error = ERRORS * float(others.std()) / len(others) ** 0.5
+    return min(abs(float(others.mean() - own)), abs(float(others.median() - own))) <= error
 
 
 def _apart(groups: list[Tensor]) -> bool:

@@ -113,7 +113,10 @@ def probe(
     rest = _beneath(found, [finding for finding in others if finding not in facts])
     notes = [finding for finding in of_data if not finding.fault]
     of_data = [finding for finding in of_data if finding.fault and finding.name not in found.kind.explains]
-    return [*of_data, *facts, *rest, *_better(evidence, outcome, own, experiments), *notes]
+    better = _better(evidence, outcome, own, experiments)
+    if foreign:  # without it the result is there: what else is said about the data is no cause
+        return [*facts, *rest, *of_data, *better, *notes]
+    return [*of_data, *facts, *rest, *better, *notes]
 
 
 def _unknown(

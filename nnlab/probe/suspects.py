@@ -20,6 +20,7 @@ from nnlab.recipe.changes import Changes, Config, text
 KEPT_OPTIONS = ("architecture", "loss")  # of nnlab's own, any may suit the task
 SWAPPED = ("activation", "initialization", "optimizer", "scheduler")
 DATA_KEYS = {"standardize_targets": True, "label_noise": 0.0, "limit": None}
+FASTER = 3.0  # times the usual rate, tried besides where an optimizer of one's own is exchanged
 HALF, USUAL_VALIDATION = 0.5, 0.1  # share of validation above which training has the smaller part
 # Keys that decide how long and where training happens, not how well.
 NEUTRAL = (
@@ -137,3 +138,6 @@ def _options(config: Config, regression: bool) -> Iterator[Suspect]:
         target = str(section.get("_target_", "none"))
         before = f"{group}={option}" if option else f"{path}._target_={target}"
         yield Suspect(group, {group: usual}, before, "" if option else target)
+        if group == "optimizer" and not option:  # the usual rate of another rule may be too small for as short a run
+            rate = FASTER * read_option(group, usual)["learning_rate"]
+            yield Suspect(group, {group: usual, "optimizer.learning_rate": rate}, before, target)

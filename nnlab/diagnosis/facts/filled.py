@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from dataclasses import dataclass
 
 import torch
@@ -73,8 +74,9 @@ def _central(values: Tensor, place: Tensor, goal: Tensor, level: int, group: Ten
     others = values[(goal >= low) & (goal <= high) & (place != level)].double()
     if len(others) < OTHERS:
         return False
-    error = ERRORS * float(others.std()) / len(others) ** 0.5
-    return min(abs(float(others.mean() - own)), abs(float(others.median() - own))) <= error
+    error = ERRORS * float(others.std()) / math.sqrt(len(others))
+    away = (others.mean() - own, others.median() - own)
+    return any(abs(float(each)) <= error for each in away)
 
 
 def _apart(groups: list[Tensor]) -> bool:

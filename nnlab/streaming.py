@@ -99,6 +99,13 @@ class Streamed:
         flat.device = self.device
         return flat
 
+    def part(self, chosen: Tensor) -> Any:
+        """Those of the examples at some positions, or under a mask, as such that stay where they are."""
+        part = copy.copy(self)
+        part.index = self.index[chosen.cpu()]
+        part.shape = torch.Size((len(part.index), *self.shape[1:]))
+        return part
+
     def to(self, device: torch.device, dtype: torch.dtype) -> Streamed:
         """The same examples, which arrive on a device in `dtype`."""
         moved = copy.copy(self)

@@ -23,10 +23,12 @@ from nnlab.diagnosis.facts.trained import (
 from nnlab.diagnosis.finding import Finding
 from nnlab.diagnosis.record import RunRecord, Series
 from nnlab.diagnosis.rules.mechanics import network_findings
+from nnlab.streaming import at_once
 from nnlab.training import Trainer
 
 LOOKED_INTO = 4  # splits of the same examples
 TESTED, TESTED_MEMBERS = 256, 8  # training examples and networks that the direct tests see: all have the same parts
+NUMBERS, FEWEST = 1 << 21, 16  # inputs of all these examples, of which there are so many however large they are
 
 
 def facts_of(trainer: Trainer) -> dict[int, DataFacts]:
@@ -72,7 +74,8 @@ def records(
 
 def network_tests(trainer: Trainer) -> list[Finding]:
     """The direct tests of the first networks at their last weights; nothing of the training state is changed."""
-    part = sample(trainer.members[0].dataset.train, TESTED)
+    train = trainer.members[0].dataset.train
+    part = sample(train, max(FEWEST, at_once(train.inputs, NUMBERS, TESTED)))
     with last_weights(trainer, TESTED_MEMBERS):
         return network_findings(trainer, part.inputs, part.targets)
 

@@ -17,7 +17,7 @@ from nnlab.data.raw import Raw
 from nnlab.diagnosis import Finding
 from nnlab.diagnosis.facts.chance import association, ranks
 from nnlab.diagnosis.facts.labels import label_facts, renamed
-from nnlab.diagnosis.facts.levels import sample
+from nnlab.diagnosis.facts.levels import sample, thumbnails
 from nnlab.diagnosis.facts.references import simple_predictions, skill
 from nnlab.diagnosis.facts.shift import measure_shift
 from nnlab.diagnosis.finding import Number
@@ -116,7 +116,7 @@ def _training_apart(dataset: Dataset, folds: OutOfFold) -> Iterator[Finding]:
         return
     targets = train.targets.cpu()
     constant = _center(targets, dataset.target_size).expand(len(targets), -1)
-    part, own = sample(train, count), sample(held, count)
+    part, own = thumbnails(train, count), thumbnails(held, count)
     inside = max(skill(folds.prediction, constant, targets), _skill(dataset, part.inputs.flatten(1), part.targets))
     outside = _skill(dataset, own.inputs.flatten(1), own.targets)
     if _far_ahead(outside, max(inside, 0.0), len(own)):

@@ -20,6 +20,7 @@ from nnlab.config.construct import construct
 from nnlab.diagnosis.facts.trained import last_weights
 from nnlab.errors import UserError
 from nnlab.randomness import generator
+from nnlab.streaming import Streamed
 from nnlab.training import Callback, Trainer
 from nnlab.training.evaluation import examples_at_once
 from nnlab.types import Dataset, Split
@@ -119,7 +120,8 @@ def _trainer(config: Mapping[str, Any], dataset: Dataset, fold: Tensor, folds: i
 
 
 def _rows(split: Split, chosen: Tensor) -> Split:
-    return Split(split.inputs[chosen], split.targets[chosen])
+    inputs = split.inputs
+    return Split(inputs.part(chosen) if isinstance(inputs, Streamed) else inputs[chosen], split.targets[chosen])
 
 
 @torch.no_grad()

@@ -18,9 +18,11 @@ from nnlab.diagnosis.facts.chance import association, orders
 from nnlab.diagnosis.facts.data import data_facts, target_facts
 from nnlab.diagnosis.facts.giveaway import find_giveaway
 from nnlab.diagnosis.facts.leaks import Shared, shared_examples
+from nnlab.diagnosis.facts.shift import measure_shift
 from nnlab.diagnosis.measure import LOOKED_INTO, facts_of
 from nnlab.diagnosis.rules.data import data_findings
 from nnlab.loss import SoftmaxCrossEntropy, SquaredError
+from nnlab.streaming import SAMPLED, Streamed
 from nnlab.types import Dataset, Split, Task
 
 DRAW = np.random.default_rng(0)
@@ -263,3 +265,37 @@ def test_networks_that_are_looked_at_in_parts_have_the_same_facts(steps: int, mo
         assert repr(one.layers) == repr(other.layers)
         assert repr(one.weights) == repr(other.weights)
         assert repr(one.splits) == repr(other.splits)
+
+
+class Bands:
+    """Images (n, 3, 224, 224) whose brightness is their number, of which none lies anywhere."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, rows: torch.Tensor) -> torch.Tensor:
+        return (rows.view(-1, 1, 1, 1) % 211).float().expand(-1, 3, 224, 224)
+
+
+@pytest.mark.slow
+def test_images_that_fill_the_memory_are_looked_at_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts, most = (480, 160, 160), [0]
+    ends = torch.tensor(counts).cumsum(0).tolist()
+    rows, places = Bands(ends[-1]), [torch.arange(end - count, end) for end, count in zip(ends, counts, strict=True)]
+    inputs = [Streamed(rows, place, (3, 224, 224), lambda raw: raw) for place in places]
+    splits = [Split(each, place % 211 * 3 // 211) for each, place in zip(inputs, places, strict=True)]  # type: ignore
+    made = Streamed.made
+
+    def counted(self: Streamed, index: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
+        most[0] = max(most[0], len(index) * self.shape[1:].numel())
+        return made(self, index, out)
+
+    monkeypatch.setattr(Streamed, "made", counted)
+    data = Dataset(*splits, Task.MULTICLASS, ("a", "b", "c"))
+    facts = data_facts(data, SoftmaxCrossEntropy())
+    assert facts.references.skill > 0.9  # as by all examples
+    assert measure_shift(data).squares
+    assert 0 < most[0] <= SAMPLED

@@ -20,9 +20,10 @@ from nnlab.diagnosis.facts.references import References, measure_references
 from nnlab.diagnosis.facts.rows import standardized_rows
 from nnlab.diagnosis.facts.values import LostRows, Placeholder, find_lost_rows, find_placeholder, target_placeholder
 from nnlab.loss.base import Loss
-from nnlab.streaming import SAMPLED, Streamed, at_once, pieces
+from nnlab.streaming import Streamed, at_once, pieces
 from nnlab.types import Dataset
 
+READ = 1 << 22  # inputs of many that are read at a time
 SAMPLE = 2048  # examples that moments and correlations are computed from
 FAR = 25.0  # distances of the middle half of the targets, beyond which a target is an outlier
 HEAVY = 0.3  # share of all squared deviations that a hundredth of the targets may have
@@ -191,7 +192,7 @@ def _traps(dataset: Dataset) -> dict[str, Any]:
 def input_facts(dataset: Dataset) -> InputFacts:
     """The facts of the training inputs."""
     inputs = dataset.train.inputs
-    count = at_once(inputs, SAMPLED, len(inputs))
+    count = at_once(inputs, READ, len(inputs))
     total = sum(piece.sum(dtype=torch.float64) for piece in pieces(inputs, count))
     if not bool(torch.isfinite(torch.as_tensor(total))):
         broken = sum(int((~torch.isfinite(piece)).sum()) for piece in pieces(inputs, count))
@@ -213,14 +214,19 @@ def input_facts(dataset: Dataset) -> InputFacts:
 
 def _moments(inputs: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each feature of vectors, each channel of images; constant ones are left out."""
-    values = inputs.double()
-    axes = (0,) if inputs.ndim == 2 else (0, *range(2, inputs.ndim))
-    means = values.mean(axes, keepdim=True)
-    means, stds = means.flatten(), (values - means).square_().mean(axes).sqrt()  # a sixth of the time of `std`
+    each = [inputs] if inputs.ndim == 2 else inputs.unbind(1)  # one channel in double precision at a time
+    means, stds = (torch.cat(moments) for moments in zip(*map(_moments_of, each), strict=True))
     varying = stds > 1e-12 * means.abs().clamp(min=1)
     if not bool(varying.any()):
         return means, stds
     return means[varying], stds[varying]
+
+
+def _moments_of(inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each feature of vectors (n, D); (1,), of all numbers of a channel (n, ...)."""
+    values = inputs.double() if inputs.ndim == 2 else inputs.double().reshape(-1, 1)
+    means = values.mean(0)
+    return means, (values - means).square_().mean(0).sqrt()  # a sixth of the time of `std`
 
 
 def _constant_features(inputs: Tensor | Streamed, part: Tensor, suspected: Tensor) -> int:
@@ -229,7 +235,7 @@ def _constant_features(inputs: Tensor | Streamed, part: Tensor, suspected: Tenso
     if len(part) == len(inputs):
         return len(suspects)
     constant = torch.ones_like(suspects, dtype=torch.bool)
-    for piece in pieces(inputs, at_once(inputs, SAMPLED, len(inputs))) if len(suspects) else ():
+    for piece in pieces(inputs, at_once(inputs, READ, len(inputs))) if len(suspects) else ():
         constant &= (piece.flatten(1)[:, suspects] == part[0, suspects]).all(0)
     return int(constant.sum())
 

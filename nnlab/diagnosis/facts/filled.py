@@ -45,9 +45,9 @@ class Filled:
 
 def find_filled(dataset: Dataset) -> Filled | None:
     """The columns that were filled by the target, if there are any."""
-    part = sample(dataset.train, ROWS)
-    if len(dataset.input_shape) != 1 or dataset.input_size > COLUMNS or len(part) < FEWEST:
+    if len(dataset.input_shape) != 1 or dataset.input_size > COLUMNS or len(dataset.train) < FEWEST:
         return None
+    part = sample(dataset.train, ROWS)
     targets = part.targets.cpu()
     goal = targets.reshape(len(targets), -1)[:, 0]
     found = []

@@ -15,10 +15,12 @@ from torch import Tensor
 from nnlab.diagnosis.facts.chance import ranks
 from nnlab.diagnosis.facts.columns import column_name, column_source, is_date
 from nnlab.diagnosis.facts.levels import sample
+from nnlab.streaming import at_once
 from nnlab.types import Dataset, Split
 
 WIDE = 256  # inputs from which one of them cannot be told to give the target away
 COLUMN_EXAMPLES = 4096
+NUMBERS = 1 << 22  # of which correlations are computed at a time
 FEWEST_CORRELATED = 60  # among hundreds of inputs, some tell a few examples apart by chance
 DETERMINES = 0.9998  # correlation (ratio) with which a column is the target itself
 ALONE = 0.93  # share of a constant's errors that a column which gives the target away avoids alone ...
@@ -58,7 +60,9 @@ def find_giveaway(dataset: Dataset) -> Giveaway | None:
     inputs = part.inputs.flatten(1)
     if len(part) < FEWEST_CORRELATED or inputs.shape[1] < 2 or not bool(torch.isfinite(inputs).all()):
         return None
-    correlations = _correlations(inputs.float(), part.targets, dataset.target_size)
+    columns = inputs.split(at_once(inputs.T, NUMBERS, inputs.shape[1]), 1)
+    each = [_correlations(some.float(), part.targets, dataset.target_size) for some in columns]
+    correlations = torch.cat(each)
     column = int(correlations.argmax())
     if float(correlations[column]) > DETERMINES:
         return Giveaway(column, column_name(dataset, column), 1.0, float("nan"), column_source(dataset, column))

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from nnlab.diagnosis.facts.chance import Pair, mixed_pair
 from nnlab.diagnosis.facts.held_out import as_probabilities, nearest, with_others
-from nnlab.diagnosis.facts.levels import evenly
+from nnlab.diagnosis.facts.levels import evenly, reduced
 from nnlab.statistics.label_errors import margins
 
 EXAMPLES = 2048  # that the other kinds of models look at
@@ -183,7 +183,7 @@ def label_facts(
         learned: (N,) share of the validations at which networks that train on the example had it right.
     """
     rows = evenly(len(targets), min(EXAMPLES, len(targets)), torch.device("cpu"))
-    surest = _surest(prediction[rows], inputs[rows.to(inputs.device)], targets[rows])
+    surest = _surest(prediction[rows], reduced(inputs, rows.to(inputs.device)), targets[rows])
     wrong = prediction.argmax(1) != targets
     margin, sure = margins(prediction, targets), _sureness(prediction)
     least = sure[_surest_of(prediction, SUREST[-1])].min() if len(sure) else 0.0

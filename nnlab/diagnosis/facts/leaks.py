@@ -25,12 +25,13 @@ from nnlab.streaming import MOST, Streamed, at_once, pieces
 from nnlab.types import Split
 
 ASKED = 512  # held-out examples that are looked for among the training examples
-READ = 1 << 24  # numbers of many that are read at a time
+READ = 1 << 22  # numbers of many that are read at a time
 WINDOW = 4  # neighbors in a projection that are compared number by number
 WIDE = 256  # inputs from which rows cannot agree by chance
 FEWEST = 16  # data sets with fewer different examples, such as XOR, share them between splits on purpose
 FINE = 0.2  # different values of a column, as a share of the rows, from which equal rows are copies
 NEAR = 2e-2  # of the usual distance between neighbors: the same example, changed a little
+FEW = 1000  # training rows that say whether any two of them differ
 EXAMINED = 32  # examples that agree, for which chance is estimated
 COMPARED = 128  # others, for which it is estimated, too, where many agree
 BY_CHANCE = 0.2  # rows that chance gives, from which an example that agrees is no copy
@@ -80,7 +81,8 @@ def shared_examples(train: Split, held_out: Split) -> Shared:
     rows = (partner >= 0).nonzero().flatten()
     agreeing = len(rows)
     rows = rows[_same_target(part.targets[rows], train.targets[partner[rows]], train.targets)]
-    if len(rows) and not _tell_apart(known[:1000]):
+    few = known[: at_once(known, READ, FEW)]
+    if len(rows) and not _tell_apart(few):
         rows = rows[: round(beyond_base_rates(len(rows), agreeing, train.targets) * len(rows))]
     near, compared = near_copies(train, held_out) if len(rows) < 0.03 * len(part) else (0, 1)
     if near:
@@ -88,7 +90,7 @@ def shared_examples(train: Split, held_out: Split) -> Shared:
     kin, compared = relatives(train, held_out) if not len(rows) else (0, 1)
     if kin:
         return Shared(round(kin / compared * len(part)), len(part), related=True)
-    if not len(rows) or len(torch.unique(known[:1000], dim=0)) <= FEWEST:
+    if not len(rows) or len(torch.unique(few, dim=0)) <= FEWEST:
         return Shared(0, len(asked))
     if known.shape[1] > WIDE:
         return Shared(len(rows), len(asked))
@@ -136,7 +138,7 @@ def _partners(asked: Tensor, known: Tensor) -> Tensor:
     partner = torch.full((len(asked),), -1, device=known.device)
     for shift in range(-WINDOW, WINDOW):
         near = order[(position + shift).clamp(0, len(keys) - 1)]
-        distance = (known[near] - asked).square().sum(1).sqrt()
+        distance = _distances(known, near, asked)
         closer = (distance < nearest) & (distance <= limit)
         nearest, partner = torch.where(closer, distance, nearest), torch.where(closer, near, partner)
     changed = (partner >= 0) & (nearest > 0)
@@ -152,8 +154,16 @@ def _projected(known: Tensor | Streamed, start: int, end: int, direction: Tensor
     return torch.cat([piece[:, start:end] @ direction for piece in pieces(known, at_once(known, READ, len(known)))])
 
 
+def _distances(known: Tensor, near: Tensor, asked: Tensor) -> Tensor:
+    """The distance of each row asked for from the training row of its own, (n,)."""
+    count = at_once(asked, READ, len(asked))
+    each = zip(near.split(count), asked.split(count), strict=True)
+    return torch.cat([(known[rows] - some).square().sum(1).sqrt() for rows, some in each])
+
+
 def _usual_distance(known: Tensor, probes: int = 128, others: int = 1024) -> float:
     """The usual distance of a training row to its nearest neighbor, from a part of the rows."""
+    others = max(2, at_once(known, 2 * READ, min(len(known), others)))
     part = known[torch.linspace(0, len(known) - 1, min(len(known), others), device=known.device).long()]
     probe = part[:: max(len(part) // probes, 1)]
     distance = torch.cdist(probe, part)

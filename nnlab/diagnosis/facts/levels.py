@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
 from nnlab.loss.base import Loss
 from nnlab.optimizer import LBFGS
@@ -21,6 +22,8 @@ from nnlab.streaming import SAMPLED, at_once
 from nnlab.types import Dataset, Split
 
 EXAMPLES = 4096  # training examples that decide the levels
+LARGE, SIDE = SAMPLED >> 10, 32  # numbers of an image beyond which it is looked at by so many squares along a side
+READ = 1 << 22  # inputs of many that are read at a time
 ITERATIONS = 25  # most losses have their best constant in closed form, which is where the search starts
 FLAT = 1e-12  # a gradient below which there is nothing to gain
 
@@ -61,6 +64,28 @@ def sample(split: Split, count: int) -> Split:
         return split if isinstance(split.inputs, Tensor) else Split(split.inputs[:], split.targets)
     index = evenly(len(split), count, split.inputs.device)
     return Split(split.inputs[index], split.targets[index])
+
+
+def thumbnails(split: Split, count: int) -> Split:
+    """As `sample`, of large images averages over squares: so many examples as are asked for take little memory."""
+    if not is_large(tuple(split.inputs.shape[1:])):
+        return sample(split, count)
+    index = evenly(len(split), min(count, len(split)), split.inputs.device)
+    return Split(reduced(split.inputs, index), split.targets[index])
+
+
+def is_large(shape: tuple[int, ...]) -> bool:
+    """Whether examples are images so large that they are looked at by averages over squares."""
+    return len(shape) == 3 and math.prod(shape) > LARGE
+
+
+def reduced(inputs: Tensor, index: Tensor) -> Tensor:
+    """Examples at positions (n,), large images as averages over squares (n, K, SIDE, SIDE)."""
+    if not is_large(tuple(inputs.shape[1:])):
+        return inputs[index]
+    sides = [min(SIDE, side) for side in inputs.shape[2:]]
+    parts = index.split(at_once(inputs, READ, len(index)))
+    return torch.cat([adaptive_avg_pool2d(inputs[rows], sides) for rows in parts])
 
 
 def sample_targets(split: Split, count: int) -> Tensor:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from nnlab.diagnosis.facts.columns import column_name, column_source
 from nnlab.diagnosis.facts.levels import sample
+from nnlab.streaming import SAMPLED, at_once
 from nnlab.types import Dataset, Split
 
 CROWD = 2048  # training rows whose neighbors are looked at
@@ -39,11 +40,11 @@ EVEN = 0.7  # agreement of the targets of any two examples, from which it says l
 
 def near_copies(train: Split, held_out: Split) -> tuple[int, int]:
     """How many held-out examples are near copies of training examples, beyond chance, and how many were asked for."""
-    known = sample(train, KNOWN).inputs.flatten(1).float()
-    asked = sample(held_out, ASKED)
-    count = int(min(len(asked), WORK / max(known.numel(), 1)))
-    if len(known) < FEWEST or count < 32 or known.shape[1] < 3:
+    rows, features = at_once(train.inputs, SAMPLED, min(len(train), KNOWN)), train.inputs.shape[1:].numel()
+    count = int(min(at_once(train.inputs, SAMPLED, min(len(held_out), ASKED)), WORK / max(rows * features, 1)))
+    if rows < FEWEST or count < 32 or features < 3:
         return 0, 0
+    known = sample(train, KNOWN).inputs.flatten(1).float()
     part = sample(held_out, count)
     std = (known - known.mean(0)).square_().mean(0).sqrt()
     scale = torch.where(std > 1e-6, std, torch.ones_like(std))
@@ -101,7 +102,8 @@ def relatives(train: Split, held_out: Split) -> tuple[int, int]:
 
 def crowded(known: Tensor) -> bool:
     """Whether rows have near neighbors every day, as those of a table most of whose columns are coarse."""
-    places = torch.linspace(0, len(known) - 1, min(len(known), CROWD), device=known.device).long()
+    count = at_once(known, SAMPLED // 2, min(len(known), CROWD))
+    places = torch.linspace(0, len(known) - 1, count, device=known.device).long()
     points = known[places].flatten(1).float()
     std = points.std(0)
     points = points / torch.where(std > 1e-6, std, torch.ones_like(std))
@@ -162,10 +164,10 @@ def find_pair(dataset: Dataset) -> Pair | None:
 
     Inputs from one column of a table, such as two of its categories, are no pair.
     """
-    part = sample(dataset.train, PAIR_ROWS)
-    x = part.inputs.flatten(1).double()
-    if not 3 <= x.shape[1] <= PAIRED or len(x) < FEWEST or len(dataset.input_shape) != 1:
+    if not 3 <= dataset.input_size <= PAIRED or len(dataset.input_shape) != 1 or len(dataset.train) < FEWEST:
         return None
+    part = sample(dataset.train, PAIR_ROWS)
+    x = part.inputs.double()
     goals = _codes(part.targets, dataset.target_size)
     x, goals = _standardized(x), _standardized(goals)
     with_goal = x.T @ goals / len(x)  # correlations (D, C)

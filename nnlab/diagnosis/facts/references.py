@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from nnlab.diagnosis.facts.chance import Order, association, orders
-from nnlab.diagnosis.facts.levels import sample
+from nnlab.diagnosis.facts.levels import thumbnails
 from nnlab.diagnosis.facts.linear import linear_held_out
 from nnlab.loss.base import Loss
 from nnlab.types import Dataset, Split
@@ -52,7 +52,7 @@ def suitable_sizes(features: int) -> tuple[int, int]:
 def measure_references(dataset: Dataset, loss: Loss) -> References:
     """The references of a data set; a few hundredths of a second."""
     known, asked = suitable_sizes(dataset.input_size)
-    train, validation = sample(dataset.train, known), sample(dataset.validation, asked)
+    train, validation = thumbnails(dataset.train, known), thumbnails(dataset.validation, asked)
     predictions, center = simple_predictions(dataset, train, validation)
     targets = validation.targets
     if dataset.units is not None and dataset.units.logarithm:  # skill is measured in the units of the data

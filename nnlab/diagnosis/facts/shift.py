@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nnlab.diagnosis.facts.chance import ranks
 from nnlab.diagnosis.facts.columns import levels_of
-from nnlab.diagnosis.facts.levels import sample
+from nnlab.diagnosis.facts.levels import is_large, thumbnails
 from nnlab.types import Dataset, Split
 
 ROWS = 2048  # of each split
@@ -48,12 +48,14 @@ class Shift:
         deviations: by which that is above chance.
         columns: those that differ, the farthest first.
         features: how many columns there are.
+        squares: whether they are averages over squares of large images.
     """
 
     area: float
     deviations: float
     columns: tuple[Column, ...]
     features: int
+    squares: bool = False
 
     @property
     def differs(self) -> bool:
@@ -75,7 +77,7 @@ class Shift:
 
 def measure_shift(dataset: Dataset) -> Shift:
     """Compare the training and the validation split."""
-    train, held = sample(dataset.train, ROWS), sample(dataset.validation, ROWS)
+    train, held = thumbnails(dataset.train, ROWS), thumbnails(dataset.validation, ROWS)
     train, held = _without_names(dataset, train, held)
     held = _without_unseen(dataset, train, held)
     x, z = train.inputs.flatten(1).double(), held.inputs.flatten(1).double()
@@ -83,7 +85,8 @@ def measure_shift(dataset: Dataset) -> Shift:
         return Shift(0.5, 0.0, (), x.shape[1])
     area = _told_apart(x, z)
     spread = math.sqrt((len(x) + len(z) + 1) / (12 * len(x) * len(z)))
-    return Shift(area, (area - 0.5) / spread, tuple(_columns(train, held, x, z)), x.shape[1])
+    columns = tuple(_columns(train, held, x, z))
+    return Shift(area, (area - 0.5) / spread, columns, x.shape[1], is_large(dataset.input_shape))
 
 
 def _without_names(dataset: Dataset, train: Split, held: Split) -> tuple[Split, Split]:

@@ -17,12 +17,14 @@ from nnlab.diagnosis.record import LayerFacts, SplitFacts, WeightFacts
 from nnlab.loss import decisions
 from nnlab.statistics import activations
 from nnlab.training import Trainer
-from nnlab.training.evaluation import Evaluation, evaluate
+from nnlab.training.evaluation import Evaluation, evaluate, examples_at_once
 from nnlab.types import Dataset, Split, Task
 from nnlab.units import Units, stacked_units
 
 WORK = 1.5e8  # multiply-adds that a pass over the training split may cost for all members
 TOGETHER = 64  # members that are looked at together
+LARGE, CAPTURED = 1 << 22, 1 << 24  # numbers of inputs beyond which so many outputs of layers are looked at, ...
+FEWEST = 8  # ... those of so many examples at least, about what training holds
 TOLERANCE = 0.05  # distance from a saturation value that counts as saturated
 
 
@@ -115,7 +117,9 @@ def _stacked(datasets: Sequence[Dataset], count: int) -> Split:
 
 def _evaluated(trainer: Trainer, split: Split, units: Units | None) -> Evaluation:
     """As `evaluate`, for a small split and only the metrics that facts are made of, which is a third of the work."""
-    outputs = trainer.stack.outputs(split.inputs)
+    stack, inputs = trainer.stack, split.inputs
+    size = examples_at_once(stack, len(inputs), inputs[0, 0])
+    outputs = torch.cat([stack.outputs(piece) for piece in inputs.split(size, 1)], 1)
     prediction = trainer.loss.prediction(outputs)
     metrics = {"loss": trainer.loss.losses(outputs, split.targets).mean(1)}
     if not split.targets.is_floating_point():
@@ -168,7 +172,7 @@ def _layer_facts(trainer: Trainer, inputs: Tensor) -> list[tuple[LayerFacts, ...
     layers = activation_layers(trainer.stack.network)
     if not layers:
         return [()] * len(inputs)
-    captured = trainer.stack.capture(inputs, list(layers))
+    captured = trainer.stack.capture(_few(trainer, inputs, list(layers)), list(layers))
     columns = []
     for name, (kind, (low, high)) in layers.items():
         y = captured[name]
@@ -185,6 +189,15 @@ def _layer_facts(trainer: Trainer, inputs: Tensor) -> list[tuple[LayerFacts, ...
         tuple(LayerFacts(name, kind, dead[m], saturated[m], std[m]) for name, kind, dead, saturated, std in columns)
         for m in range(len(inputs))
     ]
+
+
+def _few(trainer: Trainer, inputs: Tensor, names: Sequence[str]) -> Tensor:
+    """Inputs (M, N, ...), of large examples only so many that the outputs of the layers fit into memory."""
+    if inputs.numel() <= LARGE:
+        return inputs
+    seen = trainer.stack.capture(inputs[:, :2], names)  # batch normalization needs two
+    numbers = sum(value.numel() for value in seen.values()) // 2
+    return inputs[:, : max(FEWEST, CAPTURED // max(numbers, 1))]
 
 
 def option(component: object) -> str:

@@ -13,9 +13,11 @@ from torch import Tensor
 
 from nnlab.diagnosis.facts.columns import column_name
 from nnlab.diagnosis.facts.levels import sample
+from nnlab.streaming import at_once, pieces
 from nnlab.types import Dataset, Split
 
 ROWS, COLUMNS = 2048, 1024  # that are looked at
+PIECE = 1 << 22  # numbers that are taken in double precision at a time
 SHARE = (0.002, 0.5)  # of the rows that a placeholder may have; at least `LEAST` rows
 LEAST, REST = 4, 30  # rows of a placeholder, other rows that say what is far from them
 FAR = 6.0  # widths of the middle four fifths of the others, from their median
@@ -45,9 +47,9 @@ class Placeholder:
 
 def find_placeholder(dataset: Dataset) -> Placeholder | None:
     """The placeholder that most input columns have, over training and validation rows."""
-    rows = sample(dataset.train, ROWS).inputs.flatten(1)
-    if rows.shape[1] > COLUMNS or len(rows) < REST or len(dataset.input_shape) > 1:
+    if dataset.input_size > COLUMNS or len(dataset.train) < REST or len(dataset.input_shape) > 1:
         return None  # a pixel that is black in many images stands for black
+    rows = sample(dataset.train, ROWS).inputs
     found = [(column, *_suspicious(rows[:, column])) for column in _candidates(rows)]
     found = [each for each in found if each[2] > 0]
     if not found:
@@ -137,7 +139,8 @@ def find_lost_rows(split: Split) -> LostRows | None:
     if len(rows) < REST or rows.shape[1] < 2:
         return None
     draw = torch.Generator().manual_seed(0)
-    keys = rows.double() @ torch.randn(rows.shape[1], generator=draw, dtype=torch.float64).to(rows.device)
+    direction = torch.randn(rows.shape[1], generator=draw, dtype=torch.float64).to(rows.device)
+    keys = torch.cat([piece.double() @ direction for piece in pieces(rows, at_once(rows, PIECE, len(rows)))])
     ordered = keys.sort()
     fresh = torch.cat([ordered.values.new_ones(1).bool(), ordered.values.diff() > 1e-9 * keys.abs().max()])
     group = fresh.cumsum(0) - 1

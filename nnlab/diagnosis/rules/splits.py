@@ -38,6 +38,8 @@ def shift_findings(dataset: Dataset, shift: Shift) -> Iterator[Finding]:
 
 
 def _columns(dataset: Dataset, columns: list[Column], shift: Shift) -> str:
+    if shift.squares:
+        return f"{len(columns)} of {shift.features} averages over squares of the images differ"
     named = [
         f"{column_name(dataset, c.number)} (mean {shown(c.means[0])} and {shown(c.means[1])}, standard deviation "
         f"{shown(c.stds[0])} and {shown(c.stds[1])})"
@@ -50,7 +52,7 @@ def _cause(dataset: Dataset, shift: Shift) -> str:
     """What the difference looks like; empty for the catalogue's words."""
     order = shift.sorted_by
     if order is not None:
-        name = "the target" if order.number < 0 else column_name(dataset, order.number)
+        name = "the target" if order.number < 0 else "a square" if shift.squares else column_name(dataset, order.number)
         return (
             f"The split follows the order of {name}: {order.beyond:.0%} of the validation lies beyond the training "
             "examples. Shuffle sorted rows before they are split."

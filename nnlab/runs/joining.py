@@ -104,7 +104,7 @@ class LaunchedGroup(Group):
 
     def start(self) -> None:
         """Come together."""
-        meet(self.place)
+        self.computing = meet(self.place)
 
     def revive(self, error: GroupBroken) -> None:
         """Whoever started the processes starts them again.
@@ -145,7 +145,7 @@ class StartedGroup(Group):
         try:
             for rank in range(1, self.size):
                 self._followers.append(_follower(place, rank))
-            meet(place, store, self._check)
+            self.computing = meet(place, store, self._check)
         except BaseException:
             self._end(0.0)
             raise

@@ -6,11 +6,14 @@ MASTER_PORT.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import socket
+import sys
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +23,9 @@ from nnlab.errors import UserError
 from nnlab.training.group import PATIENCE
 from nnlab.validation import check as in_range
 
-SECONDS = "NNLAB_JOIN_SECONDS"  # the variable that says how long a process waits for the others
+SECONDS = "NNLAB_JOIN_SECONDS"  # the variable that says how long a process waits for the others, 120 by default
+ANSWER = "NNLAB_ANSWER_SECONDS"  # ... and how long for its part of a step, before it counts as lost; 1800 by default
+GRACE = 2.0  # seconds after which a connection that should have ended by itself counts as failed
 LAST_PORT = 65535
 NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
@@ -74,8 +79,8 @@ def launched(environment: Mapping[str, str] = os.environ) -> Place | None:
     )  # fmt: skip
 
 
-def meet(place: Place, store: Any = None, check: Callable[[], None] = lambda: None) -> None:
-    """Connect this process with the others of its group.
+def meet(place: Place, store: Any = None, check: Callable[[], None] = lambda: None) -> Any:
+    """Connect this process with the others of its group; returns the connection for what they compute together.
 
     Args:
         place: where this process stands.
@@ -83,11 +88,16 @@ def meet(place: Place, store: Any = None, check: Callable[[], None] = lambda: No
         check: asked again and again while the others are not there yet.
 
     Raises:
-        UserError: the port is in use, the others are not there in time, or `NNLAB_JOIN_SECONDS` is no time.
+        UserError: the port is in use, the others are not there in time, or a variable that is a time holds none.
     """
-    from torch.distributed import PrefixStore, init_process_group, is_nccl_available  # type: ignore[attr-defined]
+    from torch.distributed import (  # type: ignore[attr-defined]
+        PrefixStore,
+        init_process_group,
+        is_nccl_available,
+        new_group,
+    )
 
-    seconds = _patience()
+    seconds, answer = _seconds(SECONDS, "120"), _seconds(ANSWER, "1800")
     address = f"{place.host}:{place.port}"
     if store is None:
         store = _store(place, address, seconds)
@@ -105,18 +115,20 @@ def meet(place: Place, store: Any = None, check: Callable[[], None] = lambda: No
             )
         time.sleep(0.02)
     _use_loopback(place)
+    init_process_group("gloo", store=store, rank=place.rank, world_size=place.size, timeout=PATIENCE)
+    # NCCL, unlike gloo, does not notice that another process has died; nor do both that its machine has.
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and is_nccl_available() else "gloo"
-    init_process_group(backend, store=store, rank=place.rank, world_size=place.size, timeout=PATIENCE)
+    return new_group(backend=backend, timeout=datetime.timedelta(seconds=answer))
 
 
-def _patience() -> float:
-    """Seconds for which a process waits for the others."""
-    given = os.environ.get(SECONDS) or "120"
+def _seconds(variable: str, default: str) -> float:
+    """The seconds that a variable gives."""
+    given = os.environ.get(variable) or default
     try:
         seconds = float(given)
     except ValueError as error:
-        raise UserError(f"the variable {SECONDS} must be a number of seconds: {given!r}") from error
-    return in_range(SECONDS, seconds, "(0, inf)")
+        raise UserError(f"the variable {variable} must be a number of seconds: {given!r}") from error
+    return in_range(variable, seconds, f"(0, {PATIENCE.total_seconds():.0f}]")
 
 
 def _store(place: Place, address: str, seconds: float) -> Any:
@@ -124,16 +136,71 @@ def _store(place: Place, address: str, seconds: float) -> Any:
     from torch.distributed import DistError, TCPStore  # type: ignore[attr-defined]
 
     leads = place.rank == 0 and not place.kept
+    wait = datetime.timedelta(seconds=seconds)
     try:
-        return TCPStore(
-            place.host, place.port, place.size, leads, datetime.timedelta(seconds=seconds), wait_for_workers=False
+        return _within(
+            seconds + GRACE, lambda: TCPStore(place.host, place.port, place.size, leads, wait, wait_for_workers=False)
         )
-    except (DistError, RuntimeError, ValueError) as error:
+    except (DistError, RuntimeError, ValueError, TimeoutError) as error:
         if leads:
             raise UserError(f"cannot listen at {address}, where the processes are to meet: {_reason(error)}") from error
+        reason = _unreachable(place)
         raise UserError(
-            f"process {place.rank} cannot reach process 0 at {address} within {seconds:g} seconds: {_reason(error)}"
+            f"process {place.rank} cannot reach process 0 at {address} within {seconds:g} seconds: {reason}"
         ) from error
+
+
+def _within(seconds: float, connect: Callable[[], Any]) -> Any:
+    """What `connect` returns or raises; torch itself waits forever for a program that listens and says nothing.
+
+    Raises:
+        TimeoutError: it did neither in time.
+    """
+    results: list[Any] = []
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            results.append(connect())
+        except Exception as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    with _silenced():
+        thread.start()
+        thread.join(seconds)
+    if errors:
+        raise errors[0]
+    if not results:
+        raise TimeoutError("timed out")
+    return results[0]
+
+
+@contextlib.contextmanager
+def _silenced() -> Iterator[None]:
+    """Inside, what torch's C++ prints, a page of frames for each attempt to connect, goes nowhere."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _unreachable(place: Place) -> str:
+    """Why nobody of the group answers at its address, in half a line."""
+    try:
+        with socket.create_connection((place.host, place.port), 2.0):
+            return "another program listens there; choose another MASTER_PORT"
+    except socket.gaierror:
+        return "there is no machine of that name"
+    except ConnectionRefusedError:
+        return "nobody listens there"
+    except OSError as error:
+        return "there was no answer" if isinstance(error, TimeoutError) else str(error.strerror or error)
 
 
 def _reason(error: BaseException) -> str:

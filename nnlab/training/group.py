@@ -1,7 +1,7 @@
 """Processes that train together: what they say to one another, over `torch.distributed`.
 
 One process leads: it has the trainer, the callbacks and the files. The others follow: each has an engine like the
-leader's, waits for a command, and does the same at the same time. Commands and rows of numbers go over gloo, gradients
+leader's, waits for a command, and does the same at the same time. Commands go over gloo, gradients and rows of numbers
 over gloo on processors and over NCCL on GPUs.
 
 `nnlab.runs.joining` starts the processes and brings them together, `nnlab.training.replicas` and
@@ -58,12 +58,15 @@ class Group:
 
     Attributes:
         whole: whether no collective operation has failed; after one has, nobody knows what the others wait for.
+        computing: the connection for numbers that all processes have at about the same time: on it, one that does not
+            answer breaks the group sooner than among commands, for which a follower waits as long as the leader likes.
     """
 
     def __init__(self, rank: int, size: int, local_rank: int, local_size: int) -> None:
         self.rank, self.size = rank, size
         self.local_rank, self.local_size = local_rank, local_size
         self.whole = True
+        self.computing: Any = None
 
     @property
     def leads(self) -> bool:
@@ -125,7 +128,7 @@ class Group:
         with self.together() as distributed:
             for value in values:
                 own = value if value.is_contiguous() else value.contiguous()
-                distributed.broadcast(own, 0)
+                distributed.broadcast(own, 0, group=self.computing)
                 if own is not value:
                     value.copy_(own)
 
@@ -148,13 +151,13 @@ class Group:
     def sum(self, values: Tensor) -> None:
         """Add up the processes' values, in place; all have the same bits then."""
         with self.together() as distributed:
-            distributed.all_reduce(values)
+            distributed.all_reduce(values, group=self.computing)
 
     def gathered(self, values: Tensor) -> Tensor:
         """The values (...) of all processes, (size, ...), on each of them."""
         parts = [torch.empty_like(values) for _ in range(self.size)]
         with self.together() as distributed:
-            distributed.all_gather(parts, values)
+            distributed.all_gather(parts, values, group=self.computing)
         return torch.stack(parts)
 
 

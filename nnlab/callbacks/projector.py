@@ -11,14 +11,18 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
 
 from nnlab.callbacks import drawing, pictures
 from nnlab.callbacks.views import Moment, Views
 from nnlab.storage.files import make_folder, write_whole
+from nnlab.streaming import at_once
 from nnlab.training import Trainer
 from nnlab.validation import check
 
 CONFIG = "projector_config.pbtxt"
+NUMBERS = 1 << 20  # inputs that go through the network at a time
+SIDE = 64  # pixels
 
 
 class Projector(Views):
@@ -38,21 +42,27 @@ class Projector(Views):
 
     def _show(self, view: Moment) -> None:
         validation = view.data.validation
-        inputs, targets = validation.inputs[: self.examples], validation.targets[: self.examples]
+        targets = validation.targets[: self.examples]
+        count = at_once(validation.inputs, NUMBERS, self.examples)
+        starts = range(0, len(targets), count)
+        parts = (validation.inputs[start : min(start + count, len(targets))] for start in starts)
+        drawn = pictures.is_picture(view.data.input_shape)
         with view.networks() as networks:
-            vectors = last_hidden(networks[0], inputs)
-        if vectors is None or len(inputs) < 2:
+            seen = [(last_hidden(networks[0], part), _sprites(part) if drawn else part[:0]) for part in parts]
+        vectors = [part for part, _ in seen if part is not None]
+        if not vectors or len(targets) < 2:
             return
         folder = view.run.directory / "projector"
         make_folder(folder)
-        array = np.ascontiguousarray(vectors.cpu().numpy(), dtype="<f4")
+        array = np.ascontiguousarray(torch.cat(vectors).cpu().numpy(), dtype="<f4")
         name, content = tensor_file(array)
         write_whole(folder / name, content)
         write_whole(folder / "classes.tsv", classes(targets, view.prediction[: self.examples], view.data.target_names))
         sprite = ""
-        if pictures.is_picture(view.data.input_shape):
-            write_whole(folder / "images.png", drawing.png(pictures.contact_sheet(inputs.cpu().numpy())))
-            _, height, width = view.data.input_shape
+        if drawn:
+            images = torch.cat([sprites for _, sprites in seen]).cpu().numpy()
+            write_whole(folder / "images.png", drawing.png(pictures.contact_sheet(images)))
+            height, width = images.shape[2:]
             sprite = (
                 f'  sprite {{ image_path: "projector/images.png" single_image_dim: {width} '
                 f"single_image_dim: {height} }}\n"
@@ -64,6 +74,12 @@ class Projector(Views):
             f'  metadata_path: "projector/classes.tsv"\n{sprite}}}\n'
         )
         write_whole(view.run.directory / CONFIG, text)
+
+
+def _sprites(images: Tensor) -> Tensor:
+    """Images (N, K, H, W) as they lie in the tab: of at most `SIDE` pixels along each side."""
+    sides = [min(SIDE, side) for side in images.shape[2:]]
+    return images if sides == list(images.shape[2:]) else adaptive_avg_pool2d(images, sides)
 
 
 def last_hidden(network: nn.Module, inputs: Tensor) -> Tensor | None:

@@ -40,9 +40,8 @@ EVEN = 0.7  # agreement of the targets of any two examples, from which it says l
 
 def near_copies(train: Split, held_out: Split) -> tuple[int, int]:
     """How many held-out examples are near copies of training examples, beyond chance, and how many were asked for."""
-    rows, features = at_once(train.inputs, SAMPLED, min(len(train), KNOWN)), train.inputs.shape[1:].numel()
-    count = int(min(at_once(train.inputs, SAMPLED, min(len(held_out), ASKED)), WORK / max(rows * features, 1)))
-    if rows < FEWEST or count < 32 or features < 3:
+    count = _comparable(train, held_out)
+    if len(train) < FEWEST or count < 32 or train.inputs.shape[1:].numel() < 3:
         return 0, 0
     known = sample(train, KNOWN).inputs.flatten(1).float()
     part = sample(held_out, count)
@@ -64,19 +63,27 @@ def near_copies(train: Split, held_out: Split) -> tuple[int, int]:
     return (found if found > chance + 4 * math.sqrt(chance) + 0.03 * len(part) else 0), len(part)
 
 
+def _comparable(train: Split, held_out: Split) -> int:
+    """How many held-out examples may be compared with (at most `KNOWN`) training examples: of large ones too few."""
+    known, asked = at_once(train.inputs, SAMPLED, KNOWN), at_once(train.inputs, SAMPLED, ASKED)
+    numbers = min(len(train), known) * train.inputs.shape[1:].numel()
+    return int(min(len(held_out), asked, WORK / max(numbers, 1)))
+
+
 def relatives(train: Split, held_out: Split) -> tuple[int, int]:
     """How many held-out examples have relatives among the training examples, beyond chance, of how many asked for.
 
     Relatives are up to `GROUP` neighbors with the example's own target that are far nearer than the next. Only columns
     that hardly repeat a value count: rows with the same categories are none.
     """
-    known, part = sample(train, KNOWN), sample(held_out, ASKED)
+    count = _comparable(train, held_out)
+    if count < 32:
+        return 0, 0
+    known, part = sample(train, KNOWN), sample(held_out, count)
     rows = known.inputs.flatten(1).float()
     fine = (rows[:1024].sort(0).values.diff(dim=0) != 0).sum(0) + 1 > FINE * min(len(rows), 1024)
-    count = int(min(len(part), WORK / max(rows.numel(), 1)))
-    if len(rows) < 4 * BEYOND[1] or count < 32 or int(fine.sum()) < 3:
+    if len(rows) < 4 * BEYOND[1] or int(fine.sum()) < 3:
         return 0, 0
-    part = sample(part, count)
     rows, asked = rows[:, fine], part.inputs.flatten(1).float()[:, fine]
     std = rows.std(0)
     scale = torch.where(std > 1e-6, std, torch.ones_like(std))

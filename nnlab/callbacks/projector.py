@@ -78,8 +78,8 @@ class Projector(Views):
 
 def _sprites(images: Tensor) -> Tensor:
     """Images (N, K, H, W) as they lie in the tab: of at most `SIDE` pixels along each side."""
-    sides = [min(SIDE, side) for side in images.shape[2:]]
-    return images if sides == list(images.shape[2:]) else adaptive_avg_pool2d(images, sides)
+    height, width = images.shape[2:]
+    return images if max(height, width) <= SIDE else adaptive_avg_pool2d(images, (min(SIDE, height), min(SIDE, width)))
 
 
 def last_hidden(network: nn.Module, inputs: Tensor) -> Tensor | None:

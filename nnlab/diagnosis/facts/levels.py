@@ -83,9 +83,9 @@ def reduced(inputs: Tensor, index: Tensor) -> Tensor:
     """Examples at positions (n,), large images as averages over squares (n, K, SIDE, SIDE)."""
     if not is_large(tuple(inputs.shape[1:])):
         return inputs[index]
-    sides = [min(SIDE, side) for side in inputs.shape[2:]]
+    height, width = inputs.shape[2:]
     parts = index.split(at_once(inputs, READ, len(index)))
-    return torch.cat([adaptive_avg_pool2d(inputs[rows], sides) for rows in parts])
+    return torch.cat([adaptive_avg_pool2d(inputs[rows], (min(SIDE, height), min(SIDE, width))) for rows in parts])
 
 
 def sample_targets(split: Split, count: int) -> Tensor:

@@ -114,6 +114,13 @@ def test_the_task_is_never_a_suspect() -> None:
     assert foreign == [Suspect("architecture", {"architecture": "mlp"}, "architecture=perceptron")]
 
 
+def test_an_optimizer_of_ones_own_is_exchanged_at_two_rates() -> None:
+    found = suspects(compose("optimizer={_target_: torch.optim.NAdam, lr: 0.01}"), regression=False)
+    assert [each.label for each in found] == ["optimizer=adam", "optimizer=adam optimizer.learning_rate=0.003"]
+    assert {each.foreign for each in found} == {"torch.optim.NAdam"}
+    assert all_back(found) == {"optimizer": "adam"}  # the usual one, where all is taken back
+
+
 def test_advice_that_the_config_follows_already_is_not_given() -> None:
     finding = Finding("dead_units", "all are dead", overrides=("initialization=he", "trainer.clip_norm=1")).to_dict()
     [left] = effective([finding], compose("initialization=he"))

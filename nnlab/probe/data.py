@@ -152,8 +152,9 @@ def _as_read(config: Mapping[str, Any]) -> Raw:
 
 def _sorted_alone(config: Mapping[str, Any], dataset: Dataset) -> Iterator[Finding]:
     """Whether columns rise with the rows in the order in which they were read, and go with nothing."""
-    raw = _as_read(config)
-    yield from sorted_columns(dataset, raw.inputs, raw.targets)
+    if len(dataset.input_shape) == 1:  # large pictures are not read again for it
+        raw = _as_read(config)
+        yield from sorted_columns(dataset, raw.inputs, raw.targets)
 
 
 def _offset(config: Mapping[str, Any], dataset: Dataset) -> Iterator[Finding]:

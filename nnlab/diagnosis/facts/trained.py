@@ -17,13 +17,14 @@ from nnlab.diagnosis.record import LayerFacts, SplitFacts, WeightFacts
 from nnlab.loss import decisions
 from nnlab.statistics import activations
 from nnlab.training import Trainer
+from nnlab.training.batches import stacked
 from nnlab.training.evaluation import Evaluation, evaluate, examples_at_once
 from nnlab.types import Dataset, Split, Task
 from nnlab.units import Units, stacked_units
 
 WORK = 1.5e8  # multiply-adds that a pass over the training split may cost for all members
 TOGETHER = 64  # members that are looked at together
-LARGE, CAPTURED = 1 << 22, 1 << 24  # numbers of inputs beyond which so many outputs of layers are looked at, ...
+LARGE, CAPTURED = 1 << 22, 1 << 22  # numbers of inputs beyond which so many outputs of layers are looked at, ...
 FEWEST = 8  # ... those of so many examples at least, about what training holds
 TOLERANCE = 0.05  # distance from a saturation value that counts as saturated
 
@@ -112,7 +113,7 @@ def _facts_of_rows(trainer: Trainer, rows: slice, count: int, known: Evaluation 
 def _stacked(datasets: Sequence[Dataset], count: int) -> Split:
     parts = {id(dataset): sample(dataset.train, count) for dataset in datasets}
     chosen = [parts[id(dataset)] for dataset in datasets]
-    return Split(torch.stack([s.inputs for s in chosen]), torch.stack([s.targets for s in chosen]))
+    return Split(stacked([s.inputs for s in chosen]), stacked([s.targets for s in chosen]))
 
 
 def _evaluated(trainer: Trainer, split: Split, units: Units | None) -> Evaluation:

@@ -47,8 +47,10 @@ class Parser:
     def __init__(self, dialect: Dialect, sample: bytes, origin: str, texts: Collection[str] = ()) -> None:
         self.dialect, self.origin, self.headers = dialect, origin, 0
         sign, quote = re.escape(self._separator).encode(), dialect.quote.encode()
+        blank = rb" +" if self._separator == "\t" else rb"[ \t]+"  # a tab that separates is an empty cell
         self._padding = re.compile(
-            rb"(?:(?<=" + sign + rb")[ \t]+(?=" + quote + rb"))|(?:(?<=" + quote + rb")[ \t]+(?=" + sign + rb"))"
+            rb"(?:(?<=" + sign + rb")" + blank + rb"(?=" + quote + rb"))|"
+            rb"(?:(?<=" + quote + rb")" + blank + rb"(?=" + sign + rb"))"
         )
         self.padded = bool(self._padding.search(sample[:SAMPLE_BYTES])) and dialect.separator not in BLANKS
         start = behind(sample, dialect.skip)

@@ -49,6 +49,15 @@ def test_separators_and_quotes_are_found(write, separator, quote):
     check(frame)
 
 
+@pytest.mark.parametrize("quote", ["", '"', "'"])
+def test_an_empty_cell_between_tabs_before_or_behind_a_quoted_one_is_a_cell(write, quote):
+    cells = [("", f"w {i % 3}", "") if i % 2 else ("1", "w 1", "2") for i in range(40)]
+    content = ["a\tb\tc\td", *(f"{i}.5\t{b}\t{quote}{c}{quote}\t{d}" for i, (b, c, d) in enumerate(cells))]
+    frame, _ = read(write(content, "table.tsv"))
+    assert frame.columns["c"].levels == ("w 0", "w 1", "w 2")
+    assert all(frame.columns[name].missing.tolist() == [bool(i % 2) for i in range(40)] for name in "bd")
+
+
 def test_words_of_several_blanks_apart_may_hold_single_blanks(write):
     content = ["  id      education  black", *(f"  {i}   {12 + i % 3}-15 years   No" for i in range(30))]
     frame, said = read(write(content, "divorce.dat"))

@@ -1,6 +1,7 @@
 """Final seeds that ended apart from the others, and what their curves say about the cause.
 
-A seed has failed where it diverged or is no better on validation than the constant answer. It is an outlier where it
+A seed has failed where it diverged, or is no better on validation than the constant answer although another is clearly
+so: where none is, the columns may say nothing, and no seed stands apart. It is an outlier where it
 is worse than the median of the others by more than `FAR` times their spread, by more than a tenth of what that median
 gains over the constant, and by more than so few validation examples can say.
 """
@@ -25,6 +26,7 @@ from nnlab.storage.history import read_curves
 
 FAR = 4.0  # spreads of the other seeds
 PART = 0.1  # of what these gain over the constant
+CLEAR = 2.0  # standard errors from which a network is better than the constant
 FEWEST = 3  # seeds, of which one can be apart from the others
 WINDOW = 20  # minibatch losses whose mean counts, or a twentieth of all where these are more
 JUMP = 0.3  # of the way from the first loss to the lowest, that a jump goes back
@@ -37,7 +39,7 @@ class Apart:
 
     Attributes:
         seed: its number.
-        failed: whether it diverged, or is no better than the constant.
+        failed: whether it diverged, or is no better than the constant although another is.
         by_rate: whether its curve is one of a learning rate that is too high.
         words: its number, its value beside that of the others, and the cause.
     """
@@ -97,22 +99,28 @@ def apart(trials: Trials, runs: Sequence[FinalRun], constant: SimpleModel) -> li
     for one in every:
         rest = [other for other in every if other is not one]
         others = [other.value for other in rest if math.isfinite(other.value)]
-        failed = one.diverged or not sign * (one.value - level) > 0
-        noise = _noise(metric, one.value, len(trials.dataset.validation))
+        examples = len(trials.dataset.validation)
+        behind = not sign * (one.value - level) > 0 and _learned(metric, others, level, examples)
+        failed = one.diverged or not math.isfinite(one.value) or behind
+        noise = _noise(metric, one.value, examples)
         if failed or _far(sign, one.value, others, level, noise):
             by_rate, cause = _cause(one, rest)
             beside = [f"the others {shown(median(others), 4)}"] if others else []
             beside += [f"the constant {shown(level, 4)}"] if failed else []
             own = f"{metric} {shown(one.value, 4)}" if math.isfinite(one.value) else f"no {metric}"
             words = f"{one.name} has {own} on validation ({', '.join(beside)}): {cause}"
-            found.append(Apart(one.seed, failed, failed or by_rate, words))
+            found.append(Apart(one.seed, failed, by_rate, words))
     return found
 
 
 def findings(seeds: Sequence[Apart]) -> list[Finding]:
     """What is wrong, a fault where a seed failed."""
     kinds = {True: "failed_seed", False: "outlying_seed"}
-    return [Finding(kinds[each.failed], each.words) for each in seeds]
+    unknown = "Too few steps, or chance: its training loss does not point to the learning rate."
+    return [
+        Finding(kinds[each.failed], each.words, why=unknown if each.failed and not each.by_rate else "")
+        for each in seeds
+    ]
 
 
 def _noise(metric: str, value: float, examples: int) -> float:
@@ -124,6 +132,22 @@ def _noise(metric: str, value: float, examples: int) -> float:
     if metric in HIGHER_IS_BETTER and 0 <= value <= 1:
         return math.sqrt(2 * value * (1 - value) / examples)
     return abs(value) / math.sqrt(examples)
+
+
+def _learned(metric: str, values: Sequence[float], level: float, examples: int) -> bool:
+    """Whether the best of some networks is clearly better than the constant.
+
+    Both meet the same examples. Of squared errors, the difference between a constant and predictions that explain a
+    part R^2 of the variance has a standard error smaller by R than that of two independent errors.
+    """
+    if not values:
+        return False
+    higher = metric in HIGHER_IS_BETTER
+    best = max(values) if higher else min(values)
+    gained, error = (best - level if higher else level - best), _noise(metric, best, examples)
+    if not higher and gained > 0:
+        error *= math.sqrt(1 - (best / level) ** 2)
+    return gained > CLEAR * error
 
 
 def _far(sign: int, value: float, others: Sequence[float], level: float, noise: float) -> bool:

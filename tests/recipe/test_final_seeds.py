@@ -107,13 +107,26 @@ def test_members_of_an_ensemble_are_looked_at_one_by_one(tmp_path: Path, make_tr
     assert "diverged at step 30" in diverged.words
 
 
-def test_no_better_than_the_constant_has_failed_however_few_seeds(
+@pytest.mark.parametrize("values", [(1.156, 1.141, 1.139, 1.15, 1.13), (1.156,), (1.2, 1.08, 1.1)], ids=str)
+def test_no_seed_is_apart_where_none_is_clearly_better_than_the_constant(
+    values: Sequence[float], tmp_path: Path, make_trials: Callable[..., Trials]
+) -> None:
+    trials = make_trials("data=diabetes", "loss=squared_error")
+    runs = [
+        FinalRun(run(tmp_path, seed, 0.0).directory, seed, "completed", "", {"validation": {"rmse": value}})
+        for seed, value in enumerate(values)
+    ]
+    assert not apart(trials, runs, SimpleModel("constant", {}, {"validation": {"rmse": 1.131}}))
+
+
+def test_no_better_than_the_constant_has_failed_where_another_is(
     tmp_path: Path, make_trials: Callable[..., Trials]
 ) -> None:
-    [found] = apart(make_trials("data=blobs"), [run(tmp_path, 0, 0.1)], CONSTANT)
-    assert found.failed
-    assert found.by_rate
-    assert found.words == "seed 0 has accuracy 0.1 on validation (the constant 0.1): its training loss is 0.101"
+    runs = [run(tmp_path, 0, 0.1, jumping()), run(tmp_path, 1, 0.1), run(tmp_path, 2, 0.9)]
+    first, second = apart(make_trials("data=blobs"), runs, CONSTANT)
+    assert [(each.failed, each.by_rate) for each in (first, second)] == [(True, True), (True, False)]
+    assert second.words.endswith("so it is what it learned that does not hold for validation")
+    assert "does not point to the learning rate" in findings([second])[0].reason
 
 
 def test_networks_of_other_seeds_are_not_said_to_have_diverged(tmp_path: Path) -> None:

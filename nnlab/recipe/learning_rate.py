@@ -95,13 +95,27 @@ def find_learning_rate(trials: Trials, seeds: Sequence[int] = (0, 1, 2), steps: 
     numbers.stable, numbers.best = limits.stable, limits.best.rate
     numbers.use = min(limits.best.rate, limits.stable / MARGIN)
     report.findings = [*_mixed_labels(trials, done, limits), *_judge_configured(configured, found, limits, levels)]
-    report.conclusion = (
-        f"the loss drops significantly from {limits.lowest:g} to {limits.highest:g}; the largest stable "
-        f"rate is {limits.stable:g}; use {numbers.use:g}: {trials.command({rate_key(trials): numbers.use})}"
-    )
+    report.conclusion = f"{described(limits, numbers.use)}: {trials.command({rate_key(trials): numbers.use})}"
     if report.faults:
         report.conclusion = f"{report.faults[0].name}: {report.faults[0].observed}"
     return report
+
+
+def described(limits: Range, use: float) -> str:
+    """What each range means, and the rate to use, in words.
+
+    >>> print(described(Range(0.001, 0.1, 0.003, Rate(0.003, 0.1, 0.01, 0), 0.5), 0.0015).replace("; ", ";\\n"))
+    rates from 0.001 to 0.1 make the loss drop by half or more of what the best, 0.003, does;
+    the largest stable rate, which is about as good as the best with all seeds, is 0.003;
+    use 0.0015, a factor of 2 below it
+    """
+    below = limits.stable / use
+    margin = f", a factor of {below:.3g} below it" if below > 1 else ""
+    return (
+        f"rates from {limits.lowest:g} to {limits.highest:g} make the loss drop by half or more of what the best, "
+        f"{limits.best.rate:g}, does; the largest stable rate, which is about as good as the best with all seeds, is "
+        f"{limits.stable:g}; use {use:g}{margin}"
+    )
 
 
 def _climb(

@@ -12,6 +12,7 @@ to the logger `nnlab`, which prints it where nobody has set up logging, and whic
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -190,7 +191,10 @@ def predict(run: str | Path, data: Any, out: str | Path | None = None, *, id_col
 
     predictor = load(run)
     if out is not None:
-        return predict_file(predictor, data, out, id_column).rows
+        summary = predict_file(predictor, data, out, id_column)
+        for line in summary.sentences():
+            logging.getLogger(__name__).info("%s", line)
+        return summary.rows
     return predicted(predictor, data) if isinstance(data, str | Path) else predictor.predict(data)
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from nnlab.data.preprocessing.base import Transform, transform_from_arrays
 from nnlab.data.table.column import Frame, as_column, as_frame, plain
-from nnlab.data.table.encoding import Encoding, from_json, join
+from nnlab.data.table.encoding import Encoding, TimeEncoding, from_json, join
 from nnlab.data.table.texts import as_written
 from nnlab.data.table.writing import Writing
 from nnlab.errors import UserError
@@ -100,7 +100,7 @@ class ColumnRule(InputRule):
                 f"{frame.origin} lacks {len(absent)} of the {len(self.columns)} columns that the network was trained "
                 f"on: {', '.join(f'`{name}`' for name in absent)}; it has: {own}"
             )
-        parts = [encoding.encode(frame.columns[encoding.name]) for encoding in self.encodings]
+        parts = [_for(encoding, frame).encode(frame.columns[encoding.name]) for encoding in self.encodings]
         unseen = {e.name: part.unseen for e, part in zip(self.encodings, parts, strict=True) if part.unseen}
         return Encoded(torch.from_numpy(join([part.inputs for part in parts], len(frame))), unseen)
 
@@ -109,7 +109,7 @@ class ColumnRule(InputRule):
         if isinstance(raw, Frame):
             return raw
         if hasattr(raw, "keys") or hasattr(raw, "columns"):
-            return as_written(as_frame(raw), self.writing)
+            return as_written(as_frame(raw), self.expected)
         array = np.asarray(raw)
         if array.ndim != 2 or array.shape[1] != len(self.columns):
             raise UserError(
@@ -117,7 +117,13 @@ class ColumnRule(InputRule):
                 f"{', '.join(self.columns)} in this order, got {array.shape}"
             )
         columns = {name: as_column(name, array[:, position]) for position, name in enumerate(self.columns)}
-        return as_written(Frame(columns, "the array"), self.writing)
+        return as_written(Frame(columns, "the array"), self.expected)
+
+    @property
+    def expected(self) -> Writing:
+        """How other tables are expected to be written: as the training's, times too."""
+        times = {each.name: each.pattern for each in self.encodings if isinstance(each, TimeEncoding)}
+        return dataclasses.replace(self.writing, times=times)
 
     def to_json(self) -> dict[str, Any]:
         encodings = [encoding.to_json() for encoding in self.encodings]
@@ -301,8 +307,14 @@ class Pipeline:
         if not isinstance(self.rule, ColumnRule):
             return Writing(dict.fromkeys(self.columns, ""))
         names = [*self.rule.kinds, *([self.target.column] if self.target.column else [])]
-        writing = self.rule.writing
+        writing = self.rule.expected
         return dataclasses.replace(writing, decimals={**dict.fromkeys(names, ""), **writing.decimals})
+
+    def doubts(self, unseen: Mapping[str, int], rows: int) -> list[str]:
+        """What to say about cells that training had nothing like, counted by column; a line for each of them."""
+        encodings = self.rule.encodings if isinstance(self.rule, ColumnRule) else ()
+        counts = [(each, unseen.get(each.name, 0)) for each in encodings]
+        return [f"column `{each.name}`: {each.doubt(count, rows)}" for each, count in counts if count]
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the arrays of the preprocessing."""
@@ -328,6 +340,13 @@ class Pipeline:
             if isinstance(error, UserError):
                 raise
             raise UserError(f"the stored pipeline is damaged ({error})") from error
+
+
+def _for(encoding: Encoding, frame: Frame) -> Encoding:
+    """The encoding of a column, its times read as the table writes them."""
+    if not isinstance(encoding, TimeEncoding) or encoding.name not in frame.writing.times:
+        return encoding
+    return dataclasses.replace(encoding, pattern=frame.writing.times[encoding.name])
 
 
 def _rule_from_json(content: Mapping[str, Any]) -> InputRule:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ def labelled_examples(networks: Networks, path: str | Path, text: Mapping[str, A
     pipeline = networks.fitted.pipeline
     inputs: list[Tensor] = []
     targets: list[Tensor] = []
+    unseen: Counter[str] = Counter()
     missing = 0
     notes: tuple[str, ...] = ()
     for piece in pieces(path, pipeline, networks.config["data"], text):
@@ -55,12 +57,16 @@ def labelled_examples(networks: Networks, path: str | Path, text: Mapping[str, A
         missing += len(piece) - len(known)
         notes = piece.notes
         if len(known):
-            inputs.append(pipeline.encode(piece.inputs[known]).inputs)
+            encoded = pipeline.encode(piece.inputs[known])
+            inputs.append(encoded.inputs)
+            unseen.update(encoded.unseen)
             targets.append(pipeline.target.encode(values))
     if not inputs:
         raise UserError(f"{path} has no row with a target")
     if notes:
         log.info("%s is read so: %s", Path(path).name, "; ".join(notes))
+    for line in pipeline.doubts(unseen, sum(map(len, inputs))):
+        log.warning("%s: %s", path, line)
     if missing:
         log.warning("%s: %d rows have no target and are left out", path, missing)
     return Split(torch.cat(inputs), torch.cat(targets))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import sys
 from collections import Counter
@@ -14,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from nnlab.data.pipeline import Pipeline
 from nnlab.data.table.column import Column
 from nnlab.errors import UserError, did_you_mean
 from nnlab.runs.examples import Piece, pieces
@@ -25,6 +27,8 @@ from nnlab.storage.spreadsheet import safe
 if TYPE_CHECKING:
     import polars
 
+log = logging.getLogger(__name__)
+
 SEPARATOR = "; "  # between the classes of a set
 
 
@@ -32,6 +36,7 @@ SEPARATOR = "; "  # between the classes of a set
 class Summary:
     """What was predicted: rows, decisions by class, by column the cells that training had nothing like, and notes."""
 
+    pipeline: Pipeline
     rows: int = 0
     classes: Counter[str] = field(default_factory=Counter)
     unseen: Counter[str] = field(default_factory=Counter)
@@ -41,11 +46,7 @@ class Summary:
         """Lines for the user about how the file was read, and about cells that were unknown."""
         if self.notes:
             yield f"the file is read so: {'; '.join(self.notes)}"
-        for name, count in self.unseen.items():
-            yield (
-                f"column `{name}`: {count} of {self.rows} cells hold what training never saw; they count as no level, "
-                "or as missing"
-            )
+        yield from self.pipeline.doubts(self.unseen, self.rows)
 
     def content(self) -> dict[str, Any]:
         """The summary as plain values."""
@@ -106,15 +107,21 @@ def predict_rows(
     Raises:
         UserError: the source is missing or does not fit the run.
     """
-    summary, columns = Summary(), _Columns(predictor, id_column, coverage)
+    summary, columns = Summary(predictor.pipeline), _Columns(predictor, id_column, coverage)
     found = pieces(source, predictor.pipeline, predictor.networks.config["data"], text)
     return summary, [row for table in _tables(columns, found, summary) for row in table.to_dicts()]
 
 
 def predicted(predictor: Predictor, source: str | Path) -> npt.NDArray[Any]:
     """Names of classes (n,), or numbers (n,) or (n, C), of all examples of a file or folder."""
-    found = pieces(source, predictor.pipeline, predictor.networks.config["data"])
-    return np.concatenate([predictor.predict(piece.inputs) for piece in found])
+    parts: list[npt.NDArray[Any]] = []
+    notes: tuple[str, ...] = ()
+    for piece in pieces(source, predictor.pipeline, predictor.networks.config["data"]):
+        parts.append(predictor.predict(piece.inputs))
+        notes = piece.notes
+    if notes:
+        log.info("%s is read so: %s", Path(source).name, "; ".join(notes))
+    return np.concatenate(parts)
 
 
 @dataclass(frozen=True)
@@ -150,7 +157,7 @@ class _Columns:
 
 
 def _write(columns: _Columns, found: Iterator[Piece], file: IO[bytes], separator: str) -> Summary:
-    summary, first = Summary(), True
+    summary, first = Summary(columns.predictor.pipeline), True
     for table in _tables(columns, found, summary):
         table.write_csv(file, include_header=first, separator=separator)
         first = False

@@ -6,6 +6,7 @@ one filled up, so that the arithmetic, and with it every bit of a prediction, do
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ from nnlab.units import Units
 
 if TYPE_CHECKING:
     from torch import nn
+
+log = logging.getLogger(__name__)
 
 Numbers = npt.NDArray[Any]
 
@@ -91,7 +94,7 @@ class Predictor:
         Raises:
             UserError: columns are missing, the shape is another, or there are no standard deviations.
         """
-        found = self.of_raw(inputs)
+        found = self._of_given(inputs)
         if return_std and found.std is None:
             raise UserError(f"loss `{self.loss.option()}` predicts no standard deviations; `gaussian_nll` does")
         if self.classes_ is not None:
@@ -107,7 +110,7 @@ class Predictor:
         """
         if self.classes_ is None or not self.loss.probabilistic:
             raise UserError(f"loss `{self.loss.option()}` predicts no class probabilities")
-        return self.of_raw(inputs).values
+        return self._of_given(inputs).values
 
     def predict_set(self, inputs: Any, coverage: float = 0.9) -> npt.NDArray[np.bool_]:
         """Which classes (n, C), in the order of `classes_`, hold the truth with the frequency `coverage`.
@@ -117,7 +120,7 @@ class Predictor:
         """
         if self.classes_ is None:
             raise UserError("this run predicts numbers, which have intervals: `predict_interval`")
-        return conformal.class_sets(self.of_raw(inputs).values, self.limit(coverage))
+        return conformal.class_sets(self._of_given(inputs).values, self.limit(coverage))
 
     def predict_interval(self, inputs: Any, coverage: float = 0.9) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """Lower and upper ends, each (n,) or (n, C), of intervals that hold the truth with the frequency `coverage`.
@@ -127,7 +130,7 @@ class Predictor:
         """
         if self.classes_ is not None:
             raise UserError("this run predicts classes, which have sets: `predict_set`")
-        found = self.of_raw(inputs)
+        found = self._of_given(inputs)
         lower, upper = self.interval(found.values, found.std, self.limit(coverage))
         return flat(lower), flat(upper)
 
@@ -166,6 +169,13 @@ class Predictor:
         encoded = self.pipeline.encode(_plain(inputs))
         values, std = self.in_units(self.combined(encoded.inputs))
         return Prediction(values, std, dict(encoded.unseen))
+
+    def _of_given(self, inputs: Any) -> Prediction:
+        """As `of_raw`, with a warning about cells that training had nothing like."""
+        found = self.of_raw(inputs)
+        for line in self.pipeline.doubts(found.unseen, len(found.values)):
+            log.warning("%s", line)
+        return found
 
     def combined(self, inputs: Tensor) -> Tensor:
         """The prediction (n, *), averaged over the networks, for encoded inputs (n, *input_shape)."""

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnlab.data.table.column import MISSING_NUMBERS, Column, Floats, plain, truth_of
-from nnlab.data.table.times import parse_times
+from nnlab.data.table.times import parse_times, unread
 from nnlab.errors import UserError
 
 MOST_LEVELS = 50  # levels of a category that have an input each
@@ -84,6 +84,11 @@ class Encoding(ABC):
             return [(self.kind, values + self.indicator)]
         parts = [(TruthEncoding.kind, 1)] if self.kind == TruthEncoding.kind else [(NumberEncoding.kind, 1)] * values
         return [*parts, *([(TruthEncoding.kind, 1)] if self.indicator else [])]
+
+    def doubt(self, count: int, rows: int) -> str:
+        """What to say about cells that training had nothing like, `count` in so many rows."""
+        what = "holds what training never saw; it counts" if count == 1 else "hold what training never saw; they count"
+        return f"{count} of {rows} {'cell' if rows == 1 else 'cells'} {what} as no level, or as missing"
 
     def to_json(self) -> dict[str, Any]:
         """Everything that was fitted, as JSON."""
@@ -247,6 +252,9 @@ class TimeEncoding(Encoding):
     def value_names(self) -> list[str]:
         waves = [f"{self.name} {wave}({part})" for part in self.parts for wave in ("sin", "cos")]
         return [f"{self.name} days", *waves]
+
+    def doubt(self, count: int, rows: int) -> str:
+        return unread(count, rows, self.pattern)
 
     def rule(self) -> str:
         words = " and ".join(["days since the first", *(f"the {part} as an angle" for part in self.parts)])

@@ -109,7 +109,7 @@ def converted(frame: Frame, found: Mapping[str, Finding]) -> Frame:
     columns = {}
     for name, finding in found.items():
         column = frame.columns[name]
-        if finding.kind is Kind.TIME and (column.form == "text" or finding.pattern == DAYS):
+        if finding.kind is Kind.TIME and (column.form == "text" or finding.pattern is not None):
             column = Column(name, "time", parse_times(column, finding.pattern))
         if finding.kind is Kind.NUMBER and column.form == "text":
             column = Column(name, "number", column.numbers())

@@ -15,6 +15,7 @@ from nnlab.data.table.formats import read_arff, read_arrow, read_excel, read_jso
 from nnlab.data.table.opening import COMPRESSIONS, check_room, format_of
 from nnlab.data.table.spool import Spool
 from nnlab.data.table.texts import noted, pointed
+from nnlab.data.table.times import find_times
 from nnlab.data.table.units import find_units, without_unit, without_units
 from nnlab.errors import UserError
 
@@ -129,7 +130,11 @@ def frames(
         pieces = text_frames(source, options)
     else:
         pieces = iter([read_table(source, options)])
+    times: dict[str, str | None] | None = None
     for frame, said in pieces:
+        if times is None:  # as the first piece has them, for a few rows at the end may say less
+            times, dates = find_times(frame.columns, options.expected.times)
+        frame = dataclasses.replace(frame, writing=dataclasses.replace(frame.writing, times=times))
         for start in range(0, len(frame), rows):
             piece = frame[np.arange(start, min(start + rows, len(frame)))]
-            yield without_units(piece, options.expected.units), said
+            yield without_units(piece, options.expected.units), (*said, *dates)

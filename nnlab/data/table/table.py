@@ -20,10 +20,11 @@ from nnlab.data.raw import Raw
 from nnlab.data.table import plan, roles
 from nnlab.data.table.column import Column, Frame
 from nnlab.data.table.delimited import TextOptions
-from nnlab.data.table.kinds import Finding
+from nnlab.data.table.kinds import Finding, Kind
 from nnlab.data.table.reading import read_start, read_table
 from nnlab.data.table.spool import Spool
 from nnlab.data.table.target import TASKS, Targets, one_hot_classes, targets_of
+from nnlab.data.table.times import find_times, unread
 from nnlab.errors import UserError, did_you_mean
 from nnlab.types import Task
 from nnlab.validation import check, check_choice
@@ -251,7 +252,7 @@ class Table(Source):
             log.info("%s: %d of %d rows have no target and are left out", path.name, before - len(other), before)
         columns = {name: other.columns[name] for name in raw.inputs.columns}
         used = {name: raw.kinds[name] for name in columns}
-        inputs = plan.converted(dataclasses.replace(other, columns=columns), used)
+        inputs = _with_times(dataclasses.replace(other, columns=columns), used, path.name)
         return dataclasses.replace(raw, test=(inputs, _targets_like(raw, other, [str(name) for name in names])))
 
     def input_rule(self, raw: Raw, train: Any) -> InputRule:
@@ -260,6 +261,21 @@ class Table(Source):
         encodings = tuple(plan.fit(column, kinds[name]) for name, column in train.columns.items())
         found = {name: finding.kind.value for name, finding in kinds.items()}
         return ColumnRule(encodings, found, raw.inputs.writing)
+
+
+def _with_times(frame: Frame, kinds: Mapping[str, Finding], name: str) -> Frame:
+    """The columns of a test file as numbers and times; times that it writes in another way are read and said."""
+    patterns = {column: kind.pattern for column, kind in kinds.items() if kind.kind is Kind.TIME}
+    found, said = find_times(frame.columns, patterns)
+    for line in said:
+        log.info("%s: %s", name, line)
+    own = {column: dataclasses.replace(kinds[column], pattern=pattern) for column, pattern in found.items()}
+    converted = plan.converted(frame, {**kinds, **own})
+    for column, pattern in patterns.items():
+        lost = int((converted.columns[column].missing & ~frame.columns[column].missing).sum())
+        if lost:
+            log.warning("%s: column `%s`: %s", name, column, unread(lost, len(frame), pattern))
+    return converted
 
 
 def _targets_like(raw: Raw, frame: Frame, names: Sequence[str]) -> Tensor:

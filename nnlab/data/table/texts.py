@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 
 from nnlab.data.table.amounts import with_point
 from nnlab.data.table.column import Column, Frame, coded_column
+from nnlab.data.table.times import find_times
 from nnlab.data.table.units import without_units
 from nnlab.data.table.writing import Writing, find_decimals
+
+log = logging.getLogger(__name__)
 
 MOST = 10_000  # texts of a column that are looked at
 
@@ -35,7 +39,14 @@ def pointed(column: Column, decimal: str) -> Column:
 
 
 def as_written(frame: Frame, expected: Writing) -> Frame:
-    """The same table, its texts read as those of the training were: amounts with a decimal point, and without units."""
+    """The same table, its texts read as those of the training were: amounts with a decimal point, and without units.
+
+    Times that are written in another way are noted.
+    """
     found, _ = noted(frame, expected)
+    times, said = find_times(frame.columns, expected.times)
+    for line in said:
+        log.info("%s", line)
+    found = dataclasses.replace(found, writing=dataclasses.replace(found.writing, times=times))
     columns = {name: pointed(column, found.writing.decimals[name]) for name, column in found.columns.items()}
     return without_units(dataclasses.replace(found, columns=columns), expected.units)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -24,6 +24,8 @@ _QUARTER = re.compile(r"(\d{4})[- :]?[Qq]([1-4])")
 DAYS = "%Y%m%d"  # days as whole numbers, such as 20240305
 FIRST_DAY, LAST_DAY = 19000101, 21001231
 QUARTER = "%Y-Q"  # years and quarters, such as 1974Q1
+_ISO = re.compile(r"\d{4}-\d\d-\d\d|\d{8}$")  # dates that can be nothing else
+_SAMPLE = datetime.datetime(2024, 12, 31, 18, 30, 59)  # a moment whose text shows how times are written
 
 
 def parse_time(text: str, pattern: str | None) -> float:
@@ -45,12 +47,72 @@ def parse_time(text: str, pattern: str | None) -> float:
 
 
 def parse_times(column: Column, pattern: str | None) -> Floats:
-    """The cells of a column as seconds since 1970, NaN where they are missing or no time."""
-    if column.form == "number" and pattern == DAYS:
+    """The cells of a column as seconds since 1970, NaN where they are missing or no time; ISO 8601 is always read."""
+    if column.form in ("number", "truth") and pattern is not None:
         column = column.as_text()
     if column.form != "text":
         return column.numbers()
-    return column.by_level([parse_time(level, pattern) for level in column.levels], np.nan)
+    return column.by_level([_parsed(level, pattern) for level in column.levels], np.nan)
+
+
+def find_times(
+    columns: Mapping[str, Column], expected: Mapping[str, str | None]
+) -> tuple[dict[str, str | None], tuple[str, ...]]:
+    """How a table writes its times where it is in another way than the training's, and what to say about it.
+
+    A column is in another way where all of its cells can be read so, and not all as they were in training.
+
+    Args:
+        columns: of the table, by name.
+        expected: the columns of times, each with its pattern in training.
+    """
+    found: dict[str, str | None] = {}
+    said = []
+    for name, pattern in expected.items():
+        column = columns.get(name)
+        if column is None or column.form != "text":
+            continue
+        levels = [column.levels[code] for code in np.unique(column.values[column.values >= 0]).tolist()]
+        if all(not math.isnan(_parsed(level, pattern)) for level in levels):
+            continue
+        if patterns := time_patterns(levels):
+            found[name] = next((each for each in patterns if _day_first(each) == _day_first(pattern)), patterns[0])
+            doubt = ", though day and month could be the other way round" if len(patterns) > 1 else ""
+            said.append(
+                f"times in `{name}` are written as {written(found[name])}{doubt}; training had {written(pattern)}"
+            )
+    return found, tuple(said)
+
+
+def unread(count: int, rows: int, pattern: str | None) -> str:
+    """What to say about cells that are no times.
+
+    >>> unread(1, 20, "%d.%m.%Y")
+    '1 of 20 cells could not be read as a time, which training had as 31.12.2024; it counts as missing'
+    """
+    end = "it counts as missing" if count == 1 else "they count as missing"
+    cells = "cell" if rows == 1 else "cells"
+    return f"{count} of {rows} {cells} could not be read as a time, which training had as {written(pattern)}; {end}"
+
+
+def written(pattern: str | None) -> str:
+    """The last day of 2024, in the evening, as a pattern writes it.
+
+    >>> written("%d.%m.%Y"), written(None), written("%b %Y")
+    ('31.12.2024', '2024-12-31', 'Dec 2024')
+    """
+    return "2024Q4" if pattern == QUARTER else _SAMPLE.strftime(pattern or "%Y-%m-%d")
+
+
+def _parsed(text: str, pattern: str | None) -> float:
+    """As `parse_time`; ISO 8601 is read beside any pattern."""
+    value = parse_time(text, pattern)
+    return parse_time(text, None) if math.isnan(value) and pattern is not None and _ISO.match(text) else value
+
+
+def _day_first(pattern: str | None) -> bool:
+    """Whether the day stands before a month in figures."""
+    return "%m" in (pattern or "").partition("%d")[2]
 
 
 def are_days(numbers: Floats) -> bool:

@@ -25,6 +25,7 @@ class Writing:
     Attributes:
         decimals: by column, all of them, its decimal sign; empty where that is not known, as in a table without texts.
         units: by column, what is written behind each of its numbers, such as cm.
+        times: by column of times that is written in another way than ISO 8601 or than in the training, the pattern.
         texts: columns that hold texts; None: not known.
         separator: of a text file, as in `Dialect`; empty: not known.
         quote: of a text file; empty: not known.
@@ -33,6 +34,7 @@ class Writing:
 
     decimals: Mapping[str, str] = dataclasses.field(default_factory=dict)
     units: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    times: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
     texts: Sequence[str] | None = None
     separator: str = ""
     quote: str = ""

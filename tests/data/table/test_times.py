@@ -1,0 +1,56 @@
+"""Times of another table than the training's: read in whatever way they are written, or counted and said."""
+
+import datetime
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nnlab.data.pipeline import ColumnRule
+from nnlab.data.table.column import text_column
+from nnlab.data.table.delimited import TextOptions
+from nnlab.data.table.encoding import TimeEncoding
+from nnlab.data.table.reading import frames
+
+DAYS = [datetime.date(2020, 1, 5) + datetime.timedelta(days=17 * i) for i in range(30)]
+
+
+def rule(pattern):
+    """The rule of a training on DAYS that were written so."""
+    cells = text_column("day", [f"{day:{pattern}}" for day in DAYS])
+    return ColumnRule((TimeEncoding.fit(cells, pattern),), {"day": "time"})
+
+
+@pytest.mark.parametrize("trained", ["%d.%m.%Y", "%Y-%m-%d", "%m/%d/%Y"])
+@pytest.mark.parametrize("form", ["%d.%m.%Y", "%Y-%m-%d", "%m/%d/%Y", "%d/%m/%Y", "%Y%m%d", "%d %B %Y"])
+def test_days_in_any_form_give_the_inputs_of_the_training(write, caplog, trained, form):
+    caplog.set_level(logging.INFO, "nnlab")
+    wanted = rule(trained).encode({"day": [f"{day:{trained}}" for day in DAYS]}).inputs
+    cells = [f"{day:{form}}" for day in DAYS]
+    assert rule(trained).encode({"day": cells}).inputs.equal(wanted)
+    plain = form in (trained, "%Y-%m-%d", "%Y%m%d")
+    assert [record.message.split(";")[0] for record in caplog.records] == (
+        [] if plain else [f"times in `day` are written as {datetime.date(2024, 12, 31):{form}}"]
+    )
+    expected = rule(trained).expected
+    path = write(["day,x", *(f"{cell},{i}.5" for i, cell in enumerate(cells))])
+    pieces = list(frames(Path(path), TextOptions(expected=expected), rows=7))
+    found = [rule(trained).encode(frame).inputs for frame, _ in pieces]
+    assert np.concatenate(found).tolist() == wanted.tolist()
+
+
+def test_a_single_iso_date_is_read_and_one_that_may_be_read_either_way_follows_the_training(caplog):
+    caplog.set_level(logging.INFO, "nnlab")
+    german, american = rule("%d.%m.%Y"), rule("%m/%d/%Y")
+    assert german.encode({"day": ["2020-04-05"]}).inputs[0, 0] == 91
+    assert not caplog.records
+    assert german.encode({"day": ["5/4/2020"]}).inputs[0, 0] == 91
+    assert "day and month could be the other way round" in caplog.text
+    assert american.encode({"day": ["4-5-2020"]}).inputs[0, 0] == 91
+
+
+def test_cells_that_are_no_times_are_counted_whatever_form_they_have():
+    encoded = rule("%d.%m.%Y").encode({"day": ["05.01.2020", "week 3", None, "2020-01-06"]})
+    assert encoded.unseen == {"day": 1}
+    assert rule("%d.%m.%Y").encode({"day": [3, 20200106]}).unseen == {"day": 1}

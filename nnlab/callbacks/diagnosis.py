@@ -50,7 +50,7 @@ class Diagnosis(Callback):
         with self._harmless():
             for member, record in zip(chosen, records(trainer, self._known(trainer), False, chosen), strict=True):
                 for finding in diagnose(record):
-                    if finding.certain:
+                    if finding.certain and finding.fault:
                         self._say(trainer, member, finding, printed=True)
 
     def fit_end(self, trainer: Trainer) -> None:

@@ -68,9 +68,14 @@ class Finding:
         return self.severity == "fault"
 
     @property
+    def of_data(self) -> bool:
+        """Whether it is a fault of the data that is there before any training; no setting explains it."""
+        return self.fault and self.step == 0 and not self.kind.symptom
+
+    @property
     def conclusive(self) -> bool:
-        """Whether it is a fault of the data that is certain before any training, and no symptom."""
-        return self.fault and self.certain and self.step == 0 and not self.kind.symptom
+        """Whether it is a fault of the data that is certain."""
+        return self.of_data and self.certain
 
     @property
     def reason(self) -> str:

@@ -5,6 +5,7 @@ Source: Zeller and Hildebrandt 2002, "Simplifying and isolating failure-inducing
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,9 @@ from nnlab.probe.experiments import Experiments, Outcome
 from nnlab.probe.suspects import Suspect, all_back
 
 NOISE = 0.04  # skill that is put down to chance, besides the spread of the seeds
+MOST_SPREAD = 0.1  # skill that the seeds of healthy networks may put down to chance
+MOST_CHANCE = 0.2  # skill that few validation examples may put down to chance ...
+FEW, MOST_FEW = 1.5, 0.4  # ... and the standard errors, up to so much, that are chance in any case
 RESTORED = 0.7  # share of the lost skill that a cause restores
 AS_LOW = 3.0  # times the lowest validation loss among them, up to which a change may be the cause
 
@@ -65,6 +69,19 @@ class Evidence:
         Networks whose trials are shorter than the run may stay behind it; what helps them alone helps nobody.
         """
         return max(min(self.before.skills), self.run)
+
+
+def chance(least: float, spread: float, margin: float) -> float:
+    """Skill that is chance.
+
+    Args:
+        least: of all, more than `NOISE` where no rule found a fault.
+        spread: of healthy networks over seeds; settings that are erratic on these data say little about one change.
+        margin: two standard errors of the skill on validation.
+    """
+    noise = least + min(spread, MOST_SPREAD) if math.isfinite(spread) else least
+    noise += min(margin, MOST_CHANCE) * (1.0 if least > NOISE else 0.5)
+    return max(noise, min(FEW / 2 * margin, MOST_FEW))
 
 
 def single_cause(

@@ -21,7 +21,7 @@ from nnlab.diagnosis import Finding, RunRecord, diagnose
 from nnlab.diagnosis.catalogue import DOUBTS
 from nnlab.diagnosis.diagnose import arranged
 from nnlab.diagnosis.facts.curves import View
-from nnlab.probe.cause import NOISE, Evidence, Tried, single_cause, smallest_set
+from nnlab.probe.cause import NOISE, Evidence, Tried, chance, single_cause, smallest_set
 from nnlab.probe.data import data_findings, targets_related
 from nnlab.probe.experiments import LONGEST, Experiments, Outcome, judged
 from nnlab.probe.suspects import Suspect, all_back, suspects
@@ -36,11 +36,10 @@ log = logging.getLogger(__name__)
 USUAL_EPOCHS, USUAL_BATCH = 30, 32
 FEW_STEPS = 300  # of large batches, which more steps of smaller ones are tried against
 DOUBTFUL = 0.1  # skill that is put down to chance where no rule found a fault
-MOST_CHANCE = 0.2  # skill that few validation examples may put down to chance
-MOST_SPREAD = 0.1  # skill that the seeds of healthy networks may put down to chance
 BETTER = 0.02  # skill gained by further changes that is worth a note
 SAMPLE = 1 << 28  # bytes of inputs in single precision
 FEWEST = 200  # examples, however large they are
+SPLITS = ("data.validation", "data.test", "data.groups")  # keys whose change is judged on other examples
 LEAKS = ("leakage_between_splits", "target_among_inputs", "validation_easier")  # make a run look better, not worse
 
 
@@ -85,7 +84,10 @@ def probe(
     if any(finding.name == "targets_unrelated" for finding in findings) and targets_related(healthy):
         findings = [finding for finding in findings if finding.name != "targets_unrelated"]
     advised = _advice(findings, {suspect.label for suspect in own})
-    sure = any(finding.fault or (finding.name in DOUBTS and finding.overrides) for finding in findings)
+    # A fault of the data without a remedy says nothing about settings.
+    sure = any(
+        finding.overrides if finding.of_data or finding.name in DOUBTS else finding.fault for finding in findings
+    )
     evidence = _evidence(experiments, record, own, advised, NOISE if sure else DOUBTFUL)
     heard = [answered(finding, evidence, experiments) for finding in findings]
     if evidence.lost <= evidence.noise:
@@ -109,7 +111,7 @@ def probe(
     rule = None if foreign else next((finding for finding in heard if _same(finding, causes)), None)
     found = cause_found(causes, outcome, evidence, experiments, rule)
     others = [finding for finding in heard if finding is not rule]
-    facts = [finding for finding in others if finding.conclusive and finding.name not in LEAKS]
+    facts = [finding for finding in others if finding.of_data and finding.name not in LEAKS]
     rest = _beneath(found, [finding for finding in others if finding not in facts])
     notes = [finding for finding in of_data if not finding.fault]
     of_data = [finding for finding in of_data if finding.fault and finding.name not in found.kind.explains]
@@ -127,7 +129,7 @@ def _unknown(
     experiments: Experiments,
 ) -> list[Finding]:
     """The findings where the configuration is not the cause: the data, what no change can test, or nobody knows."""
-    if any(finding.fault for finding in of_data) or any(finding.conclusive for finding in heard):
+    if any(finding.fault for finding in of_data) or any(finding.of_data for finding in heard):
         return arranged([*of_data, *heard])
     untested = [f for f in heard if f.fault and not f.kind.symptom and not f.overrides and not f.tried]
     rest = [finding for finding in heard if finding not in untested]
@@ -174,9 +176,7 @@ def _evidence(
     if before.skill > judged(record)[0] + 2 * NOISE and experiments.length < experiments.steps:
         experiments.length = experiments.steps  # what is wrong shows only in the whole run
         before, healthy = experiments.run([{}, all_back(list(own))])
-    # Healthy settings that are erratic on this run's data say little about what one change gives.
-    noise = least + min(healthy.spread, MOST_SPREAD) if math.isfinite(healthy.spread) else least
-    noise += min(View(record).margin, MOST_CHANCE) * (1.0 if least > NOISE else 0.5)  # of a few validation examples
+    noise = chance(least, healthy.spread, View(record).margin)
     run = judged(record)[0]
     if least > NOISE and healthy.skill - max(min(before.skills), run) <= noise:
         own = advised = ()
@@ -211,18 +211,23 @@ def _same(finding: Finding, causes: Sequence[Suspect]) -> bool:
 
 def _beneath(found: Finding, heard: Sequence[Finding]) -> list[Finding]:
     """The cause with what it explains beneath it; facts of the data stand for themselves."""
-    below = [finding for finding in heard if finding.fault and not finding.conclusive]
+    below = [finding for finding in heard if finding.fault and not finding.of_data]
     return [replace(found, symptoms=tuple(below)), *(finding for finding in heard if finding not in below)]
 
 
 def _advice(findings: Sequence[Finding], known: set[str]) -> list[Suspect]:
-    """The remedies of the rules that are not among the suspects; no network is better without a leak."""
+    """The remedies of the rules that are not among the suspects.
+
+    No network is better without a leak, and those that are judged on other examples cannot be compared.
+    """
     found = []
     for finding in findings:
         if finding.name in LEAKS:
             continue
         changes = {key: yaml.safe_load(value) for key, _, value in (line.partition("=") for line in finding.overrides)}
         suspect = Suspect(finding.title, changes, "")
+        if not changes.keys().isdisjoint(SPLITS):
+            continue
         if changes and suspect.label not in known:
             found.append(suspect)
             known = known | {suspect.label}

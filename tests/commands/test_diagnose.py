@@ -45,6 +45,14 @@ def test_a_certain_finding_is_in_the_log_before_the_end_and_once(symmetric: Path
     assert lines[0].startswith("diagnosis at step 23:")
 
 
+def test_notes_are_not_printed_while_training(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        directory = run(tmp_path, "data.validation=0.02", "initialization=constant")
+    assert "noisy validation" in (directory / "log.txt").read_text()
+    assert "symmetric units" in caplog.text
+    assert "noisy validation" not in caplog.text
+
+
 def test_the_command_finds_in_the_folder_what_the_callback_found(symmetric: Path, capsys) -> None:  # type: ignore[no-untyped-def]
     before = {path: path.read_bytes() for path in symmetric.rglob("*") if path.is_file()}
     assert main([str(symmetric)]) == 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nnlab.probe.cause import Evidence, Tried, single_cause
+from nnlab.probe.cause import NOISE, Evidence, Tried, chance, single_cause
 from nnlab.probe.experiments import Outcome
 from nnlab.probe.suspects import Suspect
 
@@ -32,3 +32,11 @@ def test_a_component_of_ones_own_comes_before_a_setting_that_makes_up_for_it() -
 def test_what_helps_less_than_the_run_itself_reached_is_no_cause() -> None:
     lucky = Evidence(outcome(0.1), outcome(0.62), [WIDER], [], 0.04, run=0.6)
     assert single_cause(lucky.own, lucky) is None
+
+
+def test_a_gain_within_the_noise_of_a_few_validation_examples_is_no_cause() -> None:
+    assert chance(NOISE, 0.01, 0.02) < 0.1  # of many
+    # Of 35 targets, rmse 82 with a standard error of 10 and a deviation of 83: a gain from 79 to 71 is 0.18 in skill.
+    margin = 4 * 10 * 82 / 83**2
+    assert chance(NOISE, 0.01, margin) > 0.18
+    assert chance(NOISE, 0.01, 10 * margin) < 0.5  # what does not learn at all is found by few, too

@@ -66,11 +66,18 @@ def test_unusual_settings_that_cost_nothing_are_left_alone(probed: Probed) -> No
     assert [finding for finding in probed("activation=tanh") if finding.fault] == []
 
 
-def test_a_remedy_that_gives_nothing_is_taken_back() -> None:
+def test_a_remedy_that_gives_nothing_is_taken_back_and_no_setting_explains_the_data() -> None:
     trials = Trials(compose(*QUICK, "optimizer=sgd", "trainer.clip_norm=1e-6"))
     [record] = records(trials.make([{}]).fit())
     rule = Finding("learning_rate_too_low", "they hardly move", overrides=("optimizer.learning_rate=1",))
-    [rate] = probe(trials.config, record, [rule])[0].symptoms
+    rows = Finding("rows_standardized", "all alike", level="fault", step=0)
+    few = Finding("noisy_validation", "few", overrides=("data.validation=0.3",), step=0, certain=True)
+    found = probe(trials.config, record, [rule, rows, few])
+    assert rows in found
+    assert few in found  # other examples cannot be compared, and are not tried
+    [setting] = [finding for finding in found if finding.symptoms]
+    assert "data.validation" not in setting.tried
+    [rate] = setting.symptoms
     assert rate.overrides == ()
     assert rate.tried.startswith("Tried: `optimizer.learning_rate=")
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from nnlab import console
 from nnlab.callbacks.schedule import doubling
-from nnlab.device import give_back
 from nnlab.diagnosis import DataFacts, Finding, RunRecord, diagnose
 from nnlab.diagnosis.diagnose import of_ensemble
 from nnlab.diagnosis.measure import facts_of, records
@@ -56,7 +55,6 @@ class Diagnosis(Callback):
     def fit_end(self, trainer: Trainer) -> None:
         if trainer.interrupted:
             return
-        give_back()  # of the minibatches, before examples are looked at
         with self._harmless():
             for member, record in enumerate(records(trainer, self._known(trainer))):
                 if len(trainer.members) == 1:  # those of a population would take more memory than its networks

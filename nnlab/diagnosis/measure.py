@@ -10,7 +10,7 @@ import numpy as np
 
 from nnlab.activation.layers import activation_layers
 from nnlab.diagnosis.facts.data import DataFacts, data_facts
-from nnlab.diagnosis.facts.levels import sample
+from nnlab.diagnosis.facts.levels import make_room, sample
 from nnlab.diagnosis.facts.trained import (
     NetworkFacts,
     last_weights,
@@ -31,16 +31,21 @@ TESTED, TESTED_MEMBERS = 256, 8  # training examples and networks that the direc
 NUMBERS, FEWEST = 1 << 21, 16  # inputs of all these examples, of which there are so many however large they are
 
 
-def facts_of(trainer: Trainer) -> dict[int, DataFacts]:
+def facts_of(trainer: Trainer, traps: bool = True) -> dict[int, DataFacts]:
     """Facts of the members' data sets by member; members that share a data set share the work.
 
     Seeds split the same examples at random. Traps that `LOOKED_INTO` such splits have no trace of are in no other.
+
+    Args:
+        trainer: whose data.
+        traps: whether to look for what misleads among the examples (leaks, placeholders), which takes most of the time.
     """
     facts: dict[int, DataFacts] = {}
     known: dict[str, list[DataFacts]] = {}  # of splits of the same examples, by their fingerprint
     for dataset in {id(m.dataset): m.dataset for m in trainer.members}.values():
         others = known.setdefault(dataset.fingerprint, []) if dataset.fingerprint else []
-        clean = len(others) >= LOOKED_INTO and all(each.clean for each in others[:LOOKED_INTO])
+        make_room(dataset.train)  # of the minibatches
+        clean = not traps or (len(others) >= LOOKED_INTO and all(each.clean for each in others[:LOOKED_INTO]))
         facts[id(dataset)] = data_facts(dataset, trainer.loss, clean)
         others.append(facts[id(dataset)])
     return {position: facts[id(member.dataset)] for position, member in enumerate(trainer.members)}

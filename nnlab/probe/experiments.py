@@ -16,6 +16,7 @@ from typing import Any
 
 from nnlab.diagnosis import RunRecord, records
 from nnlab.diagnosis.facts.curves import View
+from nnlab.diagnosis.measure import facts_of
 from nnlab.errors import UserError
 from nnlab.recipe.candidate import deviation, mean
 from nnlab.recipe.changes import Changes
@@ -165,7 +166,7 @@ class Experiments:
     def _train(self, changes: Sequence[Changes]) -> list[tuple[float, float, float]]:
         trainer = self.trials.make(changes)
         trainer.fit()
-        found = list(records(trainer))
+        found = list(records(trainer, facts_of(trainer, traps=False)))
         if any(View(record).ranked for record in found):
             self.metric = "auroc" if found[0].task is not Task.REGRESSION else "rank correlation"
         return [judged(record) for record in found]

@@ -24,6 +24,7 @@ from nnlab.config.command_line import command_line
 from nnlab.config.dotted import get
 from nnlab.config.lookup import locate
 from nnlab.console import silenced
+from nnlab.device import resolve_device
 from nnlab.diagnosis.facts.levels import Levels, measure_levels
 from nnlab.diagnosis.facts.linear import Baseline, linear_baseline
 from nnlab.errors import UserError
@@ -38,10 +39,12 @@ from nnlab.sweep.grouping import stacking_gains
 from nnlab.sweep.stacking import keys_by_inputs, stacking_key
 from nnlab.training import Callback, Trainer
 from nnlab.training.chain import Chain
+from nnlab.training.memory import networks_at_once, step_bytes
 from nnlab.training.native.engine import NativeEngine
 from nnlab.types import Dataset
 
 MOST = 64  # members of one population
+HEAVY = 1 << 20  # inputs in the minibatches of a population, from which its memory is measured
 FEW = 1000  # validation examples: with no more, seeds take turns with the parts of the data that are for validation
 MOST_FOLDS = 10
 ROOM = 256 * 2**20  # bytes of examples in other splits or preprocessings, that are kept in memory
@@ -75,6 +78,7 @@ class Trials:
         self.config_dir = config_dir
         self.observer: Callback | None = None
         self._gaining: dict[str, bool] = {}
+        self._step_bytes: dict[str, int] = {}
         self._kept: dict[str, Dataset] = {}  # so that no trial reads and prepares again what another had
         self._room = ROOM
         self.work = 0.0  # epochs of the user's network so far
@@ -165,9 +169,21 @@ class Trials:
             found.setdefault(key or f"alone {position}", []).append(position)
         groups = []
         for group in found.values():
-            most = 1 if fastest and len(group) > 1 and not self._gains(configs[group[0]]) else MOST
+            alone = fastest and len(group) > 1 and not self._gains(configs[group[0]])
+            most = 1 if alone else self._most(configs[group[0]], len(group))
             groups += [group[i : i + most] for i in range(0, len(group), most)]
         return groups
+
+    def _most(self, config: Config, wanted: int) -> int:
+        """How many networks of a config the memory holds, by what their layers give out for a minibatch."""
+        batch, inputs = config["trainer"]["batch_size"], self.dataset.train.inputs
+        examples = batch if isinstance(batch, int) else len(inputs)
+        if wanted == 1 or wanted * examples * inputs.shape[1:].numel() < HEAVY:
+            return MOST
+        known = json.dumps([config["architecture"], batch], sort_keys=True, default=repr)
+        if known not in self._step_bytes:
+            self._step_bytes[known] = step_bytes(build_trainer([config], overrides=self.overrides))
+        return networks_at_once(self._step_bytes[known], resolve_device(config["trainer"]["device"]), MOST)
 
     def _gains(self, config: Config) -> bool:
         """Whether stacked networks of a config are faster than one after another; a chain of layers of any size is."""

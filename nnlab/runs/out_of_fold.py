@@ -8,7 +8,7 @@ held against the prediction (Northcutt et al. 2021, "Confident learning", arXiv:
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -21,8 +21,9 @@ from nnlab.diagnosis.facts.trained import last_weights
 from nnlab.errors import UserError
 from nnlab.randomness import generator
 from nnlab.streaming import Streamed
-from nnlab.training import Callback, Trainer
+from nnlab.training import Callback, Member, Trainer
 from nnlab.training.evaluation import examples_at_once
+from nnlab.training.memory import networks_at_once, step_bytes
 from nnlab.types import Dataset, Split
 from nnlab.validation import check
 
@@ -47,7 +48,7 @@ class OutOfFold:
 
 
 def out_of_fold(config: Mapping[str, Any], folds: int = 4, dataset: Dataset | None = None) -> OutOfFold:
-    """Train `folds` networks of a config as one population, each without its part of the training split.
+    """Train `folds` networks of a config, each without its part of the training split, as many at once as memory holds.
 
     Args:
         config: of `nnlab train`, plain and checked; an ensemble is taken as a single network.
@@ -60,17 +61,25 @@ def out_of_fold(config: Mapping[str, Any], folds: int = 4, dataset: Dataset | No
     check("folds", folds, "[2, inf)")
     dataset = load_dataset(config) if dataset is None else dataset
     fold = assign_folds(dataset.train.targets, folds, config["seed"])
-    trainer = _trainer(config, dataset, fold, folds)
+    trainer = _trainer(config, dataset, fold, range(folds))
+    together = networks_at_once(step_bytes(trainer), trainer.device, folds)
     watch = _Learned(dataset, fold)
-    trainer.callbacks.append(watch)
-    trainer.fit()
-    with last_weights(trainer):
-        prediction = predicted(trainer, dataset.train, dataset.target_size)
-        validation = predicted(trainer, dataset.validation, dataset.target_size).mean(0)
+    found = []
+    for first in range(0, folds, together):
+        watch.numbers = range(first, min(first + together, folds))
+        if together < folds:
+            trainer = _trainer(config, dataset, fold, watch.numbers)
+        trainer.callbacks.append(watch)
+        trainer.fit()
+        with last_weights(trainer):
+            found.append(
+                [predicted(trainer, part, dataset.target_size) for part in (dataset.train, dataset.validation)]
+            )
+    prediction, validation = (torch.cat(parts) for parts in zip(*found, strict=True))
     rows = torch.arange(len(fold))
     own = prediction[fold.clamp(min=0), rows]
     left_over = (fold < 0).unsqueeze(1)
-    return OutOfFold(torch.where(left_over, prediction.mean(0), own), fold, watch.share, validation)
+    return OutOfFold(torch.where(left_over, prediction.mean(0), own), fold, watch.share, validation.mean(0))
 
 
 def assign_folds(targets: Tensor, folds: int, seed: int) -> Tensor:
@@ -98,18 +107,18 @@ def assign_folds(targets: Tensor, folds: int, seed: int) -> Tensor:
     return fold
 
 
-def _trainer(config: Mapping[str, Any], dataset: Dataset, fold: Tensor, folds: int) -> Trainer:
+def _trainer(config: Mapping[str, Any], dataset: Dataset, fold: Tensor, numbers: Iterable[int]) -> Trainer:
     regularizers = {name: section for name, section in config["regularizer"].items() if not name.endswith("ensemble")}
     alone = {**config, "regularizer": regularizers, "callbacks": {}}
     settings = construct(config["trainer"], "trainer")
-    members = []
-    for number in range(folds):
+    members: list[Member] = []
+    for number in numbers:
         own = dataclasses.replace(
             dataset,
             train=_rows(dataset.train, (fold != number) & (fold >= 0)),
             validation=_rows(dataset.train, fold == number),
         )
-        if number == 0:
+        if not members:
             [member] = build_members(alone, [], own)  # a batch larger than a fold takes what there is
         else:
             member = build_member(alone, own, build_loss(alone, dataset), config["seed"])
@@ -141,7 +150,8 @@ class _Learned(Callback):
 
     def __init__(self, dataset: Dataset, fold: Tensor) -> None:
         self.dataset, self.fold = dataset, fold
-        self.right: Sequence[Tensor] = []
+        self.numbers = range(0)  # the folds whose networks train now
+        self.right, self.asked = torch.zeros(len(fold)).double(), torch.zeros(len(fold)).double()
 
     def wants(self, step: int) -> bool:
         return False
@@ -151,13 +161,11 @@ class _Learned(Callback):
         if targets.is_floating_point() or len(trainer.active) < len(trainer.members):
             return
         answers = predicted(trainer, self.dataset.train, self.dataset.target_size).argmax(-1)
-        trains = self.fold.unsqueeze(0) != torch.arange(len(answers)).unsqueeze(1)
-        right = ((answers == targets.cpu()) & trains).double().sum(0) / trains.double().sum(0)
-        self.right = [*self.right, right]
+        trains = self.fold.unsqueeze(0) != torch.tensor(self.numbers).unsqueeze(1)
+        self.right += ((answers == targets.cpu()) & trains).sum(0)
+        self.asked += trains.sum(0)
 
     @property
     def share(self) -> Tensor:
         """Share of the validations at which each example was right, (N,)."""
-        if not self.right:
-            return torch.full((len(self.fold),), float("nan"))
-        return torch.stack(list(self.right)).mean(0)
+        return self.right / self.asked  # NaN where nobody was asked

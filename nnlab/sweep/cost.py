@@ -9,18 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from nnlab.config.build import build_trainer
 from nnlab.optimizer.base import FirstOrder
 from nnlab.sweep.grouping import Cost
 from nnlab.training import Trainer
+from nnlab.training.memory import PASSES, values_per_example
 from nnlab.training.native.engine import NativeEngine
 from nnlab.training.recorded import WARM_UP, RecordedEngine
 from nnlab.types import Dataset
 
 TIMED_STEPS = 4
-PASSES = 3  # forward values, error signals, and what an operation needs for a moment
 COPIES = 5  # of the parameters besides the optimizer's memory: themselves, gradient, best, and two in passing
 
 
@@ -90,26 +89,6 @@ def dataset_bytes(data: Dataset) -> int:
     """Memory of a data set."""
     splits = (data.train, data.validation, data.test)
     return sum(tensor.numel() * tensor.element_size() for split in splits for tensor in (split.inputs, split.targets))
-
-
-def values_per_example(network: nn.Module, inputs: Tensor) -> int:
-    """Numbers that the modules of a network give out for one example."""
-    total = 0
-
-    def count(_module: nn.Module, _inputs: object, output: object) -> None:
-        nonlocal total
-        if isinstance(output, Tensor):
-            total += output.numel() // max(len(inputs), 1)
-
-    leaves = [module for module in network.modules() if not list(module.children())]
-    hooks = [module.register_forward_hook(count) for module in leaves]
-    try:
-        with torch.no_grad():
-            network(inputs)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return total
 
 
 def step_seconds(trainer: Trainer) -> float | None:

@@ -17,9 +17,9 @@ import torch
 
 from nnlab.device import free_memory
 from nnlab.sweep.job import Job
+from nnlab.training.memory import SHARE
 
 LARGEST_STACKED = 5e6  # parameters times examples in a minibatch, on a CPU
-SHARE = 0.6  # of the free memory that one population may take
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from nnlab.config.build import load_dataset
 from nnlab.diagnosis.facts.labels import label_facts
 from nnlab.errors import UserError
 from nnlab.runs.out_of_fold import assign_folds, out_of_fold
+from nnlab.training import Trainer
 
 
 def test_folds_are_equal_and_have_the_classes_in_proportion() -> None:
@@ -80,3 +81,26 @@ def test_examples_that_stay_on_disk_are_predicted_as_those_in_memory() -> None:
     ]
     assert torch.equal(found[0].prediction, found[1].prediction)
     assert torch.equal(found[0].validation, found[1].validation)
+
+
+@pytest.mark.parametrize("free", [0, 100_000, 10**12])
+def test_networks_that_the_memory_does_not_hold_together_are_trained_one_after_another(
+    monkeypatch: pytest.MonkeyPatch, free: int
+) -> None:
+    config = compose("data=digits", "data.limit=120", "trainer.epochs=3")
+    expected = out_of_fold(config)
+    trained: list[int] = []
+    fit = Trainer.fit
+
+    def noted(trainer: Trainer) -> None:
+        trained.append(len(trainer.members))
+        fit(trainer)
+
+    monkeypatch.setattr(Trainer, "fit", noted)
+    monkeypatch.setattr("nnlab.training.memory.free_memory", lambda device: free)
+    found = out_of_fold(config)
+    assert sum(trained) == 4
+    assert max(trained) == {0: 1, 10**12: 4}.get(free, max(trained))
+    assert torch.allclose(found.prediction, expected.prediction, atol=1e-6)
+    assert torch.allclose(found.validation, expected.validation, atol=1e-6)
+    assert torch.equal(found.learned, expected.learned)

@@ -159,7 +159,7 @@ def data_facts(dataset: Dataset, loss: Loss, clean: bool = False) -> DataFacts:
     Args:
         dataset: the data set.
         loss: the loss.
-        clean: whether other splits of the same examples are known to be; traps are then not looked for again.
+        clean: whether other splits of the same examples are known to be, or nobody asks; traps are not looked for.
     """
     return DataFacts(
         examples={name: len(getattr(dataset, name)) for name in ("train", "validation", "test")},

@@ -60,7 +60,7 @@ class Levels:
 
 def sample(split: Split, count: int) -> Split:
     """At most `count` examples, of large ones fewer, in memory, evenly spaced over the split."""
-    _make_room(split)
+    make_room(split)
     count = at_once(split.inputs, SAMPLED, count)
     if len(split) <= count:
         return split if isinstance(split.inputs, Tensor) else Split(split.inputs[:], split.targets)
@@ -72,12 +72,12 @@ def thumbnails(split: Split, count: int) -> Split:
     """As `sample`, of large images averages over squares: so many examples as are asked for take little memory."""
     if not is_large(tuple(split.inputs.shape[1:])):
         return sample(split, count)
-    _make_room(split)
+    make_room(split)
     index = evenly(len(split), min(count, len(split)), split.inputs.device)
     return Split(reduced(split.inputs, index), split.targets[index])
 
 
-def _make_room(split: Split) -> None:
+def make_room(split: Split) -> None:
     """Give back what was freed before examples are read of a split that the memory may not hold."""
     if not isinstance(split.inputs, Tensor):
         give_back()

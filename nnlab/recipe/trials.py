@@ -25,7 +25,7 @@ from nnlab.config.dotted import get
 from nnlab.config.lookup import locate
 from nnlab.console import silenced
 from nnlab.device import resolve_device
-from nnlab.diagnosis.facts.levels import Levels, measure_levels
+from nnlab.diagnosis.facts.levels import Levels, make_room, measure_levels
 from nnlab.diagnosis.facts.linear import Baseline, linear_baseline
 from nnlab.errors import UserError
 from nnlab.loss.base import Loss
@@ -198,6 +198,7 @@ class Trials:
         return self._make([self.configure(each) for each in changes])
 
     def _make(self, configs: Sequence[Config]) -> Trainer:
+        make_room(self.dataset.train)  # of what the trial before took
         held = [self._prepared(config) for config in configs]  # until the trainer has them
         trainer = build_trainer(configs, overrides=self.overrides)
         del held

@@ -94,6 +94,23 @@ def chosen(*typed, command="train"):
     return table_defaults(command, [*TABLE, *typed])[len(TABLE) + len(typed) :]
 
 
+def test_a_target_of_a_folder_is_refused_with_what_the_folder_lacks(folder):
+    (folder / "shop").mkdir()
+    with pytest.raises(UserError, match="shop is a folder, and has no class folders with images"):
+        expanded(["shop", "target=y"])
+    (folder / "shop" / "cats").mkdir()
+    with pytest.raises(UserError, match="the names of their folders as classes; leave out `target`"):
+        expanded(["shop", "target=y"])
+    assert expanded(["shop"]) == ["data=image_folder", "data.path=shop"]
+
+
+def test_nothing_is_said_to_be_chosen_for_a_table_that_is_not_there(folder, capsys):
+    assert main(["train", "nowhere.csv", "target=y"]) == 2
+    out, err = capsys.readouterr()
+    assert "chosen" not in out
+    assert "nowhere.csv does not exist" in err
+
+
 def test_a_table_gets_what_was_measured_to_be_best_where_nothing_else_is_said(folder):
     assert chosen() == CHOSEN
     config = compose("my data.csv", "target=kind")

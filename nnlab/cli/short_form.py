@@ -51,6 +51,8 @@ def expanded(words: Sequence[str]) -> list[str]:
     rest = [quoted(_target(word)) for position, word in enumerate(words) if position != places[0]]
     option = "image_folder" if at(file).is_dir() else _option(file)
     given = any(word.startswith("data=") for word in rest)
+    if option == "image_folder" and not given:
+        _check_folder(file, words)
     return [*([] if given else [f"data={option}"]), assigned("data.path", file), *rest]
 
 
@@ -60,6 +62,20 @@ def _is_file(word: str) -> bool:
         return False
     path = at(word)
     return ("=" not in word and bool(path.suffix or "/" in word)) or os.path.exists(path)
+
+
+def _check_folder(file: str, words: Sequence[str]) -> None:
+    """Refuse a target of a folder: the classes of images are the names of their folders.
+
+    Raises:
+        UserError: says what the folder lacks, or what to leave out.
+    """
+    if not any(word.startswith(("target=", "data.target=")) for word in words):
+        return
+    folders = [each.name for each in at(file).iterdir() if each.is_dir()]
+    if not folders:
+        raise UserError(f"{file} is a folder, and has no class folders with images; a table with a target is a file")
+    raise UserError(f"{file} is a folder, whose images have the names of their folders as classes; leave out `target`")
 
 
 def _option(file: str) -> str:

@@ -42,7 +42,7 @@ def table_defaults(command: str, overrides: Sequence[str], grid: bool = False) -
     if "architecture" not in typed:
         chosen += _training(typed, _is_small(typed), "grid" if grid else command)
     chosen = [line for line in chosen if key_of(line) not in typed]
-    if chosen:
+    if chosen and _size(typed) is not None:  # of one that is not there nothing is trained
         log.info("chosen for a table: %s (docs/tables.md)", " ".join(chosen))
     return [*overrides, *chosen]
 
@@ -79,9 +79,14 @@ def _says(typed: dict[str, str], *keys: str) -> bool:
 
 def _is_small(typed: dict[str, str]) -> bool:
     """Whether the file is small; one that is not there is named by whoever reads it."""
+    return (_size(typed) or 0) <= SMALL
+
+
+def _size(typed: dict[str, str]) -> int | None:
+    """Bytes of the file; None where it is not there."""
     try:
         path = str(parsed([f"path={typed.get('data.path', '')}"])[0].value())
         file = existing(path, data_root({"data_root": typed.get("data_root") or os.environ.get("NNLAB_DATA")}))
-        return file.stat().st_size <= SMALL
+        return file.stat().st_size if file.is_file() else None
     except (UserError, OSError):
-        return True
+        return None

@@ -71,7 +71,7 @@ class Source(ABC):
     validation: float = 0.1
     validation_fold: int = 0
     test: float | None = 0.2
-    target_transform: TargetTransform = "none"
+    target_transform: TargetTransform | None = "none"
     standardize_targets: bool = True
     preprocessing: Preprocessing | None = dataclasses.field(default_factory=Standardize)
     augmentation: list[Augmentation] | dict[str, Augmentation] = dataclasses.field(default_factory=dict)
@@ -81,6 +81,7 @@ class Source(ABC):
         if self.limit is not None:
             check("limit", self.limit, "[1, inf)")
         check("label_noise", self.label_noise, "[0, 1]")
+        self.target_transform = self.target_transform or "none"
         check_choice("data.target_transform", self.target_transform, TRANSFORMS)
         check("validation", self.validation, "(0, 1)")
         if not isinstance(self.resident, bool):
@@ -262,10 +263,12 @@ class Source(ABC):
                 if count:
                     raise UserError(
                         f"{chosen} needs targets above 0, but {count} of the {len(column)} values of `{name}` are not; "
-                        f"the smallest is {low:g}. Leave it out"
+                        f"the smallest is {low:g}; leave out `data.target_transform`"
                     )
         else:
-            raise UserError(f"{chosen} needs numbers as targets, but those of {raw.origin} are classes; leave it out")
+            raise UserError(
+                f"{chosen} needs numbers as targets, but those of {raw.origin} are classes; leave it out of the command"
+            )
 
     def target_statistics(self, task: Task, targets: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """Mean and standard deviation (C,) of the training targets; (None, None) where targets stay as they are."""

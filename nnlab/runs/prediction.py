@@ -26,6 +26,7 @@ from nnlab.training.evaluation import Evaluation, sampling_passes
 from nnlab.training.stack import Stack
 from nnlab.types import Task
 from nnlab.units import Units
+from nnlab.validation import check
 
 if TYPE_CHECKING:
     from torch import nn
@@ -156,6 +157,7 @@ class Predictor:
         Raises:
             UserError: nothing is known yet, or too little for this coverage.
         """
+        check("coverage", coverage, "(0, 1)")
         known = self.networks.calibration
         if known is None:
             raise UserError(

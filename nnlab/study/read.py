@@ -49,7 +49,7 @@ def read_study(folder: str | Path, metric: str | None = None) -> Study:
     """
     path = at(folder)
     if not path.is_dir():
-        others = [each.name for each in path.parent.glob("*/")] if path.parent.is_dir() else []
+        others = [each.name for each in path.parent.glob("*/") if any(each.glob("*/"))] if path.parent.is_dir() else []
         raise UserError(f"there is no study `{folder}`" + (f"; {did_you_mean(path.name, others)}" if others else ""))
     runs = [run for run in map(_read_run, sorted(path.iterdir())) if run is not None]
     if not any(run.status == "completed" and run.metrics for run in runs):

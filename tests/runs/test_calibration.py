@@ -171,6 +171,8 @@ def test_predict_asks_for_the_scores_first(tmp_path: Path, classes: Path, capsys
     (tmp_path / "any.csv").write_text("a\n1\n")
     assert main(["predict", str(classes), str(tmp_path / "any.csv"), "coverage=0.9"]) == 2
     assert f"`nnlab evaluate {classes} coverage=0.9` learns them" in capsys.readouterr().err
+    assert main(["predict", str(classes), str(tmp_path / "any.csv"), "coverage=1.5"]) == 2
+    assert "`coverage` must be in (0, 1), got 1.5" in capsys.readouterr().err
 
 
 def test_the_command_says_what_was_found(classes: Path, capsys: pytest.CaptureFixture[str]) -> None:

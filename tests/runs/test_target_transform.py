@@ -83,12 +83,17 @@ def test_a_stored_rule_takes_targets_as_training_did(run: Path) -> None:
     [
         (["data=digits"], "needs numbers as targets, but those of digits are classes"),
         (["data=heteroscedastic", "loss=squared_error"], "needs targets above 0, but 444 of the 1000 values of `y`"),
+        (["data=heteroscedastic", "loss=squared_error"], r"the smallest is .*; leave out `data\.target_transform`$"),
         (["data=diabetes", "loss=gaussian_nll"], "loss `gaussian_nll` predicts variances of the logarithms"),
     ],
 )
 def test_targets_that_have_no_logarithm_are_refused(lines: list[str], sentence: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=sentence):
         nnlab.train(*lines, "data.target_transform=log", f"output_dir={tmp_path}")
+
+
+def test_no_transform_is_null_too() -> None:
+    assert nnlab.data.diabetes.Diabetes(target_transform=None).target_transform == "none"
 
 
 def test_an_estimator_learns_logarithms_too() -> None:

@@ -448,6 +448,15 @@ def test_a_folder_without_results_is_answered_in_one_sentence(
     assert sentence in capsys.readouterr().err
 
 
+def test_folders_that_hold_no_runs_are_not_offered_as_studies(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_grid(tmp_path / "rates", RATES)
+    (tmp_path / "data").mkdir()
+    assert main(["study", str(tmp_path / "other")]) == 2
+    assert "valid: rates" in capsys.readouterr().err
+
+
 def test_reading_a_study_loads_neither_torch_nor_hydra(tmp_path: Path) -> None:
     make_grid(tmp_path / "s", RATES)
     code = (

@@ -91,8 +91,9 @@ def _show(findings: Sequence[Finding]) -> None:
 
 
 def _suggest(directory: str | Path, findings: Sequence[Finding]) -> None:
-    """The run's own command with the first remedy."""
-    remedy = next((finding.override for finding in findings if finding.override), None)
+    """The run's own command with the remedy of the first fault that has one; of notes only where there is no fault."""
+    faults = [finding for finding in findings if finding.fault]
+    remedy = next((finding.override for finding in faults or findings if finding.override), None)
     overrides = read_overrides(Path(directory)) or []
     if remedy is not None:
         print(f"next: {command(overrides, remedy, Path(directory))}")

@@ -53,7 +53,7 @@ def diagnose(record: RunRecord) -> list[Finding]:
 
 
 def arranged(findings: Iterable[Finding]) -> list[Finding]:
-    """Findings in the order of the catalogue; what one explains becomes its symptom, but no note explains a fault."""
+    """Faults in the order of the catalogue, then notes; what one explains becomes its symptom, of a note no fault."""
     order = sorted({finding.name: finding for finding in findings}.values(), key=lambda finding: finding.place)
     result: list[Finding] = []
     taken: set[str] = set()
@@ -71,7 +71,12 @@ def arranged(findings: Iterable[Finding]) -> list[Finding]:
         ]
         taken.update(finding.name for finding in (finding, *below))
         result.append(dataclasses.replace(finding, symptoms=tuple(below)))
-    return result
+    return faults_first(result)
+
+
+def faults_first(findings: Iterable[Finding]) -> list[Finding]:
+    """Findings in their order, but notes last."""
+    return sorted(findings, key=lambda finding: not finding.fault)
 
 
 def of_ensemble(each: Sequence[Sequence[Finding]]) -> list[Finding]:
@@ -82,7 +87,8 @@ def of_ensemble(each: Sequence[Sequence[Finding]]) -> list[Finding]:
     found: dict[str, list[Finding]] = {}
     for finding in (finding for findings in each for finding in findings):
         found.setdefault(finding.name, []).append(finding)
-    return sorted((_of_members(same, len(each)) for same in found.values()), key=lambda finding: finding.place)
+    members = (_of_members(same, len(each)) for same in found.values())
+    return faults_first(sorted(members, key=lambda finding: finding.place))
 
 
 def _of_members(same: Sequence[Finding], members: int) -> Finding:

@@ -19,7 +19,7 @@ import yaml
 from nnlab.config.kept import kept_config
 from nnlab.diagnosis import Finding, RunRecord, diagnose
 from nnlab.diagnosis.catalogue import DOUBTS
-from nnlab.diagnosis.diagnose import arranged
+from nnlab.diagnosis.diagnose import arranged, faults_first
 from nnlab.diagnosis.facts.curves import View
 from nnlab.probe.cause import NOISE, Evidence, Tried, chance, single_cause, smallest_set
 from nnlab.probe.data import data_findings, targets_related
@@ -93,7 +93,8 @@ def probe(
     if evidence.lost <= evidence.noise:
         of_data = data_findings(healthy)
         faulty = any(finding.fault for finding in heard)
-        return [*of_data, *heard] if not faulty else _unknown(of_data, heard, evidence, own, experiments)
+        found = [*of_data, *heard] if not faulty else _unknown(of_data, heard, evidence, own, experiments)
+        return faults_first(found)
 
     def named(suspect: Suspect) -> bool:
         return any(finding.fault and _same(finding, [suspect]) for finding in findings)
@@ -109,16 +110,16 @@ def probe(
         suspect.foreign for suspect in causes
     )  # what is not nnlab's own is named, and what rules saw explained
     rule = None if foreign else next((finding for finding in heard if _same(finding, causes)), None)
-    found = cause_found(causes, outcome, evidence, experiments, rule)
+    culprit = cause_found(causes, outcome, evidence, experiments, rule)
     others = [finding for finding in heard if finding is not rule]
     facts = [finding for finding in others if finding.of_data and finding.name not in LEAKS]
-    rest = _beneath(found, [finding for finding in others if finding not in facts])
+    rest = _beneath(culprit, [finding for finding in others if finding not in facts])
     notes = [finding for finding in of_data if not finding.fault]
-    of_data = [finding for finding in of_data if finding.fault and finding.name not in found.kind.explains]
+    of_data = [finding for finding in of_data if finding.fault and finding.name not in culprit.kind.explains]
     better = _better(evidence, outcome, own, experiments)
     if foreign:  # without it the result is there: what else is said about the data is no cause
-        return [*facts, *rest, *of_data, *better, *notes]
-    return [*of_data, *facts, *rest, *better, *notes]
+        return faults_first([*facts, *rest, *of_data, *better, *notes])
+    return faults_first([*of_data, *facts, *rest, *better, *notes])
 
 
 def _unknown(

@@ -11,6 +11,8 @@ from torch import Tensor
 from nnlab.data.pipeline import ArrayRule, Pipeline, TargetRule
 from nnlab.data.preprocessing import Robust, Standardize
 from nnlab.data.preprocessing.base import Identity, Preprocessing
+from nnlab.diagnosis import Finding
+from nnlab.diagnosis.diagnose import arranged
 from nnlab.diagnosis.facts.labels import label_facts, one_way
 from nnlab.diagnosis.facts.leaks import shared_examples
 from nnlab.diagnosis.facts.near import relatives
@@ -153,6 +155,26 @@ def test_a_class_half_of_which_is_called_another_is_named() -> None:
     assert finding.name == "classes_mixed_up"
     assert "of the answers `c`" in finding.observed
     assert "`a`" in finding.reason
+
+
+@pytest.mark.parametrize(("both", "words"), [(False, "A part of `c` seems to have the label `a`"), (True, "swapped")])
+def test_of_two_classes_that_are_mixed_up_the_one_that_lost_examples_is_named(both: bool, words: str) -> None:
+    prediction, labels = answers(0.0, 0.5)
+    draw = torch.Generator().manual_seed(1)
+    half = torch.rand(900, generator=draw) < (0.5 if both else 0.7)
+    labels = torch.where((labels == 2) & half, 0, torch.where((labels == 0) & half & both, 2, labels))
+    facts = label_facts(prediction, drawn(0, 900, 2), labels, torch.ones(900), prediction, labels)
+    [finding] = label_findings(facts, ("a", "b", "c"))
+    assert finding.observed.endswith("and all other pairs always")
+    assert words in finding.reason
+
+
+def test_a_fault_comes_before_a_note_on_few_validation_examples() -> None:
+    few = Finding("noisy_validation", "few", variant="few")
+    assert [finding.name for finding in arranged([few, Finding("classes_mixed_up", "two")])] == [
+        "classes_mixed_up",
+        "noisy_validation",
+    ]
 
 
 def test_classes_that_overlap_are_not() -> None:

@@ -142,6 +142,7 @@ class LabelFacts:
         train, validation: accuracy of out-of-fold predictions on training labels, and of the same networks' on
             validation labels.
         pair: two classes that are mixed up although all others are told apart.
+        one_sided: which of the two a part of has the other's label, and that label; None where it may be both.
         one_way: a class a part of which has another's label.
         late: share of the suspicious examples that networks which train on them learn last, or never.
         examples: how many training and validation examples there are.
@@ -153,6 +154,7 @@ class LabelFacts:
     train: float
     validation: float
     pair: Pair | None
+    one_sided: tuple[int, int] | None
     one_way: OneWay | None
     late: float
     examples: tuple[int, int]
@@ -191,14 +193,15 @@ def label_facts(
     suspicious = suspicious[margin[suspicious].argsort()]
     train = 1 - float(wrong.double().mean())
     validated = float((validation.argmax(1) == known).double().mean())
-    late = learned[suspicious].double()
+    late, pair = learned[suspicious].double(), mixed_pair(prediction, targets)
     return LabelFacts(
         tuple(suspicious.tolist()),
         max(surest.wrong, 1 - train / max(validated, 1e-9), 0.0),
         surest,
         train,
         validated,
-        mixed_pair(prediction, targets),
+        pair,
+        None if pair is None else one_sided(prediction, targets, pair),
         one_way(prediction, targets),
         float((late < learned.nanmean()).double().mean()) if len(late) and not learned.isnan().all() else float("nan"),
         (len(targets), len(known)),
@@ -266,6 +269,23 @@ def one_way(prediction: Tensor, targets: Tensor) -> OneWay | None:
         return None
     others = max(share for answer, share in enumerate(shares) if answer != found[0])
     return OneWay(found[0], found[1], found[2], others, found[3]) if others < OTHERS_RIGHT else None
+
+
+def one_sided(prediction: Tensor, targets: Tensor, pair: Pair) -> tuple[int, int] | None:
+    """Of two classes that are mixed up, the one whose surest answers often have the other's label, and the other.
+
+    The surest answers of the other are right. Where labels were swapped both ways, both are wrong.
+    """
+    answers, surest = prediction.argmax(1), _surest_of(prediction, SUREST[-1])
+
+    def wrong(answer: int) -> float:
+        rows = surest & (answers == answer)
+        return float((targets[rows] != answer).double().mean()) if int(rows.sum()) >= CONTRADICTED else math.nan
+
+    for answer, label in itertools.permutations((pair.first, pair.second)):
+        if wrong(answer) > ONE_WAY and wrong(label) < OTHERS_RIGHT:
+            return answer, label
+    return None
 
 
 def _shared(rows: Tensor, answers: Tensor, targets: Tensor, near: Tensor) -> float:

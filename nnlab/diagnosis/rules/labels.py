@@ -21,11 +21,17 @@ def label_findings(facts: LabelFacts, names: Sequence[str], rows: Sequence[int] 
     """
     if facts.pair is not None:
         pair = facts.pair
+        others = (
+            "all other pairs always"
+            if pair.others == 1
+            else f"any other two classes in {math.floor(100 * pair.others)}% or more"
+        )
         yield Finding(
             "classes_mixed_up",
             f"Networks that have not seen the examples tell `{names[pair.first]}` from `{names[pair.second]}` in "
-            f"{pair.right:.0%} of {pair.count} cases, and any other two classes in {pair.others:.0%} or more",
+            f"{pair.right:.0%} of {pair.count} cases, and {others}",
             {"right": pair.right, "others": pair.others, "examples": pair.count},
+            why="" if facts.one_sided is None else _forgotten(*(names[label] for label in facts.one_sided)),
             certain=True,
         )
         return
@@ -61,9 +67,15 @@ def _one_way(found: OneWay, names: Sequence[str]) -> Finding:
         f"{found.wrong:.0%} are called something else, nearly always `{label}`, however sure they are; of any other "
         f"answer {found.others:.0%} at most",
         {"wrong": found.wrong, "others": found.others, "answers": found.count},
-        why=f"A part of `{answer}` seems to have the label `{label}`, as where it was forgotten, or the inputs do not "
-        "tell that part. Look at some of these examples.",
+        why=_forgotten(answer, label),
         certain=True,
+    )
+
+
+def _forgotten(answer: str, label: str) -> str:
+    return (
+        f"A part of `{answer}` seems to have the label `{label}`, as where it was forgotten, or the inputs do not tell "
+        "that part. Look at some of these examples."
     )
 
 

@@ -91,7 +91,9 @@ def test_a_changed_source_is_compiled_anew(folder: Path, real: Path, monkeypatch
 def test_a_library_that_was_cut_off_is_built_again(folder: Path, real: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pretended(folder, monkeypatch, f'cp "{real}" "$out"')
     build.library()
-    libraries(folder)[0].write_bytes(b"not a library")
+    (library,) = libraries(folder)
+    library.unlink()  # and not written over: this process has it mapped
+    library.write_bytes(b"not a library")
     build.library.cache_clear()
     assert works(build.library())
     assert calls(folder) == 2

@@ -280,11 +280,15 @@ def test_a_missing_compiler_means_the_torch_engine_and_one_line(
 def test_auto_takes_compiled_code_for_small_networks_only(monkeypatch: pytest.MonkeyPatch) -> None:
     (small,) = configs(TINY, {}, [0])
     (large,) = configs(["architecture.widths=[1500,1500]"], {}, [0])
+    monkeypatch.setattr(build, "processor", lambda: "AMD EPYC")
     monkeypatch.setattr(chain, "THREADS", 8)
     assert build_trainer([small]).engine.name == "native"
     assert build_trainer([large]).engine.name == "torch"
     monkeypatch.setattr(chain, "THREADS", 1)  # torch's products have no more than compiled code
     assert build_trainer([large]).engine.name == "native"
+    if torch.backends.mkl.is_available():
+        monkeypatch.setattr(build, "processor", lambda: "Intel(R) Xeon(R)")
+        assert build_trainer([large]).engine.name == "torch"
     monkeypatch.setattr(chain, "THREADS", 8)
     large["trainer"]["engine"] = "native"
     assert build_trainer([large]).engine.name == "native"

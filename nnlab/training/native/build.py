@@ -129,18 +129,20 @@ def _fingerprint(compiler: Command) -> str:
     if program:
         state = os.stat(program)
         parts.append(f"{os.path.realpath(program)} {state.st_size} {state.st_mtime_ns}".encode())
-    parts.append(" ".join([*compiler, *FLAGS, *_processor()]).encode())
+    parts.append(" ".join([*compiler, *FLAGS, processor()]).encode())
     return hashlib.blake2b(b"\0".join(parts), digest_size=12).hexdigest()
 
 
-def _processor() -> list[str]:
+@functools.cache
+def processor() -> str:
     """What the compilers look at for this processor: architecture, model and instruction sets."""
     about = [platform.system(), platform.machine(), platform.processor()]
     try:
         first = Path("/proc/cpuinfo").read_text().split("\n\n", 1)[0].splitlines()
     except OSError:
-        return about
-    return about + [line for line in first if line.startswith(("model name", "flags", "Features", "CPU part"))]
+        first = []
+    about += [line for line in first if line.startswith(("model name", "flags", "Features", "CPU part"))]
+    return " ".join(about)
 
 
 def _load(path: Path) -> ctypes.CDLL:

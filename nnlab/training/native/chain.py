@@ -29,16 +29,22 @@ class Lack(NamedTuple):
     expected: bool = False
 
 
-def largest(threads: int) -> int:
+def largest(threads: int, mkl: bool) -> int:
     """Parameters of one network beyond which torch is as fast, whose products take several threads.
 
-    On one thread of two million parameters and more, compiled code takes 0.58 of torch's time with 2.9 million, 0.69
-    with 5.8 million and 0.97 with 20 million.
+    On one thread compiled code takes, of torch's time, on an EPYC 0.58 with 2.9 million parameters, 0.69 with 5.8
+    million and 0.97 with 20 million; on a Xeon, which MKL is written for, 0.6 to 0.7 with 0.3 million, 0.7 to 1.0 with
+    0.7 million, 1.1 to 1.2 with 1.3 million and 1.9 with 5 million.
 
-    >>> [largest(threads) for threads in (1, 2, 8)]
-    [16777216, 4194304, 2097152]
+    Args:
+        threads: of torch's products.
+        mkl: whether these are MKL's, on a processor of Intel's.
+
+    >>> [largest(threads, mkl=False) for threads in (1, 2, 8)], largest(1, mkl=True)
+    ([16777216, 4194304, 2097152], 1048576)
     """
-    return max(1 << 21, (1 << 24) // threads**2)
+    alone = 1 << (20 if mkl else 24)
+    return max(alone >> 3, alone // threads**2)
 
 
 def lack_of(network: nn.Module, loss: Loss, device: torch.device, engine: str) -> Lack | None:
@@ -55,7 +61,8 @@ def lack_of(network: nn.Module, loss: Loss, device: torch.device, engine: str) -
         return Lack(f"it does not know {name}", expected=not isinstance(network, nn.Sequential))
     if (name := components.missing_loss(loss)) is not None:
         return Lack(f"it does not know {name}")
-    if engine == "auto" and sum(parameter.numel() for parameter in network.parameters()) > largest(THREADS):
+    mkl = torch.backends.mkl.is_available() and "Intel" in build.processor()
+    if engine == "auto" and sum(each.numel() for each in network.parameters()) > largest(THREADS, mkl):
         return Lack("torch is as fast for networks of this size", expected=True)
     try:
         build.library()

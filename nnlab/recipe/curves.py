@@ -19,6 +19,7 @@ from nnlab.diagnosis.facts.levels import Levels
 from nnlab.diagnosis.finding import Finding, shown
 from nnlab.recipe.candidate import Candidate
 from nnlab.recipe.grid import name_of
+from nnlab.recipe.nothing_found import nothing_on_validation
 from nnlab.recipe.numbers import CurveNumbers, GridNumbers
 from nnlab.recipe.report import StepReport, Table, TrialRecord
 from nnlab.recipe.trials import Trials
@@ -31,6 +32,7 @@ CLOSE = 0.05  # of what there is to learn, between training and validation
 UNFIT = 0.1  # of what there is to learn, left on the training split
 REGULARIZE = ("regularizer=[weight_decay,dropout]",)
 NOISE = 0.5  # spread of minibatch losses in the last epochs over their mean
+MOOT = ("underfitting", "plateau", "still_improving", "noisy_loss")  # where nothing was found that could be learned
 START = 3.0  # initial loss over its theory
 
 
@@ -63,13 +65,16 @@ def look_at_curves(trials: Trials, refined: StepReport[GridNumbers]) -> StepRepo
         return report
     curves = gather(own, numbers.epochs, best.spread)
     report.trials = own
-    report.findings = read(curves, levels, best.changes.get("architecture.widths", trials.value("architecture.widths")))
+    seen = read(curves, levels, best.changes.get("architecture.widths", trials.value("architecture.widths")))
+    nothing = nothing_on_validation(trials, best, levels)
+    report.findings = [*nothing, *(each for each in seen if not nothing or each.name not in MOOT)]
     lowest = numbers.lowest_fit if numbers.lowest_fit is not None else math.inf
     _errors(report, curves, levels, min(lowest, float(curves.fit.min())))
-    report.numbers.best, report.numbers.suggestions = best, report.names()
+    report.numbers.best, report.numbers.suggestions = best, [each.name for each in seen]
     words = ", ".join(f.name.replace("_", " ") for f in report.findings) or "nothing to complain about"
+    told = nothing[0].observed if nothing else f"the curves show: {words}"
     report.conclusion = (
-        f"the curves show: {words}; the lowest validation loss is {shown(float(curves.validation.min()))}, after epoch "
+        f"{told}; the lowest validation loss is {shown(float(curves.validation.min()))}, after epoch "
         f"{curves.epoch(int(curves.validation.argmin()))} of {curves.epoch(-1)}"
     )
     return report

@@ -25,6 +25,7 @@ from nnlab.recipe.candidate import deviation, mean
 from nnlab.recipe.changes import Changes
 from nnlab.recipe.given import Contest, FinalRun, averages, compare, given_gain, is_given, paired_advantage, standing
 from nnlab.recipe.margin import STEPS_DOWN, Lowered, with_margin
+from nnlab.recipe.nothing_found import CLEAR, nothing_on_test
 from nnlab.recipe.numbers import FinalNumbers
 from nnlab.recipe.rates import rate_key
 from nnlab.recipe.report import StepReport, Table
@@ -39,7 +40,6 @@ from nnlab.storage.folder import read_result
 MEMBERS = "regularizer.ensemble.members"
 TITLE = "Train the chosen configuration"
 NUMBER = 8
-CLEAR = 2.0  # standard errors from which one is called better: of several opponents, chance puts some one error ahead
 EQUAL = "as good, within a standard error"
 WORDS = {
     "constant": "the constant",
@@ -187,7 +187,9 @@ def conclude(
         [asdict(run) for run in contest.runs],
     )
     bad = apart(trials, contest.runs, next(each for each in simple if each.name == "constant"))
+    nothing = nothing_on_test(trials, metric, contest, simple, judged["constant"])
     report.findings = [
+        *nothing,
         *findings(bad),
         *_better_models(metric, test, others, judged),
         *([Finding("given_configuration_better", standing(metric, contest))] if contest.given_wins else []),
@@ -199,6 +201,7 @@ def conclude(
         *(each.words for each in lowered),
         standing(metric, contest),
         verdict(metric, others, judged),
+        *(each.observed for each in nothing),
     ]
     report.conclusion = "; ".join(parts)
     return report
@@ -288,7 +291,7 @@ def _better_models(
                 f"{WORDS[each.name]} {verb} test {metric} {shown(each.metrics['test'][metric], 4)}, the network "
                 f"{shown(averages[metric], 4)}: {_standing(gain, error)} by {shown(-gain, 2)} ± {shown(error, 1)}"
             )
-            level: Severity | None = "fault" if each.name == "constant" else None
+            level: Severity | None = "fault" if each.name == "constant" and gain < -CLEAR * error else None
             kind = "given_configuration_better" if each.name == "given" else "simple_model_better"
             found.append(Finding(kind, observed, level=level))
     return found

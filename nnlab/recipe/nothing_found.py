@@ -1,0 +1,84 @@
+"""Whether anything was found that is better than a constant answer: on columns that say nothing, nothing is.
+
+A difference that chance gives is none. On validation, for which choices are made, the seeds' spread and the number of
+examples give its standard error; on the test split the paired bootstrap does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from nnlab.diagnosis.facts.chance import CHANCE
+from nnlab.diagnosis.facts.levels import Levels
+from nnlab.diagnosis.facts.references import measure_references
+from nnlab.diagnosis.facts.simple import SimpleModel, advantage
+from nnlab.diagnosis.finding import Finding, shown
+from nnlab.recipe.candidate import Candidate
+from nnlab.recipe.given import Contest, FinalRun
+from nnlab.recipe.trials import Trials
+from nnlab.runs.evaluation import evaluate
+
+CLEAR = 2.0  # standard errors from which the test split calls one better: of several, chance puts some one error ahead
+LEAST = 4.0  # of what there is to learn, over the validation examples: see `nothing_on_validation`
+NOTHING = "nothing was found that the inputs say about the targets"
+
+
+def nothing_on_validation(trials: Trials, best: Candidate, levels: Levels) -> list[Finding]:
+    """A note where neither the best network nor simple methods are better than a constant answer on validation.
+
+    A network that explains a part p of the variance gains p of what there is to learn, with a standard error of about
+    2 sqrt(p / n) on n examples; the gain exceeds it from p = 4 / n on.
+    """
+    examples = len(trials.dataset.validation) * (len(best.scores) if trials.folds > 1 else 1)
+    gained = levels.constant - best.score
+    error = max(best.spread / math.sqrt(len(best.scores)), LEAST * levels.span / examples)
+    if not gained <= error < math.inf or measure_references(trials.dataset, trials.loss).order.association >= CHANCE:
+        return []
+    seen = (
+        f"validation loss {shown(best.score)} is not below that of a constant answer, {shown(levels.constant)}, by "
+        f"more than its standard error ({shown(error, 2)}), and neighbors and a linear fit are no better than chance: "
+        f"{NOTHING}"
+    )
+    return [Finding("targets_unrelated", seen, level="note")]
+
+
+def nothing_on_test(
+    trials: Trials, metric: str, contest: Contest, simple: Sequence[SimpleModel], gain: tuple[float, float]
+) -> list[Finding]:
+    """A note where no network and no simple model is clearly better than the constant on the test split.
+
+    Args:
+        metric: what decides.
+        contest: the final runs; where validation is sure of them, a small test split has no say.
+        simple: the simple models, the constant first.
+        gain: by how much the better networks are better than the constant on the test split, and the error of that.
+    """
+    constant, *others = simple
+
+    def beat(answers: Sequence[Tensor], split: str = "test", errors: float = CLEAR) -> bool:
+        """Whether the answers of several networks, or of one model, are clearly better than the constant's."""
+        dataset, rival = trials.dataset, constant.predictions[split]
+        return bool(answers) and _clear(advantage(metric, answers, rival, dataset, split), errors)
+
+    def answers(runs: Sequence[FinalRun], split: str) -> list[Tensor]:
+        return [evaluate(run.directory, split).prediction for run in runs if run.metrics]
+
+    if _clear(gain) or any(beat([each.predictions["test"]]) for each in others):
+        return []
+    if beat(answers(contest.runs, "validation"), "validation", CHANCE) or beat(answers(contest.rivals, "test")):
+        return []
+    names = {"linear": "a linear model", "trees": "boosted trees"}
+    contestants = " nor ".join(["neither the networks", *(names[each.name] for each in others)])
+    seen = (
+        f"{contestants} are better than the constant on these {len(trials.dataset.test)} test examples by more than "
+        f"{CLEAR:g} standard errors: {NOTHING}"
+    )
+    return [Finding("targets_unrelated", seen, level="note")]
+
+
+def _clear(gain: tuple[float, float], errors: float = CLEAR) -> bool:
+    """Whether a gain exceeds so many of its standard errors, or is not known."""
+    return not gain[0] <= errors * gain[1]

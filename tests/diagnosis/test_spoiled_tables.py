@@ -74,6 +74,19 @@ def test_relatives_have_the_same_target() -> None:
     assert relatives(train, other)[0] == 0
 
 
+def test_numbers_of_relatives_are_close_and_those_of_a_repeated_design_follow_from_its_settings() -> None:
+    people, order = torch.arange(N) // 6, torch.randperm(N, generator=torch.Generator().manual_seed(3))
+    x = drawn(0, N // 6, D)[people] + 0.05 * drawn(1, N, D)
+    y = drawn(2, N // 6, 1)[people] + 0.1 * drawn(4, N, 1)
+    levels = torch.cartesian_prod(*[torch.arange(3.0)] * 4).repeat(6, 1)
+    settings = levels + 0.01 * drawn(5, *levels.shape)
+    growth = settings.square().sum(1, keepdim=True) + 0.2 * drawn(6, len(levels), 1)
+    for inputs, targets, related in ((x, y, True), (x, drawn(7, N, 1), False), (settings[:N], growth[:N], False)):
+        rows, known = inputs[order], targets[order]
+        shared = shared_examples(Split(rows[:400], known[:400]), Split(rows[400:], known[400:]))
+        assert shared.leaks == related
+
+
 # Rows that were standardized.
 
 

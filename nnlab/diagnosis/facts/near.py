@@ -35,6 +35,8 @@ FEWEST = 60  # examples
 GROUP, BEYOND = 8, (16, 32)  # relatives of a row at most, and the neighbors beyond them that give the dimension
 GAP, RELATED, TIMES = 0.4, 0.3, 3.0  # dk / dk+1 behind relatives, share of the rows that have some, and against chance
 FINE = 0.3  # different values of a column, as a share of the rows, which is looked at for relatives
+CLOSER = 0.3  # times as close as other neighbors' numbers, and as a fit comes, are the numbers of relatives
+ROWS_EACH = 10  # for each coefficient of a fit with squares and products
 EVEN = 0.7  # agreement of the targets of any two examples, from which it says little
 
 
@@ -73,8 +75,8 @@ def _comparable(train: Split, held_out: Split) -> int:
 def relatives(train: Split, held_out: Split) -> tuple[int, int]:
     """How many held-out examples have relatives among the training examples, beyond chance, of how many asked for.
 
-    Relatives are up to `GROUP` neighbors with the example's own target that are far nearer than the next. Only columns
-    that hardly repeat a value count: rows with the same categories are none.
+    Relatives are up to `GROUP` neighbors with the example's own target, or a number close to it, that are far nearer
+    than the next. Only columns that hardly repeat a value count: rows with the same categories are none.
     """
     count = _comparable(train, held_out)
     if count < 32:
@@ -99,12 +101,48 @@ def relatives(train: Split, held_out: Split) -> tuple[int, int]:
     gap, place = (distance[:, :GROUP] / distance[:, 1 : GROUP + 1]).min(1)
     targets = known.targets[nearest.indices[:, :GROUP]]
     alike = _same_answer(part.targets.unsqueeze(1), targets, train.targets)
+    if part.targets.is_floating_point():
+        beyond = known.targets[nearest.indices.gather(1, place.unsqueeze(1) + 1).squeeze(1)]
+        left = _left(Split(rows / scale, known.targets), Split(asked / scale, part.targets))
+        alike |= _closer(part.targets, targets, beyond, left, usable & (gap < GAP))
     one = alike.long().cumprod(1).gather(1, place.unsqueeze(1)).squeeze(1) > 0  # all up to the gap
     near = usable & (gap < GAP)
     found = int((near & one).sum())
     found = round(found * beyond_base_rates(found, int(near.sum()), train.targets))
     chance = GAP**dimension / (1 - GAP**dimension)
     return (found if found > max(RELATED, TIMES * chance) * count else 0), count
+
+
+def _closer(own: Tensor, relatives: Tensor, beyond: Tensor, left: Tensor, near: Tensor) -> Tensor:
+    """Which numbers of relatives (n, K, C) are close to the example's own (n, C), (n, K).
+
+    None are, unless those of the nearest relatives are far closer than those of the first neighbors `beyond` (n, C),
+    and than what a fit has `left` (n, C): where targets follow from the inputs, they say nothing of a person.
+    """
+    if int(near.sum()) < 16:
+        return torch.zeros_like(relatives[..., 0], dtype=torch.bool)
+    away = (relatives - own.unsqueeze(1)).abs()
+    usual = torch.minimum((beyond - own)[near].abs().median(0).values, left[near].abs().median(0).values)
+    close = bool((away[near, 0].median(0).values <= CLOSER * usual).all())
+    return (away <= usual).all(-1) & close
+
+
+def _left(train: Split, held_out: Split) -> Tensor:
+    """What a fit leaves of held-out targets (n, C): with squares and products where rows are many, else linear."""
+    center, columns = train.inputs.mean(0), train.inputs.shape[1]
+    several = (columns + 1) * (columns + 2) // 2 * ROWS_EACH <= len(train)
+
+    def terms(inputs: Tensor) -> Tensor:
+        x = (inputs - center).double().cpu()
+        x = torch.cat([torch.ones_like(x[:, :1]), x], 1)
+        first, second = torch.triu_indices(columns + 1, columns + 1)
+        return x[:, first] * x[:, second] if several else x
+
+    x, asked = terms(train.inputs), terms(held_out.inputs)
+    y, own = train.targets.double().cpu(), held_out.targets.double().cpu()
+    gram = x.T @ x + 1e-6 * len(x) * torch.eye(x.shape[1], dtype=x.dtype)
+    left: Tensor = own - asked @ torch.linalg.solve(gram, x.T @ y)
+    return left.to(held_out.targets)
 
 
 def crowded(known: Tensor) -> bool:

@@ -92,3 +92,12 @@ def silenced() -> Iterator[None]:
         yield
     finally:
         LOGGER.setLevel(before)
+
+
+def counted(count: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "job"), counted(2, "job")
+    ('1 job', '2 jobs')
+    """
+    return f"{count} {noun}" + ("" if count == 1 else "s")

@@ -9,6 +9,7 @@ from typing import Any
 
 from nnlab.cli.arguments import Given, Grammar, Key, number, print_json, whole
 from nnlab.commands.text_keys import KEYS, text_of
+from nnlab.console import counted
 from nnlab.errors import UserError
 from nnlab.metric_names import SHOWN
 from nnlab.runs.calibration import METHODS, Calibrated, calibrate, cover
@@ -74,8 +75,8 @@ def main(arguments: Sequence[str]) -> int:
         print_json(found.content())
         return 0
     print(
-        f"{found.what} ({len(found.targets)} examples): "
-        + "  ".join(f"{name} {value:.4f}" for name, value in found.metrics.items())
+        f"{found.what} ({counted(len(found.targets), 'example')}): "
+        + "  ".join(f"{name} {value:.4f}" for name, value in found.defined().items())
     )
     if not found.targets.is_floating_point():
         _print_confusion(found)
@@ -119,7 +120,7 @@ def _print_calibrated(found: Calibrated) -> None:
         f"examples and kept in {found.path}"
     )
     names = [name for name in ("nll", "ece", "brier", "accuracy") if name in found.after.metrics]
-    table = Table(f"{found.after.what} ({len(found.after.targets)} examples)", *names)
+    table = Table(f"{found.after.what} ({counted(len(found.after.targets), 'example')})", *names)
     for word, measured in (("before", found.before), ("after", found.after)):
         table.add_row(word, *(f"{measured.metrics[name]:.4f}" for name in names))
     Console().print(table)

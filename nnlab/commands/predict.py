@@ -9,6 +9,7 @@ from typing import Any
 import nnlab
 from nnlab.cli.arguments import Grammar, Key, number, print_json
 from nnlab.commands.text_keys import KEYS, text_of
+from nnlab.console import counted
 from nnlab.runs.predicting import predict_file, predict_rows
 
 GRAMMAR = Grammar(
@@ -60,5 +61,5 @@ def main(arguments: Sequence[str]) -> int:
         print(f"note: {line}", file=sys.stderr)
     if given.out is not None:
         counts = ", ".join(f"{name} {count}" for name, count in summary.classes.most_common(8))
-        print(f"{summary.rows} rows: {given.out}" + (f" ({counts})" if counts else ""))
+        print(f"{counted(summary.rows, 'row')}: {given.out}" + (f" ({counts})" if counts else ""))
     return 0

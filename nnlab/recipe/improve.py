@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from nnlab.console import counted
 from nnlab.diagnosis.finding import shown
 from nnlab.recipe.candidate import Candidate, best_first, gain, mean
 from nnlab.recipe.changes import Changes
@@ -30,7 +31,6 @@ from nnlab.recipe.space import Space
 from nnlab.recipe.suggest import Linear, Suggestion, as_given, suggest
 from nnlab.recipe.surrogate import Surrogate
 from nnlab.recipe.trials import Trials
-from nnlab.sweep.driver import counted
 
 TITLE = "Go to step 5, one change at a time"
 ELITE = 3  # configurations whose choices others take over

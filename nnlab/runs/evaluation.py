@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from nnlab import notebook
 from nnlab.config.kept import kept_config
+from nnlab.console import counted
 from nnlab.errors import UserError, did_you_mean
 from nnlab.loss import decisions
 from nnlab.regularizer.base import NoiseModule
@@ -52,6 +54,10 @@ class Measurement:
     names: tuple[str, ...]
     what: str = ""
 
+    def defined(self) -> dict[str, float]:
+        """The loss, and the metrics that such examples have: without those that need two classes of one."""
+        return {name: value for name, value in self.metrics.items() if name == "loss" or not math.isnan(value)}
+
     def confusion(self) -> Tensor:
         """Counts (C, C) of the examples of class t, row, that are predicted as p, column."""
         return confusion_matrix(self.targets, self.prediction.argmax(-1), len(self.names))
@@ -92,8 +98,8 @@ class Measurement:
 
     def _repr_html_(self) -> str:
         """The metrics, and of few classes the confusion matrix, as tables in a notebook."""
-        metrics = [(name, f"{value:.4g}") for name, value in self.metrics.items()]
-        shown = notebook.lines(f"{self.what} ({len(self.targets)} examples)") + notebook.table(
+        metrics = [(name, f"{value:.4g}") for name, value in self.defined().items()]
+        shown = notebook.lines(f"{self.what} ({counted(len(self.targets), 'example')})") + notebook.table(
             ("metric", "value"), metrics
         )
         if self.targets.is_floating_point() or len(self.names) > MOST_CLASSES:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from nnlab.config.build import load_dataset
-from nnlab.console import silenced
+from nnlab.console import counted, silenced
 from nnlab.data.pipeline import TargetRule
 from nnlab.data.table.column import Frame
 from nnlab.errors import UserError
@@ -68,7 +68,8 @@ def labelled_examples(networks: Networks, path: str | Path, text: Mapping[str, A
     for line in pipeline.doubts(unseen, sum(map(len, inputs))):
         log.warning("%s: %s", path, line)
     if missing:
-        log.warning("%s: %d rows have no target and are left out", path, missing)
+        words = "has no target and is" if missing == 1 else "have no target and are"
+        log.warning("%s: %s %s left out", path, counted(missing, "row"), words)
     return Split(torch.cat(inputs), torch.cat(targets))
 
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nnlab.console import counted
 from nnlab.device import out_of_memory
 from nnlab.errors import UserError
 from nnlab.storage.claim import try_claim
@@ -226,12 +227,3 @@ def last_line(error: BaseException) -> str:
     """What an exception says, in one line."""
     lines = _lines(error)
     return lines[-1] if lines else type(error).__name__
-
-
-def counted(count: int, noun: str) -> str:
-    """A number with its noun.
-
-    >>> counted(1, "job"), counted(2, "job")
-    ('1 job', '2 jobs')
-    """
-    return f"{count} {noun}" + ("" if count == 1 else "s")

@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from nnlab import interpreter
+from nnlab.console import counted
 from nnlab.errors import UserError
 from nnlab.runs.result import Result
 from nnlab.storage.folder import read_result
 from nnlab.study.write import conclude
 from nnlab.sweep.cost import Measured, measure
-from nnlab.sweep.driver import Driver, counted
+from nnlab.sweep.driver import Driver
 from nnlab.sweep.grouping import Group, by_key, plan
 from nnlab.sweep.job import FINISHED, PENDING, Job, Outcome, condition
 from nnlab.sweep.jobs import Config, Overrides, check_tasks, make_jobs, message, policy_of, result_of, train_here

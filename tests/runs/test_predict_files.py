@@ -156,6 +156,13 @@ def test_other_data_are_measured_as_a_whole_and_own_data_elsewhere_keep_their_sp
     found = nnlab.evaluate(directory, data=tmp_path / "part.csv")
     assert (len(found.targets), found.what) == (49, f"all of {tmp_path / 'part.csv'}")
     assert torch.equal(found.prediction[:3], load(directory).combined(load(directory).pipeline.encode(part[:3]).inputs))
+    frame[:1].write_csv(tmp_path / "one.csv")
+    single = nnlab.evaluate(directory, data=tmp_path / "one.csv")
+    assert "(1 example)" in single._repr_html_()
+    assert "loss" in single.defined()
+    assert not any(np.isnan(value) for value in single.defined().values())
+    assert ("auroc" in single.metrics) == (path.stem == "buys")
+    assert "auroc" not in single.defined()
     with pytest.raises(UserError, match="has no test split"):
         nnlab.evaluate(directory, "test", data=tmp_path / "part.csv")
     frame[:20].drop(path.stem).write_csv(tmp_path / "less.csv")

@@ -23,6 +23,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from nnlab.console import counted
 from nnlab.data.table.column import MISSING_NUMBERS, Column, Floats, plain, truth_of
 from nnlab.data.table.times import parse_times, unread
 from nnlab.errors import UserError
@@ -88,7 +89,7 @@ class Encoding(ABC):
     def doubt(self, count: int, rows: int) -> str:
         """What to say about cells that training had nothing like, `count` in so many rows."""
         what = "holds what training never saw; it counts" if count == 1 else "hold what training never saw; they count"
-        return f"{count} of {rows} {'cell' if rows == 1 else 'cells'} {what} as no level, or as missing"
+        return f"{count} of {counted(rows, 'cell')} {what} as no level, or as missing"
 
     def to_json(self) -> dict[str, Any]:
         """Everything that was fitted, as JSON."""

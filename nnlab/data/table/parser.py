@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nnlab.console import counted
 from nnlab.data.table.amounts import number_of
 from nnlab.data.table.column import EXACT, MISSING, Frame
 from nnlab.data.table.dialect import BLANKS, Dialect, split_line
@@ -192,8 +193,9 @@ class Parser:
         for row in reader:
             if len(row) != width and row and not (len(row) == width + 1 and not row[-1].strip()):
                 raise UserError(
-                    f"{self.origin}: line {line + before + 1} has {_cells_of(row)}, where the table has {width} "
-                    "columns; complete it, put quotes around a cell that holds the separator, or take the line out"
+                    f"{self.origin}: line {line + before + 1} has {counted(len(row), 'cell')}, where the table has "
+                    f"{width} columns; complete it, put quotes around a cell that holds the separator, or take the "
+                    "line out"
                 )
             before = reader.line_num
 
@@ -217,8 +219,3 @@ def _counts(line: bytes, comment: bytes) -> bool:
     """Whether a line is a row: neither blank nor a comment."""
     stripped = line.strip()
     return bool(stripped) and not (comment and stripped.startswith(comment))
-
-
-def _cells_of(row: Sequence[str]) -> str:
-    """The number of cells in words."""
-    return "1 cell" if len(row) == 1 else f"{len(row)} cells"

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from nnlab.console import counted
 from nnlab.data.table.column import Column, Floats
 
 # Patterns in the order in which they are preferred; the first that reads every cell is taken.
@@ -91,8 +92,8 @@ def unread(count: int, rows: int, pattern: str | None) -> str:
     '1 of 20 cells could not be read as a time, which training had as 31.12.2024; it counts as missing'
     """
     end = "it counts as missing" if count == 1 else "they count as missing"
-    cells = "cell" if rows == 1 else "cells"
-    return f"{count} of {rows} {cells} could not be read as a time, which training had as {written(pattern)}; {end}"
+    cells = counted(rows, "cell")
+    return f"{count} of {cells} could not be read as a time, which training had as {written(pattern)}; {end}"
 
 
 def written(pattern: str | None) -> str:

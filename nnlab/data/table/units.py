@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from nnlab.console import counted
 from nnlab.data.table.amounts import amount_of, is_code, quantity_of, with_point
 from nnlab.data.table.column import MISSING_NUMBERS, Column, Frame, coded_column
 
@@ -31,7 +32,8 @@ def find_units(frame: Frame, target: str | int | None = None) -> tuple[dict[str,
         unit, others = _unit_of(column, frame.writing.decimals.get(name, "."))
         if unit:
             units[name] = unit
-            what = "" if not others else f" but for {_cells(sum(others.values()))} such as `{next(iter(others))}`"
+            cells = counted(sum(others.values()), "cell")
+            what = f" but for {cells} such as `{next(iter(others))}`" if others else ""
             said.append(f"`{name}` in {unit}{what}")
     return units, (f"numbers with a unit: {', '.join(said)} (data.columns)",) if said else ()
 
@@ -86,8 +88,3 @@ def _unit_of(column: Column, decimal: str) -> tuple[str, dict[str, int]]:
     if codes or same or having < SHARE * sum(counts[level] for level in bare):
         return "", {}
     return unit, others
-
-
-def _cells(count: int) -> str:
-    """The number of cells in words."""
-    return "1 cell" if count == 1 else f"{count} cells"

@@ -22,7 +22,7 @@ def leaks(data: DataFacts) -> Iterator[Finding]:
     if leaky:
         parts = [f"{shared.found} of {shared.asked} {name} examples" for name, shared in leaky.items()]
         related = all(shared.related for shared in leaky.values())
-        kin = "have relatives among the training examples: a few with the same target, far nearer than all others"
+        kin = "have relatives among the training examples: a few with nearly the same target, far nearer than others"
         copies = "are training examples, too: they agree in inputs and target, as chance does not explain"
         yield Finding(
             "leakage_between_splits",

@@ -8,10 +8,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from torch import Tensor
+
 from nnlab.callbacks import Diagnosis
 from nnlab.diagnosis import Finding, RunRecord
 from nnlab.diagnosis.catalogue import DOUBTS
 from nnlab.diagnosis.facts.curves import View
+from nnlab.diagnosis.facts.levels import is_large
 from nnlab.runs import launch
 from nnlab.runs.advice import effective
 from nnlab.runs.references import keeps_up, with_references
@@ -40,7 +43,8 @@ def train(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> Result:
 def completed(result: Result, config: Mapping[str, Any]) -> Result:
     """A result with its references, and marked where experiments follow: a process killed during these leaves the mark.
 
-    What fails here costs nothing but the experiments.
+    None follow on large images from disk: several networks at once may take more memory than there is. What fails here
+    costs nothing but the experiments.
     """
     result = with_references(result, config)
     watching = _watching(result)
@@ -51,7 +55,16 @@ def completed(result: Result, config: Mapping[str, Any]) -> Result:
     except Exception as error:
         _not_looked_for(error)
         return result
+    if pending and _large_on_disk(result):
+        log.info("large images from disk: the cause is looked for by `nnlab diagnose %s --probe`", result.directory)
+        pending = False
     return dataclasses.replace(result, probe_pending=pending)
+
+
+def _large_on_disk(result: Result) -> bool:
+    assert result.trainer is not None
+    inputs = result.trainer.members[0].dataset.train.inputs
+    return not isinstance(inputs, Tensor) and is_large(tuple(inputs.shape[1:]))
 
 
 def followed_up(result: Result) -> Result:

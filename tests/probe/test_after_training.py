@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import nnlab
 from nnlab.cli import main
+from nnlab.diagnosis.facts import levels
 from nnlab.probe import after_training, run
 
 QUICK = ["data=digits", "trainer.epochs=4", "callbacks=[statistics,diagnosis,checkpoint]"]
@@ -106,6 +109,23 @@ def test_experiments_that_fail_cost_the_run_nothing(
     assert findings(tmp_path) == list(result.diagnosis) != []
     [written] = tmp_path.rglob("result.json")
     assert json.loads(written.read_text()).get("probe_pending", False) == isinstance(error, KeyboardInterrupt)
+
+
+def test_large_images_from_disk_are_not_experimented_on_unasked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unasked: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    generator = np.random.default_rng(0)
+    for position in range(40):
+        folder = tmp_path / "images" / "ab"[position % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(generator.integers(0, 255, (8, 8, 3), dtype=np.uint8)).save(folder / f"{position}.png")
+    data = ["data=image_folder", f"data.path={tmp_path / 'images'}", "data.resident=false", "architecture.widths=[4]"]
+    monkeypatch.setattr(levels, "LARGE", 100)
+    monkeypatch.setattr(after_training, "worse_than_it_should", lambda *arguments: True)
+    with caplog.at_level(logging.INFO, logger="nnlab.probe.after_training"):
+        result = nnlab.train(*data, "trainer.epochs=1", "callbacks=[diagnosis]", f"output_dir={tmp_path}")
+    assert not result.probe_pending
+    assert f"`nnlab diagnose {result.directory} --probe`" in caplog.text
 
 
 class Killed(BaseException):

@@ -38,7 +38,7 @@ def deviations(grid: Grid) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     from nnlab.data import Heteroscedastic  # the inputs as they were, for the truth: noise * x
 
     raw = Heteroscedastic(examples=4000, preprocessing=None).load(0, None).test.inputs.squeeze(1).numpy()  # type: ignore[arg-type]
-    variance = grid.trainer.evaluate("test").prediction[..., 1].numpy() * float(data.target_std) ** 2
+    variance = grid.trainer.evaluate("test").prediction[..., 1].numpy() * float(data.units.std) ** 2
     order = raw.argsort()
     return raw[order], 0.5 * raw[order], np.sqrt(variance)[:, order]
 

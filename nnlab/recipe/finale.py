@@ -23,7 +23,17 @@ from nnlab.interruption import EXIT_CODES
 from nnlab.recipe.best import write_experiment
 from nnlab.recipe.candidate import deviation, mean
 from nnlab.recipe.changes import Changes
-from nnlab.recipe.given import Contest, FinalRun, averages, compare, given_gain, is_given, paired_advantage, standing
+from nnlab.recipe.given import (
+    EQUAL,
+    Contest,
+    FinalRun,
+    averages,
+    compare,
+    given_gain,
+    is_given,
+    paired_advantage,
+    standing,
+)
 from nnlab.recipe.margin import STEPS_DOWN, Lowered, with_margin
 from nnlab.recipe.nothing_found import CLEAR, nothing_on_test
 from nnlab.recipe.numbers import FinalNumbers
@@ -40,7 +50,6 @@ from nnlab.storage.folder import read_result
 MEMBERS = "regularizer.ensemble.members"
 TITLE = "Train the chosen configuration"
 NUMBER = 8
-EQUAL = "as good, within a standard error"
 WORDS = {
     "constant": "the constant",
     "linear": "a linear model",

@@ -19,6 +19,7 @@ from nnlab.runs.evaluation import evaluate
 
 HIDDEN = ("seed", "trainer.steps")
 CHOSEN = "The configuration: given, and found"
+EQUAL = "as good, within a standard error"
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ def standing(metric: str, contest: Contest) -> str:
             f"the best network is the configuration as given (validation {numbers}: better by "
             f"{shown(gain, 2)} ± {shown(error, 1)}), which `experiment=best` runs"
         )
-    word = "worse" if gain < -error else "as good, within a standard error"
+    word = "worse" if gain < -error else EQUAL
     return f"on validation the configuration as given is {word} ({numbers})"
 
 

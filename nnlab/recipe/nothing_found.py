@@ -21,7 +21,7 @@ from nnlab.recipe.given import Contest, FinalRun
 from nnlab.recipe.trials import Trials
 from nnlab.runs.evaluation import evaluate
 
-CLEAR = 2.0  # standard errors from which the test split calls one better: of several, chance puts some one error ahead
+CLEAR = 2.0  # standard errors from which one is called better: of several, chance puts some one error ahead
 LEAST = 4.0  # of what there is to learn, over the validation examples: see `nothing_on_validation`
 NOTHING = "nothing was found that the inputs say about the targets"
 

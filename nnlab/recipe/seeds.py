@@ -21,12 +21,12 @@ from nnlab.diagnosis.finding import Finding, shown
 from nnlab.metric_names import HIGHER_IS_BETTER
 from nnlab.recipe.candidate import deviation
 from nnlab.recipe.given import FinalRun
+from nnlab.recipe.nothing_found import CLEAR
 from nnlab.recipe.trials import Trials
 from nnlab.storage.history import read_curves
 
 FAR = 4.0  # spreads of the other seeds
 PART = 0.1  # of what these gain over the constant
-CLEAR = 2.0  # standard errors from which a network is better than the constant
 FEWEST = 3  # seeds, of which one can be apart from the others
 WINDOW = 20  # minibatch losses whose mean counts, or a twentieth of all where these are more
 JUMP = 0.3  # of the way from the first loss to the lowest, that a jump goes back

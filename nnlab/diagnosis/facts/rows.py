@@ -41,9 +41,8 @@ def _signal(rows: Tensor) -> bool:
     """Whether values within a row follow one another, as the points of a spectrum or a signal do."""
     between = rows.diff(dim=1).abs().mean()
     count = rows.shape[1]
-    rank = torch.arange(
-        1 - count, count, 2, dtype=rows.dtype
-    )  # of ordered values, whose weighted sum all differences are
+    # the sum of all differences is a weighted sum of the ordered values
+    rank = torch.arange(1 - count, count, 2, dtype=rows.dtype)
     every = (rows.sort(1).values * rank).sum(1).mean() * 2 / (count * (count - 1))
     return float(between) < SMOOTH * float(every)
 

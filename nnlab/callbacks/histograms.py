@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnlab.activation.layers import activation_layers
 from nnlab.callbacks.schedule import doubling
 from nnlab.callbacks.tensorboard import EventFile
 from nnlab.training import Callback, Trainer
@@ -33,7 +32,6 @@ class Histograms(Callback):
         self.bins = check("bins", bins, "[2, inf)")
 
     def fit_start(self, trainer: Trainer) -> None:
-        self._layers = list(activation_layers(trainer.stack.network))
         self._last, self._every = trainer.total_steps - 1, trainer.steps_per_epoch
 
     def wants(self, step: int) -> bool:
@@ -44,9 +42,7 @@ class Histograms(Callback):
         stack = trainer.stack
         values = {f"weights/{name}": value for name, value in stack.layout.weights(stack.theta).items()}
         values |= {f"gradients/{name}": value for name, value in stack.layout.weights(stack.gradient).items()}
-        if self._layers:
-            captured = stack.remembered(trainer.inputs, self._layers)
-            values |= {f"activations/{name}": value for name, value in captured.items()}
+        values |= {f"activations/{name}": value for name, value in trainer.activations.items()}
         for run in trainer.runs[: self.most]:
             if run.members[0] in trainer.active:
                 row = trainer.active.index(run.members[0])

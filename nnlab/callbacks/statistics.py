@@ -81,10 +81,7 @@ class Statistics(Callback):
 
     def _activations(self, trainer: Trainer) -> list[tuple[list[str], Tensor]]:
         """Names and values (names, M) on the present minibatch; neighbours of one kind and size at once."""
-        if not self.layers:
-            return []
-        captured = trainer.stack.remembered(trainer.inputs, list(self.layers))
-        measured = []
+        captured, measured = trainer.activations, []
         for (limits, _), alike in groupby(self.layers, lambda name: (self.layers[name], captured[name].shape)):
             names = list(alike)
             y = captured[names[0]] if len(names) == 1 else torch.cat([captured[name] for name in names])

@@ -80,7 +80,8 @@ class Callback:
 
     def after_backward(self, trainer: Trainer) -> None:
         """`trainer.losses` (m,) and `trainer.stack.gradient` (m, P) are those of step `trainer.step` on its minibatch,
-        before penalties are added and anything is clipped; `trainer.stack.theta` (m, P) has not moved."""
+        before penalties are added and anything is clipped; `trainer.stack.theta` (m, P) has not moved.
+        `trainer.activations` are the layers' outputs in that pass."""
 
     def step_end(self, trainer: Trainer) -> None:
         """The update is done; `trainer.step` has been counted up."""

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from nnlab import process
+from nnlab.activation.layers import activation_layers
 from nnlab.device import resolve_dtype
 from nnlab.errors import UserError, described
 from nnlab.loss.base import Loss
@@ -87,6 +88,7 @@ class Trainer:
         self.seconds = 0.0
         self.stop_requested: str | None = None
         self.saved = False
+        self._activations: dict[str, Tensor] | None = None
         combines = any(len(run.members) > 1 for run in self.runs)
         self.evaluator = Evaluator(self.engine, self.best, self._thorough, combines)
         check_metric(self.primary_metric, self.metric_names(), [member.dataset for member in self.members])
@@ -124,6 +126,17 @@ class Trainer:
     def targets(self) -> Tensor:
         """Targets (m, n) or (m, n, C) of the present minibatch."""
         return self.engine.targets
+
+    @property
+    def activations(self) -> dict[str, Tensor]:
+        """Outputs (m, n, ...) of the activation layers on the present minibatch, by name, in `after_backward`.
+
+        They belong to the pass that the gradients follow from, and are found once for all who ask.
+        """
+        if self._activations is None:
+            names = list(activation_layers(self.stack.network))
+            self._activations = self.stack.remembered(self.inputs, names) if names else {}
+        return self._activations
 
     @property
     def epoch(self) -> float:
@@ -245,6 +258,7 @@ class Trainer:
         self._notify("step_start", lookers)
         self.engine.backward()
         self._notify("after_backward", lookers)
+        self._activations = None
         if self.active:
             self._count(self.engine.update().unsqueeze(0))
         else:
@@ -323,7 +337,9 @@ class Trainer:
             self._conclude(member, status, why.sentence, why.step)
             self.best.keep_final(self.stack, row, member, why.step, why.loss)
             self.history.forget(member, why.step)
-        self.engine.select([row for row in range(len(self.active)) if row not in rows])
+        kept = [row for row in range(len(self.active)) if row not in rows]
+        self.engine.select(kept)
+        self._activations = self._activations and {name: value[kept] for name, value in self._activations.items()}
         self.history.select(self.active)
 
     def _conclude(self, member: int, status: Status, reason: str, step: int) -> None:

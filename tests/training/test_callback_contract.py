@@ -121,6 +121,33 @@ def test_after_the_backward_pass_nothing_is_clipped(optimizer: str) -> None:
     torch.testing.assert_close(note.seen[0]["gradient"], gradients, rtol=1e-9, atol=1e-12)
 
 
+class Look(Callback):
+    """Keeps what it reads of the activations; the first of several may take member 1 out."""
+
+    def __init__(self, leaves: bool = False) -> None:
+        self.leaves, self.seen = leaves, []
+
+    def after_backward(self, trainer: Trainer) -> None:
+        self.seen.append(trainer.activations)
+        if self.leaves and trainer.step == 1:
+            trainer.end([1], "completed", "it has left")
+
+
+@pytest.mark.parametrize("engine", ["torch", "native"])
+def test_activations_are_those_of_the_pass_and_found_once_for_all_callbacks(engine: str) -> None:
+    note, first, second = Note(), Look(leaves=True), Look()
+    callbacks = (note, first, second)
+    trainer = trainer_of(f"trainer.engine={engine}", seeds=(0, 1, 2), callbacks=callbacks).fit()
+    assert [each is other for each, other in zip(first.seen, second.seen, strict=True)] == [True, False] + 4 * [True]
+    (name,) = second.seen[0]
+    assert second.seen[1][name].equal(first.seen[1][name][[0, 2]])
+    linear = next(iter(trainer.stack.views)).partition(".")[0]
+    for seen, found in zip(note.seen, first.seen, strict=True):
+        views = trainer.stack.layout.views(seen["theta"])
+        z = seen["batch"][0] @ views[f"{linear}.weight"].mT + views[f"{linear}.bias"].unsqueeze(1)
+        torch.testing.assert_close(found[name], z.tanh(), rtol=1e-9, atol=1e-12)
+
+
 def test_rows_are_those_of_the_members_still_training_in_their_order() -> None:
     note = Note()
     trainer = trainer_of(seeds=(0, 1, 2), callbacks=(Leave(), note)).fit()

@@ -27,7 +27,7 @@ from nnlab.storage.files import at
 
 ROWS = 1 << 16  # rows of a table, or vectors, in a piece
 IMAGES = 256  # images in a piece
-TEXT = ("separator", "header", "decimal", "encoding")  # of `data`: how a text table is written
+TEXT = ("separator", "header", "decimal", "encoding", "footer")  # of `data`: how a text table is written
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,8 @@ def _table(
         )
     expected = pipeline.writing
     # What the user said about the text of the training is expected of others, where the run has noted it.
-    kept = ("encoding",) if expected.separator else TEXT
-    known = {name: data.get(name) for name in kept} | {name: text.get(name) for name in text}
+    kept = ("encoding", "footer") if expected.separator else TEXT
+    known = {name: data[name] for name in kept if name in data} | dict(text)
     target = pipeline.target.column
     for frame, said in frames(source, TextOptions(**known, expected=expected), ROWS):
         yield Piece(frame, frame.columns, frame.columns.get(target) if target else None, said)

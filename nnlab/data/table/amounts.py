@@ -1,6 +1,7 @@
 """Numbers as people write them: plain, with thousands apart, with a currency or per cent, with a decimal comma.
 
 1234.5    1,234.50    1'234.50    $1,234.50    -5 CHF    45%    and with a comma    1234,5    1.234,50 €    4,5 %
+below zero, as bookkeepers have it, (1,234.50), and as some programs do, 1234.50-
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ def _amount(thousands: str, point: str) -> re.Pattern[str]:
     """How an amount is written with one of `thousands` between groups of digits (12,34,567 in India) and a `point`."""
     groups = rf"[1-9]\d{{0,2}}(?P<apart>[{thousands}])(?:\d\d(?P=apart))*\d{{3}}(?:(?P=apart)\d{{3}})*"
     return re.compile(
-        rf"(?P<sign>{_SIGN})[{_BLANK}]?(?P<before>{_CURRENCY}[{_BLANK}]?)?(?P<inner>{_SIGN})"
+        rf"(?P<bracket>\()?(?P<sign>{_SIGN})[{_BLANK}]?(?P<before>{_CURRENCY}[{_BLANK}]?)?(?P<inner>{_SIGN})"
         rf"(?P<digits>(?:{groups}|\d+)(?:{point}\d*)?|{point}\d+)(?P<power>[eE][+-]?\d+)?"
-        rf"(?P<after>[{_BLANK}]?(?:{_CURRENCY}|[%‰]))?"
+        rf"(?P<after>[{_BLANK}]?(?:{_CURRENCY}|[%‰]))?(?(bracket)\)|(?P<behind>-)?)"
     )
 
 
@@ -56,6 +57,8 @@ def amount_of(text: str) -> float:
 
     >>> amount_of("$1,234.50"), amount_of("45%"), amount_of("1.234,50"), amount_of("4,5 %"), amount_of("1,2")
     (1234.5, 45.0, 1234.5, 4.5, nan)
+    >>> amount_of("(1,234)"), amount_of("5.5-"), amount_of("(-5)")
+    (-1234.0, -5.5, nan)
     """
     value = number_of(text)
     if value == value:
@@ -66,7 +69,8 @@ def amount_of(text: str) -> float:
         found = _WITH_COMMA.fullmatch(stripped)
         if found is None or not (found["before"] or found["after"] or found["apart"]):
             return math.nan
-    sign = (found["sign"] + found["inner"]).replace("\u2212", "-")
+    below = "-" if found["bracket"] or found["behind"] else ""
+    sign = (found["sign"] + found["inner"] + below).replace("\u2212", "-")
     return number_of(f"{sign}{_plain(found)}{found['power'] or ''}") if len(sign) < 2 else math.nan
 
 
@@ -120,6 +124,11 @@ def decimal_sign(text: str) -> str:
 def _digits_of(found: re.Match[str] | None) -> str:
     """The digits of an amount; empty where it is none, as thousands apart with a power of ten are none."""
     return "" if found is None or (found["apart"] in (".", ",") and found["power"]) else _plain(found)
+
+
+def is_below_zero(text: str) -> bool:
+    """Whether an amount is below zero by brackets or a minus behind it, as `(5)` and `5-` are beside others."""
+    return text.endswith(("-", ")"))
 
 
 def is_code(text: str) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from nnlab.data.table.amounts import amount_of, is_code
+from nnlab.data.table.amounts import amount_of, is_below_zero, is_code
 from nnlab.data.table.writing import Writing
 from nnlab.storage.array_file import touched
 
@@ -100,6 +100,8 @@ def narrowed(column: Column) -> Column:
     values = [math.nan if level.lower() in MISSING_NUMBERS else amount_of(level) for level in column.levels]
     words = [level for level, value in zip(column.levels, values, strict=True) if value != value]
     if len(words) == len(values) or any(word.lower() not in MISSING_NUMBERS for word in words):
+        return column
+    if all(map(is_below_zero, set(column.levels) - set(words))):  # (1), (2), ... number something
         return column
     if any(map(is_code, column.levels)) or _loses_digits(column.levels, values):
         return column

@@ -10,7 +10,6 @@ from __future__ import annotations
 import codecs
 import dataclasses
 import io
-import itertools
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,10 +19,12 @@ import numpy as np
 
 from nnlab.data.table.column import Column, Frame, narrowed
 from nnlab.data.table.dialect import Dialect, find_dialect
+from nnlab.data.table.footer import find_footer
 from nnlab.data.table.joining import join_columns
 from nnlab.data.table.opening import BLOCK, blocks, encoding_of, opened
 from nnlab.data.table.parser import SAMPLE_BYTES, Parser, behind
 from nnlab.data.table.spool import Spool
+from nnlab.data.table.totals import without_totals
 from nnlab.data.table.writing import Writing
 from nnlab.errors import UserError
 from nnlab.validation import check_choice
@@ -42,6 +43,7 @@ class TextOptions:
         header: whether the first row names the columns.
         decimal: `.` or `,`.
         encoding: a name that Python knows, such as `latin-1`.
+        footer: whether totals and notes below the table are looked for.
         target: the target column, whose name tells a header.
         expected: how the table of a training was written, which decides where the text does not.
     """
@@ -50,6 +52,7 @@ class TextOptions:
     header: bool | None = None
     decimal: str | None = None
     encoding: str | None = None
+    footer: bool = True
     target: str | int | None = None
     expected: Writing = dataclasses.field(default_factory=Writing)
 
@@ -66,18 +69,26 @@ def read_text(path: Path, options: TextOptions, spool: Spool | None = None) -> t
     Raises:
         UserError: there are no rows, or rows of another length.
     """
-    if spool is not None:
-        stream = text_frames(path, options)
-        first, said = next(stream)
-        joined = spool.join(itertools.chain([first], (frame for frame, _ in stream)))
-        return dataclasses.replace(joined, columns=_without_nameless_empty(dict(joined.columns))), said
-    frames = list(text_frames(path, options))
-    frame, said = frames[0] if len(frames) == 1 else (None, frames[0][1])
-    parts = [part for part, _ in frames]
-    frames.clear()
-    frame = frame or join_frames(parts)
+    pieces = text_frames(path, options)
+    said: list[str] = []
+    if spool is None:
+        parts = [_noting(piece, said) for piece in pieces]
+        frame = parts[0] if len(parts) == 1 else join_frames(parts)
+    else:
+        frame = spool.join(_noting(piece, said) for piece in pieces)
+    if options.footer:
+        kept, totals = without_totals(frame)
+        frame = spool.put_rows(kept) if spool is not None and totals else kept
+        said += totals
     columns = {name: narrowed(column) for name, column in frame.columns.items()}
-    return dataclasses.replace(frame, columns=_without_nameless_empty(columns)), said
+    return dataclasses.replace(frame, columns=_without_nameless_empty(columns)), tuple(said)
+
+
+def _noting(piece: tuple[Frame, tuple[str, ...]], said: list[str]) -> Frame:
+    """A piece of a table; what was guessed is put into `said`, once."""
+    frame, lines = piece
+    said += [line for line in lines if line not in said]
+    return frame
 
 
 def text_frames(path: Path, options: TextOptions, size: int = BLOCK) -> Iterator[tuple[Frame, tuple[str, ...]]]:
@@ -94,25 +105,45 @@ def stream_frames(
     stream = _Rejoined(start, stream)  # type: ignore[assignment]
     encoding = options.encoding or encoding_of(start)
     dialect: Dialect | None = None
+    parser: Parser | None = None
     line = row = 0
-    for block in blocks(stream, encoding if options.encoding or encoding != "utf-8" else None, size=size):
+    pieces = blocks(stream, encoding if options.encoding or encoding != "utf-8" else None, size=size)
+    for block, is_last in _with_last(pieces):
         if b"\n" not in block:
             block = block.replace(b"\r", b"\n")
         if dialect is None:
             dialect = _dialect(block, len(block) >= len(start) - 4, options, origin)
             said = (*dialect.said, *_encoding_said(start, options))
-            parser = Parser(dialect, block, origin, options.expected.texts or ())
             line, block = dialect.skip, behind(block, dialect.skip)
+        if is_last and options.footer and (footer := find_footer(block, dialect)).size:
+            block = block[: -footer.size]
+            said = (*said, *filter(None, [footer.said(line + block.count(b"\n") + 1)]))
+        if parser is None:
+            parser = Parser(dialect, block, origin, options.expected.texts or ())
         lines = block.count(b"\n")
         frame = parser.frame(block, line, row, lines)
+        if is_last and not row and options.footer:
+            frame, totals = without_totals(frame)
+            said = (*said, *totals)
         line, row = line + lines, row + len(frame)
         yield frame, said
-    if dialect is None:
+    if dialect is None or parser is None:
         raise UserError(f"{origin} is empty; it needs rows of cells, with or without a header")
     if not row:
         raise UserError(f"{origin} has a header but no rows of data")
     if parser.headers:
         log.info("%s: the header stands again in %d of its rows, which are left out", Path(origin).name, parser.headers)
+
+
+def _with_last(pieces: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Pieces of a text, each with whether it is the last."""
+    before = next(pieces, None)
+    for piece in pieces:
+        if before is not None:
+            yield before, False
+        before = piece
+    if before is not None:
+        yield before, True
 
 
 class _Rejoined(io.RawIOBase):
@@ -172,8 +203,11 @@ def join_frames(frames: list[Frame]) -> Frame:
 
 
 def _without_nameless_empty(columns: dict[str, Column]) -> dict[str, Column]:
-    """The columns without an empty one at the end that has no name: a separator that ends every line."""
-    last = list(columns)[-1]
-    if last == f"column {len(columns)}" and columns[last].missing.all():
-        columns.pop(last)
+    """The columns without empty ones at the ends that have no name: separators that begin, or end, every line."""
+    count = len(columns)
+    for position in (count - 1, 0):
+        name = list(columns)[position]
+        nameless = name in (f"column {position + 1}", str(position))
+        if len(columns) > 1 and nameless and columns[name].missing.all():
+            columns.pop(name)
     return columns

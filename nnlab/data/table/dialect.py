@@ -14,11 +14,13 @@ from nnlab.data.table.header import Header, find_header, header_row
 from nnlab.data.table.writing import Writing, find_decimals
 
 SAMPLE_LINES = 1000
+RULED = 25  # lines among which rulers, and lines of empty cells, stand about the names
 LEAST_SCORE = 0.6  # of a separator, below which rare ones are tried
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", " ": "blanks", "  ": "two blanks or more"}
 RARE = {":": "colon", "~": "tilde", "^": "caret", "\x01": "the sign 1"}  # where no other does
 BLANKS = (" ", "  ")
 _COMMENT = re.compile(r"\s*(#|%|//)")
+_RULER = re.compile(r"[\s|+:]*(?:[-=]{3,}[\s|+:]*)+")
 _WORD = re.compile(r"""'[^']*'|"[^"]*"|\S+""")
 
 
@@ -80,11 +82,16 @@ def find_dialect(
     lines = [line.rstrip("\r") for line in text.removesuffix("\n").split("\n", SAMPLE_LINES + 1)]
     lines = lines[: SAMPLE_LINES + 1 if whole else SAMPLE_LINES]
     comment = _comment_of(lines)
-    numbered = [(n, line) for n, line in enumerate(lines) if line.strip() and not _is_comment(line, comment)]
+    numbered = [
+        (n, line)
+        for n, line in enumerate(lines)
+        if line.strip() and not _is_comment(line, comment) and not (n < RULED and is_ruler(line))
+    ]
     body = [line for _, line in numbered]
     quote = _quote_of(body, expected.quote)
     chosen = separator or _separator_of(body, quote, expected)
     rows = [(numbered[at][0], row) for at, row in _rows(body, chosen, quote)]
+    rows = [(n, row) for n, row in rows if n >= RULED or any(cell.strip() for cell in row)]
     whole = whole and len(lines) <= SAMPLE_LINES
     found = find_header(rows, whole=whole, header=header, target=target, expected=expected)
     found = _commented_header(lines, comment, chosen, quote, found) if header is None else found
@@ -103,6 +110,11 @@ def find_dialect(
         decimals, notes = find_decimals(columns, expected, chosen)
         said += notes
     return Dialect(chosen, quote, comment, found.skip, decimals, found.named, tuple(said))
+
+
+def is_ruler(line: str) -> bool:
+    """Whether a line draws a line, as databases do below the names: `----+-----` or `|---|:--|`."""
+    return _RULER.fullmatch(line) is not None and any(sign in line for sign in "-=")
 
 
 def split_line(line: str, separator: str, quote: str) -> list[str]:

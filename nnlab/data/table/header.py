@@ -18,7 +18,7 @@ YEARS = range(1500, 2200)
 MOST_TITLES = 20  # rows above the names
 MOST_UNITS = 2  # rows below the names that say more about the columns, as some surveys have them
 _BRACKETS = re.compile(r"\[.*\]|\(.*\)|\{.*\}")
-_LINE = re.compile(r":?[-=_]{2,}:?|\+?[-=]{3,}\+?")
+_LINE = re.compile(r":?[-=_]+:?|\+?[-=]{3,}\+?")
 _COMMA = re.compile(r"[+-]?\d+,\d+")
 
 
@@ -125,7 +125,8 @@ def _rows_of_units(body: Sequence[Sequence[str]], numbers: Collection[int]) -> i
 
 def _tells_units(row: Sequence[str], rest: Sequence[Sequence[str]], numbers: Collection[int]) -> bool:
     """Whether a row has words where the rest has numbers, a single one in brackets; or draws a line."""
-    if all(_LINE.fullmatch(cell.strip()) for cell in row if cell.strip()) and sum(map(bool, map(str.strip, row))) > 1:
+    filled = [cell.strip() for cell in row if cell.strip()]
+    if len(filled) > 1 and all(map(_LINE.fullmatch, filled)) and max(map(len, filled)) > 1:
         return True
     words = [
         cell.strip()

@@ -37,7 +37,7 @@ class Parser:
 
     Args:
         dialect: how the file is written.
-        sample: its start, which says which columns look like numbers.
+        sample: its first rows, which say which columns look like numbers.
         origin: what messages call the file.
         texts: columns that held texts in training, whose cells are texts though they may look like numbers.
 
@@ -54,8 +54,7 @@ class Parser:
             rb"(?:(?<=" + quote + rb")" + blank + rb"(?=" + sign + rb"))"
         )
         self.padded = bool(self._padding.search(sample[:SAMPLE_BYTES])) and dialect.separator not in BLANKS
-        start = behind(sample, dialect.skip)
-        start = start if len(start) <= SAMPLE_BYTES else start[: start.rfind(b"\n", 0, SAMPLE_BYTES) + 1]
+        start = sample if len(sample) <= SAMPLE_BYTES else sample[: sample.rfind(b"\n", 0, SAMPLE_BYTES) + 1]
         self.numeric = [name for name in self._look_numeric(start) if name not in texts]
 
     def frame(self, block: bytes, line: int, row: int, lines: int) -> Frame:

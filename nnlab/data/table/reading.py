@@ -11,11 +11,13 @@ import numpy as np
 
 from nnlab.data.table.column import Column, Frame, narrowed
 from nnlab.data.table.delimited import TextOptions, read_text, stream_frames, text_frames
+from nnlab.data.table.footer import without_notes
 from nnlab.data.table.formats import read_arff, read_arrow, read_excel, read_json, read_parquet, read_svmlight
 from nnlab.data.table.opening import COMPRESSIONS, check_room, format_of
 from nnlab.data.table.spool import Spool
 from nnlab.data.table.texts import noted, pointed
 from nnlab.data.table.times import find_times
+from nnlab.data.table.totals import without_totals
 from nnlab.data.table.units import find_units, without_unit, without_units
 from nnlab.errors import UserError
 
@@ -72,8 +74,11 @@ def read_table(path: Path, options: TextOptions, spool: Spool | None = None) -> 
     if not len(frame):
         raise UserError(f"{path} has no rows of data")
     if suffix not in TEXT:
+        frame, notes = without_notes(frame) if options.footer and suffix == ".xlsx" else (frame, ())
         frame, found = noted(frame, options.expected, "." if suffix == ".arff" else options.decimal)
-        frame, said = _in_numbers(frame, spool), (*said, *found)
+        frame = _in_numbers(frame, spool)
+        frame, totals = without_totals(frame) if options.footer else (frame, ())
+        said = (*said, *found, *totals, *notes)
     if options.expected.decimals:
         return without_units(frame, options.expected.units), said
     frame, units = _with_units(frame, options.target, spool)

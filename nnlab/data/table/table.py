@@ -60,6 +60,7 @@ class Table(Source):
         header: whether the first row of a text file names the columns. None: found.
         decimal: sign in numbers that are written as text, `.` or `,`. None: found, for each column.
         encoding: of a text file, such as `latin-1`. None: found.
+        footer: whether totals of the columns, and notes, that stand below the rows are looked for and left out.
         references: simple methods that `nnlab train` shows beside the network: constant, linear, trees.
     """
 
@@ -79,6 +80,7 @@ class Table(Source):
     header: bool | None = None
     decimal: str | None = None
     encoding: str | None = None
+    footer: bool = True
     references: Sequence[str] = REFERENCES
 
     def __post_init__(self) -> None:
@@ -100,7 +102,7 @@ class Table(Source):
         """What is known about the text."""
         name = self.target[0] if isinstance(self.target, list) and self.target else self.target
         target = name if not isinstance(name, list) else None
-        return TextOptions(self.separator, self.header, self.decimal, self.encoding, target)
+        return TextOptions(self.separator, self.header, self.decimal, self.encoding, self.footer, target)
 
     @property
     def roles(self) -> dict[str, str]:

@@ -186,6 +186,22 @@ def test_threads_change_no_bit() -> None:
         assert_same_bits(one, two, member, member)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_memory_of_gradients_that_have_vanished_becomes_zero(threads: int) -> None:
+    members = configs([*TINY, "activation=relu", "optimizer=adam", f"trainer.threads={threads}"], {}, [0, 1])
+    for config in members:
+        config["trainer"]["engine"] = "native"
+    trainer = build_trainer(members)
+    next(value for name, value in trainer.stack.views.items() if name.endswith("bias"))[:] = -1e6  # all units are dead
+    memory, smallest = trainer.engine.state["m"], torch.finfo(torch.float32).smallest_normal
+    memory[:] = 1e-37
+    trainer.engine.advance(0, 40)
+    alive = memory[:, -trainer.members[0].dataset.target_size :]  # the output layer's bias
+    assert (alive.abs() > smallest).all()
+    assert int((memory != 0).sum()) == alive.numel()
+    assert float(torch.tensor(smallest) / 4) > 0, "outside of the engine small numbers stay"
+
+
 @pytest.mark.parametrize("more", [[], ["regularizer=[dropout]", "regularizer.dropout.inference=monte_carlo"]])
 def test_a_population_that_is_evaluated_in_parts_has_the_same_bits(
     more: list[str], monkeypatch: pytest.MonkeyPatch

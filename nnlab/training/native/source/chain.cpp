@@ -265,6 +265,7 @@ template <class T> void Network<T>::update(int64_t member, int64_t step) {
 }
 
 template <class T> void Network<T>::train(int64_t member) {
+    const FlushedToZero tiny;
     const double* h = hyper(member);
     const bool moves = plan.phases & UPDATE;
     bind(member);

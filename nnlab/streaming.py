@@ -16,8 +16,7 @@ from torch import Tensor
 from nnlab.device import free_memory
 
 PIECE = 1 << 18  # numbers that are prepared at a time: they stay in the processor's cache
-
-
+READ = 1 << 22  # numbers of many that are read at a time, where all are looked at
 MOST = 1 << 26  # numbers that are looked at as a whole
 SAMPLED = 1 << 24  # numbers that are looked at of more
 SMALL = 1 << 28  # bytes of inputs that are in memory without further ado

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,11 @@ from nnlab.data.table.column import Column, Frame, number_name, time_name
 from nnlab.data.table.encoding import Encoding
 from nnlab.data.table.kinds import Finding, Kind
 from nnlab.data.table.times import parse_times
-from nnlab.streaming import MOST
+from nnlab.streaming import MOST, READ, SAMPLED, Sized, at_once, pieces
 from nnlab.types import Dataset, Task
 
 BINS = 12
-EXAMPLES = 1000  # images of many that are looked at
+EXAMPLES = 1000  # images of many that are looked at, fewer where they are large
 Array = npt.NDArray[Any]
 MOST_SHOWN = 200  # columns that are described one by one
 LEVELS = 12  # most frequent levels in a histogram
@@ -118,13 +118,14 @@ def _columns(raw: Raw, dataset: Dataset) -> list[ColumnSummary]:
             summarize_column(raw.frame.columns[name], finding, encodings.get(name))
             for name, finding in raw.kinds.items()
         ]
-    inputs = raw.inputs[:]  # of a file, its mapping
-    if inputs.ndim == 2:
-        names = raw.columns or tuple(map(str, range(inputs.shape[1])))
-        return [_plain_column(name, inputs[:, i].numpy(), "as it is") for i, name in enumerate(names)]
-    if inputs.numel() > MOST:
-        inputs = inputs[torch.linspace(0, len(inputs) - 1, min(len(inputs), EXAMPLES)).long()]
-    channels = inputs.flatten(2).transpose(0, 1)
+    if raw.inputs.ndim == 2:
+        names = raw.columns or tuple(map(str, range(raw.inputs.shape[1])))
+        return [
+            _plain_column(name, values, "as it is") for name, values in zip(names, _vectors(raw.inputs), strict=True)
+        ]
+    few = raw.inputs.shape.numel() <= MOST
+    count = len(raw.inputs) if few else at_once(raw.inputs, SAMPLED, min(EXAMPLES, len(raw.inputs)))
+    channels = raw.inputs[torch.linspace(0, len(raw.inputs) - 1, count).long()].flatten(2).transpose(0, 1)
     return [
         _plain_column(f"channel {k}", _some(channels[k]), "0 ... 255 as 0 ... 1" if _is_bytes(raw) else "as it is")
         for k in range(len(channels))
@@ -133,6 +134,15 @@ def _columns(raw: Raw, dataset: Dataset) -> list[ColumnSummary]:
 
 def _is_bytes(raw: Raw) -> bool:
     return bool(raw.inputs.dtype == torch.uint8)
+
+
+def _vectors(inputs: Sized) -> Iterator[Array]:
+    """The columns (n,) of vectors (n, D), so many at a time as have few numbers: the inputs may lie on disk."""
+    count = at_once(inputs, READ, len(inputs))
+    width = max(1, MOST // len(inputs))
+    for first in range(0, inputs.shape[1], width):
+        block = torch.cat([piece[:, first : first + width] for piece in pieces(inputs, count)])
+        yield from block.T.numpy()
 
 
 def _some(pixels: Tensor, count: int = 1 << 20) -> Array:

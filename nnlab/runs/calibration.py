@@ -113,7 +113,7 @@ def calibrate(run: str | Path, method: str = "temperature", split: str | None = 
         write_calibration(networks.directory, found.content())
     units = networks.fitted.blank_dataset().units
     before, after = (
-        measure(each, getattr(data, split or "test"), units, what=split or "test")
+        measure(each, [getattr(data, split or "test")], units, what=split or "test")
         for each in (raw, replace(networks, calibration=found))
     )
     return Calibrated(found, before, after, networks.directory / CALIBRATION)
@@ -129,7 +129,7 @@ def uncalibrated(run: str | Path, split: str) -> Measurement | None:
     if networks.calibration is None or networks.calibration.temperature is None:
         return None
     data = own_dataset(networks.directory, networks.config)
-    return measure(replace(networks, calibration=None), getattr(data, split), None, what=split)
+    return measure(replace(networks, calibration=None), [getattr(data, split)], None, what=split)
 
 
 def cover(run: str | Path, coverage: float, split: str | None = None) -> Coverage:

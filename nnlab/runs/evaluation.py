@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,7 +135,7 @@ def evaluate(
     units = networks.fitted.blank_dataset().units
     own = own_dataset(networks.directory, networks.config) if data is None else moved_dataset(networks, data)
     if own is not None:
-        return measure(networks, getattr(own, split or "test"), units, member, split or "test")
+        return measure(networks, [getattr(own, split or "test")], units, member, split or "test")
     if split is not None:
         raise UserError(
             f"`{data}` is not what `{directory}` was trained on, so that it has no {split} split; leave out `{split}` "
@@ -145,13 +145,13 @@ def evaluate(
 
 
 def measure(
-    networks: Networks, split: Split, units: Units | None, member: int | None = None, what: str = ""
+    networks: Networks, examples: Iterable[Split], units: Units | None, member: int | None = None, what: str = ""
 ) -> Measurement:
     """Measure a run's networks on encoded examples.
 
     Args:
         networks: of the run.
-        split: inputs and targets as training had them.
+        examples: inputs and targets as training had them, in pieces, one after another.
         units: of the targets of a regression, else None.
         member: one of the networks; None averages all.
         what: the examples in words.
@@ -161,8 +161,8 @@ def measure(
     """
     count = len(networks)
     _check_member(networks.directory, member, count)
-    found = evaluation(networks.stack, split.inputs, split.targets, units)
-    names, targets = networks.fitted.pipeline.target.names, split.targets.to(found.prediction.device)
+    found, targets = evaluation(networks.stack, examples, units)
+    names = networks.fitted.pipeline.target.names
     if member is None and count == 1:
         member = 0
     if member is not None:
@@ -176,7 +176,7 @@ def measure(
         again = {name: float(value) for name, value in networks.loss.measured(prediction, targets, units).items()}
         loss = networks.loss.loss_of(prediction, targets)
         metrics = {"loss": again["nll"] if loss is None else float(loss), **again}
-    return Measurement(metrics, prediction.cpu(), split.targets.cpu(), names, what)
+    return Measurement(metrics, prediction.cpu(), targets.cpu(), names, what)
 
 
 def _check_member(directory: str | Path, member: int | None, count: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -22,11 +23,13 @@ from nnlab.data.pipeline import Pipeline
 from nnlab.data.table.column import Column
 from nnlab.data.table.delimited import TextOptions
 from nnlab.data.table.reading import frames
+from nnlab.device import cores
 from nnlab.errors import UserError, did_you_mean
+from nnlab.runs.prediction import block_size
 from nnlab.storage.files import at
 
-ROWS = 1 << 16  # rows of a table, or vectors, in a piece
-IMAGES = 256  # images in a piece
+ROWS = 1 << 16  # examples in a piece, ...
+NUMBERS = 1 << 22  # ... fewer where they are large
 TEXT = ("separator", "header", "decimal", "encoding", "footer")  # of `data`: how a text table is written
 
 
@@ -117,7 +120,7 @@ def _arrays(path: Path, pipeline: Pipeline, data: Mapping[str, Any]) -> Iterator
             array, targets = np.delete(array, column, 1), array[:, column]
     if targets is not None and len(targets) != len(array):
         raise UserError(f"{path} has {len(array)} inputs but {len(targets)} targets")
-    size = ROWS if array.ndim == 2 else IMAGES
+    size = _together(array[:1].size)
     for start in range(0, len(array), size):
         part = as_inputs(path, array[start : start + size])[0] if array.ndim > 2 else array[start : start + size]
         yield Piece(part, {}, None if targets is None else targets[start : start + size])
@@ -141,14 +144,22 @@ def _inputs_key(path: Path, content: Mapping[str, Any], pipeline: Pipeline, targ
 def _images(folder: Path, files: Sequence[Path], data: Mapping[str, Any]) -> Iterator[Piece]:
     """The images below a folder, and below which class folder each lies."""
     size, gray = data.get("size"), bool(data.get("grayscale"))
-    for start in range(0, len(files), IMAGES):
-        some = files[start : start + IMAGES]
-        images = [decode(path, size, gray) for path in some]
-        _check_sizes(some, images)
-        names = [str(path.relative_to(folder)) for path in some]
-        column = Column("file", "text", np.arange(len(some), dtype=np.int32), tuple(names))
-        classes = np.array([path.relative_to(folder).parts[0] if path.parent != folder else "" for path in some])
-        yield Piece(torch.from_numpy(np.stack(images)), {"file": column}, classes)
+    count = _together(decode(files[0], size, gray).size)
+    with ThreadPoolExecutor(cores()) as pool:
+        for start in range(0, len(files), count):
+            some = files[start : start + count]
+            images = list(pool.map(lambda path: decode(path, size, gray), some))
+            _check_sizes(some, images)
+            names = [str(path.relative_to(folder)) for path in some]
+            column = Column("file", "text", np.arange(len(some), dtype=np.int32), tuple(names))
+            classes = np.array([path.relative_to(folder).parts[0] if path.parent != folder else "" for path in some])
+            yield Piece(torch.from_numpy(np.stack(images)), {"file": column}, classes)
+
+
+def _together(numbers: int) -> int:
+    """How many examples of so many numbers are a piece: whole blocks of those that pass through networks together."""
+    block = block_size(numbers)
+    return block * max(1, min(ROWS // block, NUMBERS // max(block * numbers, 1)))
 
 
 def _check_sizes(files: Sequence[Path], images: Sequence[npt.NDArray[Any]]) -> None:

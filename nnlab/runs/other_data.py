@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from nnlab.config.build import load_dataset
 from nnlab.console import counted, silenced
@@ -35,8 +33,8 @@ def moved_dataset(networks: Networks, path: str | Path) -> Dataset | None:
     return dataset if dataset.fingerprint == networks.fitted.fingerprint else None
 
 
-def labelled_examples(networks: Networks, path: str | Path, text: Mapping[str, Any] | None = None) -> Split:
-    """All examples of a file or folder, with their targets, as the run's networks take them.
+def labelled_examples(networks: Networks, path: str | Path, text: Mapping[str, Any] | None = None) -> Iterator[Split]:
+    """All examples of a file or folder, with their targets, as the run's networks take them, piece by piece.
 
     Args:
         networks: of the run.
@@ -47,30 +45,27 @@ def labelled_examples(networks: Networks, path: str | Path, text: Mapping[str, A
         UserError: there are no targets, a class is unknown, or the inputs are not those that the run needs.
     """
     pipeline = networks.fitted.pipeline
-    inputs: list[Tensor] = []
-    targets: list[Tensor] = []
     unseen: Counter[str] = Counter()
-    missing = 0
+    found = missing = 0
     notes: tuple[str, ...] = ()
     for piece in pieces(path, pipeline, networks.config["data"], text):
         known, values = _known(piece, pipeline.target, path)
+        found += len(known)
         missing += len(piece) - len(known)
         notes = piece.notes
         if len(known):
             encoded = pipeline.encode(piece.inputs[known])
-            inputs.append(encoded.inputs)
             unseen.update(encoded.unseen)
-            targets.append(pipeline.target.encode(values))
-    if not inputs:
+            yield Split(encoded.inputs, pipeline.target.encode(values))
+    if not found:
         raise UserError(f"{path} has no row with a target")
     if notes:
         log.info("%s is read so: %s", Path(path).name, "; ".join(notes))
-    for line in pipeline.doubts(unseen, sum(map(len, inputs))):
+    for line in pipeline.doubts(unseen, found):
         log.warning("%s: %s", path, line)
     if missing:
         words = "has no target and is" if missing == 1 else "have no target and are"
         log.warning("%s: %s %s left out", path, counted(missing, "row"), words)
-    return Split(torch.cat(inputs), torch.cat(targets))
 
 
 def _known(piece: Piece, rule: TargetRule, path: str | Path) -> tuple[np.ndarray, Any]:

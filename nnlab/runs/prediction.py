@@ -7,7 +7,7 @@ one filled up, so that the arithmetic, and with it every bit of a prediction, do
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from nnlab.runs.networks import Networks, load_networks
 from nnlab.statistics import conformal
 from nnlab.training.evaluation import Evaluation, sampling_passes
 from nnlab.training.stack import Stack
-from nnlab.types import Task
+from nnlab.types import Split, Task
 from nnlab.units import Units
 from nnlab.validation import check
 
@@ -232,20 +232,36 @@ def calibrated(networks: Networks, prediction: Tensor, member: int | None = None
     return torch.cat(blocks)
 
 
-def evaluation(stack: Stack, inputs: Tensor, targets: Tensor, units: Units | None) -> Evaluation:
-    """As `nnlab.training.evaluation.evaluate` does for inputs (n, ...), with the predictions of `predictions`."""
-    found = list(_blocks(stack, inputs, targets))
-    prediction = torch.cat([each for each, _ in found], 1)
-    losses = torch.cat([each for _, each in found if each is not None], 1).mean(1)
+def evaluation(stack: Stack, examples: Iterable[Split], units: Units | None) -> tuple[Evaluation, Tensor]:
+    """As `nnlab.training.evaluation.evaluate` does, with the predictions of `predictions`, and the targets (n, ...).
+
+    Args:
+        stack: the networks.
+        examples: in pieces, one after another, of which one at a time is in memory.
+        units: of the targets of a regression, else None.
+    """
+    predicted, losses, truth = [], [], []
+    for piece in examples:
+        for prediction, loss in _blocks(stack, piece.inputs, piece.targets):
+            predicted.append(prediction)
+            losses.append(loss)
+        truth.append(piece.targets.cpu())
+    prediction, targets = torch.cat(predicted, 1), torch.cat(truth)
     targets = targets.to(prediction.device, prediction.dtype if targets.is_floating_point() else None)
+    loss = torch.cat([each for each in losses if each is not None], 1).mean(1)
     shared = targets.expand(len(prediction), *targets.shape)
-    return Evaluation({"loss": losses, **stack.loss.measured(prediction, shared, units)}, prediction)
+    return Evaluation({"loss": loss, **stack.loss.measured(prediction, shared, units)}, prediction), targets
+
+
+def block_size(numbers: int) -> int:
+    """How many examples of so many numbers pass together."""
+    return max(1, min(BLOCK, BLOCK_NUMBERS // max(1, numbers)))
 
 
 @torch.no_grad()
 def _blocks(stack: Stack, inputs: Tensor, targets: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Predictions (M, b, *) and, with targets, losses (M, b), block by block."""
-    size = max(1, min(BLOCK, BLOCK_NUMBERS // max(1, inputs[:1].numel())))
+    size = block_size(inputs[:1].numel())
     passes = sampling_passes(stack)
     stack.set_sampling(passes > 0)
     members = len(stack)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from nnlab.cli import main
+from nnlab.data import summary
 
 RNG = np.random.default_rng(0)
 
@@ -58,6 +59,15 @@ def test_programs_get_json(file, capsys):
 def test_data_sets_of_any_kind_are_described(file, capsys, words):
     assert main(["data", *words]) == 0
     assert "page: outputs/data/" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("name", "most"), [("breast_cancer", 1800), ("digits", 1 << 26)])
+def test_data_on_disk_are_described_as_those_in_memory(file, capsys, monkeypatch, name, most):
+    assert main(["data", f"data={name}", "--json", "data.resident=true"]) == 0
+    resident = capsys.readouterr().out
+    monkeypatch.setattr(summary, "MOST", most)  # numbers that are taken at a time: a few columns of vectors
+    assert main(["data", f"data={name}", "--json", "data.resident=false"]) == 0
+    assert capsys.readouterr().out == resident
 
 
 def test_a_column_that_gives_the_target_away_is_a_fault(file, capsys):

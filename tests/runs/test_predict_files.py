@@ -102,10 +102,21 @@ def test_pieces_do_not_change_what_is_written(
 ) -> None:
     directory, path = run
     predictor = load(directory)
+    polars.read_csv(path, infer_schema=False)[:200].write_csv(tmp_path / "other.csv")
     predict_file(predictor, path, tmp_path / "whole.csv", "id")
+    measured = nnlab.evaluate(directory, data=tmp_path / "other.csv")
     monkeypatch.setattr(examples, "ROWS", 37)
     assert predict_file(predictor, path, tmp_path / "pieces.csv", "id").rows == ROWS
     assert (tmp_path / "pieces.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    again = nnlab.evaluate(directory, data=tmp_path / "other.csv")
+    assert again.metrics == measured.metrics
+    assert torch.equal(again.prediction, measured.prediction)
+    assert torch.equal(again.targets, measured.targets)
+
+
+@pytest.mark.parametrize(("numbers", "count"), [(10, 1 << 16), (784, 5 * 1024), (3 * 224 * 224, 4 * 6), (10**8, 1)])
+def test_pieces_are_few_examples_where_these_are_large(numbers: int, count: int) -> None:
+    assert examples._together(numbers) == count
 
 
 def test_standard_input_and_output_and_what_was_never_seen(

@@ -20,10 +20,9 @@ from nnlab.diagnosis.facts.references import References, measure_references
 from nnlab.diagnosis.facts.rows import standardized_rows
 from nnlab.diagnosis.facts.values import LostRows, Placeholder, find_lost_rows, find_placeholder, target_placeholder
 from nnlab.loss.base import Loss
-from nnlab.streaming import Streamed, at_once, pieces
+from nnlab.streaming import READ, Streamed, at_once, pieces
 from nnlab.types import Dataset
 
-READ = 1 << 22  # inputs of many that are read at a time
 SAMPLE = 2048  # examples that moments and correlations are computed from
 FAR = 25.0  # distances of the middle half of the targets, beyond which a target is an outlier
 HEAVY = 0.3  # share of all squared deviations that a hundredth of the targets may have

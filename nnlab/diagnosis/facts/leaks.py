@@ -21,11 +21,10 @@ from torch import Tensor
 
 from nnlab.diagnosis.facts.levels import sample
 from nnlab.diagnosis.facts.near import beyond_base_rates, crowded, near_copies, relatives
-from nnlab.streaming import MOST, Streamed, at_once, pieces
+from nnlab.streaming import MOST, READ, Streamed, at_once, pieces
 from nnlab.types import Split
 
 ASKED = 512  # held-out examples that are looked for among the training examples
-READ = 1 << 22  # numbers of many that are read at a time
 WINDOW = 4  # neighbors in a projection that are compared number by number
 WIDE = 256  # inputs from which rows cannot agree by chance
 FEWEST = 16  # data sets with fewer different examples, such as XOR, share them between splits on purpose

@@ -19,12 +19,11 @@ from nnlab.device import give_back
 from nnlab.loss.base import Loss
 from nnlab.optimizer import LBFGS
 from nnlab.optimizer.base import Closure
-from nnlab.streaming import SAMPLED, at_once
+from nnlab.streaming import READ, SAMPLED, at_once
 from nnlab.types import Dataset, Split
 
 EXAMPLES = 4096  # training examples that decide the levels
 LARGE, SIDE = SAMPLED >> 10, 32  # numbers of an image beyond which it is looked at by so many squares along a side
-READ = 1 << 22  # inputs of many that are read at a time
 ITERATIONS = 25  # most losses have their best constant in closed form, which is where the search starts
 FLAT = 1e-12  # a gradient below which there is nothing to gain
 

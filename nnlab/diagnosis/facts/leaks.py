@@ -14,7 +14,8 @@ agree in their inputs and differ in their targets, agreeing in both is chance, t
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections import Counter
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -74,8 +75,6 @@ def shared_examples(train: Split, held_out: Split) -> Shared:
     """How many of (at most `ASKED`) held-out examples are copies of training examples, in inputs and target."""
     part = sample(held_out, ASKED)
     asked, known = part.inputs.flatten(1), train.inputs.flatten(1)
-    if isinstance(known, Streamed) and known.shape[1] <= WIDE:
-        known = known[:]
     partner = _partners(asked, known)
     rows = (partner >= 0).nonzero().flatten()
     agreeing = len(rows)
@@ -95,14 +94,14 @@ def shared_examples(train: Split, held_out: Split) -> Shared:
         return Shared(len(rows), len(asked))
     table = _Table(Split(known, train.targets))
     examined = _some(rows)
-    copies = [table.chance(known[partner[row]], part.targets[row])[0] < BY_CHANCE for row in examined]
+    copies = [chance < BY_CHANCE for chance in table.chances(known[partner[examined]], part.targets[examined])]
     found = round(sum(copies) / len(examined) * len(rows))
     shared = Shared(found, len(asked), len(rows) - found)
     if found <= shared.stray:
         return shared
     # Of many rows each of which hardly agrees with any by chance, some do.
     single = _some((partner < 0).nonzero().flatten(), COMPARED)
-    chances = [table.chance(asked[row], part.targets[row])[0] for row in single]
+    chances = table.chances(asked[single], part.targets[single])
     expected = sum(chance for chance in chances if chance < BY_CHANCE) / max(len(chances), 1) * len(asked)
     return replace(shared, expected=expected)
 
@@ -177,40 +176,74 @@ def _same_target(first: Tensor, second: Tensor, all_targets: Tensor) -> Tensor:
     return ((first - second).abs() <= 1e-3 * scale).all(-1)
 
 
+@dataclass
+class _Counts:
+    """Training rows in relation to a row and its target.
+
+    Attributes:
+        agree: that have its value, by column (D,).
+        copies: that agree in all columns; `other`: of these those with another target.
+        same: with its target, that are no copies.
+        one: that differ in one column alone, by column (D,).
+        two: that differ in two columns, by these; only such as have two values.
+    """
+
+    agree: Tensor
+    one: Tensor
+    two: Counter[tuple[int, ...]] = field(default_factory=Counter)
+    copies: int = 0
+    other: int = 0
+    same: int = 0
+
+
 class _Table:
     """The training rows, among which chance is estimated.
 
     Args:
-        train: the training split.
+        train: the training split, of vectors.
     """
 
     def __init__(self, train: Split) -> None:
-        self.rows, self.targets = train.inputs.flatten(1), train.targets
-        few = self.rows[:1000]
+        self.train, self.sample = train, sample(train, len(train)).inputs
+        few = train.inputs[:1000]
         self.binary = ((few == few.amin(0)) | (few == few.amax(0))).all(0)
 
-    def chance(self, row: Tensor, target: Tensor) -> tuple[float, float]:
-        """How many training rows agree with this one by chance: the largest e_j, and the estimate of all j together.
+    def chances(self, rows: Tensor, targets: Tensor) -> list[float]:
+        """How many training rows agree with each of these (n, D) and their targets by chance: the largest e_j.
 
-        Where columns depend on each other (all that a county says about its people), only the others tell, and so the
-        largest counts for the row; over many rows the sum of all B_j over that of (1 - q_j) / q_j is the steadier one.
+        Where columns depend on each other (all that a county says about its people), only the others tell.
         """
-        agree = self.rows == row
+        none = torch.zeros_like(rows, dtype=torch.int64)
+        found = [_Counts(agree, one) for agree, one in zip(none.clone(), none, strict=True)]
+        inputs, count = self.train.inputs, at_once(self.train.inputs, READ, len(self.train))
+        for start, piece in zip(range(0, len(inputs), count), pieces(inputs, count), strict=True):
+            part = Split(piece, self.train.targets[start : start + count])
+            for row, target, counts in zip(rows, targets, found, strict=True):
+                self._count(part, row, target, counts)
+        return [self._chance(row, counts) for row, counts in zip(rows, found, strict=True)]
+
+    def _count(self, part: Split, row: Tensor, target: Tensor, counts: _Counts) -> None:
+        """Add those among a part of the training rows."""
+        agree = part.inputs == row
         missing = len(row) - agree.sum(1)
-        copies = missing == 0
-        others = max(int((~copies).sum()), 1)
-        same = _same_target(self.targets, target.expand_as(self.targets), self.targets)
-        cells = [(int((copies & ~same).sum()), float((same & ~copies).sum()) / others)]
-        share = ((agree.sum(0) - copies.sum()) / others).tolist()
-        column = (~agree[missing == 1]).long().argmax(1)
-        cells += list(zip(torch.bincount(column, minlength=len(row)).tolist(), share, strict=True))
+        copies, same = missing == 0, _same_target(part.targets, target.expand_as(part.targets), self.train.targets)
+        counts.agree += agree.sum(0)
+        counts.copies += int(copies.sum())
+        counts.other += int((copies & ~same).sum())
+        counts.same += int((same & ~copies).sum())
+        counts.one += (~agree[missing == 1]).sum(0)
         # A category as several columns of two values changes two of them at once.
-        differ = ~agree[missing == 2]
-        pairs, counts = torch.unique(differ[~(differ & ~self.binary).any(1)], dim=0, return_counts=True)
-        both = [float((agree[:, columns].all(1) & ~copies).sum()) / others for columns in pairs]
-        cells += list(zip(counts.tolist(), both, strict=True))
-        expected = [(count, (1 - q) / max(q, 1e-9)) for count, q in cells if count]
-        if not expected:
-            return 0.0, 0.0
-        largest = max(count / max(each, 1e-3) for count, each in expected)
-        return largest, sum(count for count, _ in expected) / max(sum(each for _, each in expected), 1e-3)
+        two = ~agree[missing == 2]
+        pairs, times = torch.unique(two[~(two & ~self.binary).any(1)], dim=0, return_counts=True)
+        for columns, count in zip(pairs, times.tolist(), strict=True):
+            counts.two[tuple(columns.nonzero().flatten().tolist())] += count
+
+    def _chance(self, row: Tensor, counts: _Counts) -> float:
+        others = max(len(self.train) - counts.copies, 1)
+        cells = [(counts.other, counts.same / others)]
+        cells += list(zip(counts.one.tolist(), ((counts.agree - counts.copies) / others).tolist(), strict=True))
+        share = len(self.sample) / len(self.train)
+        for columns, count in counts.two.items():
+            agree = int((self.sample[:, columns] == row[list(columns)]).all(1).sum())
+            cells.append((count, (agree / share - counts.copies) / others))
+        return max((count / max((1 - q) / max(q, 1e-9), 1e-3) for count, q in cells if count), default=0.0)

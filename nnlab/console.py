@@ -94,10 +94,52 @@ def silenced() -> Iterator[None]:
         LOGGER.setLevel(before)
 
 
-def counted(count: int, noun: str) -> str:
-    """A number with its noun.
+class _Keeping(logging.Handler):
+    """Keeps records."""
 
-    >>> counted(1, "job"), counted(2, "job")
-    ('1 job', '2 jobs')
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one record."""
+        self.records.append(record)
+
+
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Messages inside the block are given when it ends; news are dropped where it ends with an error."""
+    keeping, before = _Keeping(), (LOGGER.handlers, LOGGER.propagate)
+    LOGGER.handlers, LOGGER.propagate = [keeping], False
+    least = logging.WARNING
+    try:
+        yield
+        least = logging.NOTSET
+    finally:
+        LOGGER.handlers, LOGGER.propagate = before
+        for record in keeping.records:
+            if record.levelno >= least:
+                LOGGER.callHandlers(record)
+
+
+def counted(count: int, noun: str, one: str = "", several: str = "", *, of: int | None = None) -> str:
+    """A number with its noun, and what such a noun does, or several do.
+
+    >>> counted(1, "job"), counted(2, "class"), counted(1, "row", "has none", "have none", of=20)
+    ('1 job', '2 classes', '1 of 20 rows has none')
     """
-    return f"{count} {noun}" + ("" if count == 1 else "s")
+    single = (count if of is None else of) == 1
+    number = f"{count}" if of is None else f"{count} of {of}"
+    verb = one if count == 1 else several
+    return f"{number} {noun if single else plural(noun)}" + (f" {verb}" if verb else "")
+
+
+def plural(noun: str) -> str:
+    """Several of what a noun means.
+
+    >>> plural("day"), plural("entry"), plural("batch")
+    ('days', 'entries', 'batches')
+    """
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return f"{noun[:-1]}ies"
+    return f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s"

@@ -171,3 +171,10 @@ def test_the_choice_for_a_table_is_said_once(folder, capsys):
     assert len(said) == 1
     assert "data/preprocessing=robust" in said[0]
     assert "trainer.epochs" not in said[0]
+
+
+def test_what_was_chosen_is_not_said_before_an_error(folder, capsys):
+    assert main(["train", "my data.csv", "target=kind", "trainer.epoch=3"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "did you mean `trainer.epochs`?" in err

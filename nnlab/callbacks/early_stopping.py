@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from nnlab.console import counted
 from nnlab.training import Callback, Trainer
 from nnlab.training.best import better
 from nnlab.validation import check, check_choice
@@ -43,7 +44,7 @@ class EarlyStopping(Callback):
                 if self._waited[member] >= self.patience:
                     ending.append(member)
         if ending:
-            reason = f"early stopping: no better validation {name} in {self.patience} validations"
+            reason = f"early stopping: no better validation {name} in {counted(self.patience, 'validation')}"
             trainer.end(ending, "completed", reason)
 
     def state(self, member: int) -> dict[str, Any]:

@@ -104,12 +104,12 @@ def run(command: str, task: Task, arguments: Sequence[str]) -> int:
         return _continue(job, resume, flags)
     name = flags.config_name or command
     with hydra_for(command, flags.config_dir) as hydra, _explained():
-        if not (flags.help or flags.hydra_help):
-            with console.silenced() if flags.cfg else contextlib.nullcontext():
+        with console.silenced() if flags.cfg else console.held():
+            if not (flags.help or flags.hydra_help):
                 flags.overrides = completed(hydra, name, flags.overrides, flags.multirun)
-        if _shows(hydra, name, flags, answers):
-            return 0
-        config = None if flags.multirun else hydra.compose_config(name, flags.overrides, RunMode.RUN)
+            if _shows(hydra, name, flags, answers):
+                return 0
+            config = None if flags.multirun else hydra.compose_config(name, flags.overrides, RunMode.RUN)
         if config is None or config.hydra.mode == RunMode.MULTIRUN:
             return _ended(job, _sweep(hydra, name, job, flags.overrides))
         check_single(parsed(flags.overrides))

@@ -27,6 +27,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from nnlab import console
 from nnlab.cli import messages, remembered
 from nnlab.cli.admission import check_choices
 from nnlab.cli.grammar import parsed, values_of
@@ -285,7 +286,7 @@ def hydra_for(command: str, config_dir: str | Path | None = None, *, checking: b
 
 def compose(overrides: Sequence[str], config_name: str, config_dir: str | Path | None) -> dict[str, Any]:
     """The plain, resolved and checked config of a command; see `nnlab.cli.compose`."""
-    with hydra_for(config_name, config_dir) as hydra:
+    with hydra_for(config_name, config_dir) as hydra, console.held():
         lines = completed(hydra, config_name, expanded(overrides))
         config = hydra.compose_config(config_name, lines, RunMode.RUN, from_shell=False)
         return checked_job(config, config_name)

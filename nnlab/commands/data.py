@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nnlab import console
 from nnlab.cli import compose
 from nnlab.cli.arguments import Given, Grammar, Key, print_json
 from nnlab.config.build import build_loss, build_source, data_root, data_seed, loss_tasks
+from nnlab.console import counted
 from nnlab.data.once import read_once
 from nnlab.data.summary import ColumnSummary, Summary, summarize
 from nnlab.diagnosis.facts.data import data_facts
@@ -60,7 +62,8 @@ def main(arguments: Sequence[str]) -> int:
         return _labels(given, given.words[0])
     if any(word.startswith("resume=") for word in given.words):
         raise UserError("`resume=` continues a run, and there is none here: leave it out")
-    config = compose(*given.words)
+    with console.silenced():  # what a training would choose besides
+        config = compose(*given.words)
     summary, notes, warnings = describe(config)
     path = Path(given.out) if given.out else Path(config["output_dir"]) / "data" / f"{Path(summary.origin).name}.html"
     page = _written(path, render(summary, notes, warnings, f"nnlab train {shlex.join(given.words)}"))
@@ -104,8 +107,8 @@ def _labels(given: Given, run: str) -> int:
         return 0
     count = len(ranked.suspects)
     print(
-        f"{ranked.issues} of {count} labels look wrong ({ranked.issues / count:.1%}); networks that have not seen an "
-        f"example agree with {ranked.accuracy:.1%} of the labels"
+        f"{counted(ranked.issues, 'label', 'looks', 'look', of=count)} wrong ({ranked.issues / count:.1%}); networks "
+        f"that have not seen an example agree with {ranked.accuracy:.1%} of the labels"
     )
     if not ranked.informed:
         print(
@@ -132,11 +135,13 @@ def _show_cache(clear: bool, as_json: bool) -> int:
         begun = len(cache.unfinished())
         freed = cache.clear()
         if left := len(cache.entries()):
-            raise UserError(f"{left} of {len(found)} entries cannot be removed; {folder} is read-only, or another's")
+            raise UserError(
+                f"{counted(left, 'entry', of=len(found))} cannot be removed; {folder} is read-only, or another's"
+            )
         if as_json:
             print_json({"folder": folder, "removed": len(found), "unfinished": begun, "bytes": freed})
         else:
-            entries = f"{len(found)} {'entry' if len(found) == 1 else 'entries'}"
+            entries = counted(len(found), "entry")
             parts = f" and {begun} that killed processes had begun" if begun else ""
             print(f"{entries}{parts} removed from {folder}, {freed / 1e6:,.1f} MB")
         return 0
@@ -174,9 +179,9 @@ def _print(summary: Summary, warnings: Sequence[Warning]) -> None:
             print("-" * (width + 82))
         print(_line(column, width))
     if summary.more:
-        print(f"and {summary.more} more columns")
+        print(f"and {counted(summary.more, 'more column')}")
     rows = ", ".join(f"{count} {name}" for name, count in summary.rows.items())
-    print(f"{rows}; {summary.inputs} inputs; {summary.task.value}")
+    print(f"{rows}; {counted(summary.inputs, 'input')}; {summary.task.value}")
     for warning in warnings:
         print(f"{'fault' if warning.fault else 'note'}: {warning.title}: {warning.text}")
 

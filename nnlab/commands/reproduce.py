@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from nnlab.cli.arguments import Grammar, print_json
+from nnlab.console import counted
 from nnlab.runs.reproducing import reproduce
 
 GRAMMAR = Grammar(
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     if given.json:
         print_json(dataclasses.asdict(found))
     elif not found.differences:
-        print(f"the same bits: {found.rows} steps of history, and the metrics of all splits")
+        print(f"the same bits: {counted(found.rows, 'step')} of history, and the metrics of all splits")
     else:
         print("not the same numbers:", *found.differences, sep="\n  ")
         if found.conditions:

@@ -11,6 +11,8 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from nnlab.console import counted
+
 _WORDS = {
     bool: "true or false",
     int: "a whole number",
@@ -109,7 +111,7 @@ def words(hint: Any) -> str:
     if issubclass(kind, Mapping):
         return "a mapping"
     if kind is tuple and arguments and Ellipsis not in arguments:
-        return f"a list with {len(arguments)} entries: " + ", ".join(words(each) for each in arguments)
+        return f"a list with {counted(len(arguments), 'entry')}: " + ", ".join(words(each) for each in arguments)
     if kind in _LISTS:
         return f"a list, each entry {words(arguments[0])}" if arguments else "a list"
     return f"a section with `_target_` of the kind {kind.__name__}"

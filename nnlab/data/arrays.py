@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from nnlab import console
+from nnlab.console import counted
 from nnlab.data.base import Source, existing
 from nnlab.data.pipeline import InputRule
 from nnlab.data.raw import Raw
@@ -115,7 +116,8 @@ class Arrays(Source):
         inputs, last = as_inputs(path, arrays[train[0]])
         if len(inputs) != len(arrays[train[1]]):
             raise UserError(
-                f"{path} has {len(inputs)} inputs but {len(arrays[train[1]])} targets; it needs one for each"
+                f"{path} has {counted(len(inputs), 'input')} but {counted(len(arrays[train[1]]), 'target')}; it needs "
+                "one for each"
             )
         if not test:
             targets = self._targets(path, arrays[train[1]], train[1], tasks)

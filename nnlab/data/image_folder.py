@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nnlab.console import counted
 from nnlab.data.base import DEFAULT_TEST, Source, existing
 from nnlab.data.decoding import decode_all
 from nnlab.data.images import SUFFIXES, files_below, is_hidden, paths_below
@@ -88,7 +89,7 @@ class ImageFolder(Source):
         classes = class_folders(train)
         if len(classes) < 2:
             raise UserError(
-                f"{train} has {len(classes)} class folder{'' if len(classes) == 1 else 's'}; "
+                f"{train} has {counted(len(classes), 'class folder')}; "
                 "it needs one folder for each of at least two classes"
             )
         files = {"train": class_files(train, classes), "validation": [], "test": []}
@@ -197,5 +198,6 @@ def class_files(folder: Path, classes: Sequence[str]) -> list[tuple[Path, int]]:
     if others:
         kinds = collections.Counter(path.suffix.lower() or "no suffix" for path in others).most_common(5)
         words = ", ".join(f"{count} {suffix}" for suffix, count in kinds)
-        log.warning("%s: %d files are no images and left out: %s", folder, len(others), words)
+        count = counted(len(others), "file", "is no image", "are no images")
+        log.warning("%s: %s and left out: %s", folder, count, words)
     return files

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nnlab.console import counted
 from nnlab.data.fingerprint import fingerprint
 from nnlab.data.raw import Raw
 from nnlab.data.table.column import Column, Frame
@@ -70,7 +71,12 @@ def _save(raw: Raw, folder: Path) -> dict[str, Any]:
     content["frame"] = None if raw.frame is None else files.examples(raw.frame)
     content["test"] = None if raw.test is None else [files.examples(raw.test[0]), files.name_of(raw.test[1].numpy())]
     rows, size = len(raw.inputs), sum(path.stat().st_size for path in folder.iterdir())
-    return {"raw": content, "fingerprint": fingerprint(raw), "about": f"{rows} examples as read", "bytes": size}
+    return {
+        "raw": content,
+        "fingerprint": fingerprint(raw),
+        "about": f"{counted(rows, 'example')} as read",
+        "bytes": size,
+    }
 
 
 class _Files:

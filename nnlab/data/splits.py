@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nnlab.console import counted
 from nnlab.errors import UserError
 
 NONE = 0.01  # of an example: a share that comes to less is a slip
@@ -77,7 +78,8 @@ def holdout(
     in_test = 0 if test is None else _size("test", test, count)
     in_validation = _size("validation", validation, count - in_test) if in_test < count else 0
     if in_test + in_validation >= count:
-        raise UserError(f"{count} examples are too few for training, validation and test splits; use more examples")
+        few = counted(count, "example", "is", "are")
+        raise UserError(f"{few} too few for training, validation and test splits; use more examples")
     folds = (count - in_test) // in_validation
     if fold >= folds:
         raise UserError(f"`data.validation_fold` must be in [0, {folds}), got {fold}; parts are as large as validation")
@@ -92,7 +94,9 @@ def _size(name: str, share: float, count: int) -> int:
         UserError: the share is nowhere near an example.
     """
     if share * count < NONE:
-        raise UserError(f"`data.{name}={share}` of {count} examples is none; one example is {1 / max(count, 1):.2g}")
+        raise UserError(
+            f"`data.{name}={share}` of {counted(count, 'example')} is none; one example is {1 / max(count, 1):.2g}"
+        )
     return max(1, round(share * count))
 
 
@@ -154,7 +158,7 @@ def grouped(
     sizes = torch.bincount(groups)
     needed = (0 if test is None else 1) + 2 if folds is None else max(folds[0], 3)
     if count < needed:
-        raise UserError(f"`data.groups` has {count} groups, too few for {needed} parts that share none")
+        raise UserError(f"`data.groups` has {counted(count, 'group')}, too few for {needed} parts that share none")
     order = random_order(count, None if labels is None else _majority(groups, labels, count), generator)
     if folds is not None:
         numbers = torch.empty(count, dtype=torch.int64)

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from nnlab.config.kept import kept_config
+from nnlab.console import counted
 from nnlab.diagnosis import Finding, RunRecord, diagnose
 from nnlab.diagnosis.catalogue import DOUBTS
 from nnlab.diagnosis.diagnose import arranged, faults_first
@@ -172,7 +173,8 @@ def _evidence(
     experiments: Experiments, record: RunRecord, own: Sequence[Suspect], advised: Sequence[Suspect], least: float
 ) -> Evidence:
     """What the changes give; single ones are tried only where all together give more than `least`, or advice may."""
-    log.info(f"looking for the cause: {len(own) + len(advised)} changes, two networks each, {experiments.length} steps")
+    changes, steps = counted(len(own) + len(advised), "change"), counted(experiments.length, "step")
+    log.info(f"looking for the cause: {changes}, two networks each, {steps}")
     before, healthy = experiments.run([{}, all_back(list(own))])
     if before.skill > judged(record)[0] + 2 * NOISE and experiments.length < experiments.steps:
         experiments.length = experiments.steps  # what is wrong shows only in the whole run

@@ -16,6 +16,7 @@ from typing import Any
 
 from nnlab.config import config_folder
 from nnlab.config.folder import primary
+from nnlab.console import counted
 from nnlab.diagnosis.catalogue import Severity
 from nnlab.diagnosis.facts.simple import SimpleModel, advantage, comparable, simple_models
 from nnlab.diagnosis.finding import Finding, shown
@@ -252,7 +253,7 @@ def _rows_of_networks(
 def _reached(metric: str, runs: Sequence[FinalRun], value: float, spread: float) -> str:
     """What the networks reach on the test split, in words."""
     if not runs[0].members:
-        return f"test {metric} {shown(value, 4)} ± {shown(spread, 2)} over {len(runs)} runs"
+        return f"test {metric} {shown(value, 4)} ± {shown(spread, 2)} over {counted(len(runs), 'run')}"
     alone = [metrics[metric] for metrics in runs[0].members["test"] if metrics.get(metric) is not None]
     return (
         f"test {metric} {shown(value, 4)} as an ensemble of {len(runs[0].members['test'])} "

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from nnlab.console import counted
 from nnlab.report.markdown import table as markdown_table
 from nnlab.report.pages import filled
 from nnlab.report.recipe_drawing import Drawn, drawn
@@ -71,7 +72,7 @@ def headline(content: Content) -> str:
         )
     if steps and steps[-1]["number"] == 8:
         return f"All steps passed: {steps[-1]['conclusion']}."
-    return f"{len(steps)} steps done; nothing is wrong so far."
+    return f"{counted(len(steps), 'step')} done; nothing is wrong so far."
 
 
 def markdown(content: Content) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from nnlab.console import counted
 from nnlab.data.arrays import as_inputs, load
 from nnlab.data.images import SUFFIXES, decode, files_below
 from nnlab.data.pipeline import Pipeline
@@ -119,7 +120,7 @@ def _arrays(path: Path, pipeline: Pipeline, data: Mapping[str, Any]) -> Iterator
             column = target if isinstance(target, int) else -1
             array, targets = np.delete(array, column, 1), array[:, column]
     if targets is not None and len(targets) != len(array):
-        raise UserError(f"{path} has {len(array)} inputs but {len(targets)} targets")
+        raise UserError(f"{path} has {counted(len(array), 'input')} but {counted(len(targets), 'target')}")
     size = _together(array[:1].size)
     for start in range(0, len(array), size):
         part = as_inputs(path, array[start : start + size])[0] if array.ndim > 2 else array[start : start + size]

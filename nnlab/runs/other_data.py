@@ -64,8 +64,8 @@ def labelled_examples(networks: Networks, path: str | Path, text: Mapping[str, A
     for line in pipeline.doubts(unseen, found):
         log.warning("%s: %s", path, line)
     if missing:
-        words = "has no target and is" if missing == 1 else "have no target and are"
-        log.warning("%s: %s %s left out", path, counted(missing, "row"), words)
+        words = counted(missing, "row", "has no target and is left out", "have no target and are left out")
+        log.warning("%s: %s", path, words)
 
 
 def _known(piece: Piece, rule: TargetRule, path: str | Path) -> tuple[np.ndarray, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 from nnlab.config.command_line import of_run
 from nnlab.config.kept import kept_config
 from nnlab.config.lookup import locate
-from nnlab.console import silenced
+from nnlab.console import counted, silenced
 from nnlab.device import resolve_device
 from nnlab.errors import UserError
 from nnlab.runs.launch import train_runs
@@ -89,7 +89,7 @@ def _compare_histories(first: Path, second: Path) -> Reproduction:
     before, after = read_curves(first), read_curves(second)
     comparison = Reproduction(int(np.intersect1d(before.steps, after.steps).size))
     if len(before.steps) != len(after.steps):
-        comparison.differences.append(f"{HISTORY}: {len(before.steps)} rows before, {len(after.steps)} now")
+        comparison.differences.append(f"{HISTORY}: {counted(len(before.steps), 'row')} before, {len(after.steps)} now")
     for name, own, others in (
         (HISTORY, _columns(before), _columns(after)),
         (STATISTICS, before.statistics, after.statistics),
@@ -102,9 +102,8 @@ def _compare_histories(first: Path, second: Path) -> Reproduction:
         ]
         if wrong:
             step, column, was, now = min(wrong, key=lambda each: each[0])
-            comparison.differences.append(
-                f"{name}: first at step {step}, `{column}` {_change(was, now)}; {len(wrong)} numbers differ"
-            )
+            differ = counted(len(wrong), "number", "differs", "differ")
+            comparison.differences.append(f"{name}: first at step {step}, `{column}` {_change(was, now)}; {differ}")
     return comparison
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from nnlab.console import counted
 from nnlab.errors import UserError
 from nnlab.storage.files import GrowingFile
 from nnlab.storage.folder import HISTORY, STATISTICS
@@ -250,7 +251,9 @@ def _table(
     columns = _columns(lines, width, dense, sparse)
     if columns is None:
         sound = [line for line in lines if _columns([line], width, dense, sparse) is not None]
-        log.warning(f"`{path}` is damaged: {len(lines) - len(sound)} of its {len(lines)} lines are left out")
+        log.warning(
+            f"`{path}` is damaged: {counted(len(lines) - len(sound), 'line', 'is', 'are', of=len(lines))} left out"
+        )
         columns = _columns(sound, width, dense, sparse)
     return columns or _nothing(width, sparse)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nnlab.console import counted
 from nnlab.storage.files import GrowingFile, explained, make_folder, remove_parts, side_by_side
 from nnlab.storage.folder import (
     CHECKPOINTS,
@@ -78,9 +79,10 @@ class Run:
         if name not in self.files:
             file = self.files[name] = GrowingFile(self.directory / name, self.offsets.get(name))
             if file.missing:
+                lost = counted(file.missing, "byte", "is", "are")
                 log.warning(
-                    f"`{file.path}` is damaged: its last {file.missing} bytes are missing, and with them "
-                    "a part of the curves; the weights are not affected"
+                    f"`{file.path}` is damaged: the last {lost} missing, and with that a part of the curves; the "
+                    "weights are not affected"
                 )
                 if name.endswith((".csv", ".txt")):
                     file.cut(file.read().rfind(b"\n") + 1)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from nnlab.config.command_line import of_run
 from nnlab.config.overrides import assigned
+from nnlab.console import counted
 from nnlab.study.axes import Axis, by_factors, tied
 from nnlab.study.default_rates import default_rates
 from nnlab.study.model import DEFAULT, Study, canonical, sort_values
@@ -45,7 +46,7 @@ class Proposal:
     @property
     def new_runs(self) -> str:
         """How many runs the command adds, in words."""
-        return f"{self.new} new run" + ("" if self.new == 1 else "s")
+        return counted(self.new, "new run")
 
 
 def propose(study: Study, axes: Sequence[Axis]) -> Proposal:

@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Sequence
 
+from nnlab.console import counted
 from nnlab.report.markdown import table
 from nnlab.storage.spreadsheet import safe
 from nnlab.study.axes import Axis
@@ -172,7 +173,8 @@ def counts(study: Study) -> str:
     parts = [f"{study.count(status)} {status}" for status in STATUSES if study.count(status)]
     pruned = sum(run.pruned for run in study.runs)
     clause = f" ({pruned} of them ended early as hopeless)" if pruned else ""
-    return f"{len(study.runs)} runs of {len(study.configurations)} configurations: {', '.join(parts)}{clause}"
+    runs, settings = counted(len(study.runs), "run"), counted(len(study.configurations), "configuration")
+    return f"{runs} of {settings}: {', '.join(parts)}{clause}"
 
 
 def markdown(study: Study, axes: Sequence[Axis], proposal: Proposal) -> str:

@@ -81,9 +81,9 @@ def test_a_run_that_has_not_begun_is_empty(tmp_path: Path) -> None:
     ("name", "content", "sentence"),
     [
         ("history.csv", "step,epoch\n1,2\n", "does not begin with the columns"),
-        ("history.csv", "step,epoch,learning_rate,loss/train\n1,2,x,4\n2,2,3,4\n", "1 of its 2 lines are left out"),
-        ("history.csv", "step,epoch,learning_rate,loss/train\n1,0.5\n2,2,3,4\n", "1 of its 2 lines are left out"),
-        ("statistics.csv", "step,tag,value\n1,a\n", "1 of its 1 lines are left out"),
+        ("history.csv", "step,epoch,learning_rate,loss/train\n1,2,x,4\n2,2,3,4\n", "1 of 2 lines is left out"),
+        ("history.csv", "step,epoch,learning_rate,loss/train\n1,0.5\n2,2,3,4\n", "1 of 2 lines is left out"),
+        ("statistics.csv", "step,tag,value\n1,a\n", "1 of 1 line is left out"),
     ],
 )
 def test_damaged_lines_are_left_out_with_a_warning(

@@ -205,7 +205,7 @@ class CategoryEncoding(Encoding):
         return [f"{self.name}={level}" for level in self.levels] + others
 
     def rule(self) -> str:
-        words = f"an input for each of {len(self.levels)} levels"
+        words = f"an input for each of {counted(len(self.levels), 'level')}"
         if self.shared:
             words = (
                 f"an input for each of the {len(self.levels)} most frequent levels, {SHARED} that the other "

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from nnlab import console
+from nnlab.console import counted
 from nnlab.data.base import Source, existing
 from nnlab.data.pipeline import ColumnRule, InputRule
 from nnlab.data.raw import Raw
@@ -137,9 +138,7 @@ class Table(Source):
         before = len(frame)
         frame = self._with_target(frame, names)
         if len(frame) < before:
-            notes.append(
-                f"{path.name}: {before - len(frame)} of {before} rows have no target `{names[0]}` and are left out"
-            )
+            notes.append(f"{path.name}: {_untargeted(before - len(frame), before)} (`{names[0]}`)")
             frame = frame if spool is None else spool.put_rows(frame)
         if self.target is None:
             notes.append(f"{path.name}: the target is the last column, `{names[0]}` (data.target)")
@@ -251,7 +250,7 @@ class Table(Source):
         before = len(other)
         other = self._with_target(other, [str(name) for name in names])
         if len(other) < before:
-            log.info("%s: %d of %d rows have no target and are left out", path.name, before - len(other), before)
+            log.info("%s: %s", path.name, _untargeted(before - len(other), before))
         columns = {name: other.columns[name] for name in raw.inputs.columns}
         used = {name: raw.kinds[name] for name in columns}
         inputs = _with_times(dataclasses.replace(other, columns=columns), used, path.name)
@@ -263,6 +262,11 @@ class Table(Source):
         encodings = tuple(plan.fit(column, kinds[name]) for name, column in train.columns.items())
         found = {name: finding.kind.value for name, finding in kinds.items()}
         return ColumnRule(encodings, found, raw.inputs.writing)
+
+
+def _untargeted(count: int, rows: int) -> str:
+    """What to say about rows without a target."""
+    return counted(count, "row", "has no target and is left out", "have no target and are left out", of=rows)
 
 
 def _with_times(frame: Frame, kinds: Mapping[str, Finding], name: str) -> Frame:

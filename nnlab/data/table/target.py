@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from nnlab.console import counted
 from nnlab.data.table.amounts import amount_of
 from nnlab.data.table.column import Column
 from nnlab.errors import UserError
@@ -109,8 +110,8 @@ def _numeric_task(
     if guess is Task.REGRESSION:
         return guess, f"the target `{column.name}` ({shown}) is taken for a regression (data.task)"
     return guess, (
-        f"the target `{column.name}` ({shown}) is taken for {len(distinct)} classes; numbers: data.task=regression "
-        "loss=squared_error"
+        f"the target `{column.name}` ({shown}) is taken for {counted(len(distinct), 'class')}; numbers: "
+        "data.task=regression loss=squared_error"
     )
 
 

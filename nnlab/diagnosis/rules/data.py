@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterator
 
+from nnlab.console import counted
 from nnlab.data.table.target import spelled_alike
 from nnlab.diagnosis.facts.curves import View
 from nnlab.diagnosis.facts.data import DataFacts
@@ -48,7 +49,8 @@ def _inputs(data: DataFacts) -> Iterator[Finding]:
     else:
         yield from _scale(data)
         if facts.constant:
-            yield Finding("constant_features", f"{facts.constant} of {facts.features} input features never change")
+            never = counted(facts.constant, "input feature", "never changes", "never change", of=facts.features)
+            yield Finding("constant_features", never)
 
 
 def _scale(data: DataFacts) -> Iterator[Finding]:
@@ -150,12 +152,11 @@ def _targets(data: DataFacts) -> Iterator[Finding]:
             certain=True,
         )
     if facts.outlying > 0.5:
-        one = facts.outliers == 1
         scale = ("data.target_transform=log",) if facts.positive else ()
         yield Finding(
             "target_outliers",
-            f"{facts.outliers} training target{' lies' if one else 's lie'} farther from the median than 25 times the "
-            f"width of the middle half, and {'has' if one else 'have'} {facts.outlying:.0%} of all squared deviations",
+            f"{counted(facts.outliers, 'training target', 'lies', 'lie')} farther from the median than 25 times the "
+            f"width of the middle half, with {facts.outlying:.0%} of all squared deviations",
             {"outliers": facts.outliers, "share of squares": facts.outlying},
             scale,
             step=0,

@@ -64,11 +64,11 @@ def leaks(data: DataFacts) -> Iterator[Finding]:
 
 
 def _filled(filled: Filled, classes: bool) -> Finding:
-    several = "s" if len(filled.columns) > 1 else ""
+    what = "column" if len(filled.columns) == 1 else "columns"
     names = ", ".join(filled.columns[:3]) + (", ..." if len(filled.columns) > 3 else "")
     return Finding(
         "target_among_inputs",
-        f"{filled.values} numbers recur in column{several} {names}, where hardly any other does, in {filled.share:.0%} "
+        f"{filled.values} numbers recur in {what} {names}, where hardly any other does, in {filled.share:.0%} "
         f"of the rows, and each goes with one {'class' if classes else 'range of the target'}",
         {"columns": len(filled.columns), "numbers": filled.values, "share": filled.share},
         why="Gaps seem to be filled with a mean of the rows with the same target, which is not known of new rows. "

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from nnlab.console import counted
 from nnlab.diagnosis.facts.curves import View
 from nnlab.diagnosis.finding import Finding
 from nnlab.diagnosis.rules.fresh import DEAD, GROWTH
@@ -168,7 +169,8 @@ def frozen(view: View) -> Iterator[Finding]:
         wrong = view.weak or len(names) == len(view.record.weights)
         yield Finding(
             "frozen_layers",
-            f"{len(names)} weights, `{names[0]}` first, are excluded from training (`requires_grad` is False)",
+            f"{counted(len(names), 'weight', 'is', 'are')} excluded from training (`requires_grad` is False), "
+            f"`{names[0]}` first",
             {"frozen weights": len(names)},
             ("architecture=mlp", *steeper(view.record)),
             layer=names[0],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from nnlab.console import counted
 from nnlab.diagnosis.facts.columns import column_name
 from nnlab.diagnosis.facts.shift import Column, Shift
 from nnlab.diagnosis.finding import Finding, shown
@@ -45,7 +46,7 @@ def _columns(dataset: Dataset, columns: list[Column], shift: Shift) -> str:
         f"{shown(c.stds[0])} and {shown(c.stds[1])})"
         for c in columns[:NAMED]
     ]
-    return f"{len(columns)} of {shift.features} columns differ, most of all {', '.join(named)}"
+    return f"{counted(len(columns), 'column', 'differs', 'differ', of=shift.features)}, most of all {', '.join(named)}"
 
 
 def _cause(dataset: Dataset, shift: Shift) -> str:

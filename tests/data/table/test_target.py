@@ -31,7 +31,7 @@ def test_rows_without_a_target_are_left_out_and_counted(table, caplog, mark, wor
     found = raw(path)
     assert len(found.inputs) == len(found.targets) == 95
     assert found.task is Task.BINARY or "." in words[0]
-    assert "5 of 100 rows have no target `y` and are left out" in caplog.text
+    assert "5 of 100 rows have no target and are left out" in caplog.text
     assert mark not in found.target_names
 
 

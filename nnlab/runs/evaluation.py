@@ -20,6 +20,7 @@ from nnlab.runs import one_by_one
 from nnlab.runs.loading import load_run
 from nnlab.runs.networks import Networks, load_networks
 from nnlab.runs.other_data import labelled_examples, moved_dataset
+from nnlab.runs.overlap import watched
 from nnlab.runs.own_data import own_dataset
 from nnlab.runs.prediction import calibrated, combined, evaluation
 from nnlab.statistics import uncertainty
@@ -141,7 +142,8 @@ def evaluate(
             f"`{data}` is not what `{directory}` was trained on, so that it has no {split} split; leave out `{split}` "
             "to measure on all of its examples"
         )
-    return measure(networks, labelled_examples(networks, str(data), text), units, member, f"all of {data}")
+    examples = watched(networks, labelled_examples(networks, str(data), text), str(data))
+    return measure(networks, examples, units, member, f"all of {data}")
 
 
 def measure(

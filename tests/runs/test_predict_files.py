@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -179,6 +180,27 @@ def test_other_data_are_measured_as_a_whole_and_own_data_elsewhere_keep_their_sp
     frame[:20].drop(path.stem).write_csv(tmp_path / "less.csv")
     with pytest.raises(UserError, match=f"has no target `{path.stem}` to measure with"):
         nnlab.evaluate(directory, data=tmp_path / "less.csv")
+
+
+@pytest.mark.parametrize("change", ["another order", "another dialect and a part"])
+def test_rows_that_a_run_was_trained_on_are_known_however_they_are_written(
+    run: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture, change: str
+) -> None:
+    directory, path = run
+    frame = polars.read_csv(path, infer_schema=False)
+    elsewhere = tmp_path / "t.csv"
+    if change == "another order":
+        frame[::-1].select(frame.columns[::-1]).write_csv(elsewhere)
+    else:
+        frame[:60].write_csv(elsewhere, separator=";")
+    nnlab.evaluate(directory, data=elsewhere)
+    found = re.search(r"t\.csv: (\d+) of (\d+) examples are among those that the run was trained on", caplog.text)
+    assert found is not None
+    assert int(found[1]) == pytest.approx(0.72 * int(found[2]), rel=0.15)
+    caplog.clear()
+    frame.with_columns(age=polars.col("age").cast(polars.Float64) + 0.5).write_csv(elsewhere)
+    nnlab.evaluate(directory, data=elsewhere)
+    assert "was trained on" not in caplog.text
 
 
 def test_arrays_and_images_are_predicted_too(tmp_path: Path) -> None:

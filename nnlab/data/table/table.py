@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from nnlab import console
 from nnlab.console import counted
@@ -19,13 +18,13 @@ from nnlab.data.base import Source, existing
 from nnlab.data.pipeline import ColumnRule, InputRule
 from nnlab.data.raw import Raw
 from nnlab.data.table import plan, roles
-from nnlab.data.table.column import Column, Frame
+from nnlab.data.table.column import Frame
 from nnlab.data.table.delimited import TextOptions
-from nnlab.data.table.kinds import Finding, Kind
+from nnlab.data.table.kinds import Finding
+from nnlab.data.table.other_file import differences, targets_like, with_times
 from nnlab.data.table.reading import read_start, read_table
 from nnlab.data.table.spool import Spool
 from nnlab.data.table.target import TASKS, Targets, one_hot_classes, targets_of
-from nnlab.data.table.times import find_times, unread
 from nnlab.errors import UserError, did_you_mean
 from nnlab.types import Task
 from nnlab.validation import check, check_choice
@@ -253,8 +252,11 @@ class Table(Source):
             log.info("%s: %s", path.name, _untargeted(before - len(other), before))
         columns = {name: other.columns[name] for name in raw.inputs.columns}
         used = {name: raw.kinds[name] for name in columns}
-        inputs = _with_times(dataclasses.replace(other, columns=columns), used, path.name)
-        return dataclasses.replace(raw, test=(inputs, _targets_like(raw, other, [str(name) for name in names])))
+        inputs = with_times(dataclasses.replace(other, columns=columns), used, path.name)
+        targets = targets_like(raw, other, [str(name) for name in names])
+        for line in differences(raw, other, targets):
+            log.warning("%s: %s", path.name, line)
+        return dataclasses.replace(raw, test=(inputs, targets))
 
     def input_rule(self, raw: Raw, train: Any) -> InputRule:
         """One encoding for each column that is used, fitted on the training rows."""
@@ -267,36 +269,3 @@ class Table(Source):
 def _untargeted(count: int, rows: int) -> str:
     """What to say about rows without a target."""
     return counted(count, "row", "has no target and is left out", "have no target and are left out", of=rows)
-
-
-def _with_times(frame: Frame, kinds: Mapping[str, Finding], name: str) -> Frame:
-    """The columns of a test file as numbers and times; times that it writes in another way are read and said."""
-    patterns = {column: kind.pattern for column, kind in kinds.items() if kind.kind is Kind.TIME}
-    found, said = find_times(frame.columns, patterns)
-    for line in said:
-        log.info("%s: %s", name, line)
-    own = {column: dataclasses.replace(kinds[column], pattern=pattern) for column, pattern in found.items()}
-    converted = plan.converted(frame, {**kinds, **own})
-    for column, pattern in patterns.items():
-        lost = int((converted.columns[column].missing & ~frame.columns[column].missing).sum())
-        if lost:
-            log.warning("%s: column `%s`: %s", name, column, unread(lost, len(frame), pattern))
-    return converted
-
-
-def _targets_like(raw: Raw, frame: Frame, names: Sequence[str]) -> Tensor:
-    """The targets of another file, in the classes of the first."""
-    columns: list[Column] = [frame.columns[name] for name in names]
-    if raw.task is Task.REGRESSION or len(columns) > 1:
-        values = np.column_stack([column.numbers() for column in columns])
-        if np.isnan(values).any():
-            raise UserError(f"{frame.origin}: the target {', '.join(names)} holds cells that are no numbers")
-        return torch.from_numpy(values if raw.task is Task.REGRESSION else values.argmax(1))
-    text = columns[0].as_text()
-    known = {name: position for position, name in enumerate(raw.target_names)}
-    for code in sorted(set(text.values.tolist())):
-        if text.levels[code] not in known:
-            raise UserError(
-                f"{frame.origin} has the class `{text.levels[code]}` in `{names[0]}`, which {raw.origin} does not have"
-            )
-    return torch.tensor([known.get(level, 0) for level in text.levels])[torch.from_numpy(text.values).long()]

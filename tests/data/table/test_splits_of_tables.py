@@ -1,5 +1,7 @@
 """Splits as the table says: groups stay together, the last times are for testing, the file's own split is kept."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -123,3 +125,33 @@ def test_without_such_columns_splits_are_stratified(path):
 def test_the_time_is_an_input_where_there_is_no_other(write, noise):
     path = write(["when,load", *(f"2024-01-{1 + i // 24:02d} {i % 24:02d}:00,{noise[i, 0]}" for i in range(240))])
     assert dataset(path, time="when").input_names[0] == "when days"
+
+
+def test_what_the_test_file_has_and_training_has_not_is_said(write, noise, caplog):
+    def rows(names, change=lambda cells: cells):
+        cells = [[f"{5 + noise[i, 0]:.3f}", "ab"[i % 2], f"{i % 4}", f"{9 + noise[i, 1]:.2f}"] for i in range(40)]
+        return [names, *(",".join(change(each)) for each in cells)]
+
+    path = write(rows("size,group,count,y"))
+    dataset(path, target="y", test=write(rows("size,group,count,y"), "same.csv"), columns={"count": "number"})
+    assert "same.csv" not in caplog.text
+
+    def change(cells):
+        size, group, count, y = cells
+        return [
+            f"{1000 * float(size):.0f}",
+            group.replace("b", "c"),
+            count.replace("3", "no idea"),
+            f"{float(y) * 100:.0f}",
+            "x",
+        ]
+
+    dataset(path, target="y", test=write(rows("size,group,count,y,note", change), "later.csv"))
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert said[:3] == [
+        "later.csv: a column that training did not have, left out: `note`",
+        "later.csv: column `size`: most numbers are near 5020, and near 5.02 in training: another unit?",
+        "later.csv: column `group`: 20 of 40 cells hold what training does not have: `c`",
+    ]
+    assert said[3] == "later.csv: column `count`: 10 of 40 cells are no numbers and count as missing: `no idea`"
+    assert re.fullmatch(r"later.csv: the target `y`: most numbers are near 9\d\d, and .* another unit\?", said[4])

@@ -18,6 +18,9 @@ CALLS = (
     ("regularizer=[weight_decay,dropout]", "regularizer.dropout.p=0.3"),
     ("+optimizer.others=null", "callbacks=[]"),
     ("~callbacks.images", "seed=1"),
+    ("~callbacks.images", "++optimizer.betas=[0.5,0.9]", "+seed=1"),
+    ("+optimiser=sgd", "optimizer.learning_rat=1"),
+    ("seed=1,2",),
     ("output_dir=elsewhere",),
 )
 
@@ -49,6 +52,14 @@ def test_an_option_that_has_changed_is_read_again(tmp_path: Path) -> None:
     option.unlink()
     with pytest.raises(UserError, match="mine"):
         compose("optimizer=mine", config_dir=tmp_path)
+
+
+def test_one_composition_does_for_every_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compose()
+    known = len(remembered._made)
+    monkeypatch.chdir(tmp_path)
+    assert compose('output_dir="${hydra:runtime.cwd}/there"')["output_dir"] == str(tmp_path / "there")
+    assert len(remembered._made) == known
 
 
 def test_a_config_that_was_changed_leaves_the_next_one_as_it_is() -> None:

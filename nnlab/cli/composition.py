@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,7 @@ from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.object_type import ObjectType
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -56,8 +58,10 @@ class Loader(ConfigLoaderImpl):  # type: ignore[misc]
 
     def __init__(self, search_path: Any, schema: str) -> None:
         super().__init__(search_path)
+        self.repository = remembered.Files(search_path)
         self.schema = schema
         self._compositions: dict[tuple[str, ...], DictConfig] = {}
+        self._options: dict[str, list[str]] = {}
         self._composes = False  # whether Hydra itself is at work
 
     def load_configuration(
@@ -214,19 +218,25 @@ class Loader(ConfigLoaderImpl):  # type: ignore[misc]
 
     def options(self, group: str) -> list[str]:
         """Names of a group's options, empty if there is no such group."""
-        return list(self.repository.get_group_options(group))  # Hydra's own would copy the repository each time
+        if group not in self._options:  # Hydra's own method would copy the repository each time
+            self._options[group] = list(self.repository.get_group_options(group))
+        return self._options[group]
 
     def skeleton(self, overrides: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
         """What there is to override: the config with only the overrides of `overrides`, and the groups by name."""
         groups = [name for name in self._all_groups() if not name.startswith("hydra")]
         for attempt in (list(overrides), []):
-            with contextlib.suppress(*HYDRA_ERRORS):
-                config = super().load_configuration(self.schema, attempt, RunMode.MULTIRUN)
-                return OmegaConf.to_container(config, resolve=False), groups
+            for mode in (RunMode.RUN, RunMode.MULTIRUN):  # which leaves out what has no value yet
+                with contextlib.suppress(UserError, *HYDRA_ERRORS):
+                    config = remembered.composed(self, self.schema, attempt, mode, functools.partial(self._made, mode))
+                    return OmegaConf.to_container(config, resolve=False), groups
         return dict(primary(self.schema, folder.config_folder()).values), groups
 
+    def _made(self, run_mode: Any, overrides: list[str]) -> DictConfig:
+        return super().load_configuration(self.schema, overrides, run_mode)
+
     def _all_groups(self, parent: str = "") -> Iterator[str]:
-        for name in self.list_groups(parent):
+        for name in self.repository.get_group_options(parent, ObjectType.GROUP):
             path = f"{parent}/{name}" if parent else name
             yield path
             yield from self._all_groups(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import string
 from collections.abc import Sequence
@@ -29,18 +30,27 @@ def parsed(overrides: Sequence[str]) -> list[Any]:
     Raises:
         UserError: one of them cannot be read.
     """
-    hydra = GlobalHydra.instance()  # whose options `glob` chooses from
-    parser = OverridesParser.create(hydra.config_loader() if hydra.is_initialized() else None)
-    entries = []
-    for line in overrides:
-        try:
-            entries += parser.parse_overrides([line])
-        except (OverrideParseException, ValueError, RecursionError) as error:
-            raise UserError(unreadable(line)) from error
-        if not entries[-1].key_or_group:
-            raise UserError(unreadable(line))
-        check_sweep(entries[-1])
-    return entries
+    return [_read(line, _loader()) if "glob" in line else _read_once(line) for line in overrides]
+
+
+def _loader() -> Any:
+    """What knows the options that `glob` chooses from."""
+    hydra = GlobalHydra.instance()
+    return hydra.config_loader() if hydra.is_initialized() else None
+
+
+def _read(line: str, loader: Any = None) -> Any:
+    try:
+        [entry] = OverridesParser.create(loader).parse_overrides([line])
+    except (OverrideParseException, ValueError, RecursionError) as error:
+        raise UserError(unreadable(line)) from error
+    if not entry.key_or_group:
+        raise UserError(unreadable(line))
+    check_sweep(entry)
+    return entry
+
+
+_read_once = functools.lru_cache(maxsize=1024)(_read)  # every stage of composing looks at the same overrides
 
 
 def check_sweep(entry: Any) -> None:

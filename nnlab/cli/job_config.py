@@ -23,12 +23,11 @@ from nnlab.storage.files import at
 def checked_job(config: DictConfig, schema: str) -> dict[str, Any]:
     """What `checked` gives for a config as Hydra composed it, before it runs as a job."""
     before = HydraConfig.instance().cfg
-    HydraConfig.instance().set_config(config)  # for references such as ${hydra:job.name}
+    HydraConfig.instance().cfg = config  # for references such as ${hydra:job.name}; its own setter copies
     try:
         return checked(config, config.hydra, schema)
     finally:
         HydraConfig.instance().cfg = before
-        OmegaConf.set_readonly(config.hydra, False)
 
 
 def checked(config: DictConfig, hydra: Any, schema: str) -> dict[str, Any]:
@@ -37,7 +36,7 @@ def checked(config: DictConfig, hydra: Any, schema: str) -> dict[str, Any]:
     Raises:
         UserError: a value is wrong, missing, or refers to a key that does not exist.
     """
-    content = plain(OmegaConf.masked_copy(config, [key for key in config if key != "hydra"]))
+    content = plain(config)
     known = primary(schema, folder.config_folder())
     for section in known.sections().difference(known.required()):
         content.setdefault(section, {})  # Hydra leaves out the section of an empty list of options
@@ -66,13 +65,19 @@ def user_folder(hydra: Any) -> str | None:
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
-    """A config as dictionaries and lists, with all references resolved.
+    """A config as dictionaries and lists without Hydra's own section, with all references resolved.
 
     Raises:
         UserError: a value is missing, or refers to a key that does not exist.
     """
     try:
-        return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[no-any-return]
+        values = {str(key): config[key] for key in config if key != "hydra"}
+        return {
+            key: OmegaConf.to_container(value, resolve=True, throw_on_missing=True)
+            if OmegaConf.is_config(value)
+            else value
+            for key, value in values.items()
+        }
     except MissingMandatoryValue as error:
         raise UserError(f"`{error.full_key}` has no value; add `{error.full_key}=...`") from error
     except OmegaConfBaseException as error:

@@ -126,6 +126,17 @@ def _digits_of(found: re.Match[str] | None) -> str:
     return "" if found is None or (found["apart"] in (".", ",") and found["power"]) else _plain(found)
 
 
+def sign_of(text: str) -> str:
+    """The currency of an amount, or its per cent; empty where it has none.
+
+    >>> sign_of("$1,234.50"), sign_of("45 %"), sign_of("-5 CHF"), sign_of("1.5")
+    ('$', '%', 'CHF', '')
+    """
+    stripped = text.strip()
+    found = _WITH_POINT.fullmatch(stripped) or _WITH_COMMA.fullmatch(stripped)
+    return ((found["before"] or found["after"] or "") if found else "").strip(_BLANK)
+
+
 def is_below_zero(text: str) -> bool:
     """Whether an amount is below zero by brackets or a minus behind it, as `(5)` and `5-` are beside others."""
     return text.endswith(("-", ")"))

@@ -10,13 +10,14 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from nnlab.data.table.amounts import amount_of, is_below_zero, is_code
+from nnlab.data.table.amounts import amount_of, is_below_zero, is_code, sign_of
 from nnlab.data.table.writing import Writing
 from nnlab.storage.array_file import touched
 
@@ -29,6 +30,7 @@ MISSING_NUMBERS = MISSING | {
     *("n/d", "n.d.", "nd", "(null)", "\\n", "not available", "#ref!", "#value!", "#div/0!", "#name?", "#num!"),
 }
 EXACT = 1 << 53  # whole numbers beyond which float64 does not hold all of them
+LOOKS = 1000  # texts of a column of amounts whose currencies are looked at
 MANY_CELLS = 1 << 24  # of a table whose columns are taken one by one
 TRUE = frozenset({"true", "t", "yes", "y", "1", "1.0", "on", "ja", "j", "wahr", "oui", "vrai", "si", "sí", "sim"})
 FALSE = frozenset({"false", "f", "no", "n", "0", "0.0", "off", "nein", "nej", "nee", "falsch", "non", "faux", "não"})
@@ -43,12 +45,14 @@ class Column:
         form: `number`, `truth` (0 and 1), `time` (seconds since 1970-01-01) or `text`.
         values: (n,) float64 with NaN where missing; of text int32 codes, -1 where missing.
         levels: the different texts that the codes stand for; empty for the other forms.
+        signs: of numbers that were texts, the currencies and per cent that stood beside them.
     """
 
     name: str
     form: Form
     values: npt.NDArray[Any]
     levels: tuple[str, ...] = ()
+    signs: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.values)
@@ -105,7 +109,9 @@ def narrowed(column: Column) -> Column:
         return column
     if any(map(is_code, column.levels)) or _loses_digits(column.levels, values):
         return column
-    return Column(column.name, "number", column.by_level(values, math.nan))
+    signs = Counter(map(sign_of, column.levels[:: 1 + len(column.levels) // LOOKS]))
+    signs.pop("", None)
+    return Column(column.name, "number", column.by_level(values, math.nan), signs=tuple(sorted(signs)))
 
 
 def _loses_digits(levels: Sequence[str], values: Sequence[float]) -> bool:

@@ -1,4 +1,7 @@
-"""Numbers with their unit in every cell of a column, such as 170 cm: found in training, taken off alike afterwards."""
+"""Numbers with their unit in every cell of a column, such as 170 cm: found in training, taken off alike afterwards.
+
+Cells in several units of one kind, such as 500 g and 1.2 kg, are brought to the most frequent one.
+"""
 
 from __future__ import annotations
 
@@ -11,31 +14,45 @@ import numpy as np
 
 from nnlab.console import counted
 from nnlab.data.table.amounts import amount_of, is_code, quantity_of, with_point
-from nnlab.data.table.column import MISSING_NUMBERS, Column, Frame, coded_column
+from nnlab.data.table.column import MISSING_NUMBERS, Column, Frame, coded_column, number_name
+from nnlab.data.table.measures import converted, convertible, same_unit
 
 SHARE = 0.95  # of the cells that must have the unit; others are missing
 LOOKS = 100  # texts after which a column of words is left
+MOST_UNITS = 5  # different ones of a column that are said
+ORDINALS = frozenset({"st", "nd", "rd", "th", "am", "pm"})  # 1st, 2 pm
 MOST_CLASSES = 20  # texts of a target up to which they are names of classes
 
 
 def find_units(frame: Frame, target: str | int | None = None) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The unit of each column of texts that are numbers with one unit, and what to say about them.
+    """The unit of each column of texts that are numbers with one unit, or in units of one kind; and what to say.
 
     Args:
         frame: a table, its amounts with decimal points.
         target: the target column, by name or position; None: the last. Few different texts in it are classes.
     """
-    units, said = {}, []
+    units, said, several = {}, [], []
     for name, column in frame.columns.items():
-        if column.form != "text" or (_is_target(frame, name, target) and len(column.levels) <= MOST_CLASSES):
+        if column.form != "text":
+            said += [f"`{name}` in {' or '.join(column.signs)}"] if column.signs else []
             continue
-        unit, others = _unit_of(column, frame.writing.decimals.get(name, "."))
+        if _is_target(frame, name, target) and len(column.levels) <= MOST_CLASSES:
+            continue
+        unit, others, mixed = _unit_of(column, frame.writing.decimals.get(name, "."))
         if unit:
             units[name] = unit
             cells = counted(sum(others.values()), "cell")
             what = f" but for {cells} such as `{next(iter(others))}`" if others else ""
+            what = f" (from {', '.join(mixed)})" + what if len(mixed) > 1 else what
             said.append(f"`{name}` in {unit}{what}")
-    return units, (f"numbers with a unit: {', '.join(said)} (data.columns)",) if said else ()
+        elif mixed:
+            several.append(f"`{name}` ({', '.join(mixed)})")
+    lines = [f"numbers with a unit: {', '.join(said)} (data.columns)"] if said else []
+    if several:
+        lines.append(
+            f"numbers in units that are not converted stay text: {', '.join(several)}; write each column in one unit"
+        )
+    return units, tuple(lines)
 
 
 def without_unit(column: Column, unit: str, decimal: str) -> Column:
@@ -66,25 +83,52 @@ def _is_target(frame: Frame, name: str, target: str | int | None) -> bool:
 
 
 def _bare(level: str, unit: str, decimal: str) -> str:
-    """A text without the unit, its amount with a decimal point; as it is where it has another or none."""
+    """A text without the unit, its amount with a decimal point, converted from a unit of the same kind.
+
+    As it is where it has another unit or none.
+    """
     amount, found = quantity_of(level)
-    return level if found != unit else with_point(amount) if decimal == "," else amount
+    if not found:
+        return level
+    amount = with_point(amount) if decimal == "," else amount
+    if same_unit(found, unit):
+        return amount
+    value = converted(amount_of(amount), found, unit)
+    return level if value is None or math.isnan(value) else number_name(value)
 
 
-def _unit_of(column: Column, decimal: str) -> tuple[str, dict[str, int]]:
-    """The unit of nearly all cells, empty where there is none, and how often each text recurs that has another."""
+def _unit_of(column: Column, decimal: str) -> tuple[str, dict[str, int], list[str]]:
+    """The unit of nearly all cells, empty where there is none; how often each text recurs that has another; all units.
+
+    Where the cells are in units of one kind, the most frequent is taken. Units that are of no kind are given alone.
+    """
     first = Counter(quantity_of(level)[1] for level in column.levels[:: 1 + len(column.levels) // LOOKS])
     first.pop("", None)
     if not first:
-        return "", {}
-    unit = first.most_common(1)[0][0]
+        return "", {}, []
     known = column.values[column.values >= 0]
     counts = dict(zip(column.levels, np.bincount(known, minlength=len(column.levels)).tolist(), strict=True))
-    bare = {level: _bare(level, unit, decimal) for level in counts if level.lower() not in MISSING_NUMBERS}
+    counts = {level: count for level, count in counts.items() if count and level.lower() not in MISSING_NUMBERS}
+    mixed: Counter[str] = Counter()
+    for level, count in counts.items():
+        found = quantity_of(level)[1]
+        if found:
+            mixed[next((each for each in mixed if same_unit(each, found)), found)] += count
+        if len(mixed) > LOOKS:  # words behind numbers
+            return "", {}, []
+    often = [name for name, count in mixed.most_common() if count > 1]
+    alike = [name for name in mixed if converted(1.0, name, often[0]) is not None] if often else []
+    unit = often[0] if often else first.most_common(1)[0][0]
+    if unit == "m" and len(alike) > 1 and convertible([*alike, "min"]):
+        unit = "min"
+    bare = {level: _bare(level, unit, decimal) for level in counts}
     others = {level: counts[level] for level, amount in bare.items() if math.isnan(amount_of(amount))}
     having = sum(counts[level] for level, amount in bare.items() if amount != level and level not in others)
     codes = any(is_code(amount) for amount in bare.values())
     same = len({amount_of(amount) for level, amount in bare.items() if level not in others}) < 2
-    if codes or same or having < SHARE * sum(counts[level] for level in bare):
-        return "", {}
-    return unit, others
+    if not codes and not same and having >= SHARE * sum(counts.values()):
+        return unit, others, sorted(alike, key=mixed.__getitem__, reverse=True)
+    numbers = len({quantity_of(level)[0] for level in counts if quantity_of(level)[1]})
+    several = 1 < len(often) <= MOST_UNITS and sum(mixed.values()) >= SHARE * sum(counts.values())
+    tells = several and numbers > MOST_CLASSES and not codes and not ORDINALS.issuperset(often)
+    return "", {}, often if tells else []

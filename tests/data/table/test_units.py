@@ -46,7 +46,7 @@ def test_numbers_with_one_unit_are_numbers(write, tmp_path, cells, unit, first):
 @pytest.mark.parametrize(
     "cells",
     [
-        [f"{i} cm" if i % 2 else f"{i} m" for i in range(40)],
+        [f"{i} cm" if i % 2 else f"{i} kg" for i in range(20)],
         [f"{i} cm" if i % 5 else f"{i}" for i in range(40)],
         [f"{i} h {i} min" for i in range(40)],
         [f"00{i} kg" for i in range(40)],
@@ -61,10 +61,37 @@ def test_texts_with_other_units_or_none_stay_texts(write, cells):
     assert not any("unit" in line for line in said)
 
 
+@pytest.mark.parametrize(
+    ("cells", "unit", "values"),
+    [
+        ([f"{i}.5 kg" if i % 3 else f"{i}00 g" for i in range(40)], "kg (from kg, g)", [0, 1.5, 2.5, 0.3]),
+        ([f"{i} m" if i % 3 else f"{i} h" for i in range(40)], "min (from m, h)", [0, 1, 2, 180]),
+        ([f"{i} day" if i < 2 else f"{i} days" for i in range(40)], "day", [0, 1, 2, 3]),
+        ([f"{i} ft" if i % 3 else "10 inches" for i in range(40)], "ft (from ft, inches)", [10 / 12, 1, 2, 10 / 12]),
+    ],
+)
+def test_units_of_one_kind_are_brought_to_the_most_frequent_one(write, cells, unit, values):
+    frame, said = read(write, cells)
+    np.testing.assert_allclose(frame.columns["h"].values[:4], values, rtol=1e-12)
+    assert said[-1] == f"numbers with a unit: `h` in {unit} (data.columns)"
+
+
+def test_units_that_are_not_converted_and_currencies_are_said(write):
+    _, said = read(write, [f"{i} GB" if i % 2 else f"{i} MB" for i in range(60)])
+    assert said[-1] == (
+        "numbers in units that are not converted stay text: `h` (MB, GB); write each column in one unit"
+    )
+    _, said = read(write, [f"{i}th" if i % 2 else f"{i} st" for i in range(60)])
+    assert not any("unit" in line for line in said)
+    frame, said = read(write, [f"${i},000.50" if i % 2 else f"{i} €" for i in range(40)])
+    assert frame.columns["h"].form == "number"
+    assert said[-1] == "numbers with a unit: `h` in $ or € (data.columns)"
+
+
 def test_a_cell_with_another_unit_is_missing_and_said(write):
-    frame, said = read(write, [*(f"{i} cm" for i in range(40)), "1 m"])
+    frame, said = read(write, [*(f"{i} cm" for i in range(40)), "1 kg"])
     assert np.flatnonzero(frame.columns["h"].missing).tolist() == [40]
-    assert said[-1] == "numbers with a unit: `h` in cm but for 1 cell such as `1 m` (data.columns)"
+    assert said[-1] == "numbers with a unit: `h` in cm but for 1 cell such as `1 kg` (data.columns)"
 
 
 def test_classes_keep_their_unit_and_a_target_of_many_numbers_does_not(write):
@@ -89,7 +116,8 @@ def test_new_rows_are_read_with_the_unit_of_the_training(write, tmp_path, cell):
         found = pipeline.encode(given)
         assert found.inputs.tolist() == expected.tolist()
         assert not found.unseen
-    assert pipeline.encode({"h": ["3 m"]}).unseen == {"h": 1}
+    assert pipeline.encode({"h": ["3 kg"]}).unseen == {"h": 1}
+    assert pipeline.encode({"h": ["11,705 m"]}).inputs.tolist() == expected.tolist()
 
 
 def test_amounts_taken_for_categories_are_found_again_in_new_rows(write):

@@ -95,6 +95,7 @@ from sklearn import datasets
 
 from nnlab.cli import compose
 from nnlab.recipe import Changes, Recipe, RecipeSettings, StepReport
+from nnlab.recipe.budget import Budget
 from nnlab.recipe.grid import run_grid
 from nnlab.recipe.numbers import FinalNumbers
 from nnlab.recipe.space import Space, usual_epochs
@@ -212,7 +213,12 @@ class Chosen:
     changes: Changes = {}
 
     def conclude(
-        self, chosen: Changes, seeds: Sequence[int], given: Sequence[int] = (), stable: float | None = None
+        self,
+        chosen: Changes,
+        seeds: Sequence[int],
+        given: Sequence[int] = (),
+        stable: float | None = None,
+        budget: Budget | None = None,
     ) -> StepReport[FinalNumbers]:
         """Keep what was chosen."""
         self.changes = chosen

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from nnlab.diagnosis.finding import Finding, shown
 from nnlab.recipe.candidate import Candidate, best_first
 from nnlab.recipe.changes import Changes
-from nnlab.recipe.grid import described, run_grid, table
+from nnlab.recipe.grid import described, run_grid, table, with_more
 from nnlab.recipe.halving import Halving
 from nnlab.recipe.numbers import GridNumbers
 from nnlab.recipe.rates import merged, rate_key, rung
@@ -72,9 +72,9 @@ def coarse_grid(
         done += 1
     found.ended = halving.ended
     best = best_first(found.results, space.rate_key)[:AGAIN]
-    further, records = run_grid(trials, [each.changes for each in best], [1])
+    further, records = run_grid(trials, [each.changes for each in best], [1], whole=True)
     found.records += records
-    judged = [one.joined(other) for one, other in zip(best, further, strict=True)]
+    judged = with_more(best, further)
     _fill(report, trials, found, best_first(judged, space.rate_key), epochs)
     return report
 
@@ -134,7 +134,8 @@ def _fill(
 ) -> None:
     best, count = judged[0], len(found.results)
     report.trials = found.records
-    title = f"{epochs:g} epochs, the best {len(judged)} of {count} with a second seed"
+    again = sum(len(each.scores) > 1 for each in judged)
+    title = f"{epochs:g} epochs, the best {again} of {count} with a second seed"
     report.tables.append(table(title, trials, judged[:ROWS]))
     report.numbers.best, report.numbers.candidates = best, judged[:KEPT]
     known = [each.changes for each in judged[:KEPT]]

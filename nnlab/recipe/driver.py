@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from nnlab.console import counted
 from nnlab.errors import UserError
 from nnlab.recipe.budget import CONTESTANTS, Budget
 from nnlab.recipe.coarse import coarse_grid
@@ -26,6 +27,7 @@ from nnlab.recipe.initial_loss import check_initial_loss
 from nnlab.recipe.learning_rate import find_learning_rate
 from nnlab.recipe.numbers import InitialLossNumbers
 from nnlab.recipe.overfit import overfit_sample
+from nnlab.recipe.rates import ladder
 from nnlab.recipe.refine import refine_grid
 from nnlab.recipe.report import Report, StepReport
 from nnlab.recipe.settings import RecipeSettings
@@ -61,6 +63,7 @@ class Recipe:
         watcher: is told what happens.
         about: what the report says about the configuration.
         drawing: draws the figures of finished steps meanwhile, if they are wanted.
+        loading: seconds of the time limit that reading the data took.
 
     Attributes:
         reports: of the finished steps, by number.
@@ -75,6 +78,7 @@ class Recipe:
         watcher: Watcher,
         about: dict[str, Any],
         drawing: Drawing | None = None,
+        loading: float = 0.0,
     ) -> None:
         self.trials, self.settings, self.folder = trials, settings, folder
         self.final, self.watcher, self.about, self.drawing = final, watcher, about, drawing
@@ -82,7 +86,7 @@ class Recipe:
         self.status = "running"
         self._lines: dict[int, str] = {}  # of `recipe.json`
         spent = sum(report.seconds for report in self.reports.values())
-        self.budget = Budget(trials, settings, spent)
+        self.budget = Budget(trials, settings, loading + spent)
         self.usual_epochs = usual_epochs(trials)
         for report in self.reports.values():
             self.budget.learn(report)
@@ -117,14 +121,17 @@ class Recipe:
         return before is not None and not before.numbers.usable
 
     def _step(self, number: int) -> None:
-        chosen = self.reports[7].numbers.best.changes if number == 8 else None
+        trials, best = self.trials, {7: 6, 8: 7}.get(number)
+        chosen = self.reports[best].numbers.best.changes if best else None
         remaining = self.budget.estimate(number, self.usual_epochs, chosen)
         self.watcher.start(number, TITLES[number], remaining)
-        started, work = self.trials.clock(), self.trials.work
+        started, work = trials.clock(), trials.work
+        trials.until, trials.stopped, trials.left_out = self.budget.until(number, chosen), 0, 0
         with torch.random.fork_rng(devices=[]):
             report = self._steps()[number]()
-        report.seconds = self.trials.clock() - started
-        report.work = round(self.trials.work - work, 6)  # whose last digits depend on the steps before
+        report.seconds = trials.clock() - started
+        report.work = round(trials.work - work, 6)  # whose last digits depend on the steps before
+        report.conclusion += _cut(trials)
         self.reports[number] = report
         self.budget.learn(report)
         self.save()
@@ -134,11 +141,11 @@ class Recipe:
         self.watcher.done(report)
 
     def _steps(self) -> dict[int, Callable[[], Report]]:
-        trials, settings, reports = self.trials, self.settings, self.reports
+        trials, reports = self.trials, self.reports
         return {
             1: lambda: check_initial_loss(trials),
             2: lambda: overfit_sample(trials),
-            3: lambda: find_learning_rate(trials, range(settings.seeds)),
+            3: self._find_rate,
             4: self._coarse,
             5: self._refine,
             6: lambda: look_at_curves(trials, reports[5]),
@@ -150,6 +157,10 @@ class Recipe:
         """What steps 4 to 7 may change; what leaves compiled code only where there is time for it."""
         epochs = self.settings.refine_epochs or self.usual_epochs
         return Space(self.trials, epochs, self.budget.timed or not self.trials.compiled)
+
+    def _find_rate(self) -> Report:
+        seeds, steps = self.budget.rates(len(ladder(self.trials)))
+        return find_learning_rate(self.trials, range(seeds), steps)
 
     def _coarse(self) -> Report:
         epochs = self.budget.coarse_epochs()
@@ -170,6 +181,8 @@ class Recipe:
             self.watcher.say(f"{epochs:g} epochs in place of `recipe.{name}` = {asked:g}: the time limit has no more")
 
     def _improve(self) -> Report:
+        if self.budget.trees_early:
+            self.trials.simple(self.budget.trees())
         suggestions = self.reports[6].numbers.suggestions
         candidates = [self.reports[6].numbers.best, *self.reports[5].numbers.candidates[1:]]
         coarse, space = self.reports[4].numbers, self._space()
@@ -182,9 +195,8 @@ class Recipe:
 
     def _conclude(self) -> Report:
         chosen = self.reports[7].numbers.best.changes
-        given = self.budget.given_seeds(chosen)
-        stable = self.reports[3].numbers.stable
-        return self.final.conclude(chosen, range(self.settings.final_seeds), range(given), stable)
+        seeds, stable = range(self.settings.final_seeds), self.reports[3].numbers.stable
+        return self.final.conclude(chosen, seeds, seeds, stable, self.budget)
 
     def _linear(self) -> Linear | None:
         numbers = self.reports[1].numbers if 1 in self.reports else InitialLossNumbers()
@@ -204,6 +216,13 @@ class Recipe:
         """What `recipe.json` holds."""
         steps = [self.reports[number].to_dict() for number in sorted(self.reports)]
         return {"status": self.status, **self.about, "steps": steps}
+
+
+def _cut(trials: Trials) -> str:
+    """What the clock did to a step, in words for its conclusion; nothing, if it did nothing."""
+    parts = [f"stopped {counted(trials.stopped, 'training')}"] if trials.stopped else []
+    parts += [f"left no time for {counted(trials.left_out, 'other')}"] if trials.left_out else []
+    return f"; the time limit {' and '.join(parts)}" if parts else ""
 
 
 def read_reports(folder: Path) -> dict[int, Report]:

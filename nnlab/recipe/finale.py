@@ -18,10 +18,11 @@ from nnlab.config import config_folder
 from nnlab.config.folder import primary
 from nnlab.console import counted
 from nnlab.diagnosis.catalogue import Severity
-from nnlab.diagnosis.facts.simple import SimpleModel, advantage, comparable, simple_models
+from nnlab.diagnosis.facts.simple import SimpleModel, advantage, comparable, has_trees, simple_models
 from nnlab.diagnosis.finding import Finding, shown
 from nnlab.interruption import EXIT_CODES
 from nnlab.recipe.best import write_experiment
+from nnlab.recipe.budget import Budget
 from nnlab.recipe.candidate import deviation, mean
 from nnlab.recipe.changes import Changes
 from nnlab.recipe.given import (
@@ -42,7 +43,7 @@ from nnlab.recipe.rates import rate_key
 from nnlab.recipe.report import StepReport, Table
 from nnlab.recipe.seeds import apart, findings
 from nnlab.recipe.settings import RecipeSettings
-from nnlab.recipe.trials import Trials
+from nnlab.recipe.trials import LEAST_SECONDS, Trials
 from nnlab.runs.evaluation import evaluate
 from nnlab.runs.launch import train_runs
 from nnlab.storage.files import make_folder
@@ -74,7 +75,12 @@ class FinalTraining:
         self.config, self.trials, self.settings, self.directory = config, trials, settings, directory
 
     def conclude(
-        self, chosen: Changes, seeds: Sequence[int], given: Sequence[int] = (), stable: float | None = None
+        self,
+        chosen: Changes,
+        seeds: Sequence[int],
+        given: Sequence[int] = (),
+        stable: float | None = None,
+        budget: Budget | None = None,
     ) -> StepReport[FinalNumbers]:
         """Train the chosen configuration, with a lower rate where a seed ends apart because of it, and judge it.
 
@@ -83,21 +89,20 @@ class FinalTraining:
             seeds: of its networks.
             given: seeds with which the configuration as given is trained, too; fewer where there is no time.
             stable: the largest stable rate of step 3; a rate near it or beyond has to show its own margin.
+            budget: what there is time for; everything, without one.
         """
-        [constant] = simple_models(self.trials.dataset, self.trials.loss, ["constant"])
-        key = rate_key(self.trials)
-        chosen, lowered = with_margin(self.trials, chosen, stable, seeds[: self.settings.seeds])
-        runs = self.train(chosen, seeds, "final")
-        while key in chosen and len(lowered) < STEPS_DOWN:
-            too_high = [each.words for each in apart(self.trials, runs, constant) if each.by_rate]
-            if not too_high:
-                break
-            rate = float(chosen[key])
-            lowered.append(Lowered(rate, "; ".join(too_high)))
-            chosen = {**chosen, key: rate / 2}
-            runs = self.train(chosen, seeds, f"final, rate {chosen[key]:g}")
+        budget = budget or Budget(self.trials, RecipeSettings(final_seeds=len(seeds)))
+        lowered, remarks = list[Lowered](), list[str]()
+        if budget.affords_again(chosen, len(seeds) + self.settings.seeds):
+            chosen, lowered = with_margin(self.trials, chosen, stable, seeds[: self.settings.seeds])
+        planned, count = budget.final_plan(chosen, len(seeds))
+        remarks += _shortened(chosen, planned, len(seeds), count)
+        chosen, seeds = planned, seeds[:count]
+        chosen, runs = self._train_chosen(chosen, seeds, budget, lowered, remarks)
         same = is_given(self.trials, chosen)
-        as_given = self.train({}, given, "given") if given and not same else []
+        given = () if same else given[: budget.given_seeds(len(given))]
+        as_given = self.train({}, given, "given", budget.final_seconds()) if given else []
+        as_given = [] if any(run.stopped for run in as_given) else as_given  # as if there had been no time
         contest = Contest(runs, as_given, given_gain(self.trials, runs, as_given), same)
         best, trained = ({}, given) if contest.given_wins else (chosen, seeds)
         experiment = write_experiment(
@@ -105,7 +110,34 @@ class FinalTraining:
             self._configs(best, trained)[0],
             f"Chosen by `nnlab recipe` on {self.trials.option('data')}",
         )
-        return conclude(self.trials, chosen, contest, experiment, lowered)
+        remarks += budget.late()
+        simple = self.trials.simple(budget.trees())
+        if has_trees(self.trials.dataset) and all(each.name != "trees" for each in simple):
+            remarks.append("no time was left for boosted trees")
+        return conclude(self.trials, chosen, contest, experiment, lowered, remarks)
+
+    def _train_chosen(
+        self, chosen: Changes, seeds: Sequence[int], budget: Budget, lowered: list[Lowered], remarks: list[str]
+    ) -> tuple[Changes, list[FinalRun]]:
+        """Train it, and again with half the rate where a seed ends apart because of that; the last one and its runs."""
+        [constant] = simple_models(self.trials.dataset, self.trials.loss, ["constant"])
+        key, name = rate_key(self.trials), "final"
+        while True:
+            runs = self.train(chosen, seeds, name, budget.final_seconds())
+            stopped = [run for run in runs if run.stopped]
+            if key not in chosen or stopped or len(lowered) >= STEPS_DOWN:
+                break
+            too_high = [each.words for each in apart(self.trials, runs, constant) if each.by_rate]
+            halved = {**chosen, key: float(chosen[key]) / 2}
+            if too_high and not budget.affords_again(halved, len(seeds)):
+                remarks.append("no time was left to train again with half the learning rate")
+            if not too_high or not budget.affords_again(halved, len(seeds)):
+                break
+            lowered.append(Lowered(float(chosen[key]), "; ".join(too_high)))
+            chosen, name = halved, f"final, rate {halved[key]:g}"
+        if stopped:
+            remarks.append(f"{len(stopped)} of {counted(len(runs), 'training')} ended early: {stopped[0].reason}")
+        return chosen, runs
 
     def _changes(self, changes: Changes, seeds: Sequence[int]) -> list[Changes]:
         """A configuration with each of some seeds, or one ensemble of as many."""
@@ -118,11 +150,21 @@ class FinalTraining:
     def _configs(self, changes: Changes, seeds: Sequence[int]) -> list[dict[str, Any]]:
         return [self._config(each) for each in self._changes(changes, seeds)]
 
-    def train(self, changes: Changes, seeds: Sequence[int], name: str = "final") -> list[FinalRun]:
-        """Train with some seeds, or one ensemble of as many, in a folder of a name; returns the runs."""
+    def train(
+        self, changes: Changes, seeds: Sequence[int], name: str = "final", seconds: float | None = None
+    ) -> list[FinalRun]:
+        """Train with some seeds, or one ensemble of as many, in a folder of a name; returns the runs.
+
+        Args:
+            seconds: after which the trainings are stopped; each has its share, and what those before it left.
+        """
         chosen, configs = self._changes(changes, seeds), self._configs(changes, seeds)
         folders = [self.directory / name / f"seed={each['seed']}" for each in chosen]
-        for group in self._unfinished(chosen, folders):
+        groups, started = self._unfinished(chosen, folders), self.trials.clock()
+        for number, group in enumerate(groups):
+            if seconds is not None:
+                share = (seconds - (self.trials.clock() - started)) / (len(groups) - number)
+                configs = [limited(config, max(share, LEAST_SECONDS)) for config in configs]
             words = [self.trials.words(chosen[i]) for i in group]
             results = train_runs([configs[i] for i in group], [folders[i] for i in group], words)
             stopped = [result for result in results if result.status == "interrupted"]
@@ -133,6 +175,7 @@ class FinalTraining:
             FinalRun(
                 *(str(folder), each["seed"], result["status"], self.trials.command(each), result["metrics"]),
                 {split: found["members"] for split, found in result.get("ensemble", {}).items()},
+                result.get("reason", ""),
             )
             for folder, each, result in zip(folders, chosen, found, strict=True)
         ]
@@ -153,7 +196,12 @@ class FinalTraining:
 
 
 def conclude(
-    trials: Trials, chosen: Changes, contest: Contest, experiment: str, lowered: Sequence[Lowered] = ()
+    trials: Trials,
+    chosen: Changes,
+    contest: Contest,
+    experiment: str,
+    lowered: Sequence[Lowered] = (),
+    remarks: Sequence[str] = (),
 ) -> StepReport[FinalNumbers]:
     """What the better networks achieved on the test split, against the others and simple models on the same examples.
 
@@ -162,6 +210,7 @@ def conclude(
         contest: the final runs of both.
         experiment: the command that reproduces the first run.
         lowered: learning rates that were given up before.
+        remarks: what there was no time for.
     """
     report = StepReport(NUMBER, TITLE, FinalNumbers())
     metric = comparable(trials.metric, trials.dataset, trials.loss)
@@ -174,7 +223,7 @@ def conclude(
     test = averages(good, "test")
     alone = [metrics for run in good for metrics in run.alone("test")]
     spreads = {each: deviation([metrics[each] for metrics in alone if metrics.get(each) is not None]) for each in test}
-    simple = simple_models(trials.dataset, trials.loss, linear=trials.linear)
+    simple = trials.simple()
     others, judged = _opponents(trials, metric, contest, simple)
     rows = _rows_of_networks(good, test, spreads)
     rows += [[WORDS[each.name], *(each.metrics["test"].get(key, math.nan) for key in test)] for each in others]
@@ -207,6 +256,7 @@ def conclude(
     ]
     parts = [
         _reached(metric, good, test[metric], spreads[metric]),
+        *remarks,
         *(each.words for each in bad),
         *(each.words for each in lowered),
         standing(metric, contest),
@@ -215,6 +265,20 @@ def conclude(
     ]
     report.conclusion = "; ".join(parts)
     return report
+
+
+def limited(config: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+    """A config whose training is stopped after so many seconds, if it is not stopped before."""
+    own = config["trainer"]["time_limit"]
+    return {**config, "trainer": {**config["trainer"], "time_limit": seconds if own is None else min(own, seconds)}}
+
+
+def _shortened(chosen: Changes, planned: Changes, asked: int, count: int) -> list[str]:
+    """What the time left has no room for, in words."""
+    if planned is not chosen:
+        now, before = (float(each["trainer.epochs"]) for each in (planned, chosen))
+        return [f"there was time for 1 of {asked} networks, and for {now:g} of its {before:g} epochs"]
+    return [f"there was time for {count} of {asked} networks"] if count < asked else []
 
 
 Judged = Mapping[str, tuple[float, float]]  # by how much the networks are better than each, and the error of that

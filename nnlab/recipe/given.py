@@ -19,6 +19,7 @@ from nnlab.runs.evaluation import evaluate
 
 HIDDEN = ("seed", "trainer.steps")
 CHOSEN = "The configuration: given, and found"
+OUT_OF_TIME = "the time limit"  # how a reason begins
 EQUAL = "as good, within a standard error"
 
 
@@ -33,6 +34,7 @@ class FinalRun:
         command: the same run, to paste.
         metrics: by split and name, of an ensemble those of its averaged answers.
         members: of an ensemble those of each member alone, by split.
+        reason: why it ended as it did, where there is something to say.
     """
 
     directory: str
@@ -41,6 +43,12 @@ class FinalRun:
     command: str
     metrics: dict[str, dict[str, float]]
     members: dict[str, list[dict[str, float]]] = field(default_factory=dict)
+    reason: str = ""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a time limit ended its training."""
+        return self.reason.startswith(OUT_OF_TIME)
 
     def alone(self, split: str) -> list[dict[str, float]]:
         """The metrics of each network on a split; one that diverged without any has none."""

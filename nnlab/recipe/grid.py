@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -25,8 +26,11 @@ def run_grid(
     seeds: Sequence[int],
     points: int = 60,
     watch: Callable[[], Callback] | None = None,
+    whole: bool = False,
 ) -> tuple[list[Candidate], list[TrialRecord]]:
     """Train every candidate with every seed; results in the order of the candidates.
+
+    Where the clock allows for no more, candidates have fewer seeds, and those without any are left out.
 
     Args:
         trials: makes them; where data are few, each seed has its own part of the data for validation.
@@ -34,15 +38,24 @@ def run_grid(
         seeds: numbers of seeds.
         points: of a curve that a record keeps; 0 keeps no records.
         watch: makes what looks at the trials.
+        whole: whether a training that the clock stops is of no use.
     """
     changes = [trials.seeded(candidate, seed) for candidate in candidates for seed in seeds]
-    done = trials.run(changes, watch, held_out=True, fastest=True)
+    done = {id(each.changes): each for each in trials.run(changes, watch, held_out=True, fastest=True, whole=whole)}
     results, records = [], []
     for position, candidate in enumerate(candidates):
-        own = done[position * len(seeds) : (position + 1) * len(seeds)]
-        results.append(_candidate(trials, candidate, own))
+        asked = changes[position * len(seeds) : (position + 1) * len(seeds)]
+        own = [done[id(each)] for each in itertools.takewhile(lambda each: id(each) in done, asked)]
+        if own:
+            results.append(_candidate(trials, candidate, own))
         records += [trials.record(t, name_of(trials, t.changes), points) for t in own if points]
     return results, records
+
+
+def with_more(first: Sequence[Candidate], more: Sequence[Candidate]) -> list[Candidate]:
+    """Candidates joined with what further seeds gave, which there was time for with some of them."""
+    further = {id(each.changes): each for each in more}
+    return [each.joined(further[id(each.changes)]) if id(each.changes) in further else each for each in first]
 
 
 def _candidate(trials: Trials, candidate: Changes, own: Sequence[Trial]) -> Candidate:

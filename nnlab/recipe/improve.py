@@ -105,26 +105,35 @@ def improve(
 
     stop = "the budget is spent"
     for number in range(1, MOST_ROUNDS + 1):
+        if not go_on(number, _least(space, at), [at.present.changes]):
+            stop = "no time left" if number == 1 else stop
+            break
         offered = offer(number == 1)
         rungs, options = _affordable(space, at, offered, functools.partial(go_on, number))
         if not options:
             stop = "no time left" if offered and number == 1 else "nothing left to try" if not offered else stop
             break
         race = Race(space, at.fresh, rungs)
-        _enter(at, race, number, [Suggestion("as before", "", at.present.changes)])
-        _enter(at, race, number, options)
+        if not _enter(at, race, number, [Suggestion("as before", "", at.present.changes)]):
+            stop = "no time left"
+            break
+        options = _enter(at, race, number, options)
         for _ in range(batches - 1):
             more = offer(False, options)
             while more and not go_on(number, *_costs(space, at, [*options, *more], rungs, more)):
                 more = more[:-1]
             if not more:
                 break
-            options += more
-            _enter(at, race, number, more)
+            options += _enter(at, race, number, more)
         _finish(at, race, options, number)
         report.trials += race.records
     _fill(report, at.present, at.history, stop, trials.metric)
     return report
+
+
+def _least(space: Space, at: Progress) -> float:
+    """Epochs of the smallest race, which the present best enters."""
+    return ENTRY * entry_epochs(space, [at.present.changes])
 
 
 def _affordable(
@@ -166,12 +175,15 @@ def _costs(
     return ENTRY * entry_epochs(space, new) + finish_epochs(space, contestants, rungs), winners
 
 
-def _enter(at: Progress, race: Race, number: int, options: Sequence[Suggestion]) -> None:
-    """Train a batch of contestants with the first seed, and learn from them."""
+def _enter(at: Progress, race: Race, number: int, options: Sequence[Suggestion]) -> list[Suggestion]:
+    """Train a batch of contestants with the first seed, and learn from them; returns those that there was time for."""
     names = [f"round {number} {option.name}" for option in options]
-    for each in race.enter([option.changes for option in options], names):
+    found = race.enter([option.changes for option in options], names)
+    for each in found:
         at.surrogate.learn(each, race.first)
-    at.elite = [each.changes for each in best_first(race.results, race.space.rate_key)[:ELITE]]
+    if found:
+        at.elite = [each.changes for each in best_first(race.results, race.space.rate_key)[:ELITE]]
+    return [option for option in options if any(option.changes is each.changes for each in found)]
 
 
 def _finish(at: Progress, race: Race, options: Sequence[Suggestion], number: int) -> None:

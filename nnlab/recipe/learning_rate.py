@@ -65,11 +65,13 @@ class Range:
 def find_learning_rate(trials: Trials, seeds: Sequence[int] = (0, 1, 2), steps: int = STEPS) -> StepReport[RateNumbers]:
     """Try a ladder of rates; model and random state of the caller are left untouched."""
     report = StepReport(3, TITLE, RateNumbers())
-    levels = trials.levels
+    levels, before = trials.levels, trials.clock()
     done, found = _climb(trials, ladder(trials), seeds, steps, levels)
-    if not _significant(found, levels):
+    if not _significant(found, levels) and trials.left > LONGER * (trials.clock() - before):
         steps *= LONGER
         done, found = _climb(trials, ladder(trials), seeds, steps, levels)
+    cut = any(trial.stopped for trial in done)
+    steps = max(len(trial.losses) for trial in done) if cut else steps
     configured = configured_rate(trials)
     report.numbers = RateNumbers(steps, len(seeds), configured, [[r.rate, r.loss, r.spread, r.diverged] for r in found])
     report.tables.append(
@@ -84,10 +86,13 @@ def find_learning_rate(trials: Trials, seeds: Sequence[int] = (0, 1, 2), steps: 
     ]
     limits = find_range(found, levels.constant)
     if limits is None or not (_significant(found, levels) or _small_but_real(trials, found, levels)):
-        report.findings = [_nothing_drops(found, levels, steps)]
         best = min(found, key=lambda each: each.loss)
         if math.isfinite(best.loss):
             report.numbers.stable = report.numbers.best = best.rate  # for a recipe that is to keep going
+            if cut:
+                report.conclusion = f"in {steps} steps, for which there was time, no rate drops the loss clearly yet"
+                return report
+        report.findings = [_nothing_drops(found, levels, steps)]
         report.conclusion = f"{report.findings[0].name}: {report.findings[0].observed}"
         return report
     numbers = report.numbers
@@ -123,7 +128,7 @@ def _climb(
 ) -> tuple[list[Trial], list[Rate]]:
     """Try the rates, and further ones beyond an edge that wins."""
     done = _try(trials, rates, seeds, steps)
-    for _ in range(EXTENSIONS):
+    for _ in range(EXTENSIONS if trials.left > 0 else 0):
         found = _results(trials, done)
         limits = find_range(found, levels.constant)
         if limits is None:
@@ -134,11 +139,11 @@ def _climb(
             more = [rung(found[-1].rate, -1), rung(found[-1].rate, -2)]
         else:
             break
-        done += _try(trials, more, seeds, steps)
+        done += _try(trials, more, seeds, steps, whole=True)
     return done, _results(trials, done)
 
 
-def _try(trials: Trials, rates: Sequence[float], seeds: Sequence[int], steps: int) -> list[Trial]:
+def _try(trials: Trials, rates: Sequence[float], seeds: Sequence[int], steps: int, whole: bool = False) -> list[Trial]:
     common: dict[str, Any] = {
         "regularizer": ["weight_decay"],
         "regularizer.weight_decay.strength": DECAY,
@@ -152,7 +157,7 @@ def _try(trials: Trials, rates: Sequence[float], seeds: Sequence[int], steps: in
     key, first = rate_key(trials), int(trials.value("seed", 0))
     changes: list[Changes] = [{**common, key: rate, "seed": first + s} for rate in rates for s in seeds]
     with torch.random.fork_rng():
-        return trials.run(changes, lambda: FitWatch(keep=True))
+        return trials.run(changes, lambda: FitWatch(keep=True), whole=whole)
 
 
 def _results(trials: Trials, done: Sequence[Trial]) -> list[Rate]:

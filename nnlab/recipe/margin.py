@@ -58,7 +58,7 @@ def with_margin(
 def _unstable(trials: Trials, twice: Changes, seeds: Sequence[int]) -> str:
     """What went wrong with seeds that diverged or lost what they had learned, in words; empty where all were stable."""
     levels, wrong = trials.levels, []
-    for trial in trials.run([trials.seeded(twice, seed) for seed in seeds]):
+    for trial in trials.run([trials.seeded(twice, seed) for seed in seeds], whole=True):
         last, limit = trial.last_loss(LAST), levels.constant + ABOVE * levels.span
         if trial.diverged or not math.isfinite(last):
             wrong.append(f"diverges with seed {trial.changes['seed']}")

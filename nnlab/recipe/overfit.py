@@ -43,12 +43,16 @@ SMALLEST = 10  # examples
 
 @dataclass
 class Attempt:
-    """Contestants on one sample: trials of plain gradient descent, and of the user's optimizer."""
+    """Contestants on one sample: trials of plain gradient descent, and of the user's optimizer.
+
+    `cut` says that the clock allowed for no more of the latter; of the former there are all or none.
+    """
 
     examples: int
     levels: Levels
     plain: list[Trial]
     own: list[Trial]
+    cut: bool = False
 
     @property
     def trials(self) -> list[Trial]:
@@ -69,7 +73,7 @@ def overfit_sample(trials: Trials) -> StepReport[SampleNumbers]:
     attempts: list[Attempt] = []
     for size, steps in sizes.items():
         attempts.append(_attempt(trials, size, min(batch, size), steps))
-        if _winner(attempts[-1].trials, trials, attempts[-1].levels) is not None:
+        if attempts[-1].cut or _winner(attempts[-1].trials, trials, attempts[-1].levels) is not None:
             break
         if _progress(attempts[0].trials, attempts[0].levels) < MOVES:
             break
@@ -111,7 +115,10 @@ def _attempt(trials: Trials, examples: int, batch: int, steps: int) -> Attempt:
     def watch() -> SampleWatch:
         return SampleWatch(lambda metrics: is_fitted(metrics, levels, classification))
 
-    return Attempt(examples, levels, trials.run(plain, watch), trials.run(own, watch))
+    done = trials.run(own, watch)
+    cut = len(done) < len(own) or any(trial.stopped for trial in done)
+    others = trials.run(plain, watch, whole=True)
+    return Attempt(examples, levels, others if len(others) == len(plain) else [], done, cut)
 
 
 def _metrics(trial: Trial) -> dict[str, float]:
@@ -134,6 +141,9 @@ def _judge(report: StepReport[SampleNumbers], trials: Trials, attempts: Sequence
     own, plain = (_winner(each, trials, last.levels) for each in (last.own, last.plain))
     report.numbers = SampleNumbers(last.examples, own is not None or plain is not None)
     reached = _progress(attempts[0].plain or attempts[0].own, attempts[0].levels)
+    if own is None and last.cut:
+        report.conclusion = f"there was no time to memorize {last.examples} examples: nothing is said about it"
+        return
     if own is None and plain is None:
         report.findings = explain_failure(trials, last.trials, last.levels)
         report.conclusion = f"{report.findings[0].name}: {report.findings[0].observed}"

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from nnlab.recipe.candidate import Candidate, best_first, gain
 from nnlab.recipe.changes import Changes
-from nnlab.recipe.grid import run_grid
+from nnlab.recipe.grid import run_grid, with_more
 from nnlab.recipe.halving import Halving
 from nnlab.recipe.report import TrialRecord
 from nnlab.recipe.space import Space
@@ -61,11 +61,15 @@ class Race:
         return 1 + sum(self.rungs)
 
     def enter(self, contestants: Sequence[Changes], names: Sequence[str]) -> list[Candidate]:
-        """Train configurations with the first seed; those that enter first, and so the present best, to their end."""
+        """Train configurations with the first seed; those that enter first, and so the present best, to their end.
+
+        Those that there was no time for are not among the results.
+        """
         watch = (lambda: self._halving) if self.results else None
-        found, _ = run_grid(self.space.trials, contestants, [self.first], 0, watch)
+        found, _ = run_grid(self.space.trials, contestants, [self.first], 0, watch, whole=True)
         self.results += found
-        self.names += names
+        name_of = {id(changes): name for changes, name in zip(contestants, names, strict=True)}
+        self.names += [name_of[id(each.changes)] for each in found]
         return found
 
     def finish(self) -> None:
@@ -78,11 +82,14 @@ class Race:
                 break
             numbers, points = range(first, first + seeds), 60 if rung == len(self.rungs) - 1 else 0
             going = [self.results[i].changes for i in self.finalists]
-            found, records = run_grid(self.space.trials, going, numbers, points)
-            for i, result in zip(self.finalists, found, strict=True):
-                self.results[i] = self.results[i].joined(result)
-            names = [self.names[i] for i in self.finalists]
-            self.records += [replace(r, name=f"{names[n // seeds]} {r.name}") for n, r in enumerate(records)]
+            found, records = run_grid(self.space.trials, going, numbers, points, whole=True)
+            had = [i for i in self.finalists if any(each.changes is self.results[i].changes for each in found)]
+            if had[:1] != [0]:  # the clock has stopped it
+                self.finalists = self.finalists if rung else [0]
+                break
+            names = [name for i, more in zip(had, found, strict=True) for name in [self.names[i]] * len(more.scores)]
+            self.records += [replace(r, name=f"{name} {r.name}") for name, r in zip(names, records, strict=False)]
+            self.results, self.finalists = with_more(self.results, found), had
             first += seeds
 
     def _going_on(self, rung: int) -> list[int]:

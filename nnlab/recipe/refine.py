@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from nnlab.diagnosis.finding import shown
 from nnlab.recipe.candidate import Candidate, best_first
 from nnlab.recipe.changes import Changes
-from nnlab.recipe.grid import described, differences, run_grid, table
+from nnlab.recipe.grid import described, differences, run_grid, table, with_more
 from nnlab.recipe.numbers import GridNumbers
 from nnlab.recipe.report import StepReport
 from nnlab.recipe.space import Space
@@ -46,12 +46,14 @@ def refine_grid(
     finer = affordable(space, finer_candidates(space, candidates, epochs), most, len(seeds))
     tried, first = run_grid(trials, finer, seeds[:1], POINTS, FitWatch)
     better = best_first(tried, space.rate_key)[: max(math.ceil(len(tried) / 2), FEWEST)]
-    further, records = run_grid(trials, [each.changes for each in better], seeds[1:], POINTS, FitWatch)
-    results = [one.joined(other) for one, other in zip(better, further, strict=True)] if seeds[1:] else better
+    further, records = run_grid(trials, [each.changes for each in better], seeds[1:], POINTS, FitWatch, whole=True)
+    results = with_more(better, further)
     records = [*first, *records]
     ranked = best_first(results, space.rate_key)
     best = ranked[0]
     levels = trials.levels
+    if trials.stopped:
+        epochs = min(epochs, max(each.curves["loss/train"][0][-1] for each in records) / trials.epoch_steps)
     numbers = GridNumbers(
         epochs,
         best,
@@ -66,7 +68,8 @@ def refine_grid(
     for each in others:
         each.thin()
     report = StepReport(5, TITLE, numbers, trials=records)
-    title = f"{epochs:g} epochs, the better {len(results)} of {len(tried)} with {len(seeds)} seeds, best first"
+    had = max(len(each.scores) for each in results)
+    title = f"{epochs:g} epochs, the better {len(results)} of {len(tried)} with {had} seeds, best first"
     report.tables.append(table(title, trials, results))
     report.conclusion = (
         f"best of {len(tried)}: {described(trials, best.changes)}, validation loss {shown(best.score)} ± "

@@ -17,7 +17,8 @@ class RecipeSettings:
     Args:
         steps: the steps to walk, of 1 ... 7; after step 7 the chosen configuration is trained and tested.
         keep_going: go on after a step that did not pass.
-        time_limit: seconds for everything, [0.001, inf), all of which are used; null: as many trials as are worth it.
+        time_limit: seconds for everything, [0.001, inf), all of which are used, and little more: trainings are
+            shortened or stopped; null: as many trials as are worth it.
         rounds: how often step 7 tries a dozen changes, where there is no time limit; it adopts one at most each time.
             [0, inf)
         seeds: networks of each configuration in steps 3, 5 and 7. [2, inf)

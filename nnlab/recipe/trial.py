@@ -31,6 +31,8 @@ class Trial:
         scores: `loss` and metrics by split, at its end, as the watching callbacks and the last validation gave them.
         prediction: on held-out examples, where a callback kept it.
         held_out: losses of the validation examples (N,) at the best weights, where they were asked for.
+        seconds: its share of its population's training.
+        stopped: whether the clock ended its training early.
     """
 
     changes: Changes
@@ -42,6 +44,7 @@ class Trial:
     prediction: Tensor | None = None
     held_out: Tensor | None = None
     seconds: float = 0.0
+    stopped: bool = False
 
     @property
     def diverged(self) -> bool:

@@ -7,10 +7,12 @@ command that reproduces each trial.
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 import inspect
 import itertools
 import json
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -27,9 +29,11 @@ from nnlab.console import silenced
 from nnlab.device import resolve_device
 from nnlab.diagnosis.facts.levels import Levels, make_room, measure_levels
 from nnlab.diagnosis.facts.linear import Baseline, linear_baseline
+from nnlab.diagnosis.facts.simple import SECONDS, Name, SimpleModel, simple_models
 from nnlab.errors import UserError
 from nnlab.loss.base import Loss
 from nnlab.recipe.changes import Changes, Config, changed, words
+from nnlab.recipe.costs import Costs
 from nnlab.recipe.report import TrialRecord
 from nnlab.recipe.trial import POINTS, Trial, held_out_losses, record, trained
 from nnlab.regularizer import Ensemble
@@ -48,6 +52,7 @@ HEAVY = 1 << 20  # inputs in the minibatches of a population, from which its mem
 FEW = 1000  # validation examples: with no more, seeds take turns with the parts of the data that are for validation
 MOST_FOLDS = 10
 ROOM = 256 * 2**20  # bytes of examples in other splits or preprocessings, that are kept in memory
+LEAST_SECONDS = 0.001  # of a training
 LIGHTEST = 0.2  # of the time of the user's network, that even a linear model takes
 
 
@@ -62,6 +67,9 @@ class Trials:
 
     Attributes:
         clock: seconds of the time that limits a recipe.
+        until: moment of that clock at which trainings are stopped; none by default.
+        costs: what trainings have taken.
+        stopped, left_out: how many networks the clock stopped in training, and how many had no time for any.
     """
 
     clock: Callable[[], float] = staticmethod(time.perf_counter)
@@ -81,7 +89,11 @@ class Trials:
         self._step_bytes: dict[str, int] = {}
         self._kept: dict[str, Dataset] = {}  # so that no trial reads and prepares again what another had
         self._room = ROOM
+        self._simple: Sequence[SimpleModel] | None = None
         self.work = 0.0  # epochs of the user's network so far
+        self.until = math.inf
+        self.costs = Costs()
+        self.stopped = self.left_out = 0
         self.dataset: Dataset = load_dataset(self.config)
         self.loss: Loss = build_loss(self.config, self.dataset)
 
@@ -146,12 +158,24 @@ class Trials:
         ]
         return max(sizes[0] / sizes[1], LIGHTEST)
 
+    def simple(self, seconds: float = SECONDS) -> Sequence[SimpleModel]:
+        """The constant, the linear model, and boosted trees that may take so many seconds; 0: none. Fitted once."""
+        if self._simple is None:
+            names: list[Name] = ["constant", "linear", "trees"] if seconds else ["constant", "linear"]
+            self._simple = simple_models(self.dataset, self.loss, names, seconds, self.linear)
+        return self._simple
+
     def seeded(self, changes: Changes, number: int) -> Changes:
         """A configuration with the seed of a number, and its own part of the data for validation where data are few."""
         own = {**changes, "seed": int(self.value("seed", 0)) + number}
         first = int(self.value("data.validation_fold", 0))
         fold = (first + number) % self.folds if self.folds > 1 else first
         return own if fold == first else {**own, "data.validation_fold": fold}
+
+    @property
+    def left(self) -> float:
+        """Seconds until trainings are stopped."""
+        return self.until - self.clock()
 
     @property
     def metric(self) -> str:
@@ -236,8 +260,12 @@ class Trials:
         watch: Callable[[], Callback] | None = None,
         held_out: bool = False,
         fastest: bool = False,
+        whole: bool = False,
     ) -> list[Trial]:
         """Train what `changes` describe, stacked where possible; results in the same order.
+
+        Where the clock allows for no more, there are results only of those that were trained to their end; if none
+        was, of those whose training the clock stopped, of which there is at least one unless all have to be `whole`.
 
         Args:
             changes: of each trial.
@@ -245,22 +273,44 @@ class Trials:
                 what it stores in `predictions` becomes `prediction`.
             held_out: keep the loss of every validation example.
             fastest: train alone what gains nothing from being stacked; else what is watched can be ended together.
+            whole: nothing is of use whose training is stopped.
         """
         results: dict[int, Trial] = {}
         configs = [self.configure(each) for each in changes]
         for group in self._groups(configs, fastest):
+            began = self.clock()
+            if began >= self.until and (results or whole):
+                self.left_out += len(group)
+                continue
             trainer = self._make([configs[i] for i in group])
             watching = watch() if watch else None
             if watching is not None:
                 trainer.callbacks.append(watching)
+            self._watch_the_clock(trainer)
             trainer.fit()
             losses = held_out_losses(trainer) if held_out else [None] * len(group)
+            stopped = trainer.stop_requested == "time limit" and self.clock() >= self.until
+            steps = 0.0
             for member, position in enumerate(group):
                 results[position] = trained(trainer, member, changes[position], watching)
                 results[position].held_out = losses[member]
-                epochs = len(results[position].losses) / trainer.steps_per_epoch
-                self.work += epochs * self.weight(changes[position])
-        return [results[position] for position in range(len(changes))]
+                results[position].stopped = stopped and results[position].status == "completed"
+                weight, taken = self.weight(changes[position]), len(results[position].losses)
+                self.work += taken / trainer.steps_per_epoch * weight
+                steps += taken * weight
+            self.costs.add(steps, trainer.seconds, self.clock() - began - trainer.seconds)
+        self.stopped += sum(trial.stopped for trial in results.values())
+        ended = [position for position in sorted(results) if not results[position].stopped]
+        return [results[position] for position in (ended if ended or whole else sorted(results))]
+
+    def _watch_the_clock(self, trainer: Trainer) -> None:
+        """Let a training stop when its time is over; a few steps are always taken."""
+        if self.until == math.inf:
+            return
+        left = max(self.until - self.clock(), LEAST_SECONDS)
+        own = trainer.settings.time_limit
+        trainer.clock = self.clock
+        trainer.settings = dataclasses.replace(trainer.settings, time_limit=left if own is None else min(own, left))
 
     def record(self, trial: Trial, name: str, points: int = POINTS) -> TrialRecord:
         """What a report keeps of a trial, with the command that runs it alone."""

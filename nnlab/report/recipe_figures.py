@@ -200,7 +200,7 @@ def _curves(step: Step) -> tuple[Figure, str] | None:
     x = np.asarray(steps) * per_epoch / steps[-1]
     loss = _values(trials[0], "loss/train")
     axes[0].scatter(x, loss, s=7, color=BLUE, alpha=0.4, label="minibatches")
-    window = max(len(loss) // 20, 2)
+    window = min(max(len(loss) // 20, 2), len(loss))
     average = np.convolve(loss, np.ones(window) / window, "valid")
     axes[0].plot(x[window - 1 :], average, color=VERMILLION, label="moving average")
     axes[0].set(title="Training loss, first seed", xlabel="epoch", ylabel="loss")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 import torch
@@ -59,7 +59,10 @@ class Trainer:
         seconds: time spent on training.
         stop_requested: why training is to stop after the present step; None: it is not.
         saved: whether all steps are done and in a checkpoint, if there is one: what follows may be left and repeated.
+        clock: seconds of the time that `seconds` counts.
     """
+
+    clock: Callable[[], float] = staticmethod(time.perf_counter)
 
     def __init__(
         self,
@@ -190,7 +193,7 @@ class Trainer:
     def fit(self) -> Trainer:
         """Train until the end, or until every member has ended; then evaluate the best weights on all splits."""
         process.loaded()
-        started = time.perf_counter() - self.seconds
+        started = self.clock() - self.seconds
         looking = [callback for callback in self.callbacks if callback.looks_at_steps]
         pace = Pace()
         self._notify("fit_start")
@@ -201,10 +204,10 @@ class Trainer:
                     self._looked_at_step(lookers)
                 else:
                     self.advance(count)
-            self.seconds = time.perf_counter() - started
+            self.seconds = self.clock() - started
             self._between_blocks()
         self._settle_outcomes()
-        self.seconds = time.perf_counter() - started
+        self.seconds = self.clock() - started
         for callback in self.callbacks:
             callback.flush(self)
         mark_trained(self.runs)

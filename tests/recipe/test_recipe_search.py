@@ -18,7 +18,9 @@ from nnlab.recipe.coarse import coarse_grid, sampled
 from nnlab.recipe.grid import run_grid
 from nnlab.recipe.halving import Halving
 from nnlab.recipe.improve import Progress, improve, proposals
+from nnlab.recipe.numbers import GridNumbers
 from nnlab.recipe.race import FEWER_SEEDS, SEEDS, Race, entry_epochs, finish_epochs
+from nnlab.recipe.report import StepReport
 from nnlab.recipe.settings import RecipeSettings
 from nnlab.recipe.space import DECAY_KEY, DROPOUT_KEY, Space
 from nnlab.recipe.surrogate import Surrogate
@@ -244,11 +246,16 @@ def test_where_few_changes_fit_they_have_fewer_seeds(space: Space) -> None:
     assert seeds == {14.0: 1 + sum(FEWER_SEEDS), 1000.0: 1 + sum(SEEDS)}
 
 
+def costing(per_epoch: float) -> StepReport[GridNumbers]:
+    """The report of a step of which an epoch took so many seconds."""
+    return StepReport(4, "", GridNumbers(), seconds=100 * per_epoch, work=100.0)
+
+
 def test_step_7_leaves_time_for_the_final_training_of_what_may_win(make_trials: Make) -> None:
     trials = make_trials("data=blobs", "trainer.epochs=1", SMALL)
     trials.clock = lambda: 0.0
     budget = Budget(trials, RecipeSettings(time_limit=10.0, final_seeds=5))
-    budget.per_epoch = 0.01
+    budget.learn(costing(0.01))
     fits = budget.affords(10.0)
     assert fits(3, 900.0, [{"trainer.epochs": 10.0}]), "9 s, and 0.5 s for five networks in the end"
     assert not fits(3, 900.0, [{"trainer.epochs": 10.0}, {"trainer.epochs": 40.0}])
@@ -259,9 +266,9 @@ def test_what_step_5_had_no_time_to_train_for_long_ends_with_the_usual_length(sp
     report = improve(space, [start], [], lambda number, epochs, winners: False, epochs=2.0)
     assert report.numbers.best.changes["trainer.epochs"] == 2.0
     space.trials.clock = lambda: 0.0
-    budget = Budget(space.trials, RecipeSettings(time_limit=10.0, final_seeds=5), spent=10.0)
     for per_epoch, length in ((0.001, 20.0), (0.05, 6.0), (10.0, 0.5)):  # a fifth of the 10 seconds, five networks
-        budget.per_epoch = per_epoch
+        budget = Budget(space.trials, RecipeSettings(time_limit=10.0, final_seeds=5), spent=10.0)
+        budget.learn(costing(per_epoch))
         assert budget.final_epochs(start.changes, 20.0) == length
 
 
@@ -324,10 +331,10 @@ def test_the_configuration_as_given_has_a_share_of_the_time_though_the_rest_is_u
 ) -> None:
     trials = make_trials("data=blobs", "trainer.epochs=100")
     trials.clock = lambda: 0.0
-    budget = Budget(trials, RecipeSettings(time_limit=50.0, final_seeds=5), spent=50.0)
-    for per_epoch, seeds in ((0.01, 5), (0.05, 2), (0.2, 0)):  # 10 of the 50 seconds; a network takes 1, 5, 20
-        budget.per_epoch = per_epoch
-        assert budget.given_seeds({"trainer.epochs": 1.0}) == seeds
+    for per_epoch, seeds in ((0.01, 5), (0.1, 2), (5.0, 0)):  # a fifth of 120, 120, 560; a network takes 1, 10, 500
+        budget = Budget(trials, RecipeSettings(final_seeds=5), spent=560.0)
+        budget.learn(costing(per_epoch))
+        assert budget.given_seeds(5) == seeds
 
 
 def test_a_length_that_never_ends_is_refused_and_one_beyond_the_time_limit_is_cut(make_trials: Make) -> None:
@@ -336,5 +343,5 @@ def test_a_length_that_never_ends_is_refused_and_one_beyond_the_time_limit_is_cu
         Budget(trials, RecipeSettings(refine_epochs=1e8))
     for limit, length in ((None, 5000.0), (60.0, 500.0)):
         budget = Budget(trials, RecipeSettings(refine_epochs=5000.0, time_limit=limit))
-        budget.per_epoch = 0.01  # of 60 s, half are 3,000 epochs, for two networks with three seeds each
+        budget.learn(costing(0.01))  # of 60 s, half are 3,000 epochs, for two networks with three seeds each
         assert budget.refine_epochs(10.0) == pytest.approx(length, rel=0.01)

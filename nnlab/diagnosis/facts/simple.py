@@ -168,9 +168,14 @@ def _linear(dataset: Dataset, loss: Loss, baseline: Baseline) -> dict[str, Tenso
     return found
 
 
+def has_trees(dataset: Dataset) -> bool:
+    """Whether boosted trees are for such inputs."""
+    return len(dataset.input_shape) <= 1 and dataset.input_size <= FEATURES
+
+
 def _trees(dataset: Dataset, seconds: float) -> dict[str, Tensor] | None:
     """Boosted trees; None for inputs that are not for them."""
-    if len(dataset.input_shape) > 1 or dataset.input_size > FEATURES:
+    if not has_trees(dataset):
         return None
     targets = dataset.train.targets
     if targets.is_floating_point():

@@ -28,7 +28,7 @@ from nnlab.errors import UserError
 from nnlab.randomness import generator
 from nnlab.storage.files import at
 from nnlab.types import Dataset, Split, Task
-from nnlab.units import TRANSFORMS, TargetTransform
+from nnlab.units import DOMAINS, TRANSFORMS, TargetTransform, fits, transformed
 from nnlab.validation import check, check_choice
 
 DEFAULT_TEST = 0.2  # where `test` is null and the data set has no test split of its own
@@ -51,7 +51,8 @@ class Source(ABC):
         test: fraction of the examples in the test split, (0, 1). None: the data set's own test split, and a fifth
             where it has none.
         target_transform: `log`: train regression on the logarithm of the targets, which must be above 0, for targets of
-            any size from a thousandth to millions; predictions and metrics are in the data's own units.
+            any size from a thousandth to millions; `log1p`: on that of one more, for counts and amounts that may be 0;
+            predictions and metrics are in the data's own units.
         standardize_targets: train regression on targets of zero mean and unit variance; no effect on classes.
         preprocessing: fitted on the training split, applied to all; None: none.
         augmentation: applied to training batches in this order; a list, or a mapping whose keys only name them.
@@ -158,11 +159,11 @@ class Source(ABC):
         if raw.test is not None and not len(rows.test):
             parts[2], targets[2] = Part(raw.test[0], torch.arange(len(raw.test[1]))), raw.test[1]
 
-        logarithm = self.target_transform == "log"
-        targets = [each.double().log() for each in targets] if logarithm else targets
+        transform = self.target_transform or "none"
+        targets = targets if transform == "none" else [transformed(each.double(), transform) for each in targets]
         mean, std = self.target_statistics(raw.task, targets[0])
         center, width = (None if value is None else tuple(value.tolist()) for value in (mean, std))
-        target = TargetRule(raw.task, raw.target_names, raw.target_column, center, width, logarithm)
+        target = TargetRule(raw.task, raw.target_names, raw.target_column, center, width, transform)
         found = prepare_inputs(self, self.preprocessing or NoPreprocessing(), raw, parts, target, mark)
         train, validation, test = (
             Split(cast(Tensor, inputs), _rescaled(each, mean, std))  # what is streamed stands where a tensor does
@@ -253,17 +254,18 @@ class Source(ABC):
         Raises:
             UserError: they are classes, or not all above 0.
         """
-        if self.target_transform == "none":
+        if self.target_transform in (None, "none"):
             return
         chosen = f"`data.target_transform={self.target_transform}`"
         if raw.task is Task.REGRESSION:
             targets = raw.targets if raw.test is None else torch.cat([raw.targets, raw.test[1]])
             for name, column in zip(raw.target_names, targets.T, strict=True):
-                low, count = float(column.min()), int((column <= 0).sum())
+                low, count = float(column.min()), int((~fits(column, self.target_transform)).sum())
                 if count:
+                    way = "`log1p` takes 0, too" if low == 0 else "leave out `data.target_transform`"
                     raise UserError(
-                        f"{chosen} needs targets above 0, but {count} of the {len(column)} values of `{name}` are not; "
-                        f"the smallest is {low:g}; leave out `data.target_transform`"
+                        f"{chosen} needs targets {DOMAINS[self.target_transform]}, but {count} of the {len(column)} "
+                        f"values of `{name}` {'is' if count == 1 else 'are'} not; the smallest is {low:g}; {way}"
                     )
         else:
             raise UserError(

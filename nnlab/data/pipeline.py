@@ -26,7 +26,7 @@ from nnlab.data.table.texts import as_written
 from nnlab.data.table.writing import Writing
 from nnlab.errors import UserError
 from nnlab.types import Task
-from nnlab.units import Units
+from nnlab.units import DOMAINS, TargetTransform, Units, fits
 
 Array = npt.NDArray[Any]
 
@@ -206,7 +206,7 @@ class TargetRule:
         names: of the C classes, or of the C regression targets.
         column: the column of a table that holds the target; empty where it is none.
         mean, std: (C,) that were divided out of regression targets; None where they stayed as they are.
-        logarithm: whether it was their logarithms that they were divided out of.
+        transform: what regression targets were before that.
     """
 
     task: Task
@@ -214,7 +214,7 @@ class TargetRule:
     column: str = ""
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
-    logarithm: bool = False
+    transform: TargetTransform = "none"
 
     def encode(self, values: Any) -> Tensor:
         """Targets as training has them: (n,) int64 classes, or (n, C) float32 standardized; a class by its name.
@@ -239,17 +239,18 @@ class TargetRule:
         targets = torch.from_numpy(np.asarray(numbers, dtype=np.float64)).reshape(len(array), -1)
         if not bool(torch.isfinite(targets).all()):
             raise UserError("a target is missing or no number")
-        if self.logarithm and bool((targets <= 0).any()):
-            raise UserError(f"a target is {float(targets.min()):g}, but this run learned logarithms of targets above 0")
+        if not bool(fits(targets, self.transform).all()):
+            learned = f"this run learned logarithms of targets {DOMAINS[self.transform]}"
+            raise UserError(f"a target is {float(targets.min()):g}, but {learned}")
         units = self.units(torch.float64)
         return (targets if units is None else units.reduced(targets)).float()
 
     def units(self, dtype: torch.dtype) -> Units | None:
         """The units of the targets; None where they stayed as they are."""
-        if self.mean is None and self.std is None and not self.logarithm:
+        if self.mean is None and self.std is None and self.transform == "none":
             return None
         mean, std = self.mean or (0.0,) * len(self.names), self.std or (1.0,) * len(self.names)
-        return Units(torch.tensor(mean, dtype=dtype), torch.tensor(std, dtype=dtype), self.logarithm)
+        return Units(torch.tensor(mean, dtype=dtype), torch.tensor(std, dtype=dtype), self.transform)
 
     def to_json(self) -> dict[str, Any]:
         return {**dataclasses.asdict(self), "task": self.task.value}
@@ -258,6 +259,8 @@ class TargetRule:
     def from_json(cls, content: Mapping[str, Any]) -> TargetRule:
         """What `to_json` wrote."""
         values = _tuples(content)
+        if "logarithm" in values:  # runs of earlier versions
+            values["transform"] = "log" if values.pop("logarithm") else "none"
         return cls(**{**values, "task": Task(values["task"])})
 
 

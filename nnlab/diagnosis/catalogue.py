@@ -165,7 +165,7 @@ CATALOGUE: tuple[Kind, ...] = (
     Kind(
         "target_outliers",
         "A few examples decide the squared error, and so the loss, the metric and the gradient. Check them; where they "
-        "are right, and all targets above 0, their logarithm may be the better scale.",
+        "are right, and no target is below 0, their logarithm may be the better scale.",
         severity="note",
         explains=OUTCOME,
         stays=True,

@@ -96,7 +96,7 @@ class Loss(ABC):
         self, prediction: Tensor, targets: Tensor, units: Units | None, thorough: Collection[str] = THOROUGH
     ) -> dict[str, Tensor]:
         """`metrics` in the units of the data, where targets (..., N, C) have other `units`."""
-        if units is None or not units.logarithm:
+        if units is None or units.is_linear:
             return self.metrics(prediction, targets, None if units is None else units.std, thorough)
         return self.metrics(units.restored(prediction), units.restored(targets), None, thorough)
 
@@ -133,10 +133,10 @@ class Loss(ABC):
         Raises:
             UserError: this loss cannot be computed from targets of this kind.
         """
-        if units is not None and units.logarithm and self.probabilistic:
+        if units is not None and not units.is_linear and self.probabilistic:
             raise UserError(
                 f"loss `{self.option()}` predicts variances of the logarithms, which are not those of the targets: "
-                "leave out `data.target_transform=log`, or take `loss=squared_error`"
+                f"leave out `data.target_transform={units.transform}`, or take `loss=squared_error`"
             )
         if task not in self.tasks:
             needs = " or ".join(kind for kind in Task if kind in self.tasks)

@@ -67,7 +67,7 @@ class Deployed(nn.Module):
         self.encode, self.transform = encode, TransformModule(transform)
         self.networks = nn.ModuleList(networks)
         self.loss, self.names, self.regression = loss, rule.names, rule.task is Task.REGRESSION
-        self.logarithm = rule.logarithm
+        self.target_transform = rule.transform
         self.pipeline, self.temperature = pipeline, temperature
         self.dtype = next((p.dtype for network in networks for p in network.parameters()), torch.float32)
         size = len(rule.names)
@@ -82,7 +82,7 @@ class Deployed(nn.Module):
         if not self.regression:
             return prediction if self.temperature is None else at_temperature(prediction, self.temperature)
         means, *variances = prediction.double().split(len(self.names), -1)
-        values = Units(self.target_mean, self.target_std, self.logarithm).restored(means)
+        values = Units(self.target_mean, self.target_std, self.target_transform).restored(means)
         parts = [values, *(v.sqrt() * self.target_std for v in variances)]
         return torch.cat(parts, -1)
 

@@ -30,6 +30,7 @@ from nnlab.runs.model_card import model_card
 from nnlab.runs.networks import Networks
 from nnlab.runs.prediction import Predictor
 from nnlab.storage.files import make_folder, write_whole
+from nnlab.units import numbers_transformed
 from nnlab.validation import check_choice
 
 FORMATS = {"onnx": "model.onnx", "pt2": "model.pt2", "safetensors": "model.safetensors", "state_dict": "model.pt"}
@@ -204,8 +205,7 @@ def _difference(expected: npt.NDArray[Any], found: npt.NDArray[Any], module: Dep
     """Largest difference of two predictions; numbers in standard deviations of their target, or its logarithm."""
     if found.shape != expected.shape:
         return float("inf")
-    if module.logarithm:
-        expected, found = np.log(expected), np.log(found)
+    expected, found = (numbers_transformed(each, module.target_transform) for each in (expected, found))
     scale = np.resize(module.target_std.numpy(), expected.shape[1]) if module.regression else 1.0
     return float(np.max(np.abs(found - expected) / scale, initial=0.0))
 

@@ -25,7 +25,7 @@ from nnlab.statistics import conformal
 from nnlab.training.evaluation import Evaluation, sampling_passes
 from nnlab.training.stack import Stack
 from nnlab.types import Split, Task
-from nnlab.units import Units
+from nnlab.units import Units, numbers_inverse, numbers_transformed
 from nnlab.validation import check
 
 if TYPE_CHECKING:
@@ -140,16 +140,21 @@ class Predictor:
 
         Where logarithms were learned they are as wide everywhere on their scale: in shares of the prediction.
         """
-        if self.pipeline.target.logarithm:
-            lower, upper = conformal.intervals(np.log(values), None, limit)
-            return np.exp(lower), np.exp(upper)
-        return conformal.intervals(values, std, limit)
+        transform = self.pipeline.target.transform
+        if transform == "none":
+            return conformal.intervals(values, std, limit)
+        ends = conformal.intervals(numbers_transformed(values, transform), None, limit)
+        lower, upper = (numbers_inverse(end, transform) for end in ends)
+        return lower, upper
 
     def scores(self, values: Numbers, std: Numbers | None, targets: Numbers) -> Numbers:
         """Conformal scores (n, C) of predicted numbers, which belong to such intervals."""
-        if self.pipeline.target.logarithm:
-            return conformal.number_scores(np.log(values), None, np.log(targets))
-        return conformal.number_scores(values, std, targets)
+        transform = self.pipeline.target.transform
+        if transform == "none":
+            return conformal.number_scores(values, std, targets)
+        return conformal.number_scores(
+            numbers_transformed(values, transform), None, numbers_transformed(targets, transform)
+        )
 
     def limit(self, coverage: float) -> npt.NDArray[np.float64]:
         """The conformal threshold (C,) at a coverage.

@@ -24,6 +24,7 @@ from nnlab.streaming import READ, Streamed, at_once, pieces
 from nnlab.types import Dataset
 
 SAMPLE = 2048  # examples that moments and correlations are computed from
+CURVED = 10.0  # largest target from which its logarithm, with one added, is another scale
 FAR = 25.0  # distances of the middle half of the targets, beyond which a target is an outlier
 HEAVY = 0.3  # share of all squared deviations that a hundredth of the targets may have
 SKEWED = 0.8  # share of the largest class from which accuracy says little
@@ -65,7 +66,7 @@ class TargetFacts:
         tail: share of all squared deviations that the farthest hundredth of the targets has, in the data's units.
         outliers: how many lie farther than `FAR` times the middle half's width from the median.
         outlying: share of all squared deviations that these have.
-        positive: whether those of all splits are above 0 in the data's units, and their logarithm is not learned yet.
+        transform: the option of `data.target_transform` that those of all splits have, and that is not chosen yet.
     """
 
     names: tuple[str, ...] = ()
@@ -76,7 +77,7 @@ class TargetFacts:
     tail: float = 0.0
     outliers: int = 0
     outlying: float = 0.0
-    positive: bool = False
+    transform: str = ""
 
     def name(self, label: int) -> str:
         """The name of a class as a text has it."""
@@ -262,7 +263,7 @@ def target_facts(dataset: Dataset) -> TargetFacts:
         tail=_tail(_restored(dataset, part)),
         outliers=int(far.sum()),
         outlying=float(squares[far].sum() / squares.sum().clamp(min=1e-30)),
-        positive=_positive(dataset),
+        transform=_transform(dataset),
     )
 
 
@@ -279,12 +280,17 @@ def _tail(targets: Tensor) -> float:
     return float(farthest.sum() / squares.sum().clamp(min=1e-30))
 
 
-def _positive(dataset: Dataset) -> bool:
-    """Whether a logarithm of the targets would be another way to learn them."""
-    if dataset.units is not None and dataset.units.logarithm:
-        return False
-    splits = (dataset.train, dataset.validation, dataset.test)
-    return all(bool((_restored(dataset, split.targets.double()) > 0).all()) for split in splits)
+def _transform(dataset: Dataset) -> str:
+    """The logarithm that would be another way to learn the targets; empty where there is none, or it is learned."""
+    if dataset.units is not None and not dataset.units.is_linear:
+        return ""
+    ends = [_restored(dataset, split.targets.double()) for split in (dataset.train, dataset.validation, dataset.test)]
+    low, high = min(float(each.min()) for each in ends), max(float(each.max()) for each in ends)
+    rounding = 5e-7 * max(float(each.std()) + abs(float(each.mean())) for each in ends)  # of what is standardized
+    several = sum(int((each == low).sum()) for each in ends) > 1  # as there are of zeros, and hardly of others so small
+    low = 0.0 if abs(low) <= rounding and (several or low < 0) else low
+    # What is below 1 is its own log1p, nearly.
+    return "log" if low > 0 else "log1p" if low == 0 and high > CURVED else ""
 
 
 def _baseline_metric(dataset: Dataset) -> float:
@@ -293,6 +299,6 @@ def _baseline_metric(dataset: Dataset) -> float:
     if not train.is_floating_point():
         return float((validation == train.mode().values).double().mean())
     units = dataset.units
-    if units is not None and units.logarithm:  # the best constant in the data's units
+    if units is not None and not units.is_linear:  # the best constant in the data's units
         train, validation, units = units.restored(train), units.restored(validation), None
     return float(((validation - train.mean(0)) * (1.0 if units is None else units.std)).square().mean().sqrt())

@@ -55,7 +55,7 @@ def measure_references(dataset: Dataset, loss: Loss) -> References:
     train, validation = thumbnails(dataset.train, known), thumbnails(dataset.validation, asked)
     predictions, center = simple_predictions(dataset, train, validation)
     targets = validation.targets
-    if dataset.units is not None and dataset.units.logarithm:  # skill is measured in the units of the data
+    if dataset.units is not None and not dataset.units.is_linear:  # skill is measured in the units of the data
         restored = dataset.units.restored
         center = restored(train.targets).mean(0).expand(len(targets), -1)
         predictions, targets = list(map(restored, predictions)), restored(targets)

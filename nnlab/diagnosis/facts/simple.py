@@ -108,7 +108,7 @@ def _metrics(
 ) -> dict[str, Tensor]:
     if targets.is_floating_point():
         prediction = prediction[..., : targets.shape[-1]]
-        if units is not None and units.logarithm:
+        if units is not None and not units.is_linear:
             return regression_metrics(units.restored(prediction), units.restored(targets))
         return regression_metrics(prediction, targets, None if units is None else units.std)
     probabilities = bool(((prediction >= 0).all(-1) & ((prediction.sum(-1) - 1).abs() < TOLERANCE)).all())

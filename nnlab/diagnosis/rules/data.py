@@ -152,7 +152,7 @@ def _targets(data: DataFacts) -> Iterator[Finding]:
             certain=True,
         )
     if facts.outlying > 0.5:
-        scale = ("data.target_transform=log",) if facts.positive else ()
+        scale = (f"data.target_transform={facts.transform}",) if facts.transform else ()
         yield Finding(
             "target_outliers",
             f"{counted(facts.outliers, 'training target', 'lies', 'lie')} farther from the median than 25 times the "

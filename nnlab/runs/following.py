@@ -16,7 +16,7 @@ import torch
 
 from nnlab import console, process
 from nnlab.config.build import build_loss, build_members, build_settings
-from nnlab.device import resolve_dtype, set_up
+from nnlab.device import resolve_dtype, set_up, small_as_zero
 from nnlab.errors import UserError
 from nnlab.interruption import EXIT_CODES
 from nnlab.runs.joining import member_of
@@ -39,7 +39,7 @@ def follow(place: Place) -> int:
     logging.getLogger("nnlab").setLevel(logging.ERROR)
     engine: Follower | None = None
     try:
-        with member_of(place) as group:
+        with member_of(place) as group, small_as_zero():
             while True:
                 command, first, second = group.hear()
                 if command == Command.LEAVE:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nnlab import process
 from nnlab.activation.layers import activation_layers
-from nnlab.device import resolve_dtype
+from nnlab.device import resolve_dtype, small_as_zero
 from nnlab.errors import UserError, described
 from nnlab.loss.base import Loss
 from nnlab.metric_names import THOROUGH
@@ -199,7 +199,7 @@ class Trainer:
         self._notify("fit_start")
         while self.active and self.step < self.total_steps and self.stop_requested is None:
             count, lookers = self._until_a_look(looking, min(self._next_event(), self.step + pace.steps))
-            with pace.taking(count):
+            with pace.taking(count), small_as_zero():
                 if lookers:
                     self._looked_at_step(lookers)
                 else:

@@ -6,8 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 import nnlab
+from nnlab.cli import compose
+from nnlab.config.build import build_trainer
 
 SMALL = ["data.limit=60", "architecture.widths=[6]", "trainer.epochs=2", "trainer.batch_size=16", "trainer.device=cpu"]
 TASKS = {
@@ -58,3 +61,15 @@ def test_so_do_other_networks_and_rules(
 ) -> None:
     common = [each for each in SMALL if not (name == "convolutions" and "widths" in each)]
     train(tmp_path, caplog, *common, *FURTHER[name], f"trainer.precision={precision}")
+
+
+def test_the_memory_of_gradients_that_have_vanished_becomes_zero_and_elsewhere_small_numbers_stay() -> None:
+    config = compose("callbacks=[]", "activation=relu", "optimizer=adam", "trainer.engine=torch", "trainer.epochs=2")
+    trainer = build_trainer([config])
+    next(value for name, value in trainer.stack.views.items() if name.endswith("bias"))[:] = -1e6  # all units are dead
+    trainer.engine.state["m"][:] = 1e-37
+    trainer.fit()
+    classes = trainer.members[0].dataset.target_size  # the output layer's bias is alive
+    assert not trainer.engine.state["m"][:, :-classes].any()
+    smallest = torch.finfo(torch.float32).smallest_normal
+    assert (torch.full((3,), smallest) / 4 > 0).all()

@@ -43,12 +43,11 @@ from nnlab.sweep.grouping import stacking_gains
 from nnlab.sweep.stacking import keys_by_inputs, stacking_key
 from nnlab.training import Callback, Trainer
 from nnlab.training.chain import Chain
-from nnlab.training.memory import networks_at_once, step_bytes
+from nnlab.training.memory import network_bytes, networks_at_once
 from nnlab.training.native.engine import NativeEngine
 from nnlab.types import Dataset
 
 MOST = 64  # members of one population
-HEAVY = 1 << 20  # inputs in the minibatches of a population, from which its memory is measured
 FEW = 1000  # validation examples: with no more, seeds take turns with the parts of the data that are for validation
 MOST_FOLDS = 10
 ROOM = 256 * 2**20  # bytes of examples in other splits or preprocessings, that are kept in memory
@@ -86,7 +85,7 @@ class Trials:
         self.config_dir = config_dir
         self.observer: Callback | None = None
         self._gaining: dict[str, bool] = {}
-        self._step_bytes: dict[str, int] = {}
+        self._network_bytes: dict[str, int] = {}
         self._kept: dict[str, Dataset] = {}  # so that no trial reads and prepares again what another had
         self._room = ROOM
         self._simple: Sequence[SimpleModel] | None = None
@@ -199,15 +198,17 @@ class Trials:
         return groups
 
     def _most(self, config: Config, wanted: int) -> int:
-        """How many networks of a config the memory holds, by what their layers give out for a minibatch."""
-        batch, inputs = config["trainer"]["batch_size"], self.dataset.train.inputs
-        examples = batch if isinstance(batch, int) else len(inputs)
-        if wanted == 1 or wanted * examples * inputs.shape[1:].numel() < HEAVY:
-            return MOST
-        known = json.dumps([config["architecture"], batch], sort_keys=True, default=repr)
-        if known not in self._step_bytes:
-            self._step_bytes[known] = step_bytes(build_trainer([config], overrides=self.overrides))
-        return networks_at_once(self._step_bytes[known], resolve_device(config["trainer"]["device"]), MOST)
+        """How many networks of a config the memory holds, at most `MOST`."""
+        if wanted == 1:
+            return 1
+        trainer = config["trainer"]
+        known = json.dumps(
+            [config["architecture"], config["optimizer"], trainer["batch_size"]], sort_keys=True, default=repr
+        )
+        if known not in self._network_bytes:
+            alone = build_trainer([config], overrides=self.overrides, dataset=self._prepared(config))
+            self._network_bytes[known] = network_bytes(alone)
+        return networks_at_once(self._network_bytes[known], resolve_device(trainer["device"]), MOST)
 
     def _gains(self, config: Config) -> bool:
         """Whether stacked networks of a config are faster than one after another; a chain of layers of any size is."""

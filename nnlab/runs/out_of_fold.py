@@ -23,7 +23,7 @@ from nnlab.randomness import generator
 from nnlab.streaming import Streamed
 from nnlab.training import Callback, Member, Trainer
 from nnlab.training.evaluation import examples_at_once
-from nnlab.training.memory import networks_at_once, step_bytes
+from nnlab.training.memory import network_bytes, networks_at_once
 from nnlab.types import Dataset, Split
 from nnlab.validation import check
 
@@ -61,14 +61,14 @@ def out_of_fold(config: Mapping[str, Any], folds: int = 4, dataset: Dataset | No
     check("folds", folds, "[2, inf)")
     dataset = load_dataset(config) if dataset is None else dataset
     fold = assign_folds(dataset.train.targets, folds, config["seed"])
-    trainer = _trainer(config, dataset, fold, range(folds))
-    together = networks_at_once(step_bytes(trainer), trainer.device, folds)
+    trainer = _trainer(config, dataset, fold, range(1))
+    together = networks_at_once(network_bytes(trainer), trainer.device, folds)
     watch = _Learned(dataset, fold)
     found = []
     for first in range(0, folds, together):
         watch.numbers = range(first, min(first + together, folds))
-        if together < folds:
-            trainer = _trainer(config, dataset, fold, watch.numbers)
+        del trainer  # whose memory the next one takes
+        trainer = _trainer(config, dataset, fold, watch.numbers)
         trainer.callbacks.append(watch)
         trainer.fit()
         with last_weights(trainer):

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from nnlab.config.build import build_trainer
 from nnlab.optimizer.base import FirstOrder
 from nnlab.sweep.grouping import Cost
 from nnlab.training import Trainer
-from nnlab.training.memory import PASSES, values_per_example
+from nnlab.training.memory import network_bytes
 from nnlab.training.native.engine import NativeEngine
 from nnlab.training.recorded import WARM_UP, RecordedEngine
 from nnlab.types import Dataset
 
 TIMED_STEPS = 4
-COPIES = 5  # of the parameters besides the optimizer's memory: themselves, gradient, best, and two in passing
 
 
 @dataclass(frozen=True)
@@ -64,21 +64,11 @@ def measure(config: Mapping[str, Any], members: int = 0, overrides: Sequence[str
 
 def member_cost(trainer: Trainer) -> Cost:
     """Memory and work of one member, from a trainer with one run."""
-    stack, data, batches = trainer.stack, trainer.members[0].dataset, trainer.engine.batches
-    members = len(trainer.members)
-    item = stack.theta.element_size()
-    examples = batches.batch_size
-    activations = examples * PASSES * values_per_example(stack.member(0), data.train.inputs[:2])
-    rows = stack.theta.shape[1] * (COPIES + len(trainer.engine.state))
-    inputs = 2 * examples * data.train.inputs[0].numel()
-    if isinstance(trainer.engine, RecordedEngine):  # has memory of its own, and compares a replay with the step
-        rows += 2 * stack.theta.shape[1] * (2 + len(trainer.engine.state))
-        activations, inputs = 2 * activations, 3 * inputs
-    predictions = 2 * stack.loss.output_size(data.target_size) * len(data.train)  # and what metrics make of them
+    data, members = trainer.members[0].dataset, len(trainer.members)
     return Cost(
-        parameters=stack.theta.shape[1] * members,
-        batch_size=examples,
-        bytes=item * members * int(rows + activations + inputs + predictions),
+        parameters=trainer.stack.theta.shape[1] * members,
+        batch_size=trainer.engine.batches.batch_size,
+        bytes=network_bytes(trainer) * members,
         data_bytes=dataset_bytes(data),
         shared_bytes=2 * dataset_bytes(data),  # the examples as they were read, and one data set in preparation
         device=trainer.device,
@@ -86,9 +76,10 @@ def member_cost(trainer: Trainer) -> Cost:
 
 
 def dataset_bytes(data: Dataset) -> int:
-    """Memory of a data set."""
+    """Memory of a data set; what is read from disk in minibatches takes none."""
     splits = (data.train, data.validation, data.test)
-    return sum(tensor.numel() * tensor.element_size() for split in splits for tensor in (split.inputs, split.targets))
+    tensors = [tensor for split in splits for tensor in (split.inputs, split.targets) if isinstance(tensor, Tensor)]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def step_seconds(trainer: Trainer) -> float | None:

@@ -17,13 +17,16 @@ Sources: Hanley and McNeil 1982 (doi 10.1148/radiology.143.1.7063747); Manning, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from nnlab.loss.targets import widen
+
+Array = npt.NDArray[Any]
 
 CHUNK = 1 << 22  # scores that are ranked at once, which bounds the memory
 
@@ -115,9 +118,7 @@ def rank(scores: Tensor, positive: Tensor) -> Ranking:
     first = positives.cumsum(0) - positives  # place of each ranking's lowest example of the class among those of all
     row = torch.repeat_interleave(positives)
     number = torch.arange(len(row), device=row.device)
-    ordinals = _ordinals(scores)
-    behind, own, meets = _places(ordinals, positive, True)  # among equal scores, the class last
-    before = _places(ordinals, ~positive, False)[0] if meets else behind
+    behind, own, equal = _places(_ordinals(scores), positive)  # among equal scores, the class last
     is_new = torch.ones_like(row, dtype=torch.bool)
     is_new[1:] = (own[1:] != own[:-1]) | (row[1:] != row[:-1])
     lowest = torch.where(is_new, number, 0).cummax(0).values  # of those with the same score
@@ -126,7 +127,7 @@ def rank(scores: Tensor, positive: Tensor) -> Ranking:
     others = (negatives + start - first)[row] + number
     return Ranking(
         true=(positives + first)[row] - lowest,
-        false=others - before,
+        false=others - behind + equal[lowest],
         false_before=others - behind,
         positives=positives,
         negatives=negatives,
@@ -152,24 +153,38 @@ def _sorted(scores: Tensor) -> tuple[Tensor, Tensor]:
     return scores.gather(-1, order), order
 
 
-def _places(ordinals: Tensor, marks: Tensor, mark: bool) -> tuple[Tensor, Tensor, bool]:
-    """Where examples with this mark lie in rows (R, N) sorted by ordinals, then marks; and their ordinals; (P,) each.
+def _places(ordinals: Tensor, marks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Where marked examples lie in rows (R, N) sorted by ordinals, then marks; and their ordinals; (P,) each.
 
-    Also whether one of them may have the same ordinal as an example without the mark: the order is then not the only
-    one. An ordinal and its mark are sorted as one number, which takes a fraction of the time of finding an order.
+    Also how many others have the same ordinal, of the first of those marked with it. An ordinal and its mark are sorted
+    as one number, which takes a fraction of the time of finding an order.
     """
     if ordinals.device.type != "cpu":
-        keys = (ordinals << 1 | marks).sort(dim=-1).values.flatten()
-        place = (keys & 1 == mark).nonzero().squeeze(-1)
-        return place, keys[place] >> 1, True
+        keys = (ordinals << 1 | marks).sort(dim=-1).values
+        apart = keys + (2 * keys.shape[-1] * torch.arange(len(keys), device=keys.device)).unsqueeze(-1)
+        keys, apart = keys.flatten(), apart.flatten()
+        place = (keys & 1 == 1).nonzero().squeeze(-1)
+        return place, keys[place] >> 1, place - torch.searchsorted(apart, apart[place] - 1)
     unsigned = ordinals.numpy().view(f"u{ordinals.element_size()}")
     numbers = unsigned << 1 | marks.numpy()
     numbers.sort(-1)
     numbers = numbers.reshape(-1)
-    found = np.flatnonzero(numbers & 1 == mark)
-    own = numbers[found]
-    meets = bool((numbers[found - 1] == own ^ 1).any())  # those before the first of a row are of others: one too many
-    return torch.from_numpy(found), torch.from_numpy((own >> 1).view(f"i{ordinals.element_size()}")), meets
+    found = np.flatnonzero((numbers & 1).astype(bool))
+    own, start = numbers[found], found // ordinals.shape[-1] * ordinals.shape[-1]
+    equal = np.zeros_like(found)
+    meets = np.flatnonzero((numbers[found - 1] == own - 1) & (found > start))
+    equal[meets] = found[meets] - _from(numbers, own[meets] - 1, start[meets], found[meets])
+    kind = f"i{ordinals.element_size()}"
+    return torch.from_numpy(found), torch.from_numpy((own >> 1).view(kind)), torch.from_numpy(equal)
+
+
+def _from(numbers: Array, wanted: Array, low: Array, high: Array) -> Array:
+    """The first places between `low` and `high` from which on rising numbers are not below those wanted."""
+    while (low < high).any():
+        middle = (low + high) // 2
+        below = numbers[middle] < wanted
+        low, high = np.where(below, middle + 1, low), np.where(below, high, middle)
+    return low
 
 
 def one_against_rest(prediction: Tensor, targets: Tensor, probabilistic: bool) -> tuple[Tensor, Tensor]:

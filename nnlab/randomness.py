@@ -43,12 +43,10 @@ _MURMUR1, _MURMUR2 = _signed32(0x85EBCA6B), _signed32(0xC2B2AE35)
 
 
 def _mix(bits: Tensor) -> Tensor:
-    """Finalizer of MurmurHash3 on int32, in place on a fresh tensor; `& mask` makes the arithmetic shift logical."""
-    bits = bits ^ ((bits >> 16) & 0xFFFF)
-    bits = bits * _MURMUR1
-    bits = bits ^ ((bits >> 13) & 0x7FFFF)
-    bits = bits * _MURMUR2
-    return bits ^ ((bits >> 16) & 0xFFFF)
+    """Finalizer of MurmurHash3 on int32, in place on fresh tensors; the masks make the arithmetic shift logical."""
+    bits = (bits >> 16).bitwise_and_(0xFFFF).bitwise_xor_(bits).mul_(_MURMUR1)
+    bits = (bits >> 13).bitwise_and_(0x7FFFF).bitwise_xor_(bits).mul_(_MURMUR2)
+    return (bits >> 16).bitwise_and_(0xFFFF).bitwise_xor_(bits)
 
 
 @functools.lru_cache(maxsize=64)
@@ -74,13 +72,13 @@ def random_bits(key: Tensor, *shape: int, first: int = 0) -> Tensor:
     count = math.prod(shape)
     low = (key & 0x7FFFFFFF).to(torch.int32).unsqueeze(-1)
     high = (key >> 31).to(torch.int32).unsqueeze(-1)
-    bits = _mix(_mix(_counter(first, count, key.device) ^ low) + high)
+    bits = _mix(_mix(_counter(first, count, key.device) ^ low).add_(high))
     return bits.reshape(*key.shape, *shape)
 
 
 def uniform(key: Tensor, *shape: int, dtype: torch.dtype = torch.float32, first: int = 0) -> Tensor:
     """Uniform numbers in [0, 1) with 24 random bits, of shape (*key.shape, *shape); `first` as in `random_bits`."""
-    return ((random_bits(key, *shape, first=first) >> 8) & 0xFFFFFF).to(dtype) * 2.0**-24
+    return (random_bits(key, *shape, first=first) >> 8).bitwise_and_(0xFFFFFF).to(dtype).mul_(2.0**-24)
 
 
 def bernoulli(key: Tensor, probability: Tensor | float, *shape: int, first: int = 0) -> Tensor:

@@ -154,7 +154,7 @@ class Recipe:
         }
 
     def _space(self) -> Space:
-        """What steps 4 to 7 may change; what leaves compiled code only where there is time for it."""
+        """What steps 4 to 7 may change; what compiled code has to wait for only where there is time for it."""
         epochs = self.settings.refine_epochs or self.usual_epochs
         return Space(self.trials, epochs, self.budget.timed or not self.trials.compiled)
 

@@ -77,7 +77,7 @@ class Space:
     Args:
         trials: of the user's configuration.
         epochs: the shortest length.
-        slow: whether augmentation takes part, for which a network that compiled code trains has to leave it.
+        slow: whether augmentation takes part, with which networks in compiled code take several times as long.
     """
 
     def __init__(self, trials: Trials, epochs: float, slow: bool = True) -> None:

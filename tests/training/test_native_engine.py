@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,33 @@ def test_a_member_equals_the_run_alone_to_the_last_bit(case: str) -> None:
     population = trained(configs(shared, differing, [0, 1, 7], "trainer.steps=60"), "native")
     for member, config in enumerate(configs(shared, differing, [0, 1, 7], "trainer.steps=60")):
         assert_same_bits(population, trained([config], "native"), member)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["data/augmentation=[affine,gaussian_noise]", "regularizer=[dropout]", "trainer.accumulate=3"],
+        ["data/augmentation=[shift]", "trainer.batch_size=full"],
+        ["data/augmentation=[elastic]", "data.resident=false", "trainer.batch_size=30"],
+    ],
+    ids=["several minibatches a step", "full batch", "streamed"],
+)
+def test_augmented_minibatches_are_those_of_the_torch_engine(more: list[str], tmp_path: Path) -> None:
+    shared = [*TINY, *more, "data.limit=100", f"data_root={tmp_path}", "trainer.steps=12", "trainer.precision=float64"]
+    chosen = configs(shared, {}, [0, 1])
+    population, other = (trained(chosen, name) for name in ("native", "torch"))
+    np.testing.assert_allclose(population.history.losses, other.history.losses, rtol=1e-9, atol=1e-12)
+    assert_same_bits(population, trained([chosen[1]], "native"), 1)
+    assert_same_bits(population, trained(chosen, "native", Looking(3)))
+    assert_same_bits(population, trained(chosen, "native", Looking(1), Leaving()), 1, 1)
+
+
+class Leaving(Callback):
+    """Takes member 0 out in the middle of a step."""
+
+    def after_backward(self, trainer: Trainer) -> None:
+        if trainer.step == 5:
+            trainer.end([0], "completed", "it has left")
 
 
 class Looking(Callback):
@@ -258,10 +286,9 @@ def test_a_copy_of_a_member_draws_what_the_member_draws_in_the_population(infere
         (["architecture=convnet", "architecture.channels=[2]"], "layer `conv1` (Conv2d)"),
         (["trainer.precision=bf16"], "bf16"),
         (["regularizer=[dropconnect]", "regularizer.dropconnect.per=example"], "layer `linear1` (DropConnectLinear)"),
-        (["data/augmentation=[gaussian_noise]"], "augmentation `GaussianNoise`"),
         (["loss=gaussian_nll", "loss.variance=covariance", "data=diabetes"], "layer `output` (SharedCovarianceHead)"),
     ],
-    ids=["layer", "precision", "noise", "augmentation", "head"],
+    ids=["layer", "precision", "noise", "head"],
 )
 def test_what_compiled_code_does_not_know_is_announced_once_and_runs_on_torch(
     more: list[str], words: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch

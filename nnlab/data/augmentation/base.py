@@ -85,7 +85,7 @@ def warp(inputs: Tensor, x: Tensor, y: Tensor, fill: str) -> Tensor:
             preprocessing made of it); `edge`, the nearest pixel; `zero`.
     """
     height, width = inputs.shape[-2:]
-    grid = ((2 * x + 1) / width - 1, (2 * y + 1) / height - 1)
+    grid = [(2 * each).add_(1).div_(size).sub_(1) for each, size in ((x, width), (y, height))]
     low = inputs.amin((-2, -1), keepdim=True) if fill == "background" else None
     images = inputs if low is None else inputs - low
     moved = F.grid_sample(

@@ -41,7 +41,7 @@ class Elastic(Augmentation):
     def __call__(self, inputs: Tensor, key: Tensor) -> Tensor:
         """Distorted images (M, N, K, H, W)."""
         height, width = inputs.shape[-2:]
-        noise = 2 * self.uniform(key, inputs, 2, height, width) - 1
+        noise = self.uniform(key, inputs, 2, height, width).mul_(2).sub_(1)
         sigma = broadcast(self.sigma, 5)
         vertical, horizontal = (gaussian_matrix(size, sigma, inputs) for size in (height, width))
         field = broadcast(self.alpha, 5) * (vertical @ noise @ horizontal)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,9 @@ from nnlab.training.member import Member
 from nnlab.training.native import components
 from nnlab.training.native.plan import Link, Phase, Plan
 from nnlab.training.stack import Stack
+from nnlab.types import Split
+
+Window = Callable[[int, int], tuple[Tensor, list[Split]]]  # as `Batches.window`
 
 WORTH_A_THREAD = 1 << 22  # multiply-adds, which take a tenth of a millisecond
 
@@ -83,10 +86,16 @@ class Compiled:
         """Say where the optimizer's memory (M, P) by name is, which changes with the steps."""
         self.plan.state1, self.plan.state2 = ([state[name].data_ptr() for name in self.names] + [None, None])[:2]
 
-    def set_data(self, batches: Batches, noise_keys: Tensor, steps_per_epoch: int, accumulate: int) -> None:
-        """Say what the minibatches are, and from which keys (M,) their masks are drawn."""
+    def set_data(
+        self, batches: Batches, noise_keys: Tensor, steps_per_epoch: int, accumulate: int, changed: Window | None = None
+    ) -> None:
+        """Say what the minibatches are, and from which keys (M,) their masks are drawn.
+
+        `changed` gives minibatches that are made anew for every step; where there is none, they are read.
+        """
         plan = self.plan
-        self.batches = batches
+        self.batches, self._changed = batches, changed
+        self._window = batches.window if changed is None and batches.streamed else changed
         self._link(batches.splits[0].inputs.shape[1:].numel())
         plan.labels = not batches.splits[0].targets.is_floating_point()
         plan.targets = 0 if plan.labels else batches.splits[0].targets.shape[1]
@@ -99,17 +108,17 @@ class Compiled:
         self._told = (-1, -1)
 
     def _set_order(self, first: int, last: int) -> None:
-        """Hand over the examples' order in the epochs of minibatches `first` to `last`; streamed ones, too."""
+        """Hand over the examples' order in the epochs of minibatches `first` to `last`; those of a window, too."""
         plan, batches = self.plan, self.batches
         per = batches.steps_per_epoch
-        epochs = (first // per, last // per) if per > 1 else (0, 0)
-        told = (first, last) if batches.streamed and per > 1 else epochs
+        epochs = (first // per, last // per) if per > 1 or self._changed else (0, 0)
+        told = (first, last) if self._window and per > 1 else epochs
         if told == self._told:
             return
         self._told = told
         self._order = None  # gives its memory back
-        if batches.streamed:
-            order, splits = batches.window(*told)
+        if self._window:
+            order, splits = self._window(*told)
             orders = order.unsqueeze(0)
         else:
             orders, data = batches.orders(*epochs)  # (epochs, G, n)

@@ -92,8 +92,6 @@ def missing_rule(member: Member) -> str | None:
     """The first rule of a member that there are no equations for, in words."""
     if type(member.optimizer) not in OPTIMIZERS:
         return f"optimizer `{getattr(member.optimizer, 'kind', type(member.optimizer)).__name__}`"
-    if member.augmentations:
-        return f"augmentation `{type(member.augmentations[0]).__name__}`"
     rules: list[Regularizer] = [*member.penalties, *member.constraints, *member.averages, *member.sharpness]
     kinds = [_kind_of(rule) for rule in rules]
     for kind, rule in zip(kinds, rules, strict=True):

@@ -19,11 +19,12 @@ from nnlab.training.native.chain import THREADS, Lack, NativeChain, lack_of
 from nnlab.training.native.compiled import Block, Compiled
 from nnlab.training.native.plan import Phase
 from nnlab.training.settings import TrainerSettings
+from nnlab.types import Split
 
 log = logging.getLogger(__name__)
 
 MANY = 1 << 18  # positions of examples
-STREAMED = 1 << 22  # numbers of examples that are in memory together where all are too many
+STREAMED = 1 << 22  # numbers of examples that are in memory together where all are too many, or made anew
 _announced: set[str] = set()
 
 
@@ -52,14 +53,14 @@ class NativeEngine(Engine):
     def __init__(
         self, members: Sequence[Member], loss: Loss, settings: TrainerSettings, device: torch.device, dtype: torch.dtype
     ) -> None:
-        self._version = (-1, -1)
+        self._version, self._position = (-1, -1), -1
         super().__init__(members, loss, settings, device, dtype)
         self.stack.threads = settings.threads or THREADS
 
     def advance(self, first: int, count: int) -> Tensor:
         if len(self.active) * self.batches.examples > MANY:  # the orders of two epochs would take too much memory
             count = min(count, self.steps_per_epoch - first % self.steps_per_epoch)
-        if self.batches.streamed:
+        if self.batches.streamed or self.rules.augmentations:
             count = min(count, self.steps_per_epoch - first % self.steps_per_epoch, self._steps_at_once())
         restores = self.guard.policy == "restore"
         before = self._copy() if restores else []
@@ -79,6 +80,10 @@ class NativeEngine(Engine):
     def update(self) -> Tensor:
         losses = self.losses.double().numpy()[None].copy()
         return self._noted(self._train(self.step, 1, Phase.UPDATE, losses), self.step)[0]
+
+    def select(self, rows: Sequence[int]) -> None:
+        super().select(rows)
+        self._position = -1  # what was loaded is the others', too
 
     @property
     def inputs(self) -> Tensor:
@@ -107,13 +112,23 @@ class NativeEngine(Engine):
             members = [self.members[position] for position in self.active]
             compiled.set_rules(members)
             keys = torch.tensor([member.noise_key for member in members])
-            compiled.set_data(self.batches, keys, self.steps_per_epoch, self.settings.accumulate)
+            changed = self._window if self.rules.augmentations else None
+            compiled.set_data(self.batches, keys, self.steps_per_epoch, self.settings.accumulate, changed)
             self._version = version
         compiled.set_state(self.state)
         return compiled
 
+    def _window(self, first: int, last: int) -> tuple[Tensor, list[Split]]:
+        """Augmented minibatches `first` to `last` of one epoch, as `Batches.window`; every member has its own."""
+        made = [self._batch if each == self._position else self.minibatch(each) for each in range(first, last + 1)]
+        inputs, targets = (torch.cat(parts, 1) for parts in zip(*made, strict=True))
+        members, start = len(self.active), first % self.batches.steps_per_epoch * self.batches.batch_size
+        order = torch.zeros(members, self.batches.examples, dtype=torch.long)
+        order[:, start : start + inputs.shape[1]] = torch.arange(inputs.shape[1])
+        return order, [Split(*rows) for rows in zip(inputs, spread(targets, members), strict=True)]
+
     def _steps_at_once(self) -> int:
-        """Steps whose streamed examples are in memory together."""
+        """Steps whose streamed or augmented examples are in memory together."""
         numbers = self.batches.splits[0].inputs.shape[1:].numel() * self.batches.batch_size * self.settings.accumulate
         return max(1, STREAMED // (numbers * len(self.active)))
 

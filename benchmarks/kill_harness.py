@@ -148,7 +148,7 @@ def warm_up() -> None:
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         torch = ["optimizer=sgd", "~optimizer.learning_rate", "optimizer._target_=torch.optim.NAdam"]
         for optimizer in (["optimizer=adam"], ["optimizer=lbfgs"], torch):
-            overrides = [*optimizer, "data.limit=100", "trainer.epochs=1", "trainer.batch_size=full"]
+            overrides = [*optimizer, "data.limit=100", "trainer.epochs=1", "trainer.batch_size=full", NO_PROBE]
             nnlab(["train", *overrides, "regularizer=[dropout]", f"output_dir={folder}"])
 
 

@@ -19,7 +19,11 @@ from nnlab.cli import main
 from nnlab.cli.arguments import print_json
 from nnlab.cli.dispatch import COMMANDS
 
-SMALL = ["data.limit=120", "architecture.widths=[8]", "trainer.epochs=2", "callbacks=[checkpoint,statistics,diagnosis]"]
+NO_PROBE = "callbacks.diagnosis.probe=false"
+SMALL = [
+    *("data.limit=120", "architecture.widths=[8]", "trainer.epochs=2"),
+    *("callbacks=[checkpoint,statistics,diagnosis]", NO_PROBE),
+]
 # What each command is asked; RUN, SICK and STUDY are folders of finished runs, FILE is a table, MODEL a run on it.
 TABLE = [
     ["train", *SMALL, "regularizer=[ensemble]", "regularizer.ensemble.members=2"],
@@ -58,7 +62,8 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
         patch.chdir(folder)
         assert main(["train", *SMALL, "name=run"]) == 0
         assert main(["train", *SMALL, "initialization=constant", "name=sick"]) == 0
-        assert main(["train", str(table), "target=y", "trainer.epochs=2", "data.references=[]", "name=model"]) == 0
+        model = ["trainer.epochs=2", "data.references=[]", NO_PROBE, "name=model"]
+        assert main(["train", str(table), "target=y", *model]) == 0
         study = ["optimizer.learning_rate=0.01,0.001", "seed=0,1", "name=study"]
         assert main(["train", "-m", *SMALL, *study]) == 0
         runs = {name.upper(): str(next((folder / "outputs" / name).iterdir())) for name in ("run", "sick", "model")}

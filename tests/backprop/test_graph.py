@@ -196,7 +196,7 @@ def outer(part) -> str:
 NUMBERS = st.floats(-2, 2).map(lambda number: round(number, 3))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(expressions(), min_size=1, max_size=3), st.lists(NUMBERS, min_size=15, max_size=15))
 def test_random_graphs_agree_with_autograd_and_print_true_formulas(parts, numbers):
     program = "; ".join([*(f"m{i} = {part}" for i, part in enumerate(parts)), "L = a * m0 + sin(a)"])

@@ -13,7 +13,7 @@ from test_equality import CASES, configs
 from torch import Tensor
 
 from nnlab.config.build import build_trainer
-from nnlab.training import Trainer
+from nnlab.training import Trainer, recorded
 from nnlab.training.recorded import RecordedEngine
 
 
@@ -47,11 +47,13 @@ class Once:
 
 
 def trained(device: PretendedCuda, chosen: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> Trainer:
+    """Three steps, which as graphs are one as it stands, one that is recorded, and one that is replayed."""
     monkeypatch.setattr("torch.allclose", lambda *_: True)
+    monkeypatch.setattr(recorded, "WARM_UP", 1)
     trainer = build_trainer(chosen)
     if isinstance(trainer.engine, RecordedEngine):
         trainer.engine.new_graph = lambda: Once(device)
-    for step in range(6):
+    for step in range(3):
         trainer.engine.advance(step, 1)
     return trainer
 

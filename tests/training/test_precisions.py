@@ -1,4 +1,7 @@
-"""Every precision with every loss and all callbacks of a default run: whatever they compute, types fit."""
+"""Every precision with every loss and all callbacks of a default run: whatever they compute, types fit.
+
+The experiments after a run train networks as the run does, and are tried with two of them.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from nnlab.cli import compose
 from nnlab.config.build import build_trainer
 
 SMALL = ["data.limit=60", "architecture.widths=[6]", "trainer.epochs=2", "trainer.batch_size=16", "trainer.device=cpu"]
+NO_PROBE = "callbacks.diagnosis.probe=false"
+PROBED = [("softmax_cross_entropy", "bf16"), ("squared_error", "float64")]
 TASKS = {
     "softmax_cross_entropy": ["data=digits"],
     "multiclass_svm": ["data=digits"],
@@ -51,7 +56,8 @@ def train(folder: Path, caplog: pytest.LogCaptureFixture, *overrides: str) -> No
 def test_a_default_run_works_in_every_precision_with_every_loss(
     loss: str, precision: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    train(tmp_path, caplog, *SMALL, *TASKS[loss], f"loss={loss}", f"trainer.precision={precision}")
+    more = [] if (loss, precision) in PROBED else [NO_PROBE]
+    train(tmp_path, caplog, *SMALL, *more, *TASKS[loss], f"loss={loss}", f"trainer.precision={precision}")
 
 
 @pytest.mark.parametrize("precision", ["bf16", "float64"])
@@ -59,7 +65,7 @@ def test_a_default_run_works_in_every_precision_with_every_loss(
 def test_so_do_other_networks_and_rules(
     name: str, precision: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    common = [each for each in SMALL if not (name == "convolutions" and "widths" in each)]
+    common = [NO_PROBE, *(each for each in SMALL if not (name == "convolutions" and "widths" in each))]
     train(tmp_path, caplog, *common, *FURTHER[name], f"trainer.precision={precision}")
 
 

@@ -99,6 +99,7 @@ def test_limits_of_the_shell_count_as_memory(monkeypatch):
 def test_a_run_from_disk_is_diagnosed_and_looks_at_a_bounded_number_of_numbers(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr("nnlab.diagnosis.facts.levels.SAMPLED", 64 * 200)
     monkeypatch.setattr("nnlab.diagnosis.facts.linear.SAMPLED", 64 * 200)
-    nnlab.train("data=digits", "data.resident=false", "trainer.epochs=1", f"output_dir={tmp_path}")
+    more = ("trainer.epochs=1", "callbacks.diagnosis.probe=false")
+    nnlab.train("data=digits", "data.resident=false", *more, f"output_dir={tmp_path}")
     assert "could not be" not in caplog.text
     assert sample(Digits(resident=False).load(0, tmp_path).train, 4096).inputs.shape == (200, 1, 8, 8)

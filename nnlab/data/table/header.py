@@ -72,12 +72,33 @@ def find_header(
     if len(top) < width and not _always_empty(body, len(top)):
         top = ["", *top]  # R writes no name above the names of the rows
     top = [*top, *[""] * (width - len(top))][:width]
+    top = _told_apart(top, sample[first - 1][1] if first else [])
     numbers = [position for position, name in enumerate(top) if name.strip() in expected.numbers]
     below = _rows_of_units(body, numbers) if header is None else 0
     said += [_no_row(each, "says more about the columns") for each in sample[first + 1 : first + 1 + below]]
     first += below
     skip = sample[first + 1][0] if first + 1 < len(sample) else sample[first][0] + 1
     return Header(first + 1, skip, unique_names(top), True, tuple(said))
+
+
+def _told_apart(names: Sequence[str], above: Sequence[str]) -> list[str]:
+    """Names of which equal ones have the word above them in front, where that spans several columns each.
+
+    >>> _told_apart(["id", "high", "low", "high", "low"], ["", "before", "", "after", ""])
+    ['id', 'before high', 'before low', 'after high', 'after low']
+    """
+    counts = Counter(name.strip() for name in names)
+    filled = [cell.strip() for cell in above]
+    if max(counts.values(), default=0) < 2 or len(filled) != len(names) or sum(map(bool, filled)) < 2:
+        return list(names)
+    spans: list[str] = []
+    for cell in filled:
+        spans.append(cell or (spans[-1] if spans else ""))
+    apart = [
+        f"{span} {name.strip()}" if counts[name.strip()] > 1 and span and name.strip() else name
+        for span, name in zip(spans, names, strict=True)
+    ]
+    return apart if len(set(apart)) > len(counts) else list(names)
 
 
 def header_row(rows: Sequence[Sequence[str]], expected: Writing) -> tuple[int, int]:

@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from nnlab.data.table.amounts import amount_of, is_code
 from nnlab.data.table.column import Column, truth_of
+from nnlab.data.table.target import spelled_alike
 from nnlab.data.table.times import DAYS, are_days, time_patterns
 
 
@@ -72,6 +73,8 @@ _ID_ENDING = re.compile(r".*[a-z](ID|Id)$|[a-z]?id$")
 LEAST_ROWS = 20  # below, all values are different by chance
 MOST_TRUTHS = 8  # spellings of two words in one column, such as Yes, yes, NO and no
 MOST_MISSING = 0.95  # of the cells of a column of numbers that may be one word
+MOST_COMPARED = 10_000  # levels whose spelling is compared
+FEW_TIMES = 20  # levels that are looked at for times
 FEW_WORDS = 3  # that may stand for missing cells among numbers
 
 
@@ -135,6 +138,8 @@ def _text_kind(column: Column, known: npt.NDArray[Any]) -> Finding:
         why = f"holds numbers, among which {', '.join(map(repr, strange))} {stand} for missing ones"
         return Finding(Kind.NUMBER, why, words=strange)
     share = len(levels) / count
+    if share > 0.5 and (ways := _several_ways(levels)):
+        return Finding(Kind.TEXT, ways)
     words = float(np.mean([len(level.split()) for level in levels[:1000]]))
     letters = float(np.mean([len(level) for level in levels[:1000]]))
     if len(levels) >= LEAST_ROWS and share > 0.5 and (words >= 4 or letters > 40):
@@ -147,7 +152,27 @@ def _text_kind(column: Column, known: npt.NDArray[Any]) -> Finding:
         return Finding(Kind.IDENTIFIER, "has hardly any value twice")
     if len(levels) < LEAST_ROWS and share == 1 and count > 2:
         return Finding(Kind.IDENTIFIER, "names the rows: all values are different")
-    return Finding(Kind.CATEGORY)
+    return Finding(Kind.CATEGORY, _doubt(levels))
+
+
+def _doubt(levels: Sequence[str]) -> str:
+    """What may be wrong with the levels of a category; empty where nothing is to be seen."""
+    alike = spelled_alike(levels[:MOST_COMPARED])
+    if alike:
+        first = " and ".join(f"`{name}`" for name in alike[0])
+        more = f", as {len(alike) - 1} more do" if len(alike) > 1 else ""
+        return f"{first} differ in capitals or blanks only{more}; spell one thing one way"
+    return _several_ways(levels)
+
+
+def _several_ways(levels: Sequence[str]) -> str:
+    """What to say about levels that are times, each for itself; empty where they are others."""
+    some = levels[:: 1 + len(levels) // FEW_TIMES]
+    if len(levels) < LEAST_ROWS or not all(time_patterns([level]) for level in some):
+        return ""
+    return (
+        f"holds times written in several ways, such as {some[0]} and {some[-1]}, which are not read; write all one way"
+    )
 
 
 def _among_numbers(levels: Sequence[str]) -> list[str]:

@@ -134,7 +134,7 @@ def time_patterns(levels: Sequence[str]) -> list[str | None]:
     """The patterns that read every one of the texts, the preferred first; empty where they are no times.
 
     Several remain where day and month cannot be told apart: of patterns that read all texts alike, only the first is
-    given. None stands for ISO 8601.
+    given. None stands for ISO 8601, which may stand beside any other.
     """
     if levels and all(_QUARTER.fullmatch(level) for level in levels):
         return [QUARTER]
@@ -147,7 +147,11 @@ def time_patterns(levels: Sequence[str]) -> list[str | None]:
     for pattern in found:
         alike.setdefault(tuple(parse_time(level, pattern) for level in levels[:_PROBE]), pattern)
     first = list(alike.values())
-    return [each for each in first if _reads(levels, each)] if len(levels) > _PROBE else first
+    found = [each for each in first if _reads(levels, each)] if len(levels) > _PROBE else first
+    if found:
+        return found
+    others = [level for level in levels if not _ISO.match(level) or math.isnan(parse_time(level, None))]
+    return time_patterns(others) if 0 < len(others) < len(levels) else []
 
 
 def _reads(levels: Sequence[str], pattern: str | None) -> bool:

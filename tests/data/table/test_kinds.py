@@ -8,8 +8,9 @@ import pytest
 from prepared import dataset, raw
 
 from nnlab.data.summary import summarize
-from nnlab.data.table.column import as_column
-from nnlab.data.table.kinds import find_kind
+from nnlab.data.table.column import as_column, text_column
+from nnlab.data.table.kinds import Finding, Kind, find_kind
+from nnlab.data.table.times import parse_times
 from nnlab.errors import UserError
 
 N = 300
@@ -197,3 +198,24 @@ def test_rules_are_fitted_on_the_training_rows_alone(write, noise):
         )
         assert trained == ("word=rare" in levels)
     assert raw(write(["a,word,y", *rows])).kinds["word"].kind == "category"
+
+
+def test_iso_dates_may_stand_beside_another_way_and_other_ways_together_are_said():
+    iso = [f"2023-05-{1 + i % 28:02d}" if i % 3 else f"{1 + i % 28:02d}/05/2023" for i in range(56)]
+    column = text_column("day", iso)
+    found = find_kind(column)
+    assert (found.kind, found.pattern) == (Kind.TIME, "%d/%m/%Y")
+    assert len(np.unique(parse_times(column, found.pattern))) == 28
+    ways = [f"{1 + i % 28:02d}/05/2023" if i % 3 else f"{1 + i % 28} May 2023" for i in range(56)]
+    found = find_kind(text_column("day", ways * 3))
+    assert found.kind is Kind.CATEGORY
+    assert found.why.startswith("holds times written in several ways, such as 01/05/2023 and ")
+    assert find_kind(text_column("day", ways)).why.startswith("holds times")
+
+
+def test_levels_that_are_spelled_alike_are_said():
+    found = find_kind(text_column("status", ["open", "OPEN", "closed", "to do"] * 20))
+    assert found == Finding(
+        Kind.CATEGORY, "`OPEN` and `open` differ in capitals or blanks only; spell one thing one way"
+    )
+    assert find_kind(text_column("letter", ["a", "A", "b", "B"] * 20)).why == ""

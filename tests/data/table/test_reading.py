@@ -559,7 +559,7 @@ def test_names_that_span_columns_stand_above_those_of_the_columns(write):
     rows = [f"{i}.5,{i % 7},{i % 3},{i}.25,{'ab'[i % 2]}" for i in range(30)]
     for target in (None, "y"):
         frame, said = read(write(["2019,,2020,,", "men,women,men,women,y", *rows]), target=target)
-        assert list(frame.columns) == ["men", "women", "men (2)", "women (2)", "y"]
+        assert list(frame.columns) == ["2019 men", "2019 women", "2020 men", "2020 women", "y"]
         assert len(frame) == 30
         assert said[0].startswith("line 1 (2019,,2020,,) is no row")
 

@@ -79,7 +79,7 @@ def prepare_inputs(
         rule = source.input_rule(raw, taken[0])
         floats = [rule.encode(inputs).inputs for inputs in taken]
         transform = preprocessing.fit(floats[0])
-        return Prepared([transform.apply(inputs).float() for inputs in floats], rule, transform, True)
+        return Prepared([transform.apply(inputs).float().contiguous() for inputs in floats], rule, transform, True)
     key = _key(source, preprocessing, raw, parts, mark)
     entry = None if key is None else cache.find(key)
     if entry is not None:

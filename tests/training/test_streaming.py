@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import nnlab
+from nnlab.cli import compose
+from nnlab.config.build import load_dataset
 from nnlab.data import Digits
 from nnlab.device import _left_by_shell
 from nnlab.diagnosis.facts.levels import sample
 from nnlab.streaming import Streamed, as_streamed
 from nnlab.training.batches import Batches
+from nnlab.training.evaluation import SPLITS
 from nnlab.training.prefetch import Prefetch
 from nnlab.types import Dataset, Split, Task
 
@@ -44,6 +48,42 @@ def test_streamed_and_resident_training_have_the_same_bits(tmp_path, overrides):
     streamed = history(tmp_path / "streamed", "data.resident=false", *overrides)
     assert resident
     assert streamed == resident
+
+
+def arrays(folder: Path) -> dict[str, Path]:
+    """Vectors, images, split arrays and a table, 60 examples of two classes each."""
+    draw = np.random.default_rng(0)
+    x, images = draw.normal(size=(60, 5)), draw.integers(0, 255, (60, 7, 6, 3), dtype=np.uint8)
+    y = (x[:, 0] > 0).astype(int)
+    np.savez(folder / "vectors.npz", x=x.astype(np.float32), y=y)
+    np.savez(folder / "images.npz", x=images, y=y)
+    np.savez(folder / "split.npz", x_train=x[:40], y_train=y[:40], x_test=x[40:], y_test=y[40:])
+    np.save(folder / "rows.npy", np.column_stack([x, y]))
+    rows = [f"{a:.3f},{('Rome', 'Oslo', '')[i % 3]},2024-01-{1 + i // 2:02},{y[i]}" for i, a in enumerate(x[:, 0])]
+    (folder / "table.csv").write_text("\n".join(["a,city,day,y", *rows]))
+    return {path.stem: path for path in folder.iterdir() if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        "data=blobs",
+        *(f"data={name} loss=squared_error" for name in ("diabetes", "heteroscedastic")),
+        *(f"data=arrays data.path={{{name}}}" for name in ("vectors", "images", "split", "rows")),
+        *(f"data=table data.path={{table}} data.target=y data.{key}" for key in ("time=day", "groups=city")),
+        "data=digits data/preprocessing=quantile",
+        "data=digits data.folds=4 data.fold=1 data.limit=200 data.label_noise=0.2",
+    ],
+)
+def test_every_kind_of_data_has_the_same_bits_from_disk(tmp_path, overrides):
+    words = overrides.format(**arrays(tmp_path)).split()
+    resident, streamed = (load_dataset(compose(*words, f"data.resident={kind}")) for kind in ("true", "false"))
+    assert (resident.target_names, resident.fingerprint) == (streamed.target_names, streamed.fingerprint)
+    for split in SPLITS:
+        expected, found = getattr(resident, split), getattr(streamed, split)
+        assert torch.equal(found.inputs[:], expected.inputs)
+        assert torch.equal(found.targets, expected.targets)
+        assert expected.inputs.is_contiguous()
 
 
 def dataset(streamed: bool) -> Dataset:

@@ -196,8 +196,9 @@ def recipe(table: Table, seed: int, limit: float = 30.0) -> Found:
     """
     import nnlab
     from nnlab.recipe.trials import Trials
+    from nnlab.training import Trainer
 
-    Trials.clock = staticmethod(time.process_time)
+    Trials.clock = Trainer.clock = staticmethod(time.process_time)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"{table.name}.csv"
         table.frame.assign(part=np.where(table.learned, "train", "test")).to_csv(file, index=False)

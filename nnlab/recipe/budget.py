@@ -42,12 +42,12 @@ LONGER, MANY = 2.0, 2.0  # times the usual length, where as many times the fewes
 FINAL_MARGIN = 1.3  # times what the final training should take: it writes files, too
 HALVED = 0.5  # of its length is what a trial of step 4 takes on average
 KEPT = 0.5  # of what the steps before have taken and done, at each step: the cost of an epoch is not that of one alone
-UNTIL = {2: 0.3, 3: 0.5, 4: 0.6, 5: 0.7}  # of the time left before a step, after which its trainings are stopped,
+UNTIL = {2: 0.3, 3: 0.5, 4: 0.75, 5: 0.8}  # of the time left before a step, after which its trainings are stopped,
 FINAL_SHARE = 0.15  # but for this part of all time, which is that of the final training
 CLOSING = 2.5  # times step 1, which trains nothing either, is what follows the last training: evaluation and report,
 MOST_CLOSING = 0.35  # of all time at most, that is kept for it
 LATE_SHARE, LATE = 0.05, 1.5  # of all time, and seconds: by so much it may end later than the limit
-TOO_LATE = 0.1  # of all time beyond the limit, from which on there are no boosted trees
+TOO_LATE, TOO_LATE_SECONDS = 0.1, 0.3  # of all time, and seconds, beyond the limit: then there are no boosted trees
 LONG_STEP = 0.5  # of all time, from which on the end says how long step 1 was
 EARLY_TREES = 10.0  # seconds of all time, from which on they are fitted before step 7, and not in the end
 TREES_SHARE, FEWEST_TREES = 0.1, 0.5  # of all time, and seconds, that boosted trees may take in the end
@@ -55,6 +55,7 @@ AROUND = 0.3  # times step 1 is what a final training takes that is not training
 LEAST_STEP, LEAST_FINAL = 0.2, 0.5  # times step 1, that the trainings of a step and the last one have in any case,
 MOST_STEP, MOST_FINAL = 0.05, 0.15  # but no more than these parts of all time
 LEAST_SHARE = 0.05  # of all time, that a final training has in any case
+FIRST_MARGIN = 1.5  # times what step 5 says is what the first round of step 7 may cost: a stopped race is lost
 SEARCH_LATE = 0.5  # of the time kept for the final training, that step 7 may take if it is slower than planned
 LAST = 8  # step, the final training
 FEWEST_STEPS = 10  # of a network of step 3
@@ -82,7 +83,8 @@ class Budget:
                 )
         self.trials, self.settings = trials, settings
         self.started = trials.clock() - spent
-        self.around: float | None = None  # seconds of step 1
+        self.around: float | None = None  # seconds of step 1, but for the linear model
+        self.last_per_epoch = 0.0  # as `per_epoch`, of the last step alone
         self._seconds = self._work = 0.0  # of the steps that trained many
 
     @property
@@ -98,8 +100,9 @@ class Budget:
     def learn(self, report: Report) -> None:
         """Take the cost of an epoch from the report of a step that trained many, of which the last count most."""
         if report.number == 1:
-            self.around = report.seconds
+            self.around = report.seconds - self.trials.linear_seconds
         if report.work and report.number >= 3:
+            self.last_per_epoch = report.seconds / report.work
             self._seconds, self._work = KEPT * self._seconds + report.seconds, KEPT * self._work + report.work
 
     def limit(self) -> float:
@@ -114,10 +117,16 @@ class Budget:
 
     def end(self) -> float:
         """Moment at which the last training ends: at the limit, or before it where what follows takes long."""
-        late = max(LATE_SHARE * self.limit(), LATE)
-        closing = CLOSING * (self.around or 0.0)
-        early = min(max(closing - late, 0.0), MOST_CLOSING * self.limit())
+        early = min(max(self._closing() - self._lateness(), 0.0), MOST_CLOSING * self.limit())
         return self.started + self.limit() - (early if self.timed else 0.0)
+
+    def _closing(self) -> float:
+        """Seconds that follow the last training."""
+        return CLOSING * (self.around or 0.0)
+
+    def _lateness(self) -> float:
+        """Seconds by which the recipe may end later than its limit."""
+        return max(LATE_SHARE * self.limit(), LATE)
 
     def until(self, number: int, chosen: Changes | None = None) -> float:
         """Moment at which the trainings of a step are stopped; without a time limit never.
@@ -131,7 +140,8 @@ class Budget:
             return self.end()
         if number not in UNTIL:
             kept = min(self.after_search(chosen), FINAL_SHARE * self.limit()) if chosen else 0.0
-            return self.end() - SEARCH_LATE * kept
+            spare = max(self._lateness() - self._closing(), 0.0)
+            return self.end() - SEARCH_LATE * (kept - min(spare, FINAL_SHARE * self.limit()))
         left = max(self.left() - FINAL_SHARE * self.limit(), 0.0)
         least = min(LEAST_STEP * (self.around or 0.0), MOST_STEP * self.limit())
         return self.trials.clock() + max(UNTIL[number] * left, least)
@@ -150,7 +160,7 @@ class Budget:
     def trees(self) -> float:
         """Seconds that boosted trees may take; 0 where it is too late for them."""
         late = self.trials.clock() - self.started - self.limit()
-        if self.timed and late > max(TOO_LATE * self.limit(), LATE):
+        if self.timed and late > max(TOO_LATE * self.limit(), TOO_LATE_SECONDS):
             return 0.0
         return min(max(TREES_SHARE * self.limit(), FEWEST_TREES), SECONDS) if self.timed else SECONDS
 
@@ -206,7 +216,8 @@ class Budget:
 
         def fits(number: int, epochs: float, contestants: Sequence[Changes]) -> bool:
             spent, work = self.trials.clock() - started, self.trials.work - before
-            each = spent / work if work else self.per_epoch or 0.0
+            before_any = max(self.per_epoch or 0.0, self.last_per_epoch) * (FIRST_MARGIN if self.timed else 1.0)
+            each = spent / work if work else before_any
             short = number <= self.settings.rounds and work + epochs <= IMPROVE_WORK * usual
             final = max((self.after_search(each) for each in contestants), default=self.for_given())
             return (short or self.timed) and each * epochs + final <= self.left()

@@ -133,7 +133,7 @@ def _walk(
     from nnlab.report.recipe_drawing import Drawing
     from nnlab.report.recipe_page import write_report
 
-    started = time.perf_counter()
+    started, began = time.perf_counter(), Trials.clock()
     remove_parts(directory)
     write_config(directory, config)
     write_environment(directory, {"identity": identity(config)})
@@ -152,7 +152,7 @@ def _walk(
     }
     final = FinalTraining(config, trials, settings, directory)
     drawing = Drawing(directory / RECIPE)
-    walk = Recipe(trials, settings, directory, final, watcher, about, drawing, time.perf_counter() - started)
+    walk = Recipe(trials, settings, directory, final, watcher, about, drawing, trials.clock() - began)
     try:
         status = walk.run()
     finally:

@@ -68,6 +68,7 @@ class Trials:
         clock: seconds of the time that limits a recipe.
         until: moment of that clock at which trainings are stopped; none by default.
         costs: what trainings have taken.
+        linear_seconds: what the best linear model took.
         stopped, left_out: how many networks the clock stopped in training, and how many had no time for any.
     """
 
@@ -91,7 +92,7 @@ class Trials:
         self._simple: Sequence[SimpleModel] | None = None
         self.work = 0.0  # epochs of the user's network so far
         self.until = math.inf
-        self.costs = Costs()
+        self.costs, self.linear_seconds = Costs(), 0.0
         self.stopped = self.left_out = 0
         self.dataset: Dataset = load_dataset(self.config)
         self.loss: Loss = build_loss(self.config, self.dataset)
@@ -137,7 +138,10 @@ class Trials:
     @functools.cached_property
     def linear(self) -> Baseline:
         """The best linear model of the user's loss."""
-        return linear_baseline(self.dataset, self.loss)
+        began = self.clock()
+        found = linear_baseline(self.dataset, self.loss)
+        self.linear_seconds = self.clock() - began
+        return found
 
     @functools.cached_property
     def levels(self) -> Levels:

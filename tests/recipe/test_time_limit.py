@@ -24,6 +24,7 @@ from nnlab.recipe.settings import RecipeSettings
 from nnlab.recipe.space import Space
 from nnlab.recipe.trials import Trials
 from nnlab.recipe.watcher import Watcher
+from nnlab.training import Trainer
 
 Make = Callable[..., Trials]
 SMALL = ("data=moons", "data.examples=200", "architecture.widths=[8]")
@@ -228,8 +229,9 @@ def test_a_recipe_ends_in_time_on_a_machine_that_becomes_slow(tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_a_recipe_ends_within_its_limit_in_processor_time(tmp_path: Path) -> None:
+def test_a_recipe_ends_within_its_limit_in_processor_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     limit, words = 2.0, ["data=digits"]
+    monkeypatch.setattr(Trainer, "clock", staticmethod(time.process_time))
     config = compose(*words, config_name="recipe")
     trials = Trials(config, words)
     trials.clock = time.process_time

@@ -9,7 +9,8 @@ import yaml
 
 import nnlab
 from nnlab.cli import compose, main
-from nnlab.cli.short_form import expanded
+from nnlab.cli.composition import hydra_for
+from nnlab.cli.short_form import expanded, with_loss
 from nnlab.cli.table_defaults import table_defaults
 from nnlab.errors import UserError
 
@@ -68,6 +69,15 @@ def test_a_sweep_and_python_take_the_short_form_too(folder, capsys):
     assert set(nnlab.train("my data.csv", "target=kind", *FAST).metrics["test"]) >= {"accuracy", "auroc"}
     results = nnlab.sweep("my data.csv", "target=a", "seed=0,1", *FAST)
     assert all("rmse" in result.metrics["test"] for result in results)
+
+
+@pytest.mark.parametrize(
+    "swept", ["data.validation=0.2,0.3", "data.limit=range(60,80,10)", "data.validation=interval(0.1,0.3)"]
+)
+def test_the_loss_follows_the_target_where_data_are_swept_over_too(folder, swept):
+    overrides = ["data=table", "data.path='my data.csv'", "data.target=a", swept]
+    with hydra_for("train", None) as hydra:
+        assert with_loss(hydra, "train", overrides)[-1] == "loss=squared_error"
 
 
 def test_two_files_and_missing_files_are_refused(folder):

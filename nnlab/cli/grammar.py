@@ -82,6 +82,24 @@ def values_of(entry: Any) -> list[str]:
         raise UserError(f"`{entry.input_line}` does not give values that can be listed: {error}") from error
 
 
+def first_values(overrides: Sequence[str]) -> list[str]:
+    """The overrides of the first run that they describe; ranges to search in are left out.
+
+    >>> first_values(["data=table", "data.limit=100,200"])
+    ['data=table', 'data.limit=100']
+
+    Raises:
+        UserError: one of them cannot be read.
+    """
+    lines = []
+    for entry in parsed(overrides):
+        if not entry.is_sweep_override():
+            lines.append(entry.input_line)
+        elif entry.is_discrete_sweep():
+            lines += [f"{entry.get_key_element()}={value}" for value in values_of(entry)[:1]]
+    return lines
+
+
 def check_length(entry: Any) -> None:
     """Refuse a range of more numbers than a sweep can have jobs.
 

@@ -16,7 +16,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nnlab.cli.grammar import quoted
+from nnlab.cli.grammar import first_values, quoted
 from nnlab.cli.table_defaults import table_defaults
 from nnlab.config.build import data_root
 from nnlab.config.construct import construct
@@ -118,7 +118,7 @@ def with_loss(hydra: Any, name: str, overrides: Sequence[str]) -> list[str]:
         return list(overrides)
     try:
         about_data = [word for word, key in zip(overrides, typed, strict=True) if key.startswith("data")]
-        composed = hydra.compose_config(name, about_data, RunMode.RUN)  # others may be sweeps
+        composed = hydra.compose_config(name, first_values(about_data), RunMode.RUN)
         kept = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
         config = OmegaConf.to_container(kept, resolve=True, throw_on_missing=True)
         section = {key: value for key, value in config["data"].items() if key not in ("augmentation", "preprocessing")}

@@ -123,8 +123,8 @@ CATALOGUE: tuple[Kind, ...] = (
     ),
     Kind(
         "placeholders",
-        "It stands for a value that is not known. Make it an empty cell, so that it is filled in and marked, or leave "
-        "these rows out.",
+        "It stands for a value that is not known. Make it an empty cell, which a table's `data.missing=[VALUE]` does, "
+        "so that it is filled in and marked, or leave these rows out.",
         explains=(*OUTCOME, "target_outliers", "inputs_not_standardized", "targets_not_standardized"),
     ),
     Kind("placeholders", variant="harmless", severity="note"),

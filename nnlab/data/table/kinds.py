@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnlab.data.table.amounts import amount_of, is_code
+from nnlab.data.table.codes import suspected
 from nnlab.data.table.column import Column, truth_of
 from nnlab.data.table.target import spelled_alike
 from nnlab.data.table.times import DAYS, are_days, time_patterns
@@ -54,6 +55,7 @@ class Finding:
         pattern: of times, how they are written.
         by_user: the user said so.
         words: among numbers, that stand for missing ones.
+        code: the number that may stand for missing ones; empty where there is none.
     """
 
     kind: Kind
@@ -61,6 +63,7 @@ class Finding:
     pattern: str | None = None
     by_user: bool = False
     words: Sequence[str] = ()
+    code: str = ""
 
 
 # Names of columns that number or name rows, where all values are different.
@@ -80,6 +83,11 @@ FEW_WORDS = 3  # that may stand for missing cells among numbers
 
 def find_kind(column: Column) -> Finding:
     """The kind of a column from all of its cells."""
+    found = _kind(column)
+    return dataclasses.replace(found, code=suspected(column)) if found.kind is Kind.NUMBER else found
+
+
+def _kind(column: Column) -> Finding:
     known = column.values[~column.missing]
     if not len(known) or known.min() == known.max():
         return Finding(Kind.CONSTANT, "holds one value only" if len(known) else "is empty")

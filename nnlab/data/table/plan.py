@@ -12,6 +12,8 @@ from nnlab.data.table.times import DAYS, are_days, parse_times, time_patterns
 from nnlab.errors import UserError, did_you_mean
 from nnlab.storage.array_file import touched
 
+MOST_NAMED = 8  # columns that a line names
+
 
 def check_names(names: Collection[str], frame: Frame, key: str) -> None:
     """Refuse names that no column has.
@@ -136,8 +138,17 @@ def sentences(found: Mapping[str, Finding], roles: Mapping[str, str]) -> list[st
             lines.append(f"column `{name}`: {finding.why} (data.columns)")
         elif finding.why and name not in roles and not finding.by_user:
             reasons.setdefault(finding.why, []).append(name)
+    codes = [f"{name}: {finding.code}" for name, finding in found.items() if finding.code]
+    if codes:
+        named = ", ".join(codes[:MOST_NAMED])
+        more = f" and {len(codes) - MOST_NAMED} more" if len(codes) > MOST_NAMED else ""
+        lines.append(
+            f"numbers that lie apart from all others of their column, and may mean that there is none: {named}{more}; "
+            f"they count as numbers (data.missing={{{named}}})"
+        )
     for why, names in reasons.items():
-        shown = ", ".join(f"`{name}`" for name in names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        shown = ", ".join(f"`{name}`" for name in names[:MOST_NAMED]) + more
         what = "column" if len(names) == 1 else "columns"
         lines.append(f"left out: {what} {shown}: {why} (data.columns={{{names[0]}: KIND}} takes it)")
     lines += [f"no input: column `{name}`, for {why}" for name, why in roles.items() if found[name].kind is Kind.DROP]

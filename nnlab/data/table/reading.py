@@ -9,6 +9,7 @@ from typing import IO
 
 import numpy as np
 
+from nnlab.data.table.codes import as_known
 from nnlab.data.table.column import Column, Frame, narrowed
 from nnlab.data.table.delimited import TextOptions, read_text, stream_frames, text_frames
 from nnlab.data.table.footer import without_notes
@@ -18,7 +19,7 @@ from nnlab.data.table.spool import Spool
 from nnlab.data.table.texts import noted, pointed
 from nnlab.data.table.times import find_times
 from nnlab.data.table.totals import without_totals
-from nnlab.data.table.units import find_units, without_unit, without_units
+from nnlab.data.table.units import find_units, without_unit
 from nnlab.errors import UserError
 
 TEXT = (".csv", ".tsv", ".txt", ".tab", ".data", ".dat")
@@ -80,7 +81,7 @@ def read_table(path: Path, options: TextOptions, spool: Spool | None = None) -> 
         frame, totals = without_totals(frame) if options.footer else (frame, ())
         said = (*said, *found, *totals, *notes)
     if options.expected.decimals:
-        return without_units(frame, options.expected.units), said
+        return as_known(frame, options.expected), said
     frame, units = _with_units(frame, options.target, spool)
     return frame, (*said, *units)
 
@@ -142,4 +143,4 @@ def frames(
         frame = dataclasses.replace(frame, writing=dataclasses.replace(frame.writing, times=times))
         for start in range(0, len(frame), rows):
             piece = frame[np.arange(start, min(start + rows, len(frame)))]
-            yield without_units(piece, options.expected.units), (*said, *dates)
+            yield as_known(piece, options.expected), (*said, *dates)

@@ -6,9 +6,9 @@ import dataclasses
 import logging
 
 from nnlab.data.table.amounts import with_point
+from nnlab.data.table.codes import as_known
 from nnlab.data.table.column import Column, Frame, coded_column
 from nnlab.data.table.times import find_times
-from nnlab.data.table.units import without_units
 from nnlab.data.table.writing import Writing, find_decimals
 
 log = logging.getLogger(__name__)
@@ -49,4 +49,4 @@ def as_written(frame: Frame, expected: Writing) -> Frame:
         log.info("%s", line)
     found = dataclasses.replace(found, writing=dataclasses.replace(found.writing, times=times))
     columns = {name: pointed(column, found.writing.decimals[name]) for name, column in found.columns.items()}
-    return without_units(dataclasses.replace(found, columns=columns), expected.units)
+    return as_known(dataclasses.replace(found, columns=columns), expected)

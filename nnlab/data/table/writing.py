@@ -27,6 +27,7 @@ class Writing:
         units: by column, what is written behind each of its numbers, such as cm.
         times: by column of times that is written in another way than ISO 8601 or than in the training, the pattern.
         texts: columns that hold texts; None: not known.
+        missing: by column, the codes that stand for missing cells.
         separator: of a text file, as in `Dialect`; empty: not known.
         quote: of a text file; empty: not known.
         named: whether a text file names its columns; None: not known.
@@ -36,6 +37,7 @@ class Writing:
     units: Mapping[str, str] = dataclasses.field(default_factory=dict)
     times: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
     texts: Sequence[str] | None = None
+    missing: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
     separator: str = ""
     quote: str = ""
     named: bool | None = None

@@ -1,17 +1,20 @@
 """The kind of every column is found from all of its cells, said where it is left out, and overruled by its name."""
 
 import datetime
+import json
 import logging
 
 import numpy as np
 import pytest
 from prepared import dataset, raw
 
+from nnlab.data.pipeline import Pipeline
 from nnlab.data.summary import summarize
 from nnlab.data.table.column import as_column, text_column
 from nnlab.data.table.kinds import Finding, Kind, find_kind
 from nnlab.data.table.times import parse_times
 from nnlab.errors import UserError
+from nnlab.runs.examples import pieces
 
 N = 300
 DAYS = [datetime.date(2024, 1, 1) + datetime.timedelta(days=i * 7 % 366) for i in range(N)]
@@ -219,3 +222,41 @@ def test_levels_that_are_spelled_alike_are_said():
         Kind.CATEGORY, "`OPEN` and `open` differ in capitals or blanks only; spell one thing one way"
     )
     assert find_kind(text_column("letter", ["a", "A", "b", "B"] * 20)).why == ""
+
+
+@pytest.mark.parametrize(
+    ("numbers", "code"),
+    [
+        ([1, 2, 3, 4, 5, 99] * 20, "99"),
+        ([1, 2, 3, 4, -9] * 20, "-9"),
+        ([*range(18, 90), 999, 999, 999], "999"),
+        ([*range(800, 900), -9, -9], "-9"),  # alone below 0
+        ([*range(100), -1, -1], "-1"),
+        ([-1, 0, 1, 2] * 20, ""),
+        ([*range(90), 99, 99], ""),  # as near as others
+        ([-9, -5, 3, 8, 20] * 20, ""),
+        ([*range(18, 90), 999], ""),  # once
+        ([0, 99] * 20, ""),
+    ],
+)
+def test_codes_that_may_stand_for_missing_numbers_are_suspected(numbers, code):
+    assert find_kind(as_column("x", np.array(numbers, dtype=float))).code == code
+
+
+def test_values_that_the_user_calls_missing_are_missing_in_new_rows_too(write, caplog):
+    caplog.set_level(logging.INFO)
+    rows = [f"{i % 5 if i % 7 else 99};{'ab'[i % 2] if i % 9 else 'k'};{i}.5;{i % 2}" for i in range(70)]
+    path = write(["q;g;z;y", *rows])
+    dataset(path, target="y")
+    assert "may mean that there is none: q: 99; they count as numbers (data.missing={q: 99})" in caplog.text
+    for missing in ([99, "k"], {"q": 99, "g": ["k"]}):
+        pipeline = dataset(path, target="y", missing=missing).pipeline
+        assert pipeline.input_names == ("q", "q is missing", "g=a", "g=b", "g is missing", "z")
+        again = Pipeline.from_stored(json.loads(json.dumps(pipeline.to_json())), pipeline.arrays())
+        new = write(["z;g;q", "1.5;k;99", "1.5;a;2"], "new.csv")
+        piece = next(iter(pieces(new, again, {})))
+        table = {"q": [99, 2], "g": ["k", "a"], "z": [1.5, 1.5]}
+        for given in (piece.inputs, table):
+            assert again.rule.encode(given).inputs[:, 1:5].tolist() == [[1, 0, 0, 1], [0, 1, 0, 0]]
+    with pytest.raises(UserError, match=r"has no column `p` \(`data.missing`\)"):
+        dataset(path, target="y", missing={"p": 1})

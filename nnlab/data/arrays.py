@@ -18,8 +18,8 @@ from torch import Tensor
 from nnlab import console
 from nnlab.console import counted
 from nnlab.data.base import Source, existing
-from nnlab.data.pipeline import InputRule
 from nnlab.data.raw import Raw
+from nnlab.data.rules import InputRule
 from nnlab.data.table.column import as_column
 from nnlab.data.table.table import Table
 from nnlab.data.table.target import TASKS, Targets, one_hot_classes, targets_of

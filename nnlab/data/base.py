@@ -17,12 +17,13 @@ from torch import Tensor
 from nnlab.data.augmentation.base import Augmentation
 from nnlab.data.checks import check_classes
 from nnlab.data.once import read_once
-from nnlab.data.pipeline import ArrayRule, InputRule, Pipeline, TargetRule
+from nnlab.data.pipeline import Pipeline
 from nnlab.data.preparing import Part, prepare_inputs
 from nnlab.data.preprocessing.base import Preprocessing
 from nnlab.data.preprocessing.none import NoPreprocessing
 from nnlab.data.preprocessing.standardize import Standardize
 from nnlab.data.raw import Raw
+from nnlab.data.rules import ArrayRule, InputRule, TargetRule
 from nnlab.data.splits import Indices, cross_validation, grouped, holdout, ordered, prefix, redraw_labels
 from nnlab.errors import UserError
 from nnlab.randomness import generator

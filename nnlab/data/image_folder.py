@@ -20,8 +20,8 @@ from nnlab.console import counted
 from nnlab.data.base import DEFAULT_TEST, Source, existing
 from nnlab.data.decoding import decode_all
 from nnlab.data.images import SUFFIXES, files_below, is_hidden, paths_below
-from nnlab.data.pipeline import ArrayRule, InputRule
 from nnlab.data.raw import Raw
+from nnlab.data.rules import ArrayRule, InputRule
 from nnlab.data.splits import Indices, random_order
 from nnlab.errors import UserError
 from nnlab.randomness import generator

@@ -20,8 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnlab.data.pipeline import ColumnRule, InputRule, Pipeline, TargetRule
+from nnlab.data.pipeline import Pipeline
 from nnlab.data.preprocessing.base import Preprocessing, Transform
+from nnlab.data.rules import ColumnRule, InputRule, TargetRule
 from nnlab.device import free_memory, give_back
 from nnlab.errors import UserError
 from nnlab.storage import cache

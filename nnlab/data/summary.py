@@ -12,8 +12,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nnlab.data.pipeline import ColumnRule
 from nnlab.data.raw import Raw
+from nnlab.data.rules import ColumnRule
 from nnlab.data.table.column import Column, Frame, number_name, time_name
 from nnlab.data.table.encoding import Encoding
 from nnlab.data.table.kinds import Finding, Kind

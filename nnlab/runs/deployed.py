@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nnlab.data.pipeline import ArrayRule, ColumnRule, Pipeline
+from nnlab.data.pipeline import Pipeline
 from nnlab.data.preprocessing.base import Transform
+from nnlab.data.rules import ArrayRule, ColumnRule
 from nnlab.data.table.column import Column, Floats, plain, truth_of
 from nnlab.data.table.encoding import SHARED, CategoryEncoding, Encoding, NumberEncoding, TruthEncoding
 from nnlab.errors import UserError

@@ -12,7 +12,7 @@ import numpy as np
 
 from nnlab.config.build import load_dataset
 from nnlab.console import counted, silenced
-from nnlab.data.pipeline import TargetRule
+from nnlab.data.rules import TargetRule
 from nnlab.data.table.column import Frame
 from nnlab.errors import UserError
 from nnlab.runs.examples import Piece, pieces

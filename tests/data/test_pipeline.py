@@ -10,9 +10,10 @@ import torch
 
 from nnlab.data import XOR, Blobs, BreastCancer, Diabetes, Digits
 from nnlab.data.base import Source
-from nnlab.data.pipeline import ColumnRule, Pipeline, TargetRule
+from nnlab.data.pipeline import Pipeline
 from nnlab.data.preprocessing import PCA, Identity, NoPreprocessing, Standardize, Whiten
 from nnlab.data.raw import Raw
+from nnlab.data.rules import ColumnRule, TargetRule
 from nnlab.data.table.column import as_frame
 from nnlab.data.table.encoding import CategoryEncoding, NumberEncoding, TimeEncoding, TruthEncoding
 from nnlab.errors import UserError

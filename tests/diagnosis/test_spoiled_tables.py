@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from nnlab.data.pipeline import ArrayRule, Pipeline, TargetRule
+from nnlab.data.pipeline import Pipeline
 from nnlab.data.preprocessing import Robust, Standardize
 from nnlab.data.preprocessing.base import Identity, Preprocessing
+from nnlab.data.rules import ArrayRule, TargetRule
 from nnlab.diagnosis import Finding
 from nnlab.diagnosis.diagnose import arranged
 from nnlab.diagnosis.facts.labels import label_facts, one_way

@@ -11,7 +11,8 @@ import torch
 from sklearn.metrics import r2_score, root_mean_squared_error
 
 import nnlab
-from nnlab.data.pipeline import Pipeline, TargetRule
+from nnlab.data.pipeline import Pipeline
+from nnlab.data.rules import TargetRule
 from nnlab.diagnosis.facts.data import data_facts
 from nnlab.errors import UserError
 from nnlab.loss import SquaredError

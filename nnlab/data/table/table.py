@@ -15,8 +15,8 @@ import torch
 from nnlab import console
 from nnlab.console import counted
 from nnlab.data.base import Source, existing
-from nnlab.data.pipeline import ColumnRule, InputRule
 from nnlab.data.raw import Raw
+from nnlab.data.rules import ColumnRule, InputRule
 from nnlab.data.table import plan, roles
 from nnlab.data.table.codes import codes_of, without_codes
 from nnlab.data.table.column import Frame

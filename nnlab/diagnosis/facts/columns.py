@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nnlab.data.pipeline import ColumnRule
+from nnlab.data.rules import ColumnRule
 from nnlab.data.table.encoding import CategoryEncoding, Encoding, TimeEncoding
 from nnlab.types import Dataset
 

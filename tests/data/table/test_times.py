@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nnlab.data.pipeline import ColumnRule
+from nnlab.data.rules import ColumnRule
 from nnlab.data.table.column import text_column
 from nnlab.data.table.delimited import TextOptions
 from nnlab.data.table.encoding import TimeEncoding

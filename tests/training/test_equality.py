@@ -14,7 +14,7 @@ from nnlab.config.build import build_trainer
 from nnlab.training import Callback, Trainer
 from nnlab.training.chain import Chain
 
-STEPS = 100  # five epochs
+STEPS = 200
 TINY = ["architecture.widths=[12,8]"]
 CONV = ["architecture=convnet", "architecture.channels=[4,6]", "architecture.hidden=8", "data.limit=400"]
 ACTIVATIONS = [

@@ -227,7 +227,7 @@ def test_recorded_steps_with_the_sum_between_them_are_the_steps(
 def test_early_stopping_looks_at_the_whole(seeds: list[int], group: Joined) -> None:
     more = [
         *TINY, "regularizer=[early_stopping]", "regularizer.early_stopping.patience=2", "data.limit=300",
-        "optimizer.learning_rate=0.05", "trainer.validate_unit=step", "trainer.validate_every=5", "trainer.steps=200",
+        "optimizer.learning_rate=0.05", "trainer.validate_unit=step", "trainer.validate_every=5",
     ]  # fmt: skip
     chosen = configs(more, {}, seeds, "trainer.precision=float64")
     callbacks = [build_callbacks(chosen[0])[:1] for _ in range(2)]

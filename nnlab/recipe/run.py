@@ -154,6 +154,8 @@ def _walk(
     drawing = Drawing(directory / RECIPE)
     walk = Recipe(trials, settings, directory, final, watcher, about, drawing, trials.clock() - began)
     try:
+        if len(settings.walked) > 1:
+            drawing.start()
         status = walk.run()
     finally:
         watcher.close()

@@ -39,15 +39,20 @@ class Drawing:
         self._waiting: list[int] = []
         self._process: subprocess.Popen[str] | None = None
 
-    def add(self, number: int) -> None:
-        """Draw a finished step; the process starts with the second one, for a single one would not wait for it."""
-        self._waiting.append(number)
-        if self._process is None and len(self._waiting) > 1:
+    def start(self) -> None:
+        """Start the process, where more than one step will be drawn: it has libraries to read first."""
+        if self._process is None:
             self._output = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
             self._process = subprocess.Popen(
                 [*interpreter.running(__name__), str(self.file)], text=True, env=interpreter.environment(),
                 stdin=subprocess.PIPE, stdout=self._output, stderr=subprocess.DEVNULL,
             )  # fmt: skip
+
+    def add(self, number: int) -> None:
+        """Draw a finished step; the process starts with the second one at the latest."""
+        self._waiting.append(number)
+        if len(self._waiting) > 1:
+            self.start()
         if self._process is None or self._process.stdin is None:
             return
         with contextlib.suppress(OSError):  # it may have ended

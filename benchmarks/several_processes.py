@@ -5,12 +5,13 @@
 MNIST, `architecture=convnet`, batch 128, Adam; contestants take turns, and the medians over the rounds are printed. One
 process of one thread is beside them. Only times by the clock can tell, so nothing else should run.
 
-Measured on 2 virtual cores, torch 2.14.1, 9 rounds, while other programs kept the machine at a load of 16, where a
-process of two threads waits most of the time for the thread that has no core; a quiet machine was not to be had:
+Measured on 2 virtual cores, torch 2.14.1, while other programs kept the machine at a load of 16 (9 rounds) and of 7
+(5), where a process of two threads waits most of the time for the thread that has no core; a quiet machine was not to
+be had:
 
-    two processes, one thread each    64.4 ms a step
-    one process, two threads         886.9 ms a step
-    one process, one thread           81.1 ms a step
+    two processes, one thread each    64.4   116.7 ms a step
+    one process, two threads         886.9   844.7 ms a step
+    one process, one thread           81.1   146.0 ms a step
 """
 
 from __future__ import annotations

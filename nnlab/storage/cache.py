@@ -115,8 +115,18 @@ def built(key: str, title: str, build: Callable[[Path], dict[str, Any]]) -> Entr
         with locked(_lock_of(key), lambda: log.info("waiting for another process that reads %s", title)):
             return find(key) or _build(key, title, build)
     except WriteError as error:
-        log.warning("%s is read anew at each start: %s", title, error.fact or error)
+        _doubt(title, str(error.fact or error))
         return None
+
+
+_doubted: set[str] = set()  # why nothing can be kept, once for all that cannot be
+
+
+def _doubt(title: str, fact: str) -> None:
+    """Say that something cannot be kept, unless the reason has been said."""
+    if fact not in _doubted:
+        _doubted.add(fact)
+        log.warning("%s is read anew at each start: %s", title, fact)
 
 
 def _lock_of(key: str) -> Path:

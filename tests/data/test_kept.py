@@ -155,6 +155,13 @@ def test_a_full_disk_is_said_and_the_images_are_read_into_memory(tmp_path, folde
     assert not list(folder.glob(".*.part"))
 
 
+def test_a_cache_that_cannot_be_written_is_said_once(tmp_path, folder, caplog):
+    path = photographs(tmp_path)
+    folder.touch()  # a file where the folder would be
+    assert len(load(path).train) > 0
+    assert caplog.text.count("is read anew at each start") == 1
+
+
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system reserves no place")
 def test_a_disk_that_is_too_full_is_known_before_anything_is_decoded(tmp_path, folder, decoded, monkeypatch, caplog):
     path = photographs(tmp_path)

@@ -14,9 +14,10 @@ from nnlab.data.preprocessing.base import Identity, Preprocessing
 from nnlab.data.rules import ArrayRule, TargetRule
 from nnlab.diagnosis import Finding
 from nnlab.diagnosis.diagnose import arranged
-from nnlab.diagnosis.facts.labels import label_facts, one_way
+from nnlab.diagnosis.facts.labels import label_facts
 from nnlab.diagnosis.facts.leaks import shared_examples
 from nnlab.diagnosis.facts.near import relatives
+from nnlab.diagnosis.facts.one_way import one_way
 from nnlab.diagnosis.facts.rows import standardized_rows
 from nnlab.diagnosis.rules.labels import label_findings
 from nnlab.probe.order import sorted_columns

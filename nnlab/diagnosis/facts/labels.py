@@ -24,11 +24,12 @@ from torch import Tensor
 from nnlab.diagnosis.facts.chance import Pair, mixed_pair
 from nnlab.diagnosis.facts.held_out import as_probabilities, nearest, with_others
 from nnlab.diagnosis.facts.levels import evenly, reduced
+from nnlab.diagnosis.facts.one_way import CONTRADICTED, OneWay, one_sided, one_way, sureness, surest_of
 from nnlab.statistics.label_errors import margins
 
 EXAMPLES = 2048  # that the other kinds of models look at
 SUREST = (0.25, 0.5)  # shares of the examples of each answer that models are surest of
-FEWEST, CONTRADICTED = 80, 6  # examples, and surest answers with another label, from which anything can be said
+FEWEST = 80  # examples from which anything can be said
 FLAT = 0.4  # least share of wrong answers among the surest, of that among all
 # Of two classes and of more, where second answers say more: least sum of that and the skill, of which the first is 1 of
 # noise alone whatever the second ...
@@ -45,12 +46,6 @@ DOUBT, DOUBTED, LITTLE = 0.15, 0.7, 0.1  # wrong among the surest, share of that
 LEVELS, CELLS = 10, 8  # values of a coarse column, and columns that are looked at in pairs
 APART = 0.1  # in accuracy, by which training labels agree less than those of validation
 SIGMAS = 4.0
-ONE_WAY, OTHERS_RIGHT, KEPT = (
-    0.3,
-    0.15,
-    0.75,
-)  # wrong among the surest of one answer, of the others; and share that stays
-PARTNER, ANSWERED = 0.8, 40  # share of these with one other label; and answers from which that is said
 RENAMED = 0.3  # accuracy gained by another order of the class names
 
 
@@ -114,24 +109,6 @@ class Surest:
 
 
 @dataclass(frozen=True)
-class OneWay:
-    """A class a part of which has the label of one other, and not the other way round.
-
-    Attributes:
-        answer, label: the class that models answer, and the other label that these examples have.
-        wrong: share of the surer half of these answers with another label; nearly all have `label`.
-        others: the largest share of wrong ones in the surer half of any other answer.
-        count: answers in the surer half.
-    """
-
-    answer: int
-    label: int
-    wrong: float
-    others: float
-    count: int
-
-
-@dataclass(frozen=True)
 class LabelFacts:
     """What is known about labels.
 
@@ -187,8 +164,8 @@ def label_facts(
     rows = evenly(len(targets), min(EXAMPLES, len(targets)), torch.device("cpu"))
     surest = _surest(prediction[rows], reduced(inputs, rows.to(inputs.device)), targets[rows])
     wrong = prediction.argmax(1) != targets
-    margin, sure = margins(prediction, targets), _sureness(prediction)
-    least = sure[_surest_of(prediction, SUREST[-1])].min() if len(sure) else 0.0
+    margin, sure = margins(prediction, targets), sureness(prediction)
+    least = sure[surest_of(prediction, SUREST[-1])].min() if len(sure) else 0.0
     suspicious = (wrong & (sure >= least)).nonzero().flatten()
     suspicious = suspicious[margin[suspicious].argsort()]
     train = 1 - float(wrong.double().mean())
@@ -223,8 +200,8 @@ def _surest(prediction: Tensor, inputs: Tensor, targets: Tensor) -> Surest:
 def _judged(prediction: Tensor, targets: Tensor, coarse: float, near: Tensor) -> Surest:
     answers, (count, classes) = prediction.argmax(1), prediction.shape
     wrong = answers != targets
-    quarter, half = (float(wrong[_surest_of(prediction, share)].double().mean()) for share in SUREST)
-    contradicted = wrong & _surest_of(prediction, SUREST[-1])
+    quarter, half = (float(wrong[surest_of(prediction, share)].double().mean()) for share in SUREST)
+    contradicted = wrong & surest_of(prediction, SUREST[-1])
     runner_up = prediction.scatter(1, answers[:, None], -1.0).argmax(1)
     overall, constant = float(wrong.double().mean()), 1 - float(torch.bincount(targets).max()) / count
     return Surest(
@@ -241,53 +218,6 @@ def _judged(prediction: Tensor, targets: Tensor, coarse: float, near: Tensor) ->
     )
 
 
-def one_way(prediction: Tensor, targets: Tensor) -> OneWay | None:
-    """The class a part of which has the label of one other, where all other answers are right as they become surer.
-
-    Where classes overlap, the surest answers are right; here as many of them are wrong as of those that are less sure.
-    """
-    classes = prediction.shape[1]
-    if classes < 3:
-        return None  # of two, chance decides as well for one of them alone
-    answers, sure = prediction.argmax(1), _sureness(prediction)
-    shares, found = [0.0] * classes, None
-    for answer in range(classes):
-        rows = (answers == answer).nonzero().flatten()
-        rows = rows[sure[rows].argsort(descending=True)]
-        half, quarter = rows[: math.ceil(len(rows) / 2)], rows[: math.ceil(len(rows) / 4)]
-        wrong = [
-            float((targets[part] != answer).double().mean()) if len(part) else 0.0 for part in (quarter, half, rows)
-        ]
-        shares[answer] = wrong[1]
-        labels = torch.bincount(targets[half][targets[half] != answer], minlength=classes)
-        most = int(labels.argmax())
-        flat = min(wrong[:2]) > KEPT * wrong[2]
-        one = int(labels[most]) > PARTNER * int(labels.sum())
-        if len(rows) >= ANSWERED and wrong[1] > ONE_WAY and flat and one:
-            found = (answer, most, wrong[1], len(half))
-    if found is None:
-        return None
-    others = max(share for answer, share in enumerate(shares) if answer != found[0])
-    return OneWay(found[0], found[1], found[2], others, found[3]) if others < OTHERS_RIGHT else None
-
-
-def one_sided(prediction: Tensor, targets: Tensor, pair: Pair) -> tuple[int, int] | None:
-    """Of two classes that are mixed up, the one whose surest answers often have the other's label, and the other.
-
-    The surest answers of the other are right. Where labels were swapped both ways, both are wrong.
-    """
-    answers, surest = prediction.argmax(1), _surest_of(prediction, SUREST[-1])
-
-    def wrong(answer: int) -> float:
-        rows = surest & (answers == answer)
-        return float((targets[rows] != answer).double().mean()) if int(rows.sum()) >= CONTRADICTED else math.nan
-
-    for answer, label in itertools.permutations((pair.first, pair.second)):
-        if wrong(answer) > ONE_WAY and wrong(label) < OTHERS_RIGHT:
-            return answer, label
-    return None
-
-
 def _shared(rows: Tensor, answers: Tensor, targets: Tensor, near: Tensor) -> float:
     """How often the examples (N, K) near some rows have the rows' labels, for how often those answered alike do."""
     if not len(rows):
@@ -296,22 +226,6 @@ def _shared(rows: Tensor, answers: Tensor, targets: Tensor, near: Tensor) -> flo
     table = torch.bincount(answers * classes + targets, minlength=classes**2).view(classes, classes).double()
     usual = (table / table.sum(1, keepdim=True).clamp(min=1))[answers[rows], targets[rows]].mean()
     return float((targets[near[rows]] == targets[rows, None]).double().mean() / usual)
-
-
-def _sureness(prediction: Tensor) -> Tensor:
-    """By how much each answer is ahead of the runner-up, (N,)."""
-    first = prediction.topk(2, 1).values
-    return first[:, 0] - first[:, 1]
-
-
-def _surest_of(prediction: Tensor, share: float) -> Tensor:
-    """The share of the examples of each answer that a model is surest of, (N,) bool: no frequent class decides."""
-    answers, sure = prediction.argmax(1), _sureness(prediction)
-    found = torch.zeros(len(answers), dtype=torch.bool)
-    for label in range(prediction.shape[1]):
-        rows = (answers == label).nonzero().flatten()
-        found[rows[sure[rows].argsort(descending=True)][: math.ceil(share * len(rows))]] = True
-    return found
 
 
 def _by_levels(inputs: Tensor, targets: Tensor) -> float:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from nnlab.diagnosis.facts.labels import LabelFacts, OneWay, Surest
+from nnlab.diagnosis.facts.labels import LabelFacts, Surest
+from nnlab.diagnosis.facts.one_way import OneWay
 from nnlab.diagnosis.finding import Finding
 
 LISTED = 8  # suspicious examples that are listed

@@ -28,6 +28,7 @@ from experiments.running import Grid, train
 from nnlab.cli import compose
 from nnlab.config.build import load_dataset
 from nnlab.storage.files import make_folder, write_whole
+from nnlab.training import Callback
 from nnlab.training.ensemble import ensemble_report
 from nnlab.types import Dataset, Split
 
@@ -90,11 +91,17 @@ def whole(dataset: Dataset) -> Dataset:
 
 
 def measure(
-    paper: str, rows: Sequence[Row], shared: Sequence[str], seeds: Sequence[int], more: Ask | None = None
+    paper: str,
+    rows: Sequence[Row],
+    shared: Sequence[str],
+    seeds: Sequence[int],
+    more: Ask | None = None,
+    callbacks: Callable[[], Sequence[Callback]] = tuple,
 ) -> dict[str, Found]:
     """Train every row that is not kept already, with `shared` before its own overrides, on all training examples.
 
-    `more` sees every trained population; what it returns, as plain values, is kept with the row.
+    `more` sees every trained population; what it returns, as plain values, is kept with the row. `callbacks` makes
+    those that observe one population.
     """
     file = Path("outputs") / "experiment" / paper / "rows.json"
     kept = json.loads(file.read_text()) if file.exists() else {}
@@ -103,7 +110,7 @@ def measure(
         setting = [*shared, *row.overrides]
         key = json.dumps([*setting, list(seeds)])
         if key not in kept:
-            kept[key] = dataclasses.asdict(_trained(setting, seeds, more))
+            kept[key] = dataclasses.asdict(_trained(setting, seeds, more, callbacks()))
             make_folder(file.parent)
             write_whole(file, json.dumps(kept))
         found[row.name] = Found(**kept[key])
@@ -114,9 +121,9 @@ def measure(
     return found
 
 
-def _trained(setting: Sequence[str], seeds: Sequence[int], more: Ask | None) -> Found:
+def _trained(setting: Sequence[str], seeds: Sequence[int], more: Ask | None, callbacks: Sequence[Callback]) -> Found:
     start = time.process_time()
-    grid = train(*setting, seeds=seeds, data=whole(load_dataset(compose(*setting))))
+    grid = train(*setting, seeds=seeds, callbacks=callbacks, data=whole(load_dataset(compose(*setting))))
     accuracy = grid.last("test", "accuracy")[0]
     errors = np.nan_to_num(100 - 100 * accuracy, nan=GUESSING)
     sizes: dict[str, list[float]] = {}

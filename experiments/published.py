@@ -190,8 +190,8 @@ def _figure(rows: Sequence[Row], found: Mapping[str, Found], title: str, beside:
             axes[0].plot(row.published, place, "|", color="black", markersize=16, markeredgewidth=2, **named)
     axes[0].set(yticks=range(len(rows)), yticklabels=[row.name for row in rows], xlabel="test error %", title=title)
     axes[0].invert_yaxis()
-    highest = max([max(each.errors) for each in found.values()] + [row.published or 0 for row in rows])
-    if highest > 10:
+    shown = [error for row in rows for error in (*found[row.name].errors, row.published) if error is not None]
+    if max(shown) > max(10, 3 * min(shown)):
         axes[0].set_xscale("log")
     axes[0].legend()
     return figure

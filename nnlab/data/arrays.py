@@ -23,6 +23,7 @@ from nnlab.data.rules import InputRule
 from nnlab.data.table.column import as_column
 from nnlab.data.table.table import Table
 from nnlab.data.table.target import TASKS, Targets, one_hot_classes, targets_of
+from nnlab.device import free_memory
 from nnlab.errors import UserError, did_you_mean
 from nnlab.types import Task
 from nnlab.validation import check_choice
@@ -197,9 +198,15 @@ def load(path: Path) -> Any:
     """The array in a .npy file, or the arrays by name in a .npz file; Python objects are never unpickled.
 
     Raises:
-        UserError: the file is missing, damaged, or holds Python objects.
+        UserError: the file is missing, damaged, larger than the memory that is free, or holds Python objects.
     """
     try:
+        size, free = _unpacked(path), free_memory(torch.device("cpu"))
+        if size > free:
+            raise UserError(
+                f"{path} holds {size / 1e9:.2g} GB, and {free / 1e9:.2g} GB of memory are free; a Parquet file "
+                "(`data=table`) or a folder of images (`data=image_folder`) is read in pieces"
+            )
         with path.open("rb") as file:
             content = np.load(file, allow_pickle=False)
             return {key: content[key] for key in content.files} if path.suffix == ".npz" else content
@@ -207,6 +214,14 @@ def load(path: Path) -> Any:
         raise UserError(f"cannot read {path} ({error.strerror or error})") from error
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError, MemoryError) as error:
         raise UserError(f"{path} is damaged or holds Python objects instead of numbers ({error})") from error
+
+
+def _unpacked(path: Path) -> int:
+    """Bytes of the arrays in a file."""
+    if path.suffix != ".npz":
+        return path.stat().st_size
+    with zipfile.ZipFile(path) as archive:
+        return sum(entry.file_size for entry in archive.infolist())
 
 
 def as_inputs(path: Path, inputs: npt.NDArray[Any]) -> tuple[Tensor, bool]:

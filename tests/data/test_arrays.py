@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from nnlab.data import Arrays
+from nnlab.data.arrays import load
 from nnlab.errors import UserError
 from nnlab.types import Task
 
@@ -229,3 +230,18 @@ def test_a_class_with_one_example_is_named_and_not_taken_for_a_regression(write,
     rows = ["x,label", *(f"{i},{1 + i % 2}" for i in range(20)), "20,3"]
     with pytest.raises(UserError, match=r"class `3` has a single example"):
         Arrays(path=write("\n".join(rows))).load(0, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz"])
+def test_arrays_that_do_not_fit_into_memory_are_refused_with_what_is_read_in_pieces(tmp_path, monkeypatch, name):
+    path = tmp_path / name
+    if name == "a.npz":
+        np.savez_compressed(path, x=np.zeros((50_000, 10)), y=np.zeros(50_000))
+        assert path.stat().st_size < 1e5
+    else:
+        np.save(path, np.zeros((50_000, 11)))
+    monkeypatch.setattr("nnlab.data.arrays.free_memory", lambda device: 4_000_000)
+    with pytest.raises(UserError, match=r"holds 0\.0044 GB, and 0\.004 GB of memory are free; a Parquet file"):
+        Arrays(path=str(path)).load(0, tmp_path)
+    monkeypatch.setattr("nnlab.data.arrays.free_memory", lambda device: 5_000_000)
+    assert len(load(path) if name == "a.npy" else load(path)["x"]) == 50_000

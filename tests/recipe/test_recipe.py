@@ -270,15 +270,6 @@ def test_the_last_word_names_what_is_better_than_the_network() -> None:
     assert winner({"linear": (-0.1, 0.2), "constant": (0.1, 0.2)}) == "network"
 
 
-def test_trials_that_the_memory_does_not_hold_together_are_trained_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    trials = Trials(compose(*QUICK, config_name="recipe"))
-    changes = [{"seed": seed} for seed in range(3)]
-    monkeypatch.setattr("nnlab.training.memory.free_memory", lambda device: 0)
-    assert trials.groups(changes) == [[0, 1, 2]]  # minibatches of a few numbers always fit
-    monkeypatch.setattr("nnlab.recipe.trials.HEAVY", 0)
-    assert trials.groups(changes) == [[0], [1], [2]]
-
-
 def test_a_seed_below_the_constant_lowers_the_rate_and_is_said(tmp_path: Path) -> None:
     config = compose(*QUICK, "optimizer=sgd", "loss=squared_error", config_name="recipe")
     trials = Trials(config)

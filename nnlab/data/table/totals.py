@@ -1,9 +1,9 @@
 """Rows at the end of a table that hold the sums, or the means, of the columns above: known by arithmetic.
 
 A row of sums has the sum of the rows above in every cell that is a number, or their mean, as per cent have it; or at
-least in two cells, where others hold a weighted mean. Where small numbers add up by chance, the row must show besides
-that it is no other: by a word that no row has in that column, or by cells that it leaves empty. A mean, an extreme, a
-count may be a row's by chance, so that a word has to say it too.
+least in two cells, where others hold a weighted mean. It says so in a word of its own; where it does not, there must be
+many rows above, and sums too large to be there by chance. A mean, an extreme, a count may be a row's by chance, so that
+a whole cell has to say it, and every number to agree.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import dataclasses
 import itertools
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -22,16 +22,22 @@ from nnlab.data.table.column import Column, Floats, Frame, narrowed
 MOST = 3  # rows of this kind below one another
 LEAST = 3  # rows above them
 LOOKS = 1000  # rows above that are looked at before all are added up
+MANY = 20  # rows above one that does not say that it holds their sums
 LARGE = 100  # last digits of a sum that is none by chance
-_SUM = re.compile(r"total|\bsum|summe|gesamt|insgesamt|somme|suma\b|totaal|итого|合计|合計", re.IGNORECASE)
+_SUM = re.compile(r"\b(totals?|sum|\w*summe|gesamt|insgesamt|somme|suma|totaal|итого|all)\b|合计|合計|Σ", re.IGNORECASE)
 _WORDS: Mapping[str, re.Pattern[str]] = {
-    "mean": re.compile(r"\b(mean|average|avg|mittelwert|durchschnitt|mittel|ø|moyenne|media|promedio)\b", re.I),
-    "minimum": re.compile(r"\bmin", re.I),
-    "maximum": re.compile(r"\bmax", re.I),
-    "median": re.compile(r"\bm[eé]dian|\bmediana", re.I),
-    "count": re.compile(r"\b(count|n|anzahl|nombre)\b", re.I),
+    what: re.compile(rf"\W*(column )?({words})( values?| of .*)?\W*", re.IGNORECASE)
+    for what, words in {
+        "mean": "means?|averages?|avg|mittelwert|durchschnitt|mittel|ø|moyenne|media|promedio",
+        "minimum": "min|minim(um|a)|kleinster wert",
+        "maximum": "max|maxim(um|a)|größter wert",
+        "median": "m[eé]dian|mediana",
+        "deviation": r"std|sd|stdev|std\.? ?dev|standard deviation|standardabweichung|écart[- ]type",
+        "count": "counts?|n|anzahl|nombre",
+    }.items()
 }
 _NAMES = {"sum": "sums", "mean": "means", "minimum": "minima", "maximum": "maxima", "median": "medians"}
+_NAMES |= {"deviation": "standard deviations", "count": "counts"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +64,9 @@ def without_totals(frame: Frame) -> tuple[Frame, tuple[str, ...]]:
     count = len(frame)
     for last in range(min(MOST, count - LEAST), 0, -1):
         rows = range(count - last, count)
-        found = list(itertools.takewhile(bool, (_summary(_row(frame, row, count - last)) for row in rows)))
+        found = list(
+            itertools.takewhile(bool, (_summary(_row(frame, row, count - last), count - last) for row in rows))
+        )
         if len(found) == last:
             said = [_said(frame, row, what) for row, what in zip(rows, found, strict=True)]
             kept = frame[np.arange(count - last)]
@@ -87,25 +95,31 @@ def _row(frame: Frame, row: int, body: int) -> _Row | None:
     return _Row(numbers, words, gaps)
 
 
-def _summary(row: _Row | None) -> str:
-    """What a row has of the columns above: `sum`, `mean`, ...; empty: it is a row as any other."""
+def _summary(row: _Row | None, body: int) -> str:
+    """What a row has of the columns of the `body` rows above: `sum`, `mean`, ...; empty: it is a row as any other."""
     if row is None:
         return ""
-    text = " ".join(row.words)
+    named = any(_SUM.search(word) for word in row.words)
+    said = [what for what, pattern in _WORDS.items() if any(map(pattern.fullmatch, row.words))]
     beyond = [pair for pair in row.numbers if abs(pair[1]) > np.nanmax(np.abs(pair[0][-LOOKS:]), initial=0)]
-    telling = any(_is_sum(_known(above), own) for above, own in beyond)
-    said = [what for what, word in _WORDS.items() if word.search(text)]
+    telling = (named or body >= MANY) and any(_is_sum(_known(above), own, named) for above, own in beyond)
     if not telling and not said:
         return ""
     known = [(_known(above), own) for above, own in row.numbers]
-    if any(len(above) < LEAST for above, _ in known):
+    if not known or any(len(above) < LEAST for above, _ in known):
         return ""
-    if telling and _holds_sums(known, bool(row.gaps or row.words), _SUM.search(text) is not None):
+    if telling and _holds_sums(known, bool(row.gaps or row.words), named):
         return "sum"
-    for what in said:  # others may count empty cells as 0
-        if 2 * sum(_near(_STATISTICS[what](above), own) for above, own in known) > len(known):
-            return what
-    return ""
+    return next((what for what in said if _agrees(what, known)), "")
+
+
+def _agrees(what: str, known: Sequence[tuple[Floats, float]]) -> bool:
+    """Whether every number is what a row says that it holds, and not just because rows above have it all the time."""
+    if not all(any(_near(value, own) for value in _STATISTICS[what](above)) for above, own in known):
+        return False
+    if what in ("minimum", "maximum"):
+        return any((above == own).sum() == 1 for above, own in known)
+    return any(above.min() < above.max() for above, _ in known)
 
 
 def _holds_sums(known: Sequence[tuple[Floats, float]], marked: bool, named: bool) -> bool:
@@ -116,7 +130,7 @@ def _holds_sums(known: Sequence[tuple[Floats, float]], marked: bool, named: bool
         marked: whether the row shows that it is no other.
         named: whether it says that it is a sum.
     """
-    sums = [_is_sum(above, own) for above, own in known]
+    sums = [_is_sum(above, own, named) for above, own in known]
     telling = [own for is_sum, (above, own) in zip(sums, known, strict=True) if is_sum and abs(own) > abs(above).max()]
     large = [own for own in telling if abs(own) >= LARGE * 10.0 ** -_digits(own)]  # small counts add up by chance
     if marked and len(large) > 1:
@@ -126,12 +140,13 @@ def _holds_sums(known: Sequence[tuple[Floats, float]], marked: bool, named: bool
     return all(is_sum or _near(float(above.mean()), own) for is_sum, (above, own) in zip(sums, known, strict=True))
 
 
-_STATISTICS = {
-    "mean": lambda above: float(above.mean()),
-    "minimum": lambda above: float(above.min()),
-    "maximum": lambda above: float(above.max()),
-    "median": lambda above: float(np.median(above)),
-    "count": lambda above: float(len(above)),
+_STATISTICS: Mapping[str, Callable[[Floats], Sequence[float]]] = {
+    "mean": lambda above: [float(above.mean())],
+    "minimum": lambda above: [float(above.min())],
+    "maximum": lambda above: [float(above.max())],
+    "median": lambda above: [float(np.median(above))],
+    "deviation": lambda above: [float(above.std()), float(above.std(ddof=1))],
+    "count": lambda above: [float(len(above))],
 }
 
 
@@ -140,11 +155,13 @@ def _known(cells: Floats) -> Floats:
     return cells[~np.isnan(cells)]
 
 
-def _is_sum(above: Floats, own: float) -> bool:
-    """Whether a number is the sum of others, up to what rounding each of them may make."""
+def _is_sum(above: Floats, own: float, named: bool) -> bool:
+    """Whether a number is the sum of others, up to what rounding each may make; if it says so, its own rounding too."""
     digits = max(_digits(value) for value in (own, *above[:100].tolist()))
     rounding = 0.5 * 10.0**-digits * math.sqrt(len(above))
     slack = max(rounding if abs(own) > 1000 * rounding else 0.0, 1e-9 * float(np.abs(above).sum()))
+    if named:
+        slack = max(slack, 2 * rounding if digits else 0.0, 0.5001 * 10.0 ** -_digits(own) if digits else 0.0)
     return abs(float(above.sum()) - own) <= slack
 
 
@@ -182,5 +199,4 @@ def _said(frame: Frame, row: int, what: str) -> str:
     words = [c.levels[c.values[row]] for c in frame.columns.values() if c.form == "text" and c.values[row] >= 0]
     name = next((word for word in words if not word[:1].isdigit()), "")
     shown = f" ({name})" if name else ""
-    holds = "counts of" if what == "count" else f"{_NAMES[what]} of"
-    return f"{frame.place(row)}{shown} is no row: it holds the {holds} the columns above (data.footer)"
+    return f"{frame.place(row)}{shown} is no row: it holds the {_NAMES[what]} of the columns above (data.footer)"

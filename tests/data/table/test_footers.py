@@ -36,6 +36,8 @@ def read(write, rows, name="table.csv", **options):
         ([f"Summe,,{SUM[0]},{MEAN[1]:.2f}"], "line 42 (Summe) is no row: it holds the sums"),
         ([f"Mittelwert,,{MEAN[0]:.1f},{MEAN[1]:.2f}"], "line 42 (Mittelwert) is no row: it holds the means"),
         (["max,,22,48.75"], "line 42 (max) is no row: it holds the maxima"),
+        ([f"Total,,{SUM[0]},{SUM[1]:.0f}"], "line 42 (Total) is no row: it holds the sums"),  # in whole numbers
+        ([f"Std. dev.,,{np.std(COUNTS, ddof=1):.2f},{np.std(AMOUNTS):.3f}"], "line 42 (Std. dev.) is no row: it holds"),
     ],
 )
 def test_what_stands_below_a_table_is_left_out_and_said(write, below, said):
@@ -78,6 +80,25 @@ def test_a_last_row_that_could_be_a_row_stays(write, last):
     frame, notes = read(write, ["id,group,count,amount", *BODY, last])
     assert len(frame) == 41
     assert notes == ()
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["Oak 1,2,300", "Oak 2,3,500", "Oak 3,4,400", "Mint Street 4,2,300"],
+        ["Oak 1,2,300", "Oak 2,3,500", "Oak 3,1,400", "Oak 4,6,1200"],
+        ["Oak 1,3,300", "Oak 2,3,500", "Oak 3,3,400", "Oak 4,3,1200"],
+        ["Oak 1,2,300", "Oak 2,3,500", "Oak 3,1,400", "Summerville 4,6,1200"],
+        ["A,10,4", "B,8,6", "C,6,8", "Avg Joes,8,6"],
+        [*(f"P{i},{5 - i % 5},{1 + i % 3}" for i in range(30)), "Max Weber,5,3"],
+        [*(f"P{i},{5 - i % 5},{1 + i % 3}" for i in range(30)), "Max,5,3"],  # as others are
+        [*(f"P{i},{5 - i % 5},{1 + i % 3}" for i in range(30)), "Min-jae Kim,1,1"],
+    ],
+)
+def test_rows_with_names_like_those_of_totals_and_few_that_add_up_by_chance_stay(write, rows):
+    frame, notes = read(write, ["name,beds,area", *rows])
+    assert len(frame) == len(rows)
+    assert not any("no row" in note for note in notes)
 
 
 def test_small_counts_that_add_up_by_chance_are_no_total():

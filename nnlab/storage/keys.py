@@ -47,6 +47,12 @@ KEYS = {
 }
 
 
+# Keys on which it depends by what examples, or in what units, runs are judged: their metrics do not compare.
+MEASURED_ON = frozenset(
+    f"data{key}" for key in ("", ".path", ".target", ".task", ".limit", ".validation", ".test", ".footer")
+)
+
+
 @functools.cache
 def meaning(path: str) -> Key:
     """The row of the key at a dotted path, or of the section that it is in.

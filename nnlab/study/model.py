@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nnlab.metric_names import HIGHER_IS_BETTER
+from nnlab.storage.keys import MEASURED_ON
 from nnlab.study.resolution import COARSE, measured, smallest_step
 
 REPLICATES = ("seed", "data.fold", "data.validation_fold")  # what repeats a configuration instead of changing it
@@ -142,6 +143,11 @@ class Study:
     def ranked(self) -> list[Configuration]:
         """The configurations that have a result."""
         return [each for each in self.configurations if each.results(self.metric)]
+
+    @functools.cached_property
+    def measured_on(self) -> list[str]:
+        """The axes by which it differs on what examples, or in what units, the configurations are judged."""
+        return [key for key in self.axes if key in MEASURED_ON]
 
     @property
     def best(self) -> Configuration:

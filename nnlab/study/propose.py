@@ -50,7 +50,9 @@ class Proposal:
 
 
 def propose(study: Study, axes: Sequence[Axis]) -> Proposal:
-    """The next grid or interval for a study."""
+    """The next grid or interval for a study; none where its configurations do not compare."""
+    if study.measured_on:
+        return Proposal("", 0, 0, [])
     notes = [_warning(axis) for axis in axes if axis.edge]
     bound = {key for group in tied(study) for key in group}
     if bound:

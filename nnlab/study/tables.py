@@ -89,6 +89,9 @@ def headline(study: Study) -> str:
     best, tied = study.best, study.tied
     seeds = len(best.results(study.metric))
     mean = f"mean of {seeds} runs" if seeds > 1 else "one run"
+    if keys := study.measured_on:
+        named, decides = " and ".join(f"`{key}`" for key in keys), "decides" if len(keys) == 1 else "decide"
+        return f"None is called the best: {named} {decides} what they are measured on; their numbers do not compare."
     if len(tied) > 1:
         shown = "; ".join(each.label for each in tied[:SHOWN_OF_A_TIE])
         more = f"; and {len(tied) - SHOWN_OF_A_TIE} more" if len(tied) > SHOWN_OF_A_TIE else ""

@@ -268,6 +268,7 @@ def test_the_last_word_names_what_is_better_than_the_network() -> None:
         "less than 2 standard errors)"
     )
     assert winner({"linear": (-0.1, 0.2), "constant": (0.1, 0.2)}) == "network"
+    assert "perhaps" not in verdict("rmse", models[:3], judged)
 
 
 def test_a_seed_below_the_constant_lowers_the_rate_and_is_said(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from nnlab.study.model import HIGHER_IS_BETTER, Study, canonical
 from nnlab.study.propose import next_values, propose
 from nnlab.study.read import read_study
 from nnlab.study.resolution import smallest_step
-from nnlab.study.tables import csv_text, markdown, terminal
+from nnlab.study.tables import csv_text, headline, markdown, terminal
 from nnlab.training.best import HIGHER_IS_BETTER as TRAINED
 
 
@@ -69,6 +69,28 @@ def test_seeds_become_mean_and_standard_deviation(tmp_path: Path) -> None:
     assert best.values == {"lr": "0.1"}
     assert best.mean("accuracy/validation") == pytest.approx(0.95)
     assert best.std("accuracy/validation") == pytest.approx(0.002)
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"data.limit=50": 0.8, "data.limit=100": 0.9}, "`data.limit` decides"),
+        (
+            {"data=digits data.validation=0.1": 0.8, "data=mnist data.validation=0.2": 0.9},
+            "`data.validation` and `data` decide",
+        ),
+    ],
+)
+def test_where_they_are_measured_on_other_examples_none_is_the_best_and_nothing_is_proposed(
+    tmp_path: Path, values: dict[str, float], named: str
+) -> None:
+    study = make_grid(tmp_path, values)
+    sentence = headline(study)
+    assert sentence.startswith(f"None is called the best: {named}")
+    assert sentence.endswith("their numbers do not compare.")
+    proposal = propose(study, study_axes(study))
+    assert not proposal.command
+    assert not proposal.notes
 
 
 def test_the_metric_that_decides_can_be_chosen_and_its_direction_is_known(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import math
 import re
 
 _SIGN = "[+\\-\u2212]?"  # the last one is the minus of typography
+PER_CENT = "%"  # the only unit that may stand in an amount; per mille is a unit as any other
 _BLANK = " \u00a0\u2009\u202f"
 _CURRENCY = (
     r"(?:US\$|R\$|[$€£¥₹₽₩₺₴₪฿]|(?:USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|TRY)(?![A-Za-z])"
@@ -23,7 +24,7 @@ def _amount(thousands: str, point: str) -> re.Pattern[str]:
     return re.compile(
         rf"(?P<bracket>\()?(?P<sign>{_SIGN})[{_BLANK}]?(?P<before>{_CURRENCY}[{_BLANK}]?)?(?P<inner>{_SIGN})"
         rf"(?P<digits>(?:{groups}|\d+)(?:{point}\d*)?|{point}\d+)(?P<power>[eE][+-]?\d+)?"
-        rf"(?P<after>[{_BLANK}]?(?:{_CURRENCY}|[%‰]))?(?(bracket)\)|(?P<behind>-)?)"
+        rf"(?P<after>[{_BLANK}]?(?:{_CURRENCY}|%))?(?(bracket)\)|(?P<behind>-)?)"
     )
 
 
@@ -32,7 +33,7 @@ _WITH_COMMA = _amount(f".'\u2019{_BLANK}", ",")
 # A number and what is written behind it, such as 170 cm, $5/h and 1,5 m3/s.
 _QUANTITY = re.compile(
     rf"(?P<amount>(?:{_CURRENCY}[{_BLANK}]?)?{_SIGN}(?:\d|\.\d)(?:[\d.,'\u2019{_BLANK}]*\d)?(?:[eE][+-]?\d+)?)[{_BLANK}]?"
-    r"(?P<unit>(?:[^\W\d_]|[°′″'\"/%$€£¥₹])(?:[^\d\n]|(?<=[^\W\d_])\d){0,19})"
+    r"(?P<unit>(?:[^\W\d_]|[°′″'\"/%‰$€£¥₹])(?:[^\d\n]|(?<=[^\W\d_])\d){0,19})"
 )
 _LEADING_ZERO = re.compile(r"[+-]?0\d+$")
 
@@ -93,13 +94,16 @@ def _plain(found: re.Match[str]) -> str:
 
 
 def quantity_of(text: str) -> tuple[str, str]:
-    """The amount and the unit in a text; the unit is empty where the text is none, or an amount alone.
+    """The amount and the unit in a text; the unit is empty where the text is none, or an amount without per cent.
 
-    >>> quantity_of("170,5 cm"), quantity_of("5 €"), quantity_of("ten cm"), quantity_of("1 h 5 min")
-    (('170,5', 'cm'), ('5 €', ''), ('ten cm', ''), ('1 h 5 min', ''))
+    >>> quantity_of("170,5 cm"), quantity_of("5 €"), quantity_of("ten cm"), quantity_of("1 h 5 min"), quantity_of("5%")
+    (('170,5', 'cm'), ('5 €', ''), ('ten cm', ''), ('1 h 5 min', ''), ('5', '%'))
     """
     found = _QUANTITY.fullmatch(text)
-    if found is None or _WITH_POINT.fullmatch(text) or _WITH_COMMA.fullmatch(text):
+    alone = found is None or (
+        found["unit"] != PER_CENT and (_WITH_POINT.fullmatch(text) or _WITH_COMMA.fullmatch(text))
+    )
+    if found is None or alone:
         return text, ""
     return found["amount"], found["unit"].strip()
 

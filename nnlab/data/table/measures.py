@@ -1,6 +1,6 @@
 """Units of one kind, and how many of one another is: exact by definition (BIPM 2019, SI; international yard and pound).
 
-mass g, length m, time s, volume l; others, and temperatures, are not converted
+mass g, length m, time s, volume l, parts %; others, and temperatures, are not converted
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ _KINDS: tuple[Mapping[str, str], ...] = (
         **{"h": "3600", "hr": "3600", "hour": "3600", "d": "86400", "day": "86400", "week": "604800"},
     },
     {"ml": "0.001", "cl": "0.01", "dl": "0.1", "l": "1", "liter": "1", "litre": "1", "hl": "100"},
+    {"%": "1", "‰": "0.1"},
 )
 
 

@@ -100,7 +100,7 @@ def _with_units(frame: Frame, target: str | int | None, spool: Spool | None) -> 
     units, said = find_units(frame, target)
     columns = dict(frame.columns)
     for position, (name, column) in enumerate(frame.columns.items()):
-        if name in units:
+        if name in units and column.form == "text":
             bare = without_unit(column, units[name], frame.writing.decimals[name])
             found = Column(name, "number", bare.numbers())
             columns[name] = found if spool is None else spool.put(found, position)

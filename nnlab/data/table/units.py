@@ -1,6 +1,6 @@
 """Numbers with their unit in every cell of a column, such as 170 cm: found in training, taken off alike afterwards.
 
-Cells in several units of one kind, such as 500 g and 1.2 kg, are brought to the most frequent one.
+Cells in several units of one kind, such as 500 g and 1.2 kg, or 5 % and 50 ‰, are brought to the most frequent one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from nnlab.console import counted
-from nnlab.data.table.amounts import amount_of, is_code, quantity_of, with_point
+from nnlab.data.table.amounts import PER_CENT, amount_of, is_code, quantity_of, with_point
 from nnlab.data.table.column import MISSING_NUMBERS, Column, Frame, coded_column, number_name
 from nnlab.data.table.measures import converted, convertible, same_unit
 
@@ -31,10 +31,12 @@ def find_units(frame: Frame, target: str | int | None = None) -> tuple[dict[str,
         frame: a table, its amounts with decimal points.
         target: the target column, by name or position; None: the last. Few different texts in it are classes.
     """
-    units, said, several = {}, [], []
+    units: dict[str, str] = {}
+    said, several = [], []
     for name, column in frame.columns.items():
         if column.form != "text":
             said += [f"`{name}` in {' or '.join(column.signs)}"] if column.signs else []
+            units |= {name: column.signs[0]} if len(column.signs) == 1 else {}
             continue
         if _is_target(frame, name, target) and len(column.levels) <= MOST_CLASSES:
             continue
@@ -56,9 +58,14 @@ def find_units(frame: Frame, target: str | int | None = None) -> tuple[dict[str,
 
 
 def without_unit(column: Column, unit: str, decimal: str) -> Column:
-    """A column of texts with the numbers alone, with decimal points, where there is that unit behind them."""
+    """A column of texts with the numbers alone, with decimal points, where there is that unit behind them.
+
+    Numbers that were per cent, where that unit is per mille, are converted.
+    """
     if not unit or column.form != "text":
-        return column
+        factor = converted(1.0, PER_CENT, unit) if column.signs == (PER_CENT,) else None
+        scaled = factor is not None and unit != PER_CENT
+        return Column(column.name, column.form, column.values * factor) if scaled else column
     return coded_column(column.name, column.values, [_bare(level, unit, decimal) for level in column.levels])
 
 
@@ -90,7 +97,7 @@ def _bare(level: str, unit: str, decimal: str) -> str:
     amount, found = quantity_of(level)
     if not found:
         return level
-    amount = with_point(amount) if decimal == "," else amount
+    amount = with_point(amount) if decimal == "," and found != PER_CENT else amount  # which has one already
     if same_unit(found, unit):
         return amount
     value = converted(amount_of(amount), found, unit)

@@ -68,6 +68,8 @@ def test_texts_with_other_units_or_none_stay_texts(write, cells):
         ([f"{i} m" if i % 3 else f"{i} h" for i in range(40)], "min (from m, h)", [0, 1, 2, 180]),
         ([f"{i} day" if i < 2 else f"{i} days" for i in range(40)], "day", [0, 1, 2, 3]),
         ([f"{i} ft" if i % 3 else "10 inches" for i in range(40)], "ft (from ft, inches)", [10 / 12, 1, 2, 10 / 12]),
+        ([f"{i},25%" if i % 3 else f"{i}2,5 ‰" for i in range(40)], "% (from %, ‰)", [0.25, 1.25, 2.25, 3.25]),
+        ([f"{i}.5 ‰" if i % 3 else f"{i}%" for i in range(40)], "‰ (from ‰, %)", [0, 1.5, 2.5, 30]),
     ],
 )
 def test_units_of_one_kind_are_brought_to_the_most_frequent_one(write, cells, unit, values):
@@ -126,3 +128,20 @@ def test_amounts_taken_for_categories_are_found_again_in_new_rows(write):
     for content in (["h", "2.50 €"], ["h", "2.5"]):
         piece = next(iter(pieces(write(content, "new.csv"), pipeline, {})))
         assert pipeline.rule.encode(piece.inputs).inputs.tolist() == [[0, 1, 0]]
+
+
+@pytest.mark.parametrize("sign", ["%", "‰"])
+@pytest.mark.parametrize("others", [[], ["35,5 %"]])
+def test_new_rows_in_per_cent_and_per_mille_are_brought_to_what_the_training_has(write, tmp_path, sign, others):
+    cells = [f"{i},5 {sign}" for i in range(60)] + others
+    path = write(["h;y", *(f"{text};{i % 3}" for i, text in enumerate(cells))])
+    fitted = Table(path=path, target="y").load(0, Path("nowhere")).pipeline
+    pipeline = Pipeline.from_stored(json.loads(json.dumps(fitted.to_json())), fitted.arrays())
+    expected = pipeline.encode({"h": [5.5 if sign == "%" else 55.0]}).inputs
+    for cell in ("5,5 %", "55 ‰", "55,0‰"):
+        table = polars.DataFrame({"h": [cell, cell]})
+        table.write_parquet(tmp_path / "new.parquet")
+        for given in (write(["h", cell, cell], "new.csv"), tmp_path / "new.parquet"):
+            piece = next(iter(pieces(given, pipeline, {})))
+            assert pipeline.encode(piece.inputs).inputs.tolist() == expected.tolist() * 2
+        assert pipeline.encode(table).inputs.tolist() == expected.tolist() * 2

@@ -95,11 +95,14 @@ def words(hint: Any) -> str:
     'a whole number or null'
     >>> words(list[float])
     'a list, each entry a number'
+    >>> words(list[float] | None)
+    'null or a list, each entry a number'
     """
     kind = _kind(hint)
     arguments = typing.get_args(hint)
     if _is_union(hint):
-        return " or ".join(words(each) for each in arguments)
+        lists_last = sorted(arguments, key=lambda each: _kind(each) in _LISTS)  # "or null" behind would be an entry's
+        return " or ".join(words(each) for each in lists_last)
     if kind is Literal:
         return " or ".join(f"`{each}`" for each in arguments)
     if kind in _WORDS:

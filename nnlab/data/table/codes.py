@@ -9,13 +9,16 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import Any
 
 import numpy as np
 
 from nnlab.data.table.amounts import amount_of
-from nnlab.data.table.column import Column, Frame, coded_column, narrowed, number_name
+from nnlab.data.table.column import Column, Frame, coded_column, is_missing, narrowed, number_name
 from nnlab.data.table.units import without_units
 from nnlab.data.table.writing import Writing
+from nnlab.errors import UserError
 
 BELOW = (-1, -7, -8, -9, -77, -88, -97, -98, -99, -999, -9999)
 ABOVE = (77, 88, 97, 98, 99, 777, 888, 997, 998, 999, 9999)
@@ -23,21 +26,40 @@ LEAST, SHARE = 2, (0.005, 0.6)  # rows with a code, and their share
 OTHERS = 3  # different numbers beside it at least
 WIDE = 10.0  # of the others, beside which -1 alone is below 0
 
-Code = int | float | str
+Code = float | str
+Codes = Code | list[Code]
 
 
-def codes_of(given: Sequence[Code] | Mapping[str, Code | Sequence[Code]], names: Sequence[str]) -> dict[str, list[str]]:
+def check_codes(given: Any) -> None:
+    """Refuse what names no codes.
+
+    Raises:
+        UserError: it is no number or text, list of these, or mapping of columns to one of both.
+    """
+    each = given.values() if isinstance(given, Mapping) else [given]
+    if not all(_is_code(own) or (isinstance(own, list | tuple) and all(map(_is_code, own))) for own in each):
+        raise UserError(
+            "`missing` must be a number or text, or a list of them, such as [-9, 99], or these by column, such as "
+            f"{{age: 999}}, got {given!r}"
+        )
+
+
+def _is_code(given: Any) -> bool:
+    return isinstance(given, Real | str) and not isinstance(given, bool)
+
+
+def codes_of(given: Codes | Mapping[str, Codes], names: Sequence[str]) -> dict[str, list[str]]:
     """The codes of each column as text, from those of all columns or by column.
 
     >>> codes_of([99], ["a", "b"]), codes_of({"a": -9.0}, ["a", "b"])
     ({'a': ['99'], 'b': ['99']}, {'a': ['-9']})
     """
     each = given if isinstance(given, Mapping) else dict.fromkeys(names, given)
-    return {name: [_text(code) for code in _several(own)] for name, own in each.items()}
+    return {str(name): [_text(code) for code in _several(own)] for name, own in each.items()}
 
 
-def _several(given: Code | Sequence[Code]) -> Sequence[Code]:
-    return [given] if isinstance(given, int | float | str) else given
+def _several(given: Codes) -> Sequence[Code]:
+    return given if isinstance(given, list | tuple) else [given]
 
 
 def _text(code: Code) -> str:
@@ -55,6 +77,19 @@ def without_codes(column: Column, codes: Sequence[str]) -> Column:
         return column
     levels = [None if code else level for code, level in zip(coded, column.levels, strict=True)]
     return narrowed(coded_column(column.name, column.values, levels))
+
+
+def unused(frame: Frame, codes: Mapping[str, Sequence[str]], by_column: bool) -> list[str]:
+    """One sentence for each code that no cell has, in its column or in the whole table."""
+    absent = {
+        name: [code for code in own if not is_missing(code) and without_codes(column, [code]) is column]
+        for name, own in codes.items()
+        for column in [frame.columns[name]]
+    }
+    if by_column:
+        return [f"no cell of `{name}` is `{code}`" for name, own in absent.items() for code in own]
+    first, *others = absent.values()
+    return [f"no cell is `{code}`" for code in first if all(code in own for own in others)]
 
 
 def as_known(frame: Frame, expected: Writing) -> Frame:

@@ -18,7 +18,7 @@ from nnlab.data.base import Source, existing
 from nnlab.data.raw import Raw
 from nnlab.data.rules import ColumnRule, InputRule
 from nnlab.data.table import plan, roles
-from nnlab.data.table.codes import codes_of, without_codes
+from nnlab.data.table.codes import Code, Codes, check_codes, codes_of, unused, without_codes
 from nnlab.data.table.column import Frame
 from nnlab.data.table.delimited import TextOptions
 from nnlab.data.table.kinds import Finding
@@ -51,7 +51,7 @@ class Table(Source):
         task: what the target is; `auto`: as the loss has it, else classes if it is text, truth values, or whole numbers
             with at most 20 different values, each of them twice or more on average.
         columns: kinds of columns that overrule those found: number, truth, category, time, or drop.
-        missing: values that stand for missing cells, such as [-9, 99], in every column; or by column, {age: 999}.
+        missing: values that stand for missing cells, -9 or [-9, 99], in every column; or by column, {age: 999}.
         drop: columns that are no inputs.
         use: the only columns that are inputs; None: all.
         groups: column whose rows of one value are never split.
@@ -72,7 +72,7 @@ class Table(Source):
     target: str | int | list[str | int] | None = None
     task: Literal["auto", "regression", "binary", "multiclass"] = "auto"
     columns: dict[str, str] | None = None
-    missing: list[int | float | str] | dict[str, Any] | None = None
+    missing: Code | list[Code] | dict[str, Codes] | None = None
     drop: list[str] | None = None
     use: list[str] | None = None
     groups: str | None = None
@@ -91,6 +91,8 @@ class Table(Source):
         check_choice("task", self.task, TASKS)
         for name in self.references:
             check_choice("references", name, REFERENCES)
+        if self.missing is not None:
+            check_codes(self.missing)
         TextOptions(self.separator, self.header, self.decimal)  # which checks them
         given = [key for key in ("groups", "time", "split") if getattr(self, key) is not None]
         if len(given) > 1:
@@ -136,7 +138,9 @@ class Table(Source):
         path, spool = existing(self.path, root), None if folder is None else Spool(folder)
         frame, said = read_table(path, self.text_options, spool)
         notes = [f"{path.name} is read so: {'; '.join(said)}"] if said else []
-        frame = self._with_gaps(frame, spool)
+        frame, absent = self._with_gaps(frame, spool)
+        for line in absent:
+            log.warning("%s: %s (data.missing)", path.name, line)
         names = self.target_names(frame)
         before = len(frame)
         frame = self._with_target(frame, names)
@@ -170,21 +174,23 @@ class Table(Source):
         """The task where no loss says it, from the start of the file: what the command line chooses the loss by."""
         frame = read_start(existing(self.path, root), self.text_options)
         with console.silenced():
-            frame = self._with_gaps(frame, None)
+            frame, _ = self._with_gaps(frame, None)
             names = self.target_names(frame)
             return self._targets(self._with_target(frame, names), names, None).task
 
-    def _with_gaps(self, frame: Frame, spool: Spool | None) -> Frame:
-        """The same table, cells with a code of `missing` as missing."""
-        if not self.missing:
-            return frame
+    def _with_gaps(self, frame: Frame, spool: Spool | None) -> tuple[Frame, list[str]]:
+        """The same table, cells with a code of `missing` as missing; and a sentence for each code that no cell has."""
+        if self.missing is None or self.missing in ([], {}):
+            return frame, []
         codes = codes_of(self.missing, list(frame.columns))
         plan.check_names(codes, frame, "data.missing")
         columns = dict(frame.columns)
         for position, (name, column) in enumerate(frame.columns.items()):
             found = without_codes(column, codes.get(name, ()))
             columns[name] = found if spool is None or found is column else spool.put(found, position)
-        return dataclasses.replace(frame, columns=columns, writing=dataclasses.replace(frame.writing, missing=codes))
+        writing = dataclasses.replace(frame.writing, missing=codes)
+        absent = unused(frame, codes, isinstance(self.missing, Mapping))
+        return dataclasses.replace(frame, columns=columns, writing=writing), absent
 
     def target_names(self, frame: Frame) -> list[str]:
         """Names of the target columns.

@@ -12,6 +12,7 @@ from nnlab.data.pipeline import Pipeline
 from nnlab.data.summary import summarize
 from nnlab.data.table.column import as_column, text_column
 from nnlab.data.table.kinds import Finding, Kind, find_kind
+from nnlab.data.table.table import Table
 from nnlab.data.table.times import parse_times
 from nnlab.errors import UserError
 from nnlab.runs.examples import pieces
@@ -260,3 +261,17 @@ def test_values_that_the_user_calls_missing_are_missing_in_new_rows_too(write, c
             assert again.rule.encode(given).inputs[:, 1:5].tolist() == [[1, 0, 0, 1], [0, 1, 0, 0]]
     with pytest.raises(UserError, match=r"has no column `p` \(`data.missing`\)"):
         dataset(path, target="y", missing={"p": 1})
+
+
+def test_codes_are_numbers_or_text_and_those_that_no_cell_has_are_said(write, caplog):
+    for missing in ([None], [[1, 2]], {"q": None}, {"q": {"r": 1}}, {"q": [[1]]}, True):
+        with pytest.raises(UserError, match=r"^`missing` must be a number or text, or a list of them"):
+            Table(path="x.csv", missing=missing)
+    path = write(["q,g,y", *(f"{i % 5},{'ab'[i % 2]},{['no', 'yes'][i % 2]}" for i in range(40))])
+    assert dataset(path, target="y", missing=1).pipeline.input_names[1] == "q is missing"
+    caplog.clear()
+    dataset(path, target="y", missing={"q": [4, -8], "g": "c"})
+    dataset(path, target="y", missing=["b", 4, -9, "NA"])
+    said = ["no cell of `q` is `-8`", "no cell of `g` is `c`", "no cell is `-9`"]
+    warnings = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert warnings == [f"table.csv: {line} (data.missing)" for line in said]

@@ -91,14 +91,15 @@ def decode_content(content: bytes, path: Path, size: int | None, grayscale: bool
     """As `decode`, from the content of a file."""
     if content.startswith(JPEG) and (pixels := _decode_jpeg(content, size, grayscale)) is not None:
         return pixels
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(io.BytesIO(content)) as file:
             turned = ImageOps.exif_transpose(file)
             image = _deep(turned) if turned.mode in DEEP else _opaque(turned).convert("L" if grayscale else "RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UserError(f"cannot read the image {path} ({error}); repair or remove it") from error
+        why = "its content is of no known format" if isinstance(error, UnidentifiedImageError) else error
+        raise UserError(f"cannot read the image {path} ({why}); repair or remove it") from error
     if size is not None and image.size != (size, size):
         image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
     pixels = np.asarray(image)

@@ -8,7 +8,7 @@ import torch
 import nnlab
 from nnlab.config.network_size import check_size
 from nnlab.data import ImageFolder
-from nnlab.data.images import paths_below
+from nnlab.data.images import decode, paths_below
 from nnlab.data.pipeline import Pipeline
 from nnlab.errors import UserError
 from nnlab.types import Task
@@ -292,3 +292,10 @@ def test_a_link_to_itself_hides_no_other_files(tmp_path):
         (tmp_path / f"{name}.png").touch()
     (tmp_path / "b.png").symlink_to("b.png")
     assert paths_below(tmp_path) == [str(tmp_path / "a.png"), str(tmp_path / "c.png")]
+
+
+def test_a_file_that_is_no_image_is_named_without_what_python_calls_it(tmp_path):
+    path = tmp_path / "broken.png"
+    path.write_bytes(b"no image at all")
+    with pytest.raises(UserError, match=r"cannot read the image .*broken\.png \(its content is of no known format\);"):
+        decode(path, None, False)

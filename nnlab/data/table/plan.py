@@ -19,11 +19,14 @@ def check_names(names: Collection[str], frame: Frame, key: str) -> None:
     """Refuse names that no column has.
 
     Raises:
-        UserError: says the nearest one.
+        UserError: names them, and the nearest one.
     """
-    for name in names:
-        if name not in frame.columns:
-            raise UserError(f"{frame.origin} has no column `{name}` (`{key}`); {did_you_mean(name, frame.columns)}")
+    unknown = [name for name in names if name not in frame.columns]
+    if unknown:
+        shown = ", ".join(f"`{name}`" for name in unknown[:MOST_NAMED]) + (" ..." if len(unknown) > MOST_NAMED else "")
+        columns = "column" if len(unknown) == 1 else "columns"
+        hint = did_you_mean(unknown[0], frame.columns)
+        raise UserError(f"{frame.origin} has no {columns} {shown} (`{key}`); {hint}")
 
 
 def plan(

@@ -268,7 +268,7 @@ class Table(Source):
         if said:
             log.info("%s is read so: %s", path.name, "; ".join(said))
         names = list(self.target) if isinstance(self.target, list) else [raw.target_column]
-        plan.check_names([*raw.inputs.columns, *map(str, names)], other, "a column of the training file")
+        plan.check_names([*raw.inputs.columns, *map(str, names)], other, "data.test")
         before = len(other)
         other = self._with_target(other, [str(name) for name in names])
         if len(other) < before:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -109,9 +108,12 @@ def narrowed(column: Column) -> Column:
         return column
     if any(map(is_code, column.levels)) or _loses_digits(column.levels, values):
         return column
-    signs = Counter(map(sign_of, column.levels[:: 1 + len(column.levels) // LOOKS]))
-    signs.pop("", None)
-    return Column(column.name, "number", column.by_level(values, math.nan), signs=tuple(sorted(signs)))
+    return Column(column.name, "number", column.by_level(values, math.nan), signs=signs_of(column.levels))
+
+
+def signs_of(levels: Sequence[str]) -> tuple[str, ...]:
+    """The currencies and per cent in some of the texts."""
+    return tuple(sorted({sign_of(level) for level in levels[:: 1 + len(levels) // LOOKS]} - {""}))
 
 
 def _loses_digits(levels: Sequence[str], values: Sequence[float]) -> bool:

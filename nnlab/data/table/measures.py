@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from fractions import Fraction
 
+from nnlab.data.table.amounts import PER_CENT
+
 _KINDS: tuple[Mapping[str, str], ...] = (
     {
         **{"µg": "1e-6", "mcg": "1e-6", "mg": "0.001", "g": "1", "gr": "1", "gram": "1", "kg": "1000", "kilo": "1000"},
@@ -24,6 +26,15 @@ _KINDS: tuple[Mapping[str, str], ...] = (
     {"ml": "0.001", "cl": "0.01", "dl": "0.1", "l": "1", "liter": "1", "litre": "1", "hl": "100"},
     {"%": "1", "‰": "0.1"},
 )
+
+# What signs may stand for; others, such as CHF, are codes by ISO 4217.
+_CURRENCIES: Mapping[str, frozenset[str]] = {
+    **{"$": frozenset({"USD", "CAD", "AUD", "NZD"}), "US$": frozenset({"USD"}), "R$": frozenset({"BRL"})},
+    **{"€": frozenset({"EUR"}), "£": frozenset({"GBP"}), "¥": frozenset({"JPY", "CNY"}), "₺": frozenset({"TRY"})},
+    **dict.fromkeys(("kr", "kr."), frozenset({"SEK", "NOK", "DKK"})),
+    **dict.fromkeys(("₹", "Rs", "Rs."), frozenset({"INR"})),
+    **{"Fr.": frozenset({"CHF"}), "zł": frozenset({"PLN"}), "Kč": frozenset({"CZK"})},
+}
 
 
 def convertible(units: Collection[str]) -> bool:
@@ -58,6 +69,15 @@ def same_unit(first: str, second: str) -> bool:
         return True
     shorter, longer = sorted((first, second), key=len)
     return len(shorter) > 2 and longer == f"{shorter}s"
+
+
+def other_currency(first: str, second: str) -> bool:
+    """Whether two signs stand for different currencies for certain.
+
+    >>> other_currency("$", "€"), other_currency("$", "CAD"), other_currency("CAD", "USD"), other_currency("%", "€")
+    (True, False, True, False)
+    """
+    return PER_CENT not in (first, second) and not _CURRENCIES.get(first, {first}) & _CURRENCIES.get(second, {second})
 
 
 def _size(unit: str, kind: Mapping[str, str]) -> Fraction | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -19,8 +20,10 @@ from nnlab.data.table.spool import Spool
 from nnlab.data.table.texts import noted, pointed
 from nnlab.data.table.times import find_times
 from nnlab.data.table.totals import without_totals
-from nnlab.data.table.units import find_units, without_unit
+from nnlab.data.table.units import find_units, mixed_currencies, other_currencies, without_unit
 from nnlab.errors import UserError
+
+log = logging.getLogger(__name__)
 
 TEXT = (".csv", ".tsv", ".txt", ".tab", ".data", ".dat")
 OTHERS = (".parquet", ".feather", ".arrow", ".xlsx", ".json", ".jsonl", ".ndjson", ".arff", ".svm", ".libsvm")
@@ -81,7 +84,9 @@ def read_table(path: Path, options: TextOptions, spool: Spool | None = None) -> 
         frame, totals = without_totals(frame) if options.footer else (frame, ())
         said = (*said, *found, *totals, *notes)
     if options.expected.decimals:
-        return as_known(frame, options.expected), said
+        return as_known(frame, options.expected), (*said, *other_currencies(frame, options.expected.units))
+    for line in mixed_currencies(frame):
+        log.warning("%s: %s", path.name, line)
     frame, units = _with_units(frame, options.target, spool)
     return frame, (*said, *units)
 
@@ -137,10 +142,12 @@ def frames(
     else:
         pieces = iter([read_table(source, options)])
     times: dict[str, str | None] | None = None
+    seen: dict[str, None] = {}
     for frame, said in pieces:
         if times is None:  # as the first piece has them, for a few rows at the end may say less
             times, dates = find_times(frame.columns, options.expected.times)
+        seen |= dict.fromkeys((*said, *dates, *other_currencies(frame, options.expected.units)))
         frame = dataclasses.replace(frame, writing=dataclasses.replace(frame.writing, times=times))
         for start in range(0, len(frame), rows):
             piece = frame[np.arange(start, min(start + rows, len(frame)))]
-            yield as_known(piece, options.expected), (*said, *dates)
+            yield as_known(piece, options.expected), tuple(seen)

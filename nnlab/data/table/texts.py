@@ -9,6 +9,7 @@ from nnlab.data.table.amounts import with_point
 from nnlab.data.table.codes import as_known
 from nnlab.data.table.column import Column, Frame, coded_column
 from nnlab.data.table.times import find_times
+from nnlab.data.table.units import other_currencies
 from nnlab.data.table.writing import Writing, find_decimals
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ def as_written(frame: Frame, expected: Writing) -> Frame:
     """
     found, _ = noted(frame, expected)
     times, said = find_times(frame.columns, expected.times)
-    for line in said:
+    for line in (*said, *other_currencies(frame, expected.units)):
         log.info("%s", line)
     found = dataclasses.replace(found, writing=dataclasses.replace(found.writing, times=times))
     columns = {name: pointed(column, found.writing.decimals[name]) for name, column in found.columns.items()}

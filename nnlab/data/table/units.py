@@ -6,6 +6,7 @@ Cells in several units of one kind, such as 500 g and 1.2 kg, or 5 % and 50 ‰,
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -13,9 +14,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from nnlab.console import counted
-from nnlab.data.table.amounts import PER_CENT, amount_of, is_code, quantity_of, with_point
-from nnlab.data.table.column import MISSING_NUMBERS, Column, Frame, coded_column, number_name
-from nnlab.data.table.measures import converted, convertible, same_unit
+from nnlab.data.table.amounts import PER_CENT, amount_of, is_code, quantity_of, sign_of, with_point
+from nnlab.data.table.column import MISSING_NUMBERS, Column, Frame, coded_column, number_name, signs_of
+from nnlab.data.table.measures import converted, convertible, other_currency, same_unit
 
 SHARE = 0.95  # of the cells that must have the unit; others are missing
 LOOKS = 100  # texts after which a column of words is left
@@ -55,6 +56,32 @@ def find_units(frame: Frame, target: str | int | None = None) -> tuple[dict[str,
             f"numbers in units that are not converted stay text: {', '.join(several)}; write each column in one unit"
         )
     return units, tuple(lines)
+
+
+def mixed_currencies(frame: Frame) -> list[str]:
+    """A line for each column of numbers with more than one currency."""
+    lines = []
+    for name, column in frame.columns.items():
+        pairs = itertools.combinations(column.signs, 2)
+        first, second = next((pair for pair in pairs if other_currency(*pair)), ("", ""))
+        if first:
+            what = f"1 {first} counts as much as 1 {second}, as none is converted"
+            lines.append(f"column `{name}` is in {' and '.join(column.signs)}: {what}; write it in one currency")
+    return lines
+
+
+def other_currencies(frame: Frame, units: Mapping[str, str]) -> list[str]:
+    """A line for each column of a further table that has another currency than the training."""
+    lines = []
+    for name, unit in units.items():
+        column = frame.columns.get(name)
+        if column is None or sign_of(f"1 {unit}") != unit:
+            continue
+        signs = signs_of(column.levels) if column.form == "text" else column.signs
+        others = [sign for sign in signs if other_currency(sign, unit)]
+        if others:
+            lines.append(f"`{name}` in {' or '.join(others)}, where training had {unit} (not converted)")
+    return lines
 
 
 def without_unit(column: Column, unit: str, decimal: str) -> Column:

@@ -78,7 +78,7 @@ def test_units_of_one_kind_are_brought_to_the_most_frequent_one(write, cells, un
     assert said[-1] == f"numbers with a unit: `h` in {unit} (data.columns)"
 
 
-def test_units_that_are_not_converted_and_currencies_are_said(write):
+def test_units_that_are_not_converted_and_currencies_are_said(write, caplog):
     _, said = read(write, [f"{i} GB" if i % 2 else f"{i} MB" for i in range(60)])
     assert said[-1] == (
         "numbers in units that are not converted stay text: `h` (MB, GB); write each column in one unit"
@@ -88,6 +88,9 @@ def test_units_that_are_not_converted_and_currencies_are_said(write):
     frame, said = read(write, [f"${i},000.50" if i % 2 else f"{i} €" for i in range(40)])
     assert frame.columns["h"].form == "number"
     assert said[-1] == "numbers with a unit: `h` in $ or € (data.columns)"
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        "t.csv: column `h` is in $ and €: 1 $ counts as much as 1 €, as none is converted; write it in one currency"
+    ]
 
 
 def test_a_cell_with_another_unit_is_missing_and_said(write):
@@ -145,3 +148,23 @@ def test_new_rows_in_per_cent_and_per_mille_are_brought_to_what_the_training_has
             piece = next(iter(pieces(given, pipeline, {})))
             assert pipeline.encode(piece.inputs).inputs.tolist() == expected.tolist() * 2
         assert pipeline.encode(table).inputs.tolist() == expected.tolist() * 2
+
+
+@pytest.mark.parametrize(
+    ("cell", "other"), [("$1500", "$"), ("¥10", "¥"), ("10 CHF", "CHF"), ("10 EUR", ""), ("10 €", ""), ("10", "")]
+)
+def test_another_currency_than_in_training_is_said(write, tmp_path, caplog, cell, other):
+    path = write(["h,y", *(f'"€ {i + 1},500",{i % 3}' for i in range(40))])
+    fitted = Table(path=path, target="y").load(0, Path("nowhere")).pipeline
+    pipeline = Pipeline.from_stored(json.loads(json.dumps(fitted.to_json())), fitted.arrays())
+    line = f"`h` in {other}, where training had € (not converted)"
+    table = polars.DataFrame({"h": [cell, cell]})
+    table.write_parquet(tmp_path / "new.parquet")
+    for given in (write(["h", cell, cell], "new.csv"), tmp_path / "new.parquet"):
+        notes = next(iter(pieces(given, pipeline, {}))).notes
+        assert [note for note in notes if "training" in note] == ([line] if other else [])
+    caplog.set_level("INFO")
+    pipeline.encode(table)
+    assert (line in caplog.messages) == bool(other)
+    Table(path=path, target="y", test=write(["h,y", f"{cell},1", f"{cell},2"], "test.csv")).load(0, Path("nowhere"))
+    assert any(f"test.csv is read so: {line}" == message for message in caplog.messages) == bool(other)

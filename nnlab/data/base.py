@@ -263,7 +263,7 @@ class Source(ABC):
             for name, column in zip(raw.target_names, targets.T, strict=True):
                 low, count = float(column.min()), int((~fits(column, self.target_transform)).sum())
                 if count:
-                    way = "`log1p` takes 0, too" if low == 0 else "leave out `data.target_transform`"
+                    way = "`log1p` takes 0, too" if low == 0 else self.advice_for(name, column)
                     raise UserError(
                         f"{chosen} needs targets {DOMAINS[self.target_transform]}, but {count} of the {len(column)} "
                         f"values of `{name}` {'is' if count == 1 else 'are'} not; the smallest is {low:g}; {way}"
@@ -272,6 +272,10 @@ class Source(ABC):
             raise UserError(
                 f"{chosen} needs numbers as targets, but those of {raw.origin} are classes; leave it out of the command"
             )
+
+    def advice_for(self, name: str, targets: Tensor) -> str:
+        """What to do about targets (n,) of this name that are too small for `target_transform`."""
+        return "leave out `data.target_transform`"
 
     def target_statistics(self, task: Task, targets: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """Mean and standard deviation (C,) of the training targets; (None, None) where targets stay as they are."""

@@ -141,14 +141,9 @@ def sentences(found: Mapping[str, Finding], roles: Mapping[str, str]) -> list[st
             lines.append(f"column `{name}`: {finding.why} (data.columns)")
         elif finding.why and name not in roles and not finding.by_user:
             reasons.setdefault(finding.why, []).append(name)
-    codes = [f"{name}: {finding.code}" for name, finding in found.items() if finding.code]
+    codes = {name: finding.code for name, finding in found.items() if finding.code}
     if codes:
-        named = ", ".join(codes[:MOST_NAMED])
-        more = f" and {len(codes) - MOST_NAMED} more" if len(codes) > MOST_NAMED else ""
-        lines.append(
-            f"numbers that lie apart from all others of their column, and may mean that there is none: {named}{more}; "
-            f"they count as numbers (data.missing={{{named}}})"
-        )
+        lines.append(about_codes(codes))
     for why, names in reasons.items():
         more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
         shown = ", ".join(f"`{name}`" for name in names[:MOST_NAMED]) + more
@@ -156,3 +151,15 @@ def sentences(found: Mapping[str, Finding], roles: Mapping[str, str]) -> list[st
         lines.append(f"left out: {what} {shown}: {why} (data.columns={{{names[0]}: KIND}} takes it)")
     lines += [f"no input: column `{name}`, for {why}" for name, why in roles.items() if found[name].kind is Kind.DROP]
     return lines
+
+
+def about_codes(codes: Mapping[str, str], targets: bool = False) -> str:
+    """The line about numbers, by column, that may stand for missing ones."""
+    each = [f"{name}: {code}" for name, code in codes.items()]
+    named = ", ".join(each[:MOST_NAMED])
+    more = f" and {len(each) - MOST_NAMED} more" if len(each) > MOST_NAMED else ""
+    what, end = ("targets", " leaves their rows out") if targets else ("numbers", "")
+    return (
+        f"{what} that lie apart from all others of their column, and may mean that there is none: {named}{more}; "
+        f"they count as {what} (data.missing={{{named}}}{end})"
+    )

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from nnlab import console
 from nnlab.console import counted
@@ -18,8 +19,8 @@ from nnlab.data.base import Source, existing
 from nnlab.data.raw import Raw
 from nnlab.data.rules import ColumnRule, InputRule
 from nnlab.data.table import plan, roles
-from nnlab.data.table.codes import Code, Codes, check_codes, codes_of, unused, without_codes
-from nnlab.data.table.column import Frame
+from nnlab.data.table.codes import Code, Codes, check_codes, codes_of, suspected, unused, without_codes
+from nnlab.data.table.column import Column, Frame
 from nnlab.data.table.delimited import TextOptions
 from nnlab.data.table.kinds import Finding
 from nnlab.data.table.other_file import differences, targets_like, with_times
@@ -152,6 +153,8 @@ class Table(Source):
         plan.check_names(list(self.roles), frame, "data.groups, data.time or data.split")
         targets = self._targets(frame, names, tasks)
         notes += [f"{path.name}: {targets.said}"] if targets.said else []
+        codes = {name: code for name in names if (code := suspected(frame.columns[name]))}
+        notes += [f"{path.name}: {plan.about_codes(codes, targets=True)}"] if codes else []
         others = dataclasses.replace(frame, columns={k: v for k, v in frame.columns.items() if k not in names})
         found = plan.plan(others, self.columns or {}, self.drop or (), self.use, self.roles)
         notes += [f"{path.name}: {line}" for line in plan.sentences(found, self.roles)]
@@ -280,6 +283,15 @@ class Table(Source):
         for line in differences(raw, other, targets):
             log.warning("%s: %s", path.name, line)
         return dataclasses.replace(raw, test=(inputs, targets))
+
+    def advice_for(self, name: str, targets: Tensor) -> str:
+        code = suspected(Column(name, "number", targets.double().numpy()))
+        if code and float(code) == float(targets.min()):
+            return (
+                f"if {code} means that there is none, `data.missing={{{name}: {code}}}` leaves these rows out; else "
+                + super().advice_for(name, targets)
+            )
+        return super().advice_for(name, targets)
 
     def input_rule(self, raw: Raw, train: Any) -> InputRule:
         """One encoding for each column that is used, fitted on the training rows."""

@@ -275,3 +275,18 @@ def test_codes_are_numbers_or_text_and_those_that_no_cell_has_are_said(write, ca
     said = ["no cell of `q` is `-8`", "no cell of `g` is `c`", "no cell is `-9`"]
     warnings = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
     assert warnings == [f"table.csv: {line} (data.missing)" for line in said]
+
+
+def test_a_code_among_the_targets_is_said_and_named_where_a_logarithm_needs_numbers_above_zero(write, caplog):
+    caplog.set_level(logging.INFO)
+    path = write(["x,y", *(f"{i / 7},{-99 if i % 15 == 3 else 40 + i % 83 * 1.5}" for i in range(300))])
+    wanted = "data.missing={y: -99}"
+    dataset(path, target="y")
+    assert f"there is none: y: -99; they count as targets ({wanted} leaves their rows out)" in caplog.text
+    with pytest.raises(UserError, match=f"needs targets above 0, .* if -99 means .* `{wanted}` leaves these rows out"):
+        dataset(path, target="y", target_transform="log")
+    caplog.clear()
+    data = dataset(path, target="y", target_transform="log", missing={"y": -99})
+    assert len(data.train) + len(data.validation) + len(data.test) == 280
+    assert "20 of 300 rows have no target and are left out" in caplog.text
+    assert "there is none" not in caplog.text

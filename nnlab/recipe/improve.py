@@ -36,6 +36,7 @@ TITLE = "Go to step 5, one change at a time"
 ELITE = 3  # configurations whose choices others take over
 ADOPTED = "adopted"
 SURE = 0.5  # standard errors that a gain must exceed: what is not adopted is lost as surely as what is adopted by luck
+NO_TIME = "what time is left is kept for the final training"
 MOST_ROUNDS = 100
 FEW = 6  # options, than which a race rather has more, and fewer seeds
 POOL, ANYWHERE = 200, 100  # configurations a few changes away, and anywhere: a round takes the most promising
@@ -106,16 +107,16 @@ def improve(
     stop = "the budget is spent"
     for number in range(1, MOST_ROUNDS + 1):
         if not go_on(number, _least(space, at), [at.present.changes]):
-            stop = "no time left" if number == 1 else stop
+            stop = NO_TIME if number == 1 else stop
             break
         offered = offer(number == 1)
         rungs, options = _affordable(space, at, offered, functools.partial(go_on, number))
         if not options:
-            stop = "no time left" if offered and number == 1 else "nothing left to try" if not offered else stop
+            stop = NO_TIME if offered and number == 1 else "nothing left to try" if not offered else stop
             break
         race = Race(space, at.fresh, rungs)
         if not _enter(at, race, number, [Suggestion("as before", "", at.present.changes)]):
-            stop = "no time left"
+            stop = NO_TIME
             break
         options = _enter(at, race, number, options)
         for _ in range(batches - 1):

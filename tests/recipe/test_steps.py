@@ -368,7 +368,7 @@ def test_improving_stops_without_time_and_compares_on_fresh_seeds(make_trials: M
     best = result(0.2, 0.3, **{"regularizer": ["weight_decay"], "trainer.steps": None, "trainer.epochs": 2.0})
     space = Space(trials, 2.0)
     stopped = improve(space, [best], [], lambda number, epochs, winners: False)
-    assert stopped.numbers.stop == "no time left"
+    assert stopped.numbers.stop == "what time is left is kept for the final training"
     own = {key: value for key, value in best.changes.items() if key != "scheduler"}
     assert stopped.numbers.best.changes == own  # the user's schedule, which steps 3 to 5 did without
     constant = Space(make_trials("data=moons", SMALL, "scheduler=constant"), 2.0)

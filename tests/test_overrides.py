@@ -34,6 +34,7 @@ def test_a_long_name_cuts_off_the_data_and_keeps_what_runs_of_a_study_differ_in(
     name = run_name([*data, "optimizer=adam", "data_seed=1", "seed=2"])
     assert name.startswith("data_seed=1,optimizer=adam,seed=2,data.path=a_long")
     assert len(name) == LONGEST
+    assert run_name([*data, "data.limit=50", "loss=squared_error"]).startswith("data.limit=50,loss=squared_error,data.")
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,8 @@ def own_overrides(overrides: Iterable[str]) -> list[str]:
 
 
 def run_name(overrides: Iterable[str]) -> str:
-    """The folder's name for a job's overrides; equal names mean equal overrides. What a long one cuts off is the data.
+    """The folder's name for a job's overrides; equal names mean equal overrides. What a long one cuts off is
+    which data they are.
 
     >>> run_name(["seed=1", "name=study1", "data/preprocessing=none"])
     'data.preprocessing=none,seed=1'
@@ -76,7 +77,7 @@ def run_name(overrides: Iterable[str]) -> str:
     exact = ",".join(own)
     readable = ",".join(map(_with_dots, own)) or "defaults"
     if len(readable) > LONGEST:
-        readable = ",".join(map(_with_dots, sorted(own, key=_is_about_data)))
+        readable = ",".join(map(_with_dots, sorted(own, key=_by_weight)))
     safe = UNSAFE.sub("_", readable)
     reserved = safe.partition(".")[0].lower() in RESERVED
     if safe == readable and len(safe) <= LONGEST and safe.strip(".") == safe and not reserved:
@@ -86,9 +87,11 @@ def run_name(overrides: Iterable[str]) -> str:
     return f"{start[: LONGEST - len(digest) - 1]}-{digest}"
 
 
-def _is_about_data(override: str) -> bool:
-    """Whether an override chooses or describes the data, which the runs of a study mostly share."""
-    return re.match(r"[+~]*data[./=]", override) is not None
+def _by_weight(override: str) -> int:
+    """Where an override stands in a name: how much of the data is used first, which they are last."""
+    if re.match(r"[+~]*data((\.path|\.target)?=|[./]preprocessing)", override):
+        return 2  # which the runs of a study mostly share
+    return 0 if re.match(r"[+~]*data[./]", override) else 1
 
 
 def _with_dots(override: str) -> str:

@@ -19,6 +19,8 @@ import torch
 
 from nnlab.data.preprocessing.base import Transform, transform_from_arrays
 from nnlab.data.rules import ArrayRule, ColumnRule, Encoded, InputRule, TargetRule, rule_from_json
+from nnlab.data.table.encoding import NumberEncoding
+from nnlab.data.table.ranges import Sample
 from nnlab.data.table.writing import Writing
 from nnlab.errors import UserError
 
@@ -73,6 +75,11 @@ class Pipeline:
         names = [*self.rule.kinds, *([self.target.column] if self.target.column else [])]
         writing = self.rule.expected
         return dataclasses.replace(writing, decimals={**dict.fromkeys(names, ""), **writing.decimals})
+
+    def sample(self) -> Sample:
+        """An empty sample of the numbers of a table that is read in pieces, to compare with those of the training."""
+        encodings = self.rule.encodings if isinstance(self.rule, ColumnRule) else ()
+        return Sample({each.name: each.range for each in encodings if isinstance(each, NumberEncoding)})
 
     def doubts(self, unseen: Mapping[str, int], rows: int) -> list[str]:
         """What to say about cells that training had nothing like, counted by column; a line for each of them."""

@@ -46,6 +46,7 @@ def labelled_examples(networks: Networks, path: str | Path, text: Mapping[str, A
     """
     pipeline = networks.fitted.pipeline
     unseen: Counter[str] = Counter()
+    sample = pipeline.sample()
     found = missing = 0
     notes: tuple[str, ...] = ()
     for piece in pieces(path, pipeline, networks.config["data"], text):
@@ -56,12 +57,14 @@ def labelled_examples(networks: Networks, path: str | Path, text: Mapping[str, A
         if len(known):
             encoded = pipeline.encode(piece.inputs[known])
             unseen.update(encoded.unseen)
+            if isinstance(piece.inputs, Frame):
+                sample.add(piece.inputs[known])
             yield Split(encoded.inputs, pipeline.target.encode(values))
     if not found:
         raise UserError(f"{path} has no row with a target")
     if notes:
         log.info("%s is read so: %s", Path(path).name, "; ".join(notes))
-    for line in pipeline.doubts(unseen, found):
+    for line in (*pipeline.doubts(unseen, found), *sample.doubts()):
         log.warning("%s: %s", path, line)
     if missing:
         words = counted(missing, "row", "has no target and is left out", "have no target and are left out")

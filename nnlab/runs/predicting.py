@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnlab.data.pipeline import Pipeline
-from nnlab.data.table.column import Column
+from nnlab.data.table.column import Column, Frame
 from nnlab.errors import UserError, did_you_mean
 from nnlab.runs.examples import Piece, pieces
 from nnlab.runs.prediction import Prediction, Predictor
@@ -42,11 +42,15 @@ class Summary:
     unseen: Counter[str] = field(default_factory=Counter)
     notes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        self.sample = self.pipeline.sample()
+
     def sentences(self) -> Iterator[str]:
-        """Lines for the user about how the file was read, and about cells that were unknown."""
+        """Lines for the user about how the file was read, cells that were unknown, and other units."""
         if self.notes:
             yield f"the file is read so: {'; '.join(self.notes)}"
         yield from self.pipeline.doubts(self.unseen, self.rows)
+        yield from self.sample.doubts()
 
     def content(self) -> dict[str, Any]:
         """The summary as plain values."""
@@ -176,6 +180,8 @@ def _tables(columns: _Columns, found: Iterator[Piece], summary: Summary) -> Iter
         table.columns = [safe(name) for name in table.columns]
         yield table
         summary.rows += len(piece)
+        if isinstance(piece.inputs, Frame):
+            summary.sample.add(piece.inputs)
         summary.notes = piece.notes
         summary.unseen.update(prediction.unseen)
         if predictor.classes_ is not None:

@@ -243,3 +243,23 @@ def test_evaluate_shows_precision_recall_and_f1_of_each_class(
     shown = capsys.readouterr().out
     assert "each class" in shown
     assert "[/red]yes" in shown
+
+
+def test_numbers_in_another_unit_are_asked_about(
+    run: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory, path = run
+    days = polars.read_csv(path, infer_schema=False).with_columns(polars.col("age").cast(polars.Float64) * 365)
+    days.write_csv(tmp_path / "days.csv")
+    days.head(4).write_csv(tmp_path / "few.csv")
+    monkeypatch.setattr(examples, "ROWS", 64)
+    asked = r"column `age`: most numbers are near 14\d00, and near [34]\d\S* in training: another unit\?"
+    predictor = load(directory)
+    lines = {
+        name: [line for line in predict_file(predictor, source, tmp_path / "p.csv").sentences() if "unit?" in line]
+        for name, source in (("days", tmp_path / "days.csv"), ("few", tmp_path / "few.csv"), ("same", path))
+    }
+    assert not lines["few"] + lines["same"]
+    assert re.fullmatch(asked, *lines["days"])
+    nnlab.evaluate(directory, data=tmp_path / "days.csv")
+    assert any(re.search(asked, message) for message in caplog.messages)

@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from nnlab.console import counted
 from nnlab.data.table.column import MISSING_NUMBERS, Column, Floats, plain, truth_of
+from nnlab.data.table.ranges import range_of
 from nnlab.data.table.times import parse_times, unread
 from nnlab.errors import UserError
 
@@ -102,10 +103,15 @@ class Encoding(ABC):
 
 @dataclasses.dataclass(frozen=True)
 class NumberEncoding(Encoding):
-    """x, or the median of the training rows where x is missing; `words` stood for missing numbers there."""
+    """x, or the median of the training rows where x is missing; `words` stood for missing numbers there.
+
+    Attributes:
+        range: where most of the training rows lie, as `range_of` has it.
+    """
 
     median: float
     words: tuple[str, ...] = ()
+    range: tuple[float, ...] = ()
 
     kind: ClassVar[str] = "number"
 
@@ -113,7 +119,8 @@ class NumberEncoding(Encoding):
     def fit(cls, column: Column) -> NumberEncoding:
         values = column.numbers()
         missing = np.isnan(values)
-        return cls(column.name, bool(missing.any()), 0.0 if missing.all() else float(np.nanmedian(values)))
+        median = 0.0 if missing.all() else float(np.nanmedian(values))
+        return cls(column.name, bool(missing.any()), median, range=range_of(values))
 
     def encode(self, column: Column) -> Encoded:
         values = column.numbers()

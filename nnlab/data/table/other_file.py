@@ -1,7 +1,4 @@
-"""The rows of another file as those of the training file: read alike, in its classes; and what is new in them.
-
-another unit: half of the numbers lie beyond nine tenths of the training's, and are ten times as large, or a tenth
-"""
+"""The rows of another file as those of the training file: read alike, in its classes; and what is new in them."""
 
 from __future__ import annotations
 
@@ -16,14 +13,13 @@ from torch import Tensor
 from nnlab.console import counted
 from nnlab.data.raw import Raw
 from nnlab.data.table import plan
-from nnlab.data.table.column import Column, Floats, Frame, number_name, plain, truth_of
+from nnlab.data.table.column import Column, Frame, plain, truth_of
 from nnlab.data.table.kinds import Finding, Kind
+from nnlab.data.table.ranges import other_unit, range_of
 from nnlab.data.table.times import find_times, unread
 from nnlab.errors import UserError
 from nnlab.types import Task
 
-LEAST = 5  # numbers of which a range says something
-TIMES = 10.0  # from which numbers may be in another unit
 SHOWN = 3  # words and columns that are named
 
 log = logging.getLogger(__name__)
@@ -81,7 +77,7 @@ def differences(raw: Raw, other: Frame, targets: Tensor) -> Iterator[str]:
             yield f"column `{name}`: {found}"
     if raw.task is Task.REGRESSION:
         for name, before, now in zip(raw.target_names, raw.targets.T.numpy(), targets.T.numpy(), strict=True):
-            found = _other_unit(before, now)
+            found = other_unit(range_of(before), now)
             if found:
                 yield f"the target `{name}`: {found}"
 
@@ -103,7 +99,7 @@ def _news(before: Column, now: Column, finding: Finding) -> str:
     gaps = int(np.isnan(numbers).sum())
     if gaps and not before.missing.any():
         return f"{counted(gaps, 'cell', 'is', 'are', of=len(now))} missing, as none is in training"
-    return _other_unit(before.numbers(), numbers) if finding.kind is Kind.NUMBER else ""
+    return other_unit(range_of(before.numbers()), numbers) if finding.kind is Kind.NUMBER else ""
 
 
 def _new_words(before: Column, now: Column) -> str:
@@ -116,24 +112,6 @@ def _new_words(before: Column, now: Column) -> str:
     return f"{cells} what training does not have: {_some([now.levels[code] for code in codes])}"
 
 
-def _other_unit(before: Floats, now: Floats) -> str:
-    """A line where numbers seem to be in another unit; empty where they do not."""
-    before, now = before[~np.isnan(before)], now[~np.isnan(now)]
-    if min(len(before), len(now)) < LEAST:
-        return ""
-    size, own = float(np.median(np.abs(before))), float(np.median(np.abs(now)))
-    low, high = np.quantile(before, (0.05, 0.95)).tolist()
-    start, end = np.quantile(now, (0.25, 0.75)).tolist()
-    if (low <= end and start <= high) or min(size, own) == 0 or TIMES * min(size, own) > max(size, own):
-        return ""
-    return f"most numbers are near {_short(own)}, and near {_short(size)} in training: another unit?"
-
-
 def _some(names: Sequence[str]) -> str:
     """A few names."""
     return ", ".join(f"`{name}`" for name in names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
-
-
-def _short(value: float) -> str:
-    """A number with few digits."""
-    return number_name(float(f"{value:.3g}"))

@@ -13,13 +13,16 @@ from torch import Tensor
 from nnlab.cli import compose
 from nnlab.config.build import load_dataset
 from nnlab.diagnosis.facts.chance import mixed_pair
+from nnlab.diagnosis.facts.data import data_facts
 from nnlab.diagnosis.facts.labels import label_facts, renamed
 from nnlab.diagnosis.facts.leaks import shared_examples
 from nnlab.diagnosis.facts.near import find_pair
 from nnlab.diagnosis.facts.shift import Shift, measure_shift
 from nnlab.diagnosis.facts.values import find_lost_rows, find_placeholder, target_placeholder
+from nnlab.diagnosis.rules.data import placeholders
 from nnlab.diagnosis.rules.labels import label_findings
 from nnlab.diagnosis.rules.splits import shift_findings
+from nnlab.loss import SquaredError
 from nnlab.types import Dataset, Split, Task
 
 N, D = 600, 6
@@ -130,6 +133,28 @@ def test_ordinary_columns_have_no_placeholder(column: Tensor) -> None:
     x = drawn(0, N, D)
     x[:, 0] = column
     assert find_placeholder(regression(x)) is None
+
+
+@pytest.mark.parametrize(
+    ("preprocessing", "value"),
+    [("robust data.preprocessing.clip=10", 999), ("standardize", 999), ("robust", 1e7), ("pca", 999)],
+)
+def test_a_placeholder_of_a_table_is_its_own_value_and_no_limit(tmp_path: Path, preprocessing: str, value: int) -> None:
+    ages = (45 + 12 * drawn(3, N)).tolist()
+    rows = [f"{value if i % 8 == 3 else age:.2f},{age / 7:.3f}" for i, age in enumerate(ages)]
+    (tmp_path / "ages.csv").write_text("\n".join(["age,y", *rows]))
+    chosen = f"data/preprocessing={preprocessing}".split()
+    config = compose("data=table", f"data.path={tmp_path / 'ages.csv'}", "loss=squared_error", *chosen)
+    data = load_dataset(config)
+    found = find_placeholder(data)
+    if preprocessing == "robust":
+        assert found is None  # the clip's limit, to which all such numbers come
+    else:
+        assert found is not None
+        assert found.processed == (preprocessing == "pca")
+        assert (found.value == value) != found.processed
+        [finding] = placeholders(dataclasses.replace(data_facts(data, SquaredError()), placeholder=found))
+        assert ("after preprocessing" in finding.observed) == found.processed
 
 
 def test_a_placeholder_among_targets_is_found() -> None:

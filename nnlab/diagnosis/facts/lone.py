@@ -7,6 +7,7 @@ of a column whose values are in different units, a part of them in grams among k
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,13 +34,13 @@ class LoneValues:
 
     Attributes:
         columns: names of the columns.
-        value: the farthest in the first of them, in its own units where they are known.
+        value: the farthest in the first of them, in its own units where they are known; None where they are not.
         count: how many there are in the first column.
         others: standard deviation of its other values, as the network sees them.
     """
 
     columns: tuple[str, ...]
-    value: float
+    value: float | None
     count: int
     others: float
 
@@ -75,7 +76,8 @@ def _within(dataset: Dataset, column: int, values: Tensor) -> float:
     """The share of the standard deviation within which most values lie, without a number that many of them are."""
     levels, place, counts = torch.unique(values, return_inverse=True, return_counts=True)
     if len(levels) < DISTINCT:
-        small = _in_two_units([original(dataset, column, level) for level in levels.tolist()])
+        own = [original(dataset, column, level) for level in levels.tolist()]
+        small = _in_two_units([level for level in own if level is not None]) if None not in own else 0
         known = values[place < small]
         return float((known.max() - known.min()) / 2 / values.std()) if small else 1.0
     rest = values[(counts <= USUAL * len(values))[place]]
@@ -119,7 +121,8 @@ def find_lone_values(dataset: Dataset) -> LoneValues | None:
         return None
     column, value, count, others = found[0]
     names = tuple(column_name(dataset, each[0]) for each in found)
-    return LoneValues(names, original(dataset, column, value), count, others)
+    own = original(dataset, column, value)
+    return LoneValues(names, None if own is None or math.isinf(own) else own, count, others)
 
 
 def _lone(values: Tensor) -> tuple[float, int, float] | None:

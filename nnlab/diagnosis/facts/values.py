@@ -6,6 +6,7 @@ from it. A lost row has the same inputs as many others, although hardly any row 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -24,6 +25,7 @@ FAR = 6.0  # widths of the middle four fifths of the others, from their median
 GAP = 0.5  # share of that distance in which there is no other value
 COARSE = 0.2  # share of the others that one of their values may have
 SQUEEZED = 0.2  # standard deviation of the other values of a standardized column that a placeholder has ruined
+NEAREST = 1e-3  # relative error that single precision may leave in a value before preprocessing
 LOST = 0.1  # share of rows with the same inputs
 NEAR, CHANCE = 0.2, 0.02  # share of columns in which a row differs little from it, and of rows that do by chance
 
@@ -34,15 +36,17 @@ class Placeholder:
 
     Attributes:
         columns: names of the columns that have it, the most affected first; of inputs, or of targets.
-        value: in the column's own units where they are known.
+        value: in the column's own units, or after preprocessing.
         share: of the rows, in the column that has it most often.
         squeezed: how many columns it leaves next to no room for their other values.
+        processed: whether the value before preprocessing is not known.
     """
 
     columns: tuple[str, ...]
     value: float
     share: float
     squeezed: int
+    processed: bool = False
 
 
 def find_placeholder(dataset: Dataset) -> Placeholder | None:
@@ -51,14 +55,15 @@ def find_placeholder(dataset: Dataset) -> Placeholder | None:
         return None  # a pixel that is black in many images stands for black
     rows = sample(dataset.train, ROWS).inputs
     found = [(column, *_suspicious(rows[:, column])) for column in _candidates(rows)]
-    found = [each for each in found if each[2] > 0]
+    found = [each for each in found if each[2] > 0 and not _cut(original(dataset, *each[:2]))]
     if not found:
         return None
     found.sort(key=lambda each: -each[2])
     names = tuple(column_name(dataset, column) for column, *_ in found)
     column, value, share, _ = found[0]
     squeezed = sum(width < SQUEEZED for *_, width in found)
-    return Placeholder(names, original(dataset, column, value), share, squeezed)
+    own = original(dataset, column, value)
+    return Placeholder(names, value if own is None else own, share, squeezed, own is None)
 
 
 def target_placeholder(dataset: Dataset) -> Placeholder | None:
@@ -104,19 +109,30 @@ def _suspicious(values: Tensor) -> tuple[float, float, float]:
     return 0.0, 0.0, 1.0
 
 
-def original(dataset: Dataset, column: int, value: float) -> float:
-    """A value before standardization, where that was done."""
-    transform = dataset.pipeline.transform if dataset.pipeline is not None else None
-    mean, std = getattr(transform, "mean", None), getattr(transform, "std", None)
-    if isinstance(mean, Tensor) and isinstance(std, Tensor) and mean.numel() == std.numel() == dataset.input_size:
-        value = float(value * std.flatten()[column] + mean.flatten()[column])
-    return _round(value)
+def original(dataset: Dataset, column: int, value: float) -> float | None:
+    """A value before preprocessing; None where it cannot be told, infinite at a limit that preprocessing sets."""
+    if dataset.pipeline is None:
+        return _round(value)
+    transform = dataset.pipeline.transform
+    rows = torch.zeros(2, dataset.input_size, dtype=torch.float64)
+    rows[0, column], rows[1, column] = value, value * (1 - torch.finfo(torch.float32).eps)
+    before = transform.reversed(rows.reshape(2, *dataset.input_shape)) if transform.keeps_inputs else None
+    if before is None:
+        return None
+    own, beside = before.flatten(1)[:, column].tolist()
+    precise = math.isfinite(own) and abs(own - beside) <= NEAREST * max(abs(own), 1)
+    return _round(own) if precise else math.copysign(math.inf, value)
+
+
+def _cut(own: float | None) -> bool:
+    """Whether a value is what preprocessing makes of all that lie far away."""
+    return own is not None and math.isinf(own)
 
 
 def _round(value: float) -> float:
     """Without what standardizing in single precision has left of it."""
     near = round(value)
-    return float(near) if abs(value - near) < 1e-3 * max(abs(value), 1) else value
+    return float(near) if abs(value - near) < NEAREST * max(abs(value), 1) else value
 
 
 @dataclass(frozen=True)

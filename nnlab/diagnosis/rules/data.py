@@ -93,10 +93,11 @@ def placeholders(data: DataFacts) -> Iterator[Finding]:
             if found.squeezed
             else ""
         )
+        after = " after preprocessing" if found.processed else ""
         yield Finding(
             "placeholders",
-            f"{found.share:.1%} of the values of {several} are exactly {shown(found.value, 4)}, far from all others"
-            + squeezed,
+            f"{found.share:.1%} of the values of {several} are exactly {shown(found.value, 4)}{after}, far from all "
+            f"others{squeezed}",
             {"value": found.value, "share": found.share, "columns": len(found.columns), "squeezed": found.squeezed},
             level="fault" if ruined else "note",
             variant="" if ruined else "harmless",
@@ -111,12 +112,14 @@ def _lone(data: DataFacts) -> Iterator[Finding]:
         several = len(lone.columns) > 1
         where = f"columns {', '.join(lone.columns[:3])}" if several else f"column {lone.columns[0]}"
         values = "value" if lone.count == 1 else f"{lone.count} values"
+        value = {} if lone.value is None else {"value": lone.value}
+        such = "" if lone.value is None else f" (such as {shown(lone.value, 4)})"
         decide = f"{'decides' if lone.count == 1 else 'decide'} {'their' if several else 'its'} scale"
         yield Finding(
             "lone_values",
-            f"The farthest {values} of input {where} (such as {shown(lone.value, 4)}) {decide}, on which all "
+            f"The farthest {values} of input {where}{such} {decide}, on which all "
             f"others have a standard deviation of {shown(lone.others, 2)}",
-            {"value": lone.value, "count": lone.count, "columns": len(lone.columns), "others": lone.others},
+            {**value, "count": lone.count, "columns": len(lone.columns), "others": lone.others},
             ("data/preprocessing=robust",),
             step=0,
         )

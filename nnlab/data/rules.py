@@ -232,11 +232,11 @@ class TargetRule:
         array = np.asarray(values)
         numbers = array if array.dtype.kind in "iuf" else as_column(self.column or "target", values).numbers()
         targets = torch.from_numpy(np.asarray(numbers, dtype=np.float64)).reshape(len(array), -1)
-        if not bool((known := torch.isfinite(targets)).all()):
-            raise UserError(f"the target in {_first_row(~known)} is missing or no number")
+        if not bool(torch.isfinite(targets).all()):
+            raise UserError("a target is missing or no number")
         if not bool((fitting := fits(targets, self.transform)).all()):
             learned = f"this run learned logarithms of targets {DOMAINS[self.transform]}"
-            raise UserError(f"the target in {_first_row(~fitting)} is {float(targets[~fitting][0]):g}, but {learned}")
+            raise UserError(f"a target is {float(targets[~fitting][0]):g}, but {learned}")
         units = self.units(torch.float64)
         return (targets if units is None else units.reduced(targets)).float()
 
@@ -278,8 +278,3 @@ def rule_from_json(content: Mapping[str, Any]) -> InputRule:
 def _tuples(content: Mapping[str, Any]) -> dict[str, Any]:
     """JSON's lists as the tuples that they were."""
     return {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
-
-
-def _first_row(wrong: Tensor) -> str:
-    """The first of the rows (n, C) of which something is wrong, as a user counts them."""
-    return f"row {int(wrong.any(1).nonzero()[0]) + 1} (counted from 1)"

@@ -59,7 +59,11 @@ def labelled_examples(networks: Networks, path: str | Path, text: Mapping[str, A
             unseen.update(encoded.unseen)
             if isinstance(piece.inputs, Frame):
                 sample.add(piece.inputs[known])
-            yield Split(encoded.inputs, pipeline.target.encode(values))
+            try:
+                targets = pipeline.target.encode(values)
+            except UserError as error:
+                raise UserError(f"{path}: {error}") from error
+            yield Split(encoded.inputs, targets)
     if not found:
         raise UserError(f"{path} has no row with a target")
     if notes:

@@ -78,10 +78,7 @@ def test_a_stored_rule_takes_targets_as_training_did(run: Path) -> None:
     units = target.units(torch.float64)
     assert units is not None
     assert units.restored(target.encode([0.5, 2000.0]).double()).flatten().tolist() == pytest.approx([0.5, 2000.0])
-    with pytest.raises(
-        UserError,
-        match=r"the target in row 2 .counted from 1. is -1, but this run learned logarithms of targets above 0",
-    ):
+    with pytest.raises(UserError, match="a target is -1, but this run learned logarithms of targets above 0"):
         target.encode([2.0, -1.0])
 
 
@@ -111,7 +108,7 @@ def test_counts_with_zeros_are_learned_as_logarithms_of_one_more(tmp_path: Path)
     assert 0.8 < ((lower <= count) & (count <= upper)).mean() <= 1
     with pytest.raises(
         UserError,
-        match=r"the target in row 2 .counted from 1. is -1, but this run learned logarithms of targets 0 or above",
+        match="a target is -1, but this run learned logarithms of targets 0 or above",
     ):
         predictor.pipeline.target.encode([0.0, -1.0])
 

@@ -132,6 +132,15 @@ def test_only_its_own_place_knows_a_package(package: str) -> None:
             assert relative.startswith(CONFINED[package]), f"{relative} imports {package}"
 
 
+def test_test_files_have_names_of_their_own() -> None:
+    """pytest imports them by name alone, since those of a folder import what they share as top-level modules."""
+    seen: dict[str, Path] = {}
+    for path in modules("tests/**/*.py"):
+        if path.name != "conftest.py":
+            assert path.name not in seen, f"{path.relative_to(ROOT)}: {seen[path.name].relative_to(ROOT)} has its name"
+            seen[path.name] = path
+
+
 def test_every_part_of_the_package_has_a_floor() -> None:
     assert {part(path) for path in NNLAB} - FREE == set(FLOORS)
 

@@ -259,15 +259,16 @@ class Source(ABC):
             return
         chosen = f"`data.target_transform={self.target_transform}`"
         if raw.task is Task.REGRESSION:
-            targets = raw.targets if raw.test is None else torch.cat([raw.targets, raw.test[1]])
-            for name, column in zip(raw.target_names, targets.T, strict=True):
-                low, count = float(column.min()), int((~fits(column, self.target_transform)).sum())
-                if count:
-                    way = "`log1p` takes 0, too" if low == 0 else self.advice_for(name, column)
-                    raise UserError(
-                        f"{chosen} needs targets {DOMAINS[self.target_transform]}, but {count} of the {len(column)} "
-                        f"values of `{name}` {'is' if count == 1 else 'are'} not; the smallest is {low:g}; {way}"
-                    )
+            for origin, _, targets in raw.parts:
+                for name, column in zip(raw.target_names, targets.T, strict=True):
+                    low, count = float(column.min()), int((~fits(column, self.target_transform)).sum())
+                    if count:
+                        way = "`log1p` takes 0, too" if low == 0 else self.advice_for(name, column)
+                        raise UserError(
+                            f"{origin}: {chosen} needs targets {DOMAINS[self.target_transform]}, but {count} of the "
+                            f"{len(column)} values of `{name}` {'is' if count == 1 else 'are'} not; the smallest is "
+                            f"{low:g}; {way}"
+                        )
         else:
             raise UserError(
                 f"{chosen} needs numbers as targets, but those of {raw.origin} are classes; leave it out of the command"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -62,7 +62,15 @@ class Raw:
         """
         if "_is_finite" in vars(self):
             return
-        if isinstance(self.inputs, Tensor | ArrayFile):
-            check_finite(self.inputs, "inputs", self.origin)
-        check_finite(self.targets, "targets", self.origin)
+        for origin, inputs, targets in self.parts:
+            if isinstance(inputs, Tensor | ArrayFile):
+                check_finite(inputs, "inputs", origin)
+            check_finite(targets, "targets", origin)
         vars(self)["_is_finite"] = True
+
+    @property
+    def parts(self) -> Iterator[tuple[str, Any, Tensor]]:
+        """What messages call them, inputs and targets of the examples, and of the own test split where there is one."""
+        yield self.origin, self.inputs, self.targets
+        if self.test is not None:
+            yield getattr(self.test[0], "origin", f"the test split of {self.origin}"), *self.test

@@ -19,7 +19,7 @@ from nnlab.config.folder import primary
 from nnlab.console import counted
 from nnlab.diagnosis.catalogue import Severity
 from nnlab.diagnosis.facts.simple import SimpleModel, advantage, comparable, has_trees, simple_models
-from nnlab.diagnosis.finding import Finding, shown
+from nnlab.diagnosis.finding import Finding, shown, with_error
 from nnlab.interruption import EXIT_CODES
 from nnlab.recipe.best import write_experiment
 from nnlab.recipe.budget import Budget
@@ -317,11 +317,12 @@ def _rows_of_networks(
 def _reached(metric: str, runs: Sequence[FinalRun], value: float, spread: float) -> str:
     """What the networks reach on the test split, in words."""
     if not runs[0].members:
-        return f"test {metric} {shown(value, 4)} ± {shown(spread, 2)} over {counted(len(runs), 'run')}"
+        spread = spread if len(runs) > 1 else math.nan
+        return f"test {metric} {with_error(value, spread)} over {counted(len(runs), 'run')}"
     alone = [metrics[metric] for metrics in runs[0].members["test"] if metrics.get(metric) is not None]
     return (
         f"test {metric} {shown(value, 4)} as an ensemble of {len(runs[0].members['test'])} "
-        f"(each alone {shown(mean(alone), 4)} ± {shown(spread, 2)})"
+        f"(each alone {with_error(mean(alone), spread)})"
     )
 
 
@@ -364,7 +365,7 @@ def _better_models(
             verb = "have" if each.name == "trees" else "has"
             observed = (
                 f"{WORDS[each.name]} {verb} test {metric} {shown(each.metrics['test'][metric], 4)}, the network "
-                f"{shown(averages[metric], 4)}: {_standing(gain, error)} by {shown(-gain, 2)} ± {shown(error, 1)}"
+                f"{shown(averages[metric], 4)}: {_standing(gain, error)} by {with_error(-gain, error)}"
             )
             level: Severity | None = "fault" if each.name == "constant" and gain < -CLEAR * error else None
             kind = "given_configuration_better" if each.name == "given" else "simple_model_better"

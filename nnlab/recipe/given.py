@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nnlab.diagnosis.facts.simple import advantage, comparable
-from nnlab.diagnosis.finding import shown
+from nnlab.diagnosis.finding import shown, with_error
 from nnlab.recipe.candidate import mean
 from nnlab.recipe.changes import Changes
 from nnlab.recipe.report import Table
@@ -155,7 +155,7 @@ def standing(metric: str, contest: Contest) -> str:
     if contest.given_wins:
         return (
             f"the best network is the configuration as given (validation {numbers}: better by "
-            f"{shown(gain, 2)} ± {shown(error, 1)}), which `experiment=best` runs"
+            f"{with_error(gain, error)}), which `experiment=best` runs"
         )
     word = "worse" if gain < -error else EQUAL
     return f"on validation the configuration as given is {word} ({numbers})"

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nnlab.console import counted
-from nnlab.diagnosis.finding import shown
+from nnlab.diagnosis.finding import with_error
 from nnlab.recipe.candidate import Candidate, best_first, gain, mean
 from nnlab.recipe.changes import Changes
 from nnlab.recipe.numbers import ImproveNumbers
@@ -303,7 +303,7 @@ def _fill(report: StepReport[ImproveNumbers], end: Candidate, history: list[list
     report.tables.append(Table("Changes tried", titles, history))
     names = [row[1] for row in adopted]
     report.numbers = ImproveNumbers(end, names, len(history), stop)
-    words = "; then ".join(f"{row[1]} (gain {shown(row[4])} ± {shown(row[5])})" for row in adopted)
+    words = "; then ".join(f"{row[1]} (gain {with_error(row[4], row[5])})" for row in adopted)
     rounds = max((row[0] for row in history), default=0)
     tried = f"{counted(len(history), 'change')} tried in {counted(rounds, 'round')}"
     report.conclusion = f"{tried}, adopted: {words or 'none'}; {stop}"

@@ -9,7 +9,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from nnlab.diagnosis.finding import shown
+from nnlab.diagnosis.finding import with_error
 from nnlab.recipe.candidate import Candidate, best_first
 from nnlab.recipe.changes import Changes
 from nnlab.recipe.grid import described, differences, run_grid, table, with_more
@@ -72,8 +72,8 @@ def refine_grid(
     title = f"{epochs:g} epochs, the better {len(results)} of {len(tried)} with {had} seeds, best first"
     report.tables.append(table(title, trials, results))
     report.conclusion = (
-        f"best of {len(tried)}: {described(trials, best.changes)}, validation loss {shown(best.score)} ± "
-        f"{shown(best.spread)}; {numbers.differences}"
+        f"best of {len(tried)}: {described(trials, best.changes)}, validation loss "
+        f"{with_error(best.score, best.spread)}; {numbers.differences}"
     )
     return report
 

@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 
 from nnlab.console import counted
+from nnlab.diagnosis.finding import with_error
 from nnlab.report.markdown import table
 from nnlab.storage.spreadsheet import safe
 from nnlab.study.axes import Axis
@@ -16,7 +17,6 @@ from nnlab.study.model import Configuration, Study
 from nnlab.study.propose import Proposal
 
 TOP = 10  # configurations among the best
-LARGE = 1e7  # numbers from here on are written with an exponent
 SHOWN_OF_A_TIE = 4
 STATUSES = ("completed", "diverged", "failed", "unfinished")
 
@@ -54,25 +54,7 @@ def in_words(tag: str) -> str:
 def spread(configuration: Configuration, tag: str) -> str:
     """Mean and standard deviation, such as `0.953 ± 0.004`."""
     mean, std = configuration.mean(tag), configuration.std(tag)
-    return "" if math.isnan(mean) else in_digits(mean, std)
-
-
-def in_digits(mean: float, std: float) -> str:
-    """A mean with as many decimals as its standard deviation, of which two digits count; without one (NaN) four digits.
-
-    >>> in_digits(0.979, 0.0052), in_digits(12.3456, 1.23), in_digits(0.979, math.nan), in_digits(3e-7, 2e-8)
-    ('0.9790 ± 0.0052', '12.3 ± 1.2', '0.979', '3e-07 ± 2e-08')
-    >>> in_digits(12345.6, 321.4), in_digits(2.5e9, 3e7)
-    ('12346 ± 321', '2.5e+09 ± 3e+07')
-    """
-    if math.isnan(std):
-        return f"{mean:.4g}"
-    decimals = 1 - math.floor(math.log10(std)) if std > 0 else -1
-    if std >= 100 and abs(mean) < LARGE:
-        decimals = 0
-    if not 0 <= decimals <= 6:
-        return f"{mean:.4g} ± {std:.2g}"
-    return f"{mean:.{decimals}f} ± {std:.{decimals}f}"
+    return "" if math.isnan(mean) else with_error(mean, std)
 
 
 def ended(configuration: Configuration) -> str:

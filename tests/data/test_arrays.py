@@ -224,6 +224,9 @@ def test_nan_in_an_array_is_found_before_it_spreads(write):
     path = write({**PAIR, "x": np.where(np.eye(30, 4) > 0, np.nan, 1.0)}, "a.npz")
     with pytest.raises(UserError, match=r"a\.npz: 4 of the inputs are NaN, .* the first in row 0, column 0"):
         Arrays(path=path, target="y").load(0, "nowhere")
+    held = {"x_train": np.ones((30, 4)), "y_train": np.arange(30.0), "x_test": np.full((2, 4), np.inf)}
+    with pytest.raises(UserError, match=r"the test split of .*a\.npz: 8 of the inputs are NaN, infinite"):
+        Arrays(path=write({**held, "y_test": np.arange(2.0)}, "a.npz")).load(0, "nowhere")
 
 
 def test_a_class_with_one_example_is_named_and_not_taken_for_a_regression(write, tmp_path):

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from nnlab.cli import compose, main
 from nnlab.commands.recipe import main as recipe_command
 from nnlab.config import identity
 from nnlab.diagnosis.facts.simple import SimpleModel
+from nnlab.diagnosis.finding import with_error
 from nnlab.errors import UserError
 from nnlab.recipe import Recipe
 from nnlab.recipe.best import write_experiment
@@ -324,7 +326,8 @@ def test_a_final_ensemble_is_said_with_what_its_members_reach_alone(tmp_path: Pa
     value = report.numbers.test["accuracy"]
     assert len(alone) == 3
     assert value == found["metrics"]["test"]["accuracy"]
-    assert f"test accuracy {value:.4g} as an ensemble of 3 (each alone {sum(alone) / 3:.4g} ± " in report.conclusion
+    each = with_error(mean(alone), stdev(alone))
+    assert f"test accuracy {value:.4g} as an ensemble of 3 (each alone {each})" in report.conclusion
     assert [row[0] for row in report.tables[0].rows][:5] == [
         *("member 0 alone", "member 1 alone", "member 2 alone"),
         *("ensemble", "spread of the members"),

@@ -17,7 +17,7 @@ import numpy as np
 
 from nnlab.data.table.amounts import amount_of, with_point
 from nnlab.data.table.column import Frame, is_missing
-from nnlab.data.table.dialect import Dialect, is_ruler, split_line
+from nnlab.data.table.dialect import BLANKS, Dialect, is_ruler, split_line
 
 MOST_BYTES, MOST_LINES = 1 << 16, 60  # at the end of a file that are looked at
 SHOWN = 60  # letters of a line that are repeated
@@ -75,7 +75,7 @@ def find_footer(block: bytes, dialect: Dialect) -> Footer:
             while begin and _is_blank(below[begin - 1], dialect):
                 begin -= 1
             size = len("\n".join(below[begin:]).encode())
-            return Footer(size, tuple(below[start : filled[-1] + 1]), start - begin)
+            return Footer(size, tuple(_shown(each, dialect) for each in below[start : filled[-1] + 1]), start - begin)
     ruler = next((position for position, line in enumerate(below) if is_ruler(line)), None)
     return Footer(0 if ruler is None or filled else len("\n".join(below[ruler:]).encode()))
 
@@ -100,6 +100,15 @@ def _cells(line: str, dialect: Dialect) -> list[str]:
     """The cells of a line, without an empty one that a separator at its end makes."""
     cells = split_line(line.rstrip("\r"), dialect.separator, dialect.quote)
     return cells[:-1] if len(cells) == len(dialect.names) + 1 and not cells[-1].strip() else cells
+
+
+def _shown(line: str, dialect: Dialect) -> str:
+    """A line without its empty cells and, where one is filled alone, without quotes."""
+    filled = [cell.strip() for cell in _cells(line, dialect) if cell.strip()]
+    if len(filled) < 2 or dialect.separator in (*BLANKS, "\t"):
+        return " ".join(filled)
+    sign = re.escape(dialect.separator)
+    return re.sub(rf"(?:{sign}\s*){{2,}}", f"{dialect.separator} ", line.strip(f" \t\r{dialect.separator}"))
 
 
 def _is_blank(line: str, dialect: Dialect) -> bool:

@@ -132,8 +132,14 @@ def fit(column: Column, finding: Finding) -> Encoding:
     return (TruthEncoding if finding.kind is Kind.TRUTH else CategoryEncoding).fit(column)
 
 
-def sentences(found: Mapping[str, Finding], roles: Mapping[str, str]) -> list[str]:
-    """One line for each reason that columns are left out for, and for each guess that could be otherwise."""
+def sentences(found: Mapping[str, Finding], roles: Mapping[str, str], targets: Mapping[str, str]) -> list[str]:
+    """One line for each reason that columns are left out for, and for each guess that could be otherwise.
+
+    Args:
+        found: the kinds of the columns.
+        roles: columns that say how to split, and why they are no inputs.
+        targets: of target columns, the number that may stand for missing ones.
+    """
     lines = []
     reasons: dict[str, list[str]] = {}
     for name, finding in found.items():
@@ -142,8 +148,8 @@ def sentences(found: Mapping[str, Finding], roles: Mapping[str, str]) -> list[st
         elif finding.why and name not in roles and not finding.by_user:
             reasons.setdefault(finding.why, []).append(name)
     codes = {name: finding.code for name, finding in found.items() if finding.code}
-    if codes:
-        lines.append(about_codes(codes))
+    if codes or targets:
+        lines.append(_about_codes(codes, targets))
     for why, names in reasons.items():
         more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
         shown = ", ".join(f"`{name}`" for name in names[:MOST_NAMED]) + more
@@ -153,13 +159,13 @@ def sentences(found: Mapping[str, Finding], roles: Mapping[str, str]) -> list[st
     return lines
 
 
-def about_codes(codes: Mapping[str, str], targets: bool = False) -> str:
-    """The line about numbers, by column, that may stand for missing ones."""
-    each = [f"{name}: {code}" for name, code in codes.items()]
+def _about_codes(codes: Mapping[str, str], targets: Mapping[str, str]) -> str:
+    """The line about numbers, by column, that may stand for missing ones, among inputs and targets."""
+    each = [f"{name}: {code}" for name, code in {**targets, **codes}.items()]
     named = ", ".join(each[:MOST_NAMED])
     more = f" and {len(each) - MOST_NAMED} more" if len(each) > MOST_NAMED else ""
-    what, end = ("targets", " leaves their rows out") if targets else ("numbers", "")
+    end = f" leaves rows without `{'`, `'.join(targets)}` out" if targets else ""
     return (
-        f"{what} that lie apart from all others of their column, and may mean that there is none: {named}{more}; "
-        f"they count as {what} (data.missing={{{named}}}{end})"
+        f"numbers that lie apart from all others of their column, and may mean that there is none: {named}{more}; "
+        f"they count as numbers (data.missing={{{named}}}{end})"
     )

@@ -154,10 +154,9 @@ class Table(Source):
         targets = self._targets(frame, names, tasks)
         notes += [f"{path.name}: {targets.said}"] if targets.said else []
         codes = {name: code for name in names if (code := suspected(frame.columns[name]))}
-        notes += [f"{path.name}: {plan.about_codes(codes, targets=True)}"] if codes else []
         others = dataclasses.replace(frame, columns={k: v for k, v in frame.columns.items() if k not in names})
         found = plan.plan(others, self.columns or {}, self.drop or (), self.use, self.roles)
-        notes += [f"{path.name}: {line}" for line in plan.sentences(found, self.roles)]
+        notes += [f"{path.name}: {line}" for line in plan.sentences(found, self.roles, codes)]
         for line in notes:
             log.info("%s", line)
         raw = Raw(

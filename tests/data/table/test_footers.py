@@ -26,8 +26,9 @@ def read(write, rows, name="table.csv", **options):
     [
         (["Source: city of X, 2023"], "line 42 (Source: city of X, 2023) is no row: it stands below"),
         (["", "(1,234 rows affected)"], "line 43 ((1,234 rows affected)) is no row"),
-        (["-- end of report --,,,"], "line 42 (-- end of report --,,,) is no row"),
-        (["as of May,,,"], "line 42 (as of May,,,) is no row"),  # words where the table has numbers
+        (["-- end of report --,,,"], "line 42 (-- end of report --) is no row"),
+        (['"Source: X, 2023",,,'], "line 42 (Source: X, 2023) is no row"),
+        (["as of May,,,"], "line 42 (as of May) is no row"),  # words where the table has numbers
         (["", "all in thousands", "and rounded,", "", "x"], "lines 43 to 46 (all in thousands ...) are no rows"),
         ([",,,", "40 rows selected.", ""], "line 43 (40 rows selected.) is no row"),
         ([f"Total,,{SUM[0]},{SUM[1]:.2f}"], "line 42 (Total) is no row: it holds the sums of the columns above"),

@@ -282,10 +282,14 @@ def test_a_code_among_the_targets_is_said_and_named_where_a_logarithm_needs_numb
     path = write(["x,y", *(f"{i / 7},{-99 if i % 15 == 3 else 40 + i % 83 * 1.5}" for i in range(300))])
     wanted = "data.missing={y: -99}"
     dataset(path, target="y")
-    assert f"there is none: y: -99; they count as targets ({wanted} leaves their rows out)" in caplog.text
+    assert f"there is none: y: -99; they count as numbers ({wanted} leaves rows without `y` out)" in caplog.text
     with pytest.raises(UserError, match=f"needs targets above 0, .* if -99 means .* `{wanted}` leaves these rows out"):
         dataset(path, target="y", target_transform="log")
     caplog.clear()
+    train, test = write(["x,y", *(f"{i},{i}" for i in range(1, 9))]), write(["x,y", "1,5", "2,-9", "3,-9"], "other.csv")
+    with pytest.raises(UserError, match=r"other.csv: `data.target_transform=log` .* but 2 of the 3 values of `y` are"):
+        dataset(train, target="y", target_transform="log", test=test)
+    path = write(["x,y", *(f"{i / 7},{-99 if i % 15 == 3 else 40 + i % 83 * 1.5}" for i in range(300))])
     data = dataset(path, target="y", target_transform="log", missing={"y": -99})
     assert len(data.train) + len(data.validation) + len(data.test) == 280
     assert "20 of 300 rows have no target and are left out" in caplog.text

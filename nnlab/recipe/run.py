@@ -138,31 +138,32 @@ def _walk(
     write_config(directory, config)
     write_environment(directory, {"identity": identity(config)})
     settings: RecipeSettings = construct(config["recipe"], "recipe")
-    trials = Trials(config, overrides, config_dir)
-    trials.observer = watcher = make_watcher({number: TITLES[number] for number in settings.walked})
-    about = {
-        "command": command_line("recipe", overrides, config=config, config_dir=config_dir),
-        "folder": str(directory),
-        "data": trials.option("data"),
-        "architecture": trials.option("architecture"),
-        "loss": trials.option("loss"),
-        "optimizer": trials.option("optimizer"),
-        "machine": _machine(trials.dataset.train.inputs.device),
-        "examples": {name: len(getattr(trials.dataset, name)) for name in ("train", "validation", "test")},
-    }
-    final = FinalTraining(config, trials, settings, directory)
-    drawing = Drawing(directory / RECIPE)
-    walk = Recipe(trials, settings, directory, final, watcher, about, drawing, trials.clock() - began)
-    try:
+    with contextlib.closing(Drawing(directory / RECIPE)) as drawing:
         if len(settings.walked) > 1:
             drawing.start()
-        status = walk.run()
-    finally:
-        watcher.close()
-        write_report(directory, walk.content(), drawing.finished())
+        trials = Trials(config, overrides, config_dir)
+        trials.observer = watcher = make_watcher({number: TITLES[number] for number in settings.walked})
+        command = command_line("recipe", overrides, config=config, config_dir=config_dir)
+        about = {"command": command, "folder": str(directory), **_about(trials)}
+        final = FinalTraining(config, trials, settings, directory)
+        walk = Recipe(trials, settings, directory, final, watcher, about, drawing, trials.clock() - began)
+        try:
+            status = walk.run()
+        finally:
+            watcher.close()
+            write_report(directory, walk.content(), drawing.finished)
     content = {"status": status, "identity": identity(config), "seconds": time.perf_counter() - started}
     write_result(directory, content)
     return RecipeResult(directory, status, walk.reports)
+
+
+def _about(trials: Trials) -> dict[str, Any]:
+    """What a report says about the configuration, and what its seconds depend on."""
+    return {
+        **{each: trials.option(each) for each in ("data", "architecture", "loss", "optimizer")},
+        "machine": _machine(trials.dataset.train.inputs.device),
+        "examples": {name: len(getattr(trials.dataset, name)) for name in ("train", "validation", "test")},
+    }
 
 
 def _machine(device: torch.device) -> str:

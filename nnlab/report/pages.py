@@ -25,6 +25,11 @@ def filled(template: str, filters: Mapping[str, Callable[..., Any]] | None = Non
     return str(environment.get_template(template).render(**values))
 
 
+def prepare() -> None:
+    """Read what pages need besides their values, for who has something to wait for."""
+    _environment()
+
+
 @functools.cache
 def _environment() -> Any:
     """What compiles templates, once a process: that takes longer than filling them in."""

@@ -31,9 +31,16 @@ def log_if_positive(axis: Axes, curves: Sequence[np.ndarray]) -> None:
 
 
 def plain_numbers(axis: Axis, ratio: float) -> None:
-    """Write 0.01 rather than a power of ten; between the powers too, where an axis spans few of them."""
+    """Write 0.01 rather than a power of ten; between the powers too, where an axis spans few of them.
+
+    Where it spans more there is a tick at twice and five times each: eight of them take longer than all else there is.
+    """
+    from matplotlib.ticker import LogLocator
+
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter("{x:g}" if ratio < DECADE else "")
+    if ratio >= DECADE:
+        axis.set_minor_locator(LogLocator(subs=(2, 5)))
     axis.set_tick_params(which="minor", labelsize=9)
 
 

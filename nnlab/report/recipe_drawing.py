@@ -17,7 +17,7 @@ from typing import Any
 
 from nnlab import interpreter
 from nnlab.report.recipe_figures import figures
-from nnlab.report.style import to_svg
+from nnlab.report.style import panels, to_svg
 
 Drawn = list[tuple[str, str]]  # SVG texts, each with its caption
 
@@ -40,7 +40,7 @@ class Drawing:
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        """Start the process, where more than one step will be drawn: it has libraries to read first."""
+        """Start the process, where more than one step will be drawn: it has libraries to read first, so early."""
         if self._process is None:
             self._output = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
             self._process = subprocess.Popen(
@@ -79,9 +79,21 @@ class Drawing:
         self._process = None
         return found
 
+    def close(self) -> None:
+        """End the process, where nobody has waited for it."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._output.close()
+            self._process = None
+
 
 def main() -> None:
-    """Draw steps of the file that is the argument, as their numbers come in."""
+    """Draw steps of the file that is the argument, as their numbers come in.
+
+    What the first figure has to wait for is done before there is one, while the first step computes.
+    """
+    to_svg(panels()[0])
     for line in sys.stdin:
         steps = json.loads(Path(sys.argv[1]).read_text())["steps"]
         for step in steps:

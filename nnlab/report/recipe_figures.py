@@ -31,8 +31,11 @@ MARKS = {"constant": "x", "linear": "s", "trees": "^", "given": "P", "found": "P
 
 def figures(step: Step) -> list[tuple[Figure, str]]:
     """The figures of one step, each with a caption; none where there is nothing to draw."""
+    import matplotlib
+
     draw = {1: _initial, 2: _sample, 3: _rates, 4: _grid, 5: _refined, 6: _curves, 7: _changes, 8: _test}
-    found = draw[step["number"]](step)
+    with matplotlib.rc_context({"axes.titley": 1.0}):  # no ticks are above, which a title would look for at length
+        found = draw[step["number"]](step)
     return [] if found is None else [found]
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from nnlab.console import counted
 from nnlab.report.markdown import table as markdown_table
-from nnlab.report.pages import filled
+from nnlab.report.pages import filled, prepare
 from nnlab.report.recipe_drawing import Drawn, drawn
 from nnlab.storage.files import write_whole
 
@@ -30,15 +30,21 @@ PURPOSE = {
 }
 
 
-def write_report(folder: Path, content: Content, figures: Mapping[int, Drawn] | None = None) -> None:
-    """Write `report.html` and `report.md` for the content of `recipe.json`; see `html` for `figures`."""
-    write_whole(folder / "report.html", html(content, figures))
+def write_report(folder: Path, content: Content, figures: Callable[[], Mapping[int, Drawn]] = dict) -> None:
+    """Write `report.md` and `report.html` for the content of `recipe.json`.
+
+    Args:
+        figures: waits for those that are being drawn, as late as it can be; see `html`.
+    """
     write_whole(folder / "report.md", markdown(content))
+    prepare()
+    write_whole(folder / "report.html", html(content, figures()))
 
 
 def html(content: Content, figures: Mapping[int, Drawn] | None = None) -> str:
     """The page; steps whose `figures` are not there are drawn."""
-    found = {step["number"]: (figures or {}).get(step["number"]) or drawn(step) for step in content["steps"]}
+    had = figures or {}
+    found = {step["number"]: had[step["number"]] if step["number"] in had else drawn(step) for step in content["steps"]}
     values = {"content": content, "figures": found, "headline": headline(content), "chosen": _chosen(content)}
     return filled("recipe_page.html.j2", {"cell": cell, "words": _words, "facts": facts}, **values, purpose=PURPOSE)
 

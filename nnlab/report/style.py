@@ -127,10 +127,11 @@ def epochs_above(axis: Axes, steps_per_epoch: float | None) -> None:
 def _read_as_text(figure: Figure) -> None:
     """Draw names with a dollar as they are: they come from data. Only numbers of axes are formulas, by matplotlib."""
     from matplotlib.text import Text
-    from matplotlib.ticker import LogFormatter, ScalarFormatter
+    from matplotlib.ticker import LogFormatter, ScalarFormatter, StrMethodFormatter
 
+    numbers = ScalarFormatter | LogFormatter | StrMethodFormatter
     for axis in (each for axes in figure.axes for each in (axes.xaxis, axes.yaxis)):
-        if not isinstance(axis.get_major_formatter(), ScalarFormatter | LogFormatter):
+        if not isinstance(axis.get_major_formatter(), numbers):
             axis.get_ticklabels()  # sets the texts of the ticks
     for text in figure.findobj(Text):
         if isinstance(text, Text) and "$" in text.get_text() and "\\mathdefault" not in text.get_text():

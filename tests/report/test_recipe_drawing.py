@@ -45,3 +45,18 @@ def test_a_single_step_starts_no_process(file: Path) -> None:
     drawing = Drawing(file)
     drawing.add(1)
     assert drawing.finished() == {}
+
+
+def test_a_step_that_has_no_figure_is_not_drawn_again(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nnlab.report.recipe_page.drawn", lambda step: pytest.fail("it was drawn"))
+    assert html(json.loads(file.read_text()), {1: [], 2: []}).count("<svg") == 0
+
+
+def test_a_process_that_nobody_waits_for_ends(file: Path) -> None:
+    drawing = Drawing(file)
+    drawing.start()
+    process = drawing._process
+    assert process is not None
+    drawing.close()
+    assert process.returncode is not None
+    assert drawing.finished() == {}

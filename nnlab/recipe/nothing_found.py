@@ -1,7 +1,8 @@
 """Whether anything was found that is better than a constant answer: on columns that say nothing, nothing is.
 
 A difference that chance gives is none. On validation, for which choices are made, the seeds' spread and the number of
-examples give its standard error; on the test split the paired bootstrap does.
+examples give its standard error; on the test split the paired bootstrap does. What is not better by the metric may say
+something all the same: of rare classes, answers that are all the common one can have the right order.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from nnlab.diagnosis.facts.chance import CHANCE
+from nnlab.diagnosis.facts.chance import CHANCE, association
 from nnlab.diagnosis.facts.levels import Levels
 from nnlab.diagnosis.facts.references import measure_references
 from nnlab.diagnosis.facts.simple import SimpleModel, advantage
@@ -48,7 +49,7 @@ def nothing_on_validation(trials: Trials, best: Candidate, levels: Levels) -> li
 def nothing_on_test(
     trials: Trials, metric: str, contest: Contest, simple: Sequence[SimpleModel], gain: tuple[float, float]
 ) -> list[Finding]:
-    """A note where no network and no simple model is clearly better than the constant on the test split.
+    """A note where no network and no simple model is clearly better than the constant on the test split, in any order.
 
     Args:
         metric: what decides.
@@ -68,7 +69,11 @@ def nothing_on_test(
 
     if _clear(gain) or any(beat([each.predictions["test"]]) for each in others):
         return []
-    if beat(answers(contest.runs, "validation"), "validation", CHANCE) or beat(answers(contest.rivals, "test")):
+    own, rivals = (answers(runs, "test") for runs in (contest.runs, contest.rivals))
+    if beat(answers(contest.runs, "validation"), "validation", CHANCE) or beat(rivals):
+        return []
+    ordered = [*own, *rivals, *(each.predictions["test"] for each in others)]
+    if any(association(each, trials.dataset.test.targets) >= CHANCE for each in ordered):
         return []
     names = {"linear": "a linear model", "trees": "boosted trees"}
     contestants = " nor ".join(["neither the networks", *(names[each.name] for each in others)])

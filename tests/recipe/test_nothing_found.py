@@ -11,7 +11,8 @@ import pytest
 from nnlab.cli import compose
 from nnlab.recipe.candidate import Candidate
 from nnlab.recipe.finale import FinalTraining
-from nnlab.recipe.nothing_found import nothing_on_validation
+from nnlab.recipe.given import Contest
+from nnlab.recipe.nothing_found import nothing_on_test, nothing_on_validation
 from nnlab.recipe.rates import rate_key
 from nnlab.recipe.settings import RecipeSettings
 from nnlab.recipe.trials import Trials
@@ -48,3 +49,17 @@ def test_what_is_found_is_not_called_nothing(noise: list[str]) -> None:
     assert told(noise, 1.0) == ["targets_unrelated"]
     assert told(noise, 0.8) == []
     assert told(["data=diabetes", "loss=squared_error"], 1.0) == []  # a linear fit is better than chance
+
+
+@pytest.mark.parametrize(("shift", "told"), [(0.0, ["targets_unrelated"]), (1.5, [])])
+def test_what_only_orders_a_rare_class_is_not_called_nothing(shift: float, told: list[str], tmp_path: Path) -> None:
+    """No answer is the rare class, and no accuracy above that of the constant; the linear model has the order right."""
+    draw = np.random.default_rng(0)
+    rare = np.arange(800) % 20 == 0
+    table = np.column_stack([draw.standard_normal(800) + shift * rare, rare])
+    np.savetxt(tmp_path / "rare.csv", table, delimiter=",", header="a,y", comments="", fmt="%.5g")
+    trials = Trials(
+        compose("data=table", f"data.path={tmp_path / 'rare.csv'}", "data.target=y", "data.task=multiclass")
+    )
+    found = nothing_on_test(trials, "accuracy", Contest([]), trials.simple(0), (0.0, 0.01))
+    assert [each.name for each in found] == told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -211,6 +212,17 @@ class Shown(Watcher):
 
     def say(self, text: str) -> None:
         pass
+
+
+def test_step_7_says_what_boosted_trees_took_of_its_time(tmp_path: Path) -> None:
+    final, trials = final_training(tmp_path)
+    trials.clock = Clock(0.25)
+
+    def walk(limit: float) -> Recipe:
+        return Recipe(trials, RecipeSettings(time_limit=limit), tmp_path, final, Shown(), {})
+
+    assert walk(5.0)._early_trees() == "", "they are fitted in the end"
+    assert re.search(r"boosted trees, which the end is compared with, took \d\.\d s", walk(20.0)._early_trees())
 
 
 @pytest.mark.slow

@@ -100,7 +100,7 @@ from sklearn import datasets
 
 from nnlab.cli import compose
 from nnlab.recipe import Changes, Recipe, RecipeSettings, StepReport
-from nnlab.recipe.budget import Budget
+from nnlab.recipe.final_budget import FinalBudget
 from nnlab.recipe.grid import run_grid
 from nnlab.recipe.numbers import FinalNumbers
 from nnlab.recipe.space import Space, usual_epochs
@@ -212,24 +212,6 @@ class Quiet(Watcher):
         """Nothing."""
 
 
-class Chosen:
-    """Takes the configuration that step 7 chose, and trains nothing; without one, it is the given one."""
-
-    changes: Changes = {}
-
-    def conclude(
-        self,
-        chosen: Changes,
-        seeds: Sequence[int],
-        given: Sequence[int] = (),
-        stable: float | None = None,
-        budget: Budget | None = None,
-    ) -> StepReport[FinalNumbers]:
-        """Keep what was chosen."""
-        self.changes = chosen
-        return StepReport(8, "", FinalNumbers())
-
-
 def make_trials(data: str, seed: int, folder: Path) -> Trials:
     """Trials on a data set, which is written to a file; their clock is the processor's."""
     path = folder / f"{data}.npz"
@@ -256,12 +238,18 @@ def test_error(trials: Trials, changes: Changes) -> float:
 
 
 def walk(trials: Trials, seconds: float) -> Changes:
-    """What the recipe chooses."""
-    final = Chosen()
+    """What the recipe chooses; where it chooses nothing, it is the configuration as given."""
+    found: Changes = {}
+
+    def keep(chosen: Changes, stable: float | None, budget: FinalBudget) -> StepReport[FinalNumbers]:
+        """Take the configuration that step 7 chose, and train nothing."""
+        found.update(chosen)
+        return StepReport(8, "", FinalNumbers())
+
     with tempfile.TemporaryDirectory() as folder:
         settings = RecipeSettings(time_limit=seconds, keep_going=True, final_seeds=1)
-        Recipe(trials, settings, Path(folder), final, Quiet(), {}).run()
-    return final.changes
+        Recipe(trials, settings, Path(folder), keep, Quiet(), {}).run()
+    return found
 
 
 def point(space: Space, trial: optuna.Trial) -> Changes:

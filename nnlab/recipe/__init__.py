@@ -9,7 +9,7 @@ from nnlab.recipe.changes import Changes
 from nnlab.recipe.coarse import coarse_grid
 from nnlab.recipe.curves import look_at_curves
 from nnlab.recipe.driver import Recipe
-from nnlab.recipe.finale import FinalTraining, conclude
+from nnlab.recipe.finale import FinalTraining
 from nnlab.recipe.given import FinalRun
 from nnlab.recipe.improve import improve
 from nnlab.recipe.initial_loss import check_initial_loss
@@ -20,6 +20,7 @@ from nnlab.recipe.report import StepReport, Table, TrialRecord
 from nnlab.recipe.settings import RecipeSettings
 from nnlab.recipe.space import Space
 from nnlab.recipe.trials import Trials
+from nnlab.recipe.verdict import conclude
 
 __all__ = [
     "Changes",

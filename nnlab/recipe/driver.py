@@ -17,15 +17,15 @@ import torch
 from nnlab.console import counted
 from nnlab.errors import UserError
 from nnlab.recipe.budget import CONTESTANTS, Budget
+from nnlab.recipe.changes import Changes
 from nnlab.recipe.coarse import coarse_grid
 from nnlab.recipe.curves import look_at_curves
 from nnlab.recipe.events import write_events
-from nnlab.recipe.finale import TITLE as LAST
-from nnlab.recipe.finale import FinalTraining
+from nnlab.recipe.final_budget import FinalBudget
 from nnlab.recipe.improve import improve
 from nnlab.recipe.initial_loss import check_initial_loss
 from nnlab.recipe.learning_rate import find_learning_rate
-from nnlab.recipe.numbers import InitialLossNumbers
+from nnlab.recipe.numbers import FinalNumbers, InitialLossNumbers
 from nnlab.recipe.overfit import overfit_sample
 from nnlab.recipe.rates import ladder
 from nnlab.recipe.refine import refine_grid
@@ -34,6 +34,7 @@ from nnlab.recipe.settings import RecipeSettings
 from nnlab.recipe.space import Space, usual_epochs
 from nnlab.recipe.suggest import Linear
 from nnlab.recipe.trials import Trials
+from nnlab.recipe.verdict import TITLE as LAST
 from nnlab.recipe.watcher import Watcher
 from nnlab.report.recipe_drawing import Drawing
 from nnlab.storage.files import write_whole
@@ -50,6 +51,9 @@ TITLES = {
     8: LAST,
 }
 NEEDS = {4: 3, 5: 4, 6: 5, 7: 6, 8: 7}
+# What is done at the end: with the configuration that step 7 chose, the largest stable rate of step 3, and what time is
+# left. `FinalTraining.conclude` trains it.
+Conclude = Callable[[Changes, float | None, FinalBudget], StepReport[FinalNumbers]]
 
 
 class Recipe:
@@ -59,7 +63,7 @@ class Recipe:
         trials: makes trials.
         settings: which steps, how long.
         folder: where `recipe.json` is kept.
-        final: trains what was chosen.
+        conclude: trains and judges what was chosen.
         watcher: is told what happens.
         about: what the report says about the configuration.
         drawing: draws the figures of finished steps meanwhile, if they are wanted.
@@ -74,14 +78,14 @@ class Recipe:
         trials: Trials,
         settings: RecipeSettings,
         folder: Path,
-        final: FinalTraining,
+        conclude: Conclude,
         watcher: Watcher,
         about: dict[str, Any],
         drawing: Drawing | None = None,
         loading: float = 0.0,
     ) -> None:
         self.trials, self.settings, self.folder = trials, settings, folder
-        self.final, self.watcher, self.about, self.drawing = final, watcher, about, drawing
+        self.conclude, self.watcher, self.about, self.drawing = conclude, watcher, about, drawing
         self.reports = read_reports(folder)
         self.status = "running"
         self._lines: dict[int, str] = {}  # of `recipe.json`
@@ -89,7 +93,7 @@ class Recipe:
         self.budget = Budget(trials, settings, loading + spent)
         self.usual_epochs = usual_epochs(trials)
         for report in self.reports.values():
-            self.budget.learn(report)
+            self.budget.time.learn(report)
 
     def run(self) -> str:
         """Walk; returns `completed`, or `failed` where a step did not pass.
@@ -133,7 +137,7 @@ class Recipe:
         report.work = round(trials.work - work, 6)  # whose last digits depend on the steps before
         report.conclusion += _cut(trials)
         self.reports[number] = report
-        self.budget.learn(report)
+        self.budget.time.learn(report)
         self.save()
         if self.drawing is not None:
             self.drawing.add(number)
@@ -156,7 +160,7 @@ class Recipe:
     def _space(self) -> Space:
         """What steps 4 to 7 may change; what compiled code has to wait for only where there is time for it."""
         epochs = self.settings.refine_epochs or self.usual_epochs
-        return Space(self.trials, epochs, self.budget.timed or not self.trials.compiled)
+        return Space(self.trials, epochs, self.budget.time.limited or not self.trials.compiled)
 
     def _find_rate(self) -> Report:
         seeds, steps = self.budget.rates(len(ladder(self.trials)))
@@ -185,7 +189,7 @@ class Recipe:
         suggestions = self.reports[6].numbers.suggestions
         candidates = [self.reports[6].numbers.best, *self.reports[5].numbers.candidates[1:]]
         coarse, space = self.reports[4].numbers, self._space()
-        length = self.budget.final_epochs(candidates[0].changes, space.epochs)
+        length = self.budget.final.epochs(candidates[0].changes, space.epochs)
         more = self._linear(), self._draw(7), CONTESTANTS, [*coarse.seen, *coarse.candidates], self.budget.round_batches
         report = improve(space, candidates, suggestions, self.budget.affords(self.usual_epochs), *more, length)
         report.conclusion += fitted
@@ -193,10 +197,10 @@ class Recipe:
 
     def _early_trees(self) -> str:
         """Fit boosted trees before the rest is planned, if there is time for both; in words what they took."""
-        if not self.budget.trees_early:
+        if not self.budget.final.trees_early:
             return ""
         began = self.trials.clock()
-        names = [each.name for each in self.trials.simple(self.budget.trees())]
+        names = [each.name for each in self.trials.simple(self.budget.final.trees())]
         took = self.trials.clock() - began
         return f"; boosted trees, which the end is compared with, took {took:.1f} s of it" if "trees" in names else ""
 
@@ -205,8 +209,7 @@ class Recipe:
 
     def _conclude(self) -> Report:
         chosen = self.reports[7].numbers.best.changes
-        seeds, stable = range(self.settings.final_seeds), self.reports[3].numbers.stable
-        return self.final.conclude(chosen, seeds, seeds, stable, self.budget)
+        return self.conclude(chosen, self.reports[3].numbers.stable, self.budget.final)
 
     def _linear(self) -> Linear | None:
         numbers = self.reports[1].numbers if 1 in self.reports else InitialLossNumbers()

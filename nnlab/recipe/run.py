@@ -146,7 +146,7 @@ def _walk(
         command = command_line("recipe", overrides, config=config, config_dir=config_dir)
         about = {"command": command, "folder": str(directory), **_about(trials)}
         final = FinalTraining(config, trials, settings, directory)
-        walk = Recipe(trials, settings, directory, final, watcher, about, drawing, trials.clock() - began)
+        walk = Recipe(trials, settings, directory, final.conclude, watcher, about, drawing, trials.clock() - began)
         try:
             status = walk.run()
         finally:

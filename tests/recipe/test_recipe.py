@@ -25,11 +25,12 @@ from nnlab.diagnosis.finding import with_error
 from nnlab.errors import UserError
 from nnlab.recipe import Recipe
 from nnlab.recipe.best import write_experiment
-from nnlab.recipe.finale import FinalTraining, verdict, winner
+from nnlab.recipe.finale import FinalTraining
 from nnlab.recipe.rates import rate_key
 from nnlab.recipe.run import RecipeResult, recipe
 from nnlab.recipe.settings import RecipeSettings
 from nnlab.recipe.trials import Trials
+from nnlab.recipe.verdict import verdict, winner
 from nnlab.report.recipe_figures import figures
 from nnlab.report.recipe_page import headline
 from nnlab.runs.launch import train
@@ -278,7 +279,7 @@ def test_a_seed_below_the_constant_lowers_the_rate_and_is_said(tmp_path: Path) -
     trials = Trials(config)
     key = rate_key(trials)
     final = FinalTraining(config, trials, RecipeSettings(final_seeds=2), tmp_path)
-    report = final.conclude({"regularizer": [], key: 100.0, "trainer.epochs": 1, "trainer.steps": None}, range(2))
+    report = final.conclude({"regularizer": [], key: 100.0, "trainer.epochs": 1, "trainer.steps": None}, given=())
     assert report.numbers.lowered == [100.0, 50.0]
     assert "failed_seed" in [finding.name for finding in report.faults]
     assert not report.passed
@@ -290,7 +291,7 @@ def test_the_configuration_as_given_is_the_best_network_where_it_is_better_on_va
     trials = Trials(config)
     final = FinalTraining(config, trials, RecipeSettings(final_seeds=2), tmp_path)
     found = {"regularizer": [], rate_key(trials): 1e-4, "trainer.epochs": 2, "trainer.steps": None}
-    report = final.conclude(found, range(2), range(2))
+    report = final.conclude(found)
     numbers = report.numbers
     assert numbers.network == "given"
     assert numbers.best != "network"
@@ -312,7 +313,7 @@ def test_the_experiment_of_a_given_ensemble_that_wins_has_as_many_members_as_wer
     trials = Trials(config)
     final = FinalTraining(config, trials, RecipeSettings(final_seeds=3, ensemble=True), tmp_path)
     found = {"regularizer": [], rate_key(trials): 1e-4, "trainer.epochs": 2, "trainer.steps": None}
-    assert final.conclude(found, range(3), range(2)).numbers.network == "given"
+    assert final.conclude(found, given=range(2)).numbers.network == "given"
     best = compose("experiment=best", config_dir=tmp_path)
     assert identity(best) == identity(read_config(tmp_path / "given" / "seed=0"))
 
@@ -320,7 +321,7 @@ def test_the_experiment_of_a_given_ensemble_that_wins_has_as_many_members_as_wer
 def test_a_final_ensemble_is_said_with_what_its_members_reach_alone(tmp_path: Path) -> None:
     config = compose(*QUICK, "data=digits", "data.limit=600", "recipe.ensemble=true", config_name="recipe")
     final = FinalTraining(config, Trials(config), RecipeSettings(final_seeds=3, ensemble=True), tmp_path)
-    report = final.conclude({"regularizer": [], "trainer.epochs": 4, "trainer.steps": None}, range(3))
+    report = final.conclude({"regularizer": [], "trainer.epochs": 4, "trainer.steps": None}, given=())
     [found] = report.numbers.runs
     alone = [metrics["accuracy"] for metrics in found["members"]["test"]]
     value = report.numbers.test["accuracy"]

@@ -255,7 +255,7 @@ def test_step_7_leaves_time_for_the_final_training_of_what_may_win(make_trials: 
     trials = make_trials("data=blobs", "trainer.epochs=1", SMALL)
     trials.clock = lambda: 0.0
     budget = Budget(trials, RecipeSettings(time_limit=10.0, final_seeds=5))
-    budget.learn(costing(0.01))
+    budget.time.learn(costing(0.01))
     fits = budget.affords(10.0)
     assert fits(3, 600.0, [{"trainer.epochs": 10.0}]), "6 s, half as much again at first, and 0.65 s in the end"
     assert not fits(3, 600.0, [{"trainer.epochs": 10.0}, {"trainer.epochs": 40.0}])
@@ -268,8 +268,8 @@ def test_what_step_5_had_no_time_to_train_for_long_ends_with_the_usual_length(sp
     space.trials.clock = lambda: 0.0
     for per_epoch, length in ((0.001, 20.0), (0.05, 6.0), (10.0, 0.5)):  # a fifth of the 10 seconds, five networks
         budget = Budget(space.trials, RecipeSettings(time_limit=10.0, final_seeds=5), spent=10.0)
-        budget.learn(costing(per_epoch))
-        assert budget.final_epochs(start.changes, 20.0) == length
+        budget.time.learn(costing(per_epoch))
+        assert budget.final.epochs(start.changes, 20.0) == length
 
 
 def test_seeds_have_their_own_part_of_few_data_for_validation(make_trials: Make) -> None:
@@ -333,8 +333,8 @@ def test_the_configuration_as_given_has_a_share_of_the_time_though_the_rest_is_u
     trials.clock = lambda: 0.0
     for per_epoch, seeds in ((0.01, 5), (0.1, 2), (5.0, 0)):  # a fifth of 120, 120, 560; a network takes 1, 10, 500
         budget = Budget(trials, RecipeSettings(final_seeds=5), spent=560.0)
-        budget.learn(costing(per_epoch))
-        assert budget.given_seeds(5) == seeds
+        budget.time.learn(costing(per_epoch))
+        assert budget.final.given_seeds(5) == seeds
 
 
 def test_a_length_that_never_ends_is_refused_and_one_beyond_the_time_limit_is_cut(make_trials: Make) -> None:
@@ -343,5 +343,5 @@ def test_a_length_that_never_ends_is_refused_and_one_beyond_the_time_limit_is_cu
         Budget(trials, RecipeSettings(refine_epochs=1e8))
     for limit, length in ((None, 5000.0), (60.0, 500.0)):
         budget = Budget(trials, RecipeSettings(refine_epochs=5000.0, time_limit=limit))
-        budget.learn(costing(0.01))  # of 60 s, half are 3,000 epochs, for two networks with three seeds each
+        budget.time.learn(costing(0.01))  # of 60 s, half are 3,000 epochs, for two networks with three seeds each
         assert budget.refine_epochs(10.0) == pytest.approx(length, rel=0.01)

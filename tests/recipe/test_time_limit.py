@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from nnlab.cli import compose
-from nnlab.recipe.budget import LAST, UNTIL, Budget
+from nnlab.recipe.budget import Budget
 from nnlab.recipe.costs import Costs
 from nnlab.recipe.driver import Recipe
 from nnlab.recipe.finale import FinalTraining, limited
@@ -23,6 +23,7 @@ from nnlab.recipe.overfit import overfit_sample
 from nnlab.recipe.report import StepReport
 from nnlab.recipe.settings import RecipeSettings
 from nnlab.recipe.space import Space
+from nnlab.recipe.time_limit import LAST, UNTIL
 from nnlab.recipe.trials import Trials
 from nnlab.recipe.watcher import Watcher
 from nnlab.training import Trainer
@@ -46,7 +47,7 @@ def budget_of(trials: Trials, clock: Clock, limit: float | None = 20.0, around: 
     """A budget that has seen step 1 take so many seconds."""
     trials.clock = clock
     budget = Budget(trials, RecipeSettings(time_limit=limit, final_seeds=5))
-    budget.learn(StepReport(1, "", InitialLossNumbers(), seconds=around))
+    budget.time.learn(StepReport(1, "", InitialLossNumbers(), seconds=around))
     return budget
 
 
@@ -59,7 +60,7 @@ def test_the_time_left_that_is_shown_never_rises_and_is_never_more_than_the_limi
     budget, shown = budget_of(make_trials(*SMALL), clock), [20.0]
     for number, seconds, work in ((3, 0.1, 80.0), (4, 2.0, 1.0), (5, 9.0, 0.1), (7, 12.0, 500.0)):
         clock.now += seconds
-        budget.learn(step(number, seconds, work))
+        budget.time.learn(step(number, seconds, work))
         left = budget.estimate(number + 1, 20.0, {"trainer.epochs": 1e6})
         assert left is not None
         assert 0 <= left <= shown[-1]
@@ -69,9 +70,9 @@ def test_the_time_left_that_is_shown_never_rises_and_is_never_more_than_the_limi
 
 def test_an_epoch_costs_what_all_steps_say_and_not_the_last_one_alone(make_trials: Make) -> None:
     budget = budget_of(make_trials(*SMALL), Clock())
-    budget.learn(step(3, 1.0, 100.0))
-    budget.learn(step(4, 1.0, 1.0))  # a few short networks, of which all is overhead
-    assert budget.per_epoch == pytest.approx(1.5 / 51)
+    budget.time.learn(step(3, 1.0, 100.0))
+    budget.time.learn(step(4, 1.0, 1.0))  # a few short networks, of which all is overhead
+    assert budget.time.per_epoch == pytest.approx(1.5 / 51)
 
 
 def test_what_trainings_cost_follows_the_last_dozen() -> None:
@@ -96,22 +97,22 @@ def test_trainings_of_a_step_end_so_that_those_after_it_have_a_share(number: int
 
 def test_the_last_training_ends_before_the_limit_where_what_follows_takes_long(make_trials: Make) -> None:
     trials = make_trials(*SMALL)
-    assert budget_of(trials, Clock(), around=0.3).end() == 20.0
-    assert budget_of(trials, Clock(), around=2.0).end() == pytest.approx(20.0 - 2.0)
-    assert budget_of(trials, Clock(), around=100.0).end() == pytest.approx(16.0)
+    assert budget_of(trials, Clock(), around=0.3).time.end() == 20.0
+    assert budget_of(trials, Clock(), around=2.0).time.end() == pytest.approx(20.0 - 2.0)
+    assert budget_of(trials, Clock(), around=100.0).time.end() == pytest.approx(16.0)
 
 
 def test_without_a_time_limit_nothing_is_stopped_shortened_or_left_out(make_trials: Make) -> None:
     clock, chosen = Clock(), {"trainer.epochs": 1e6}
     budget = budget_of(make_trials(*SMALL), clock, None, around=1.0)
-    budget.learn(step(4, 1.0, 1.0))
+    budget.time.learn(step(4, 1.0, 1.0))
     clock.now = 1e6
     assert {budget.until(number) for number in range(1, 9)} == {math.inf}
-    assert budget.final_plan(chosen, 5) == (chosen, 5)
-    assert budget.final_seconds() is None
-    assert budget.affords_again(chosen, 5)
+    assert budget.final.plan(chosen, 5) == (chosen, 5)
+    assert budget.final.seconds() is None
+    assert budget.final.affords_again(chosen, 5)
     assert budget.rates(11) == (3, 100)
-    assert not budget.late()
+    assert not budget.time.remarks()
 
 
 def test_a_final_training_that_does_not_fit_has_fewer_seeds_and_then_fewer_epochs(make_trials: Make) -> None:
@@ -122,10 +123,10 @@ def test_a_final_training_that_does_not_fit_has_fewer_seeds_and_then_fewer_epoch
     found = []
     for left in (15.0, 5.0, 2.0, 1.0, 0.0):
         clock.now = 20.0 - left
-        planned, seeds = budget.final_plan(chosen, 5)
+        planned, seeds = budget.final.plan(chosen, 5)
         found.append((seeds, planned["trainer.epochs"]))
     assert found == [(5, 10.0), (3, 10.0), (1, 10.0), (1, 8.0), (1, 8.0)], "a twentieth of all time in any case"
-    assert not budget.affords_again(chosen, 1)
+    assert not budget.final.affords_again(chosen, 1)
 
 
 def test_step_3_has_fewer_seeds_and_then_fewer_steps(make_trials: Make) -> None:
@@ -186,7 +187,7 @@ def test_a_final_training_that_the_clock_stops_is_said_and_that_as_given_is_left
     final, trials = final_training(tmp_path)
     budget = budget_of(trials, Clock(), limit=0.002)
     chosen = {"regularizer": [], "trainer.epochs": 3e4, "trainer.steps": None}
-    report = final.conclude(chosen, range(2), range(2), budget=budget)
+    report = final.conclude(chosen, budget=budget.final)
     assert "2 of 2 trainings ended early: the time limit was reached at step" in report.conclusion
     assert all("time limit" in run["reason"] for run in report.numbers.runs)
     assert report.numbers.test["accuracy"] > 0, "its best weights so far are evaluated"
@@ -219,7 +220,7 @@ def test_step_7_says_what_boosted_trees_took_of_its_time(tmp_path: Path) -> None
     trials.clock = Clock(0.25)
 
     def walk(limit: float) -> Recipe:
-        return Recipe(trials, RecipeSettings(time_limit=limit), tmp_path, final, Shown(), {})
+        return Recipe(trials, RecipeSettings(time_limit=limit), tmp_path, final.conclude, Shown(), {})
 
     assert walk(5.0)._early_trees() == "", "they are fitted in the end"
     assert re.search(r"boosted trees, which the end is compared with, took \d\.\d s", walk(20.0)._early_trees())
@@ -233,7 +234,7 @@ def test_a_recipe_ends_in_time_on_a_machine_that_becomes_slow(tmp_path: Path) ->
     trials.clock = clock
     settings = RecipeSettings(time_limit=10.0, seeds=2, final_seeds=2)
     final = FinalTraining(config, trials, settings, tmp_path)
-    recipe = Recipe(trials, settings, tmp_path, final, shown, {})
+    recipe = Recipe(trials, settings, tmp_path, final.conclude, shown, {})
     assert recipe.run() == "completed"
     assert clock.now < 12.0
     assert all(a is not None and b is not None and a >= b for a, b in zip(shown.left, shown.left[1:], strict=False))
@@ -249,7 +250,7 @@ def test_a_recipe_ends_within_its_limit_in_processor_time(tmp_path: Path, monkey
     trials.clock = time.process_time
     settings = RecipeSettings(time_limit=limit)
     started = time.process_time()
-    recipe = Recipe(trials, settings, tmp_path, FinalTraining(config, trials, settings, tmp_path), Shown(), {})
+    recipe = Recipe(trials, settings, tmp_path, FinalTraining(config, trials, settings, tmp_path).conclude, Shown(), {})
     recipe.run()
     assert time.process_time() - started < limit + 2.0
     assert recipe.reports[8].numbers.test["accuracy"] > 0.9

@@ -11,7 +11,6 @@ import dataclasses
 import functools
 import inspect
 import itertools
-import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +25,6 @@ from nnlab.config.command_line import command_line
 from nnlab.config.dotted import get
 from nnlab.config.lookup import locate
 from nnlab.console import silenced
-from nnlab.device import resolve_device
 from nnlab.diagnosis.facts.levels import Levels, make_room, measure_levels
 from nnlab.diagnosis.facts.linear import Baseline, linear_baseline
 from nnlab.diagnosis.facts.simple import SECONDS, Name, SimpleModel, simple_models
@@ -34,20 +32,15 @@ from nnlab.errors import UserError
 from nnlab.loss.base import Loss
 from nnlab.recipe.changes import Changes, Config, changed, words
 from nnlab.recipe.costs import Costs
+from nnlab.recipe.populations import Populations
 from nnlab.recipe.report import TrialRecord
 from nnlab.recipe.trial import POINTS, Trial, held_out_losses, record, trained
 from nnlab.regularizer import Ensemble
 from nnlab.runs.launch import suitable_threads
-from nnlab.sweep.cost import member_cost
-from nnlab.sweep.grouping import stacking_gains
-from nnlab.sweep.stacking import keys_by_inputs, stacking_key
 from nnlab.training import Callback, Trainer
-from nnlab.training.chain import Chain
-from nnlab.training.memory import network_bytes, networks_at_once
 from nnlab.training.native.engine import NativeEngine
 from nnlab.types import Dataset
 
-MOST = 64  # members of one population
 FEW = 1000  # validation examples: with no more, seeds take turns with the parts of the data that are for validation
 MOST_FOLDS = 10
 ROOM = 256 * 2**20  # bytes of examples in other splits or preprocessings, that are kept in memory
@@ -85,8 +78,7 @@ class Trials:
         ]
         self.config_dir = config_dir
         self.observer: Callback | None = None
-        self._gaining: dict[str, bool] = {}
-        self._network_bytes: dict[str, int] = {}
+        self._populations = Populations(self.overrides, self._prepared)
         self._kept: dict[str, Dataset] = {}  # so that no trial reads and prepares again what another had
         self._room = ROOM
         self._simple: Sequence[SimpleModel] | None = None
@@ -187,40 +179,7 @@ class Trials:
 
     def groups(self, changes: Sequence[Changes], fastest: bool = False) -> list[list[int]]:
         """Positions of the changes that can be trained as one population; alone where that is the `fastest` way."""
-        return self._groups([self.configure(each) for each in changes], fastest)
-
-    def _groups(self, configs: Sequence[Config], fastest: bool) -> list[list[int]]:
-        found: dict[str, list[int]] = {}
-        keys = keys_by_inputs([stacking_key(config)[0] for config in configs], configs, self._prepared)
-        for position, key in enumerate(keys):
-            found.setdefault(key or f"alone {position}", []).append(position)
-        groups = []
-        for group in found.values():
-            alone = fastest and len(group) > 1 and not self._gains(configs[group[0]])
-            most = 1 if alone else self._most(configs[group[0]], len(group))
-            groups += [group[i : i + most] for i in range(0, len(group), most)]
-        return groups
-
-    def _most(self, config: Config, wanted: int) -> int:
-        """How many networks of a config the memory holds, at most `MOST`."""
-        if wanted == 1:
-            return 1
-        trainer = config["trainer"]
-        known = json.dumps(
-            [config["architecture"], config["optimizer"], trainer["batch_size"]], sort_keys=True, default=repr
-        )
-        if known not in self._network_bytes:
-            alone = build_trainer([config], overrides=self.overrides, dataset=self._prepared(config))
-            self._network_bytes[known] = network_bytes(alone)
-        return networks_at_once(self._network_bytes[known], resolve_device(trainer["device"]), MOST)
-
-    def _gains(self, config: Config) -> bool:
-        """Whether stacked networks of a config are faster than one after another; a chain of layers of any size is."""
-        known = json.dumps([config["architecture"], config["data"]["augmentation"]], sort_keys=True, default=repr)
-        if known not in self._gaining:
-            trainer = build_trainer([config], overrides=self.overrides)
-            self._gaining[known] = isinstance(trainer.stack, Chain) or stacking_gains(member_cost(trainer))
-        return self._gaining[known]
+        return self._populations.of([self.configure(each) for each in changes], fastest)
 
     def make(self, changes: Sequence[Changes]) -> Trainer:
         """The trainer of one population, a member for each of the changes; it writes no files."""
@@ -282,7 +241,7 @@ class Trials:
         """
         results: dict[int, Trial] = {}
         configs = [self.configure(each) for each in changes]
-        for group in self._groups(configs, fastest):
+        for group in self._populations.of(configs, fastest):
             began = self.clock()
             if began >= self.until and (results or whole):
                 self.left_out += len(group)

@@ -71,6 +71,18 @@ def test_a_sweep_and_python_take_the_short_form_too(folder, capsys):
     assert all("rmse" in result.metrics["test"] for result in results)
 
 
+def test_commas_in_a_target_are_a_sweep_where_several_runs_are_wanted(folder):
+    assert expanded(["my data.csv", "target=a,life time (years)", "seed=1"], grid=True)[2] == (
+        "data.target=a,'life time (years)'"
+    )
+    results = nnlab.sweep("my data.csv", "target=a,life time (years)", *FAST)
+    assert all("rmse" in result.metrics["test"] for result in results)
+    with pytest.raises(UserError, match=r"no column `a,b` .* `target=\[a,b\]` learns them together"):
+        nnlab.train("my data.csv", "target=a,b", *FAST)
+    with pytest.raises(UserError, match="of the targets, `a` has numbers and `kind` classes"):
+        nnlab.sweep("my data.csv", "target=kind,a", *FAST)
+
+
 @pytest.mark.parametrize(
     "swept", ["data.validation=0.2,0.3", "data.limit=range(60,80,10)", "data.validation=interval(0.1,0.3)"]
 )

@@ -97,7 +97,8 @@ def run(command: str, task: Task, arguments: Sequence[str]) -> int:
     answers = JSON in arguments
     rest, resume = take_resume([each for each in arguments if each != JSON])
     flags = parser(command).parse_intermixed_args(rest)
-    flags.overrides = [quoted(line) for line in flags.overrides] if resume else expanded(flags.overrides)
+    lines = flags.overrides
+    flags.overrides = [quoted(line) for line in lines] if resume else expanded(lines, flags.multirun)
     folder.note_own(flags.config_dir)
     job = ComposedJob(command, task, answers)
     if resume is not None:
@@ -174,7 +175,7 @@ def swept(job: ComposedJob, overrides: Sequence[str], config_dir: str | Path | N
     """
     folder.note_own(config_dir)
     with hydra_for(job.command, config_dir) as hydra, _explained():
-        return _sweep(hydra, job.command, job, completed(hydra, job.command, expanded(overrides), grid=True))
+        return _sweep(hydra, job.command, job, completed(hydra, job.command, expanded(overrides, grid=True), grid=True))
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nnlab.cli.grammar import first_values, quoted
+from nnlab.cli.grammar import first_values, parsed, quoted, values_of
 from nnlab.cli.table_defaults import table_defaults
 from nnlab.config.build import data_root
 from nnlab.config.construct import construct
@@ -32,8 +32,12 @@ OWN = ("nnlab.data.Table", "nnlab.data.Arrays")  # data sets whose task follows 
 REGRESSION_LOSS = "squared_error"
 
 
-def expanded(words: Sequence[str]) -> list[str]:
+def expanded(words: Sequence[str], grid: bool = False) -> list[str]:
     """Arguments as overrides: a file in front is one of data, and text that needs quotes has them.
+
+    Args:
+        words: what was typed.
+        grid: whether that describes several runs, so that commas stand between targets.
 
     >>> expanded(["sales.csv", "target=price", "seed=1"])
     ['data=table', 'data.path=sales.csv', 'data.target=price', 'seed=1']
@@ -41,14 +45,14 @@ def expanded(words: Sequence[str]) -> list[str]:
     places = [position for position, word in enumerate(words) if _is_file(word)]
     if not places:
         own = any(word.startswith("data=") for word in words)
-        return [quoted(_target(word) if own else word) for word in words]
+        return [quoted(_target(word, grid) if own else word) for word in words]
     if len(places) > 1:
         raise UserError(
             f"`{words[places[0]]}` and `{words[places[1]]}` are two files of data; name one "
             "(`data.test=FILE` is another for testing)"
         )
     file = words[places[0]]
-    rest = [quoted(_target(word)) for position, word in enumerate(words) if position != places[0]]
+    rest = [quoted(_target(word, grid)) for position, word in enumerate(words) if position != places[0]]
     option = "image_folder" if at(file).is_dir() else _option(file)
     given = any(word.startswith("data=") for word in rest)
     if option == "image_folder" and not given:
@@ -83,13 +87,16 @@ def _option(file: str) -> str:
     return "arrays" if file.lower().endswith((".npz", ".npy")) else "table"
 
 
-def _target(word: str) -> str:
+def _target(word: str, grid: bool) -> str:
     """`target=` as the key that it stands for; a name that Hydra's grammar would not take gets quotes."""
     key, _, value = word.partition("=")
     if key != "target":
         return word
     as_written = re.fullmatch(r"-?\d+|['\"\[].*", value)  # a position, in quotes, several
-    return f"data.target={value}" if as_written else assigned("data.target", value)
+    if as_written:
+        return f"data.target={value}"
+    names = value.split(",") if grid else [value]
+    return "data.target=" + ",".join(assigned("", name.strip()).removeprefix("=") for name in names)
 
 
 def completed(hydra: Any, name: str, overrides: Sequence[str], grid: bool = False) -> list[str]:
@@ -111,6 +118,9 @@ def with_loss(hydra: Any, name: str, overrides: Sequence[str]) -> list[str]:
         hydra: what composes.
         name: the primary config.
         overrides: what was typed, without the short form.
+
+    Raises:
+        UserError: it is a sweep over targets of which some are classes and some numbers.
     """
     typed = [word.lstrip("+~").partition("=")[0] for word in overrides]
     own = any(word in ("data=table", "data=arrays") for word in overrides)
@@ -124,10 +134,28 @@ def with_loss(hydra: Any, name: str, overrides: Sequence[str]) -> list[str]:
         section = {key: value for key, value in config["data"].items() if key not in ("augmentation", "preprocessing")}
         if config["loss"]["_target_"] != DEFAULT_LOSS or section["_target_"] not in OWN:
             return list(overrides)
-        task = construct(section, "data").guess(data_root(config))
+        root = data_root(config)
+        targets = _targets(about_data) or [section["target"]]
+        tasks = [construct({**section, "target": target}, "data").guess(root) for target in targets]
     except (UserError, OmegaConfBaseException):
         return list(overrides)  # whoever reads the data says what is wrong
-    if task is not Task.REGRESSION:
+    numbers, classes = (
+        [target for target, task in zip(targets, tasks, strict=True) if (task is Task.REGRESSION) == wanted]
+        for wanted in (True, False)
+    )
+    if not numbers:
         return list(overrides)
+    if classes:
+        raise UserError(
+            f"of the targets, `{numbers[0]}` has numbers and `{classes[0]}` classes, which need different losses: give "
+            "each kind a sweep of its own"
+        )
     log.info("the target is a regression: the loss is %s (loss=...)", REGRESSION_LOSS)
     return [*overrides, f"loss={REGRESSION_LOSS}"]
+
+
+def _targets(overrides: Sequence[str]) -> list[Any]:
+    """The targets that a sweep goes through, each as `data.target` takes it; empty where it has one for all runs."""
+    swept = [entry for entry in parsed(overrides) if entry.key_or_group == "data.target" and entry.is_discrete_sweep()]
+    lines = [f"data.target={value}" for entry in swept for value in values_of(entry)]
+    return [entry.value() for entry in parsed(lines)]

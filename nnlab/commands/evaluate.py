@@ -10,22 +10,27 @@ from typing import Any
 from nnlab.cli.arguments import Given, Grammar, Key, number, print_json, whole
 from nnlab.commands.text_keys import KEYS, text_of
 from nnlab.console import counted
-from nnlab.errors import UserError
+from nnlab.errors import UserError, did_you_mean
 from nnlab.metric_names import SHOWN
 from nnlab.runs.calibration import METHODS, Calibrated, calibrate, cover
 from nnlab.runs.evaluation import Measurement, Uncertainty, evaluate, monte_carlo, write_uncertainty
 from nnlab.storage.directories import run_at
+from nnlab.storage.files import at
 from nnlab.training.evaluation import SPLITS
 
 GRAMMAR = Grammar(
     "evaluate",
     "Metrics, confusion matrix and calibration of a finished run at its best weights.",
-    "RUN [SPLIT]",
+    "RUN [SPLIT|FILE]",
     [
         Key(
             "split", "the examples to measure on, also as the second word", valid=SPLITS, shown="train|validation|test"
         ),
-        Key("data.path", "other data to measure on, all of them; or the run's own data at another place", shown="FILE"),
+        Key(
+            "data.path",
+            "other data to measure on, all of them, also as the second word; or the run's own data at another place",
+            shown="FILE",
+        ),
         *KEYS,
         Key(
             "calibrate",
@@ -58,9 +63,9 @@ def main(arguments: Sequence[str]) -> int:
     given = GRAMMAR.read(arguments)
     if given is None:
         return 0
-    run, split = given.words[0], given.words[1] if len(given.words) > 1 else given.split
+    run, split, data = _asked(given)
     if given.calibrate is not None or given.coverage is not None:
-        return _learn(given, run, split)
+        return _learn(given, run, split, data)
     if given.samples is not None:
         split = split or "test"
         uncertainty = monte_carlo(run, split, given.samples, given.member)
@@ -70,7 +75,7 @@ def main(arguments: Sequence[str]) -> int:
         else:
             _print_uncertainty(path, split, uncertainty)
         return 0
-    found = evaluate(run, split, given.member, given.values["data.path"], text_of(given))
+    found = evaluate(run, split, given.member, data, text_of(given))
     if given.json:
         print_json(found.content())
         return 0
@@ -86,9 +91,21 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _learn(given: Given, run: str, split: str | None) -> int:
+def _asked(given: Given) -> tuple[str, str | None, str | None]:
+    """The run, the split and the other data; the second word is a split, or else a file or folder that is there."""
+    split, data = given.split, given.values["data.path"]
+    if len(given.words) > 1:
+        word = given.words[1]
+        split, data = (word, data) if word in SPLITS else (split, word)
+        if data == word and not at(word).exists():
+            raise UserError(f"there is neither a split nor a file `{word}`; {did_you_mean(word, SPLITS)}")
+    return given.words[0], split, data
+
+
+def _learn(given: Given, run: str, split: str | None, data: str | None) -> int:
     """Calibrate the run, or measure its sets or intervals, or both."""
-    others = [key for key in ("data.path", "samples", "member") if given.values[key] is not None]
+    named = {"data.path": data, "samples": given.samples, "member": given.member}
+    others = [key for key, value in named.items() if value is not None]
     if others:
         raise UserError(f"`{others[0]}` goes with neither `calibrate` nor `coverage`; leave it out")
     content: dict[str, Any] = {}

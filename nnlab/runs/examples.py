@@ -31,6 +31,7 @@ from nnlab.storage.files import at
 
 ROWS = 1 << 16  # examples in a piece, ...
 NUMBERS = 1 << 22  # ... fewer where they are large
+MOST_NAMED = 8  # columns that a message names
 TEXT = ("separator", "header", "decimal", "encoding", "footer")  # of `data`: how a text table is written
 
 
@@ -75,12 +76,16 @@ def pieces(
     if not path.exists():
         others = [each.name for each in path.parent.glob("*")] if path.parent.is_dir() else []
         raise UserError(f"there is no file `{source}`" + (f"; {did_you_mean(path.name, others)}" if others else ""))
+    if pipeline.columns and (path.is_dir() or path.suffix.lower() in SUFFIXES):
+        needed = ", ".join(pipeline.columns[:MOST_NAMED]) + (" ..." if len(pipeline.columns) > MOST_NAMED else "")
+        what = "a folder" if path.is_dir() else "an image"
+        raise UserError(f"`{source}` is {what}; this run takes a file with the columns {needed}")
     if path.is_dir():
         files, _ = files_below(path)
         if not files:
             raise UserError(f"{path} has no images")
         yield from _images(path, files, data)
-    elif path.suffix.lower() in SUFFIXES and not pipeline.columns:
+    elif path.suffix.lower() in SUFFIXES:
         yield from _images(path.parent, [path], data)
     elif path.suffix.lower() in (".npz", ".npy"):
         yield from _arrays(path, pipeline, data)

@@ -96,6 +96,27 @@ def test_columns_are_taken_by_name_in_any_order_and_missing_ones_named(run: tupl
     frame.drop("city", "age").write_csv(tmp_path / "less.csv")
     with pytest.raises(UserError, match=r"lacks 2 of the 4 columns .*: `age`, `city`; it has: `"):
         nnlab.predict(directory, tmp_path / "less.csv")
+    for name, what in ((".", "a folder"), ("x.png", "an image")):
+        (tmp_path / "x.png").touch()
+        with pytest.raises(
+            UserError, match=f"is {what}; this run takes a file with the columns age, city, joined, mem"
+        ):
+            nnlab.predict(directory, tmp_path / name)
+
+
+def test_evaluate_takes_a_split_or_a_file_as_its_second_word(
+    run: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory, path = run
+    polars.read_csv(path, infer_schema=False)[:50].write_csv(tmp_path / "new.csv")
+    for word, said in (
+        ("train", "train ("),
+        (str(tmp_path / "new.csv"), f"all of {tmp_path / 'new.csv'} (50 examples)"),
+    ):
+        assert main(["evaluate", str(directory), word]) == 0
+        assert said in capsys.readouterr().out
+    assert main(["evaluate", str(directory), "vali"]) == 2
+    assert "there is neither a split nor a file `vali`; did you mean `validation`" in capsys.readouterr().err
 
 
 def test_pieces_do_not_change_what_is_written(

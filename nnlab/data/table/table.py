@@ -213,9 +213,7 @@ class Table(Source):
                 names.append(str(each))
                 continue
             if isinstance(each, str):
-                raise UserError(
-                    f"{frame.origin} has no column `{each}` (`data.target`); {did_you_mean(each, available)}"
-                )
+                raise UserError(f"{frame.origin} has no column `{each}` (`data.target`); {_meant(each, available)}")
             index = -1 if each is None else each
             if not -len(available) <= index < len(available):
                 raise UserError(
@@ -298,6 +296,14 @@ class Table(Source):
         encodings = tuple(plan.fit(column, kinds[name]) for name, column in train.columns.items())
         found = {name: finding.kind.value for name, finding in kinds.items()}
         return ColumnRule(encodings, found, raw.inputs.writing)
+
+
+def _meant(target: str, available: Sequence[str]) -> str:
+    """What may have been meant by a target that is no column."""
+    several = [name.strip() for name in target.split(",")]
+    if len(several) > 1 and set(several) <= set(available):
+        return f"`target=[{','.join(several)}]` learns them together, and with `-m` each is learned by itself"
+    return did_you_mean(target, available)
 
 
 def _untargeted(count: int, rows: int) -> str:

@@ -115,8 +115,8 @@ def test_evaluate_takes_a_split_or_a_file_as_its_second_word(
     ):
         assert main(["evaluate", str(directory), word]) == 0
         assert said in capsys.readouterr().out
-    assert main(["evaluate", str(directory), "vali"]) == 2
-    assert "there is neither a split nor a file `vali`; did you mean `validation`" in capsys.readouterr().err
+    assert main(["evaluate", str(directory), "validtion"]) == 2
+    assert "there is neither a split nor a file `validtion`; did you mean `validation`" in capsys.readouterr().err
 
 
 def test_pieces_do_not_change_what_is_written(

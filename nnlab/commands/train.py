@@ -101,5 +101,5 @@ def ensemble_table(report: Mapping[str, Any]) -> Table:
     table.add_row("alone", *(number(report["mean"][name]) for name in names))
     table.add_row("", *(f"± {number(report['std'][name])}" for name in names), end_section=True)
     gains = (report["gain"][name] for name in names)
-    table.add_row("gain", *(f"{'+' * (gain >= 0)}{number(gain)}" for gain in gains))
+    table.add_row("gain", *(f"{'-' if gain < 0 else '+'}{number(abs(gain))}" for gain in gains))
     return table

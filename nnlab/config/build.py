@@ -22,6 +22,7 @@ from nnlab.config.network import build_network
 from nnlab.config.network_size import check_members
 from nnlab.config.overrides import key_of
 from nnlab.config.schema import DIRECTIVES
+from nnlab.console import counted
 from nnlab.data.augmentation.base import Augmentation
 from nnlab.data.base import Source
 from nnlab.device import resolve_dtype
@@ -201,7 +202,7 @@ def check_batch_size(config: Config, dataset: Dataset, overrides: Sequence[str] 
         asked_for = any(key_of(override) == "trainer.batch_size" for override in overrides)
     if asked_for and size != "full" and size > len(dataset.train):
         raise UserError(
-            f"`trainer.batch_size={size}` is more than the {len(dataset.train)} training examples; "
+            f"`trainer.batch_size={size}` is more than the {counted(len(dataset.train), 'training example')}; "
             "use `trainer.batch_size=full` for all of them"
         )
 

@@ -103,6 +103,12 @@ CATALOGUE: tuple[Kind, ...] = (
         explains=OUTCOME,
     ),
     Kind(
+        "inputs_constant",
+        "The network can learn no more than its answer. Bring more rows, or leave more of them for training.",
+        variant="single",
+        explains=(*OUTCOME, "noisy_validation"),
+    ),
+    Kind(
         "inputs_lost",
         "They look like rows whose inputs could not be read, and were filled with one value.",
         explains=(*OUTCOME, "labels_wrong", "inputs_not_standardized"),

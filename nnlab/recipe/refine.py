@@ -73,7 +73,7 @@ def refine_grid(
     report.tables.append(table(title, trials, results))
     report.conclusion = (
         f"best of {len(tried)}: {described(trials, best.changes)}, validation loss "
-        f"{with_error(best.score, best.spread)}; {numbers.differences}"
+        f"{with_error(best.score, best.spread if len(best.scores) > 1 else math.nan)}; {numbers.differences}"
     )
     return report
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from nnlab.config.network import brings_weights
 from nnlab.config.overrides import key_of
+from nnlab.console import counted
 from nnlab.errors import UserError
 from nnlab.optimizer.base import SecondOrder
 from nnlab.storage.run import Run
@@ -45,7 +46,8 @@ def of_batches(trainer: Trainer) -> Iterator[str]:
     """A minibatch of the default size where there are not so many examples."""
     size, examples = trainer.settings.batch_size, trainer.engine.batches.examples
     if size != "full" and size > examples:
-        yield f"`trainer.batch_size={size}` is more than the {examples} training examples: every step takes all of them"
+        there_are = counted(examples, "training example")
+        yield f"`trainer.batch_size={size}` is more than the {there_are}: every step takes all of them"
 
 
 def of_optimizer(trainer: Trainer) -> Iterator[str]:

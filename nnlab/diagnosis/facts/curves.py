@@ -82,7 +82,8 @@ class View:
             found = [recall for recall in facts.recall if not math.isnan(recall)]
             chance = 1 / max(len(facts.recall), 1)
             return (sum(found) / max(len(found), 1) - chance) / (1 - chance)
-        return self._skill_of(metric, data.baseline_metric)
+        own = data.baseline_in_training if split == "train" else math.nan
+        return self._skill_of(metric, data.baseline_metric if math.isnan(own) else own)
 
     def _skill_of(self, metric: float, baseline: float) -> float:
         """The skill of an accuracy, or of a root mean squared error."""

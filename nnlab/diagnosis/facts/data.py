@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +22,7 @@ from nnlab.diagnosis.facts.rows import standardized_rows
 from nnlab.diagnosis.facts.values import LostRows, Placeholder, find_lost_rows, find_placeholder, target_placeholder
 from nnlab.loss.base import Loss
 from nnlab.streaming import READ, Streamed, at_once, pieces
-from nnlab.types import Dataset
+from nnlab.types import Dataset, Split
 
 SAMPLE = 2048  # examples that moments and correlations are computed from
 CURVED = 10.0  # largest target from which its logarithm, with one added, is another scale
@@ -101,6 +102,7 @@ class DataFacts:
         lost: many rows with the same inputs, not by chance.
         own_rows: columns that were standardized within each row; 0: none.
         baseline_metric: the primary metric of the best constant prediction on the validation split.
+        baseline_in_training: the same on the training split, which may lie elsewhere; NaN where it is not known.
         simple: what simple methods reach, or what computes it when it is first asked for: most sound runs do without.
         label_noise: fraction of the training labels that were drawn anew.
     """
@@ -122,6 +124,7 @@ class DataFacts:
     lost: LostRows | None = None
     own_rows: int = 0
     label_noise: float = 0.0
+    baseline_in_training: float = math.nan
 
     @functools.cached_property
     def references(self) -> References:
@@ -166,7 +169,8 @@ def data_facts(dataset: Dataset, loss: Loss, clean: bool = False) -> DataFacts:
         inputs=input_facts(dataset),
         targets=target_facts(dataset),
         levels=measure_levels(dataset, loss),
-        baseline_metric=_baseline_metric(dataset),
+        baseline_metric=_baseline_metric(dataset, dataset.validation),
+        baseline_in_training=_baseline_metric(dataset, dataset.train),
         simple=lambda: measure_references(dataset, loss),
         label_noise=dataset.label_noise,
         **({} if clean else _traps(dataset)),
@@ -286,19 +290,21 @@ def _transform(dataset: Dataset) -> str:
         return ""
     ends = [_restored(dataset, split.targets.double()) for split in (dataset.train, dataset.validation, dataset.test)]
     low, high = min(float(each.min()) for each in ends), max(float(each.max()) for each in ends)
-    rounding = 5e-7 * max(float(each.std()) + abs(float(each.mean())) for each in ends)  # of what is standardized
+    rounding = 5e-7 * max(
+        float(each.std(correction=0)) + abs(float(each.mean())) for each in ends
+    )  # of what is standardized
     several = sum(int((each == low).sum()) for each in ends) > 1  # as there are of zeros, and hardly of others so small
     low = 0.0 if abs(low) <= rounding and (several or low < 0) else low
     # What is below 1 is its own log1p, nearly.
     return "log" if low > 0 else "log1p" if low == 0 and high > CURVED else ""
 
 
-def _baseline_metric(dataset: Dataset) -> float:
-    """Accuracy of the most frequent class, or root mean squared error of the mean, on the validation split."""
-    train, validation = dataset.train.targets, dataset.validation.targets
+def _baseline_metric(dataset: Dataset, split: Split) -> float:
+    """Accuracy of the most frequent class of training, or root mean squared error of its mean, on a split."""
+    train, targets = dataset.train.targets, split.targets
     if not train.is_floating_point():
-        return float((validation == train.mode().values).double().mean())
+        return float((targets == train.mode().values).double().mean())
     units = dataset.units
     if units is not None and not units.is_linear:  # the best constant in the data's units
-        train, validation, units = units.restored(train), units.restored(validation), None
-    return float(((validation - train.mean(0)) * (1.0 if units is None else units.std)).square().mean().sqrt())
+        train, targets, units = units.restored(train), units.restored(targets), None
+    return float(((targets - train.mean(0)) * (1.0 if units is None else units.std)).square().mean().sqrt())

@@ -143,10 +143,12 @@ def _split_facts(trainer: Trainer, targets: Tensor, evaluation: Evaluation) -> l
 def _of_regression(loss: float, metric: float, prediction: Tensor, targets: Tensor, order: Order) -> SplitFacts:
     own = prediction[:, : targets.shape[1]]
     error = (own - targets).square().mean(1)
-    spread = own.std(0) / targets.std(0).clamp(min=1e-12)
+    spread = own.std(0, correction=0) / targets.std(0, correction=0).clamp(min=1e-12)
     size = float(error.mean().sqrt())
     factor = metric / size if size > 0 else 1.0
-    standard = float(error.std()) / math.sqrt(len(error)) / max(2 * size, 1e-12) * factor
+    standard = (
+        float(error.std()) / math.sqrt(len(error)) / max(2 * size, 1e-12) * factor if len(error) > 1 else math.nan
+    )
     return SplitFacts(loss, metric, spread=float(spread.mean()), error=standard, **order._asdict())
 
 
@@ -154,7 +156,11 @@ def _of_classes(
     losses: list[float], metrics: list[float], prediction: Tensor, targets: Tensor, found: list[Order]
 ) -> list[SplitFacts]:
     counts = decisions.count(prediction.argmax(-1), targets, prediction.shape[-1])
-    columns = counts.decided.tolist(), (counts.right / counts.actual).tolist(), prediction.std(1).mean(-1).tolist()
+    columns = (
+        counts.decided.tolist(),
+        (counts.right / counts.actual).tolist(),
+        prediction.std(1, correction=0).mean(-1).tolist(),
+    )
     return [
         SplitFacts(
             loss,

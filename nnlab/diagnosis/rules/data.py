@@ -43,6 +43,10 @@ def _inputs(data: DataFacts) -> Iterator[Finding]:
         )
     if facts.broken:
         yield _certain("inputs_not_finite", f"{facts.broken} of the training inputs are NaN or infinite", facts.broken)
+    elif data.examples.get("train") == 1:
+        yield dataclasses.replace(
+            _certain("inputs_constant", "there is a single training example", facts.features), variant="single"
+        )
     elif facts.constant == facts.features:
         value = "zero" if facts.lowest == facts.highest == 0 else "the same for all examples"
         yield _certain("inputs_constant", f"all {facts.features} input features are {value}", facts.constant)
@@ -138,7 +142,7 @@ def _lone(data: DataFacts) -> Iterator[Finding]:
 
 def _targets(data: DataFacts) -> Iterator[Finding]:
     facts = data.targets
-    if facts.counts:
+    if facts.counts or data.examples.get("train") == 1:
         return
     if (
         facts.std > LARGE_TARGETS
@@ -237,13 +241,14 @@ def noisy_validation(view: View) -> Iterator[Finding]:
     metric = view.record.primary_metric
     error = facts.error if facts else math.nan
     # All answers right, or all wrong: the error is not zero for that.
-    known = facts is not None and error > 0
-    has = f"{facts.metric:.3g} has a standard error of {error:.2g}" if facts and known else "has a large standard error"
+    known = error > 0
+    has = f"a standard error of about {error:.2g}" if known else "a large standard error"
+    examples = counted(count, "validation example")
     yield Finding(
         "noisy_validation",
-        f"There are only {count} validation examples: {metric} {has}, and in the best case one example changes it by "
-        f"{1 / max(count, 1):.1%}",
-        {"examples": count, "standard error": error},
+        f"There {'is' if count == 1 else 'are'} only {examples}: {metric} has {has} there, and in the best case one "
+        f"example changes it by {1 / max(count, 1):.1%}",
+        {"examples": count} | ({"standard error": error} if known else {}),
         (f"data.validation={_share(data.examples.get('train', 0) + count if data else 0)}",),
         step=0,
         variant="few" if count < CERTAIN else "",

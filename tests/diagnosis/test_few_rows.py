@@ -1,0 +1,65 @@
+"""A run on a handful of rows, or on splits that lie apart, is told what is so, and warns of nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+import torch
+from test_rules import DATA, GOOD, SOUND, changed
+
+from nnlab.data.given import Given
+from nnlab.data.raw import Raw
+from nnlab.diagnosis import diagnose
+from nnlab.diagnosis.facts.curves import View
+from nnlab.diagnosis.facts.data import DataFacts, data_facts
+from nnlab.diagnosis.rules.data import data_findings
+from nnlab.loss import SquaredError
+from nnlab.types import Dataset, Split, Task
+
+
+def dataset(train: list[float], validation: list[float]) -> Dataset:
+    targets = torch.tensor([*train, *validation], dtype=torch.float64)[:, None]
+    own = Given(raw=Raw(targets, targets, Task.REGRESSION, ("y",), "X"), standardize_targets=False, preprocessing=None)
+    found = own.load(0, None)  # type: ignore[arg-type]
+    parts = [torch.tensor(each)[:, None] for each in (train, validation)]
+    return dataclasses.replace(found, train=Split(parts[0], parts[0]), validation=Split(parts[1], parts[1]))
+
+
+def facts(train: list[float], validation: list[float]) -> DataFacts:
+    return data_facts(dataset(train, validation), SquaredError(), clean=True)
+
+
+def test_skill_in_training_is_measured_beside_the_constant_of_the_training_split() -> None:
+    found = facts([0.0, 2.0, 4.0, 6.0], [3.0, 3.1, 2.9])
+    assert found.baseline_metric == pytest.approx(math.sqrt(0.02 / 3), abs=1e-5)
+    assert found.baseline_in_training == pytest.approx(math.sqrt(5))
+    half = dataclasses.replace(GOOD, metric=math.sqrt(2.5))
+    record = changed(data=vars(found), splits={"train": half, "validation": half})
+    view = View(dataclasses.replace(record, task=Task.REGRESSION))
+    assert view.skill("train") == pytest.approx(0.5)
+    assert view.skill("validation") < -100
+
+
+def test_a_single_training_row_is_named_and_neither_its_inputs_nor_its_target() -> None:
+    [found] = data_findings(facts([3.0], [3.0, 4.0]))
+    assert found.name == "inputs_constant"
+    assert found.observed == "there is a single training example"
+    assert "Bring more rows" in found.explanation
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "There is only 1 validation example: "), (12, "There are only 12 ")])
+def test_few_validation_rows_are_counted_without_a_value_that_another_place_of_the_page_has(count, said) -> None:
+    facts = dataclasses.replace(GOOD, error=0.0 if count == 1 else 0.12)
+    data = {"examples": {"train": 600, "validation": count, "test": 200}}
+    record = changed(data=data, splits={"train": GOOD, "validation": facts})
+    [found] = [each for each in diagnose(record) if each.name == "noisy_validation"]
+    assert found.observed.startswith(said)
+    assert ("standard error" in found.evidence) == (count > 1)
+    assert "0.99" not in found.observed
+
+
+def test_the_facts_of_the_sound_run_know_no_constant_of_training() -> None:
+    assert math.isnan(DATA.baseline_in_training)
+    assert View(SOUND).skill("train") == pytest.approx((0.99 - 0.5) / 0.5)

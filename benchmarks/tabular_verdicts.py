@@ -63,7 +63,7 @@ class Verdict:
     @property
     def words(self) -> str:
         """The verdict in a line."""
-        values = "{:10.4g}{:10.4g}".format(*self.errors) + f"{self.behind:+10.2g} ± {self.standard_error:<8.2g}"
+        values = "{:10.4g}{:10.4g}".format(*self.errors) + f"{self.behind:+10.3g} ± {self.standard_error:<8.2g}"
         found = "not worse"
         if self.worse:
             found = "WORSE, AND NOT SAID" if self.unsaid else f"worse, and said: better is {', '.join(self.better)}"

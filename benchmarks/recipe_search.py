@@ -62,9 +62,9 @@ slower machine, the last ten with trainings that are stopped at the clock: mean 
 (0.12), TPE 2.16 (0.11); ahead of TPE by 0.36 (0.21) ranks, and of random search by 0.25 (0.22), which is hardly more
 than its standard error. Worse than random search by more than a paired standard error: imbalance_2_percent, over three
 splits of which each has a dozen examples of the rare class to test on. That was chance: over ten splits the errors are
-0.0158 and 0.0168 (gain +0.0009, standard error 0.0013), and with 17,000 test examples, 20,000 of the same kind and eight
-splits, 0.0196 and 0.0208 (gain +0.0012, standard error 0.0006), the configuration as given 0.0202. Not
-measured: the third seed of affairs, anes96, star98 and modechoice. It tries about three times as many
+0.0158 and 0.0168 (gain +0.0009, standard error 0.0013), and over eight splits of 20,000 examples of the same kind,
+17,000 of them for testing, 0.0196 and 0.0208 (gain +0.0012, standard error 0.0006), and 0.0202 as
+given. Not measured: the third seed of affairs, anes96, star98 and modechoice. It tries about three times as many
 configurations in 6 s: step 4 other networks, too, step 7 fourteen changes where it tried one, and fifteen where it
 tried five. On ten data sets that are not among the sixteen (6 s, one seed, test splits of thousands of examples; before
 the last change, which matters in less time only) its errors were lower on six and higher on four; mean logarithm of the

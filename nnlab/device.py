@@ -109,8 +109,16 @@ def _left_by_groups() -> Iterator[int]:
         for limit, usage in (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")):
             most, used = _number(place / limit), _number(place / usage)
             if most is not None and used is not None:
-                files = _number(place / "memory.stat", "inactive_file ") or 0
-                yield most - used + files
+                yield most - used + _file_bytes(place / "memory.stat")
+
+
+def _file_bytes(path: Path) -> int:
+    """Bytes of files that the system keeps for a group and those below it, which it gives up where memory is wanted.
+
+    Those read more than once count as active; version 1 names what counts the groups below `total_...`.
+    """
+    kinds = ("inactive_file ", "active_file ")
+    return sum(_number(path, f"total_{kind}") or _number(path, kind) or 0 for kind in kinds)
 
 
 def _left_by_shell() -> Iterator[int]:

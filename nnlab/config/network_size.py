@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from nnlab.config.construct import construct
-from nnlab.device import free_memory
+from nnlab.device import free_memory, give_back
 from nnlab.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -42,11 +42,11 @@ def check_size(section: Mapping[str, Any], supplied: Mapping[str, Any]) -> None:
         return
     images = len(shape) == 3 and math.prod(shape) >= WIDE
     hint = "scale the images with `data.size=64`, or take `architecture=convnet`" if images else "choose smaller layers"
-    needed, free = count * COPIES * 4, free_memory(torch.device("cpu"))
-    if needed > free:
+    needed = count * COPIES * 4
+    if (free := _free(needed)) < needed:
         raise UserError(
-            f"`architecture` has {count:,} parameters, which take {needed / 1e9:,.0f} GB in training; "
-            f"{free / 1e9:,.0f} GB are free: {hint}"
+            f"`architecture` has {count:,} parameters, which take {_gigabytes(needed)} in training; "
+            f"{_gigabytes(free)} are free: {hint}"
         )
     if count > MANY:
         log.warning(
@@ -61,12 +61,25 @@ def check_members(network: nn.Module, count: int) -> None:
         UserError: says how much it takes, and how much there is.
     """
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    needed, free = count * (parameters * COPIES * 4 + EMPTY), free_memory(torch.device("cpu"))
-    if needed > free:
+    needed = count * (parameters * COPIES * 4 + EMPTY)
+    if (free := _free(needed)) < needed:
         raise UserError(
             f"`regularizer.ensemble.members={count}`: so many networks of {parameters:,} parameters take "
-            f"{needed / 1e9:,.0f} GB in training; {free / 1e9:,.0f} GB are free"
+            f"{_gigabytes(needed)} in training; {_gigabytes(free)} are free"
         )
+
+
+def _free(wanted: int) -> int:
+    """Bytes of memory that are free; where they are fewer than `wanted`, with those that the C library has kept."""
+    cpu = torch.device("cpu")
+    if (free := free_memory(cpu)) < wanted:
+        give_back()
+        free = free_memory(cpu)
+    return free
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:,.0f} GB" if count >= 1e10 else f"{count / 1e9:.2g} GB"
 
 
 def _whole_numbers(value: Any) -> Iterator[int]:

@@ -28,6 +28,7 @@ from nnlab.errors import UserError
 from nnlab.probe.columns import useless_columns
 from nnlab.probe.order import sorted_columns
 from nnlab.runs.out_of_fold import OutOfFold, out_of_fold
+from nnlab.training.memory import NotEnoughMemory
 from nnlab.types import Dataset, Split, Task
 
 log = logging.getLogger(__name__)
@@ -74,6 +75,9 @@ def targets_related(config: Mapping[str, Any]) -> bool:
 def _folds(config: Mapping[str, Any], dataset: Dataset) -> OutOfFold | None:
     try:
         folds = out_of_fold(config, FOLDS, dataset)
+    except NotEnoughMemory as error:
+        log.warning("labels and splits are not looked at by networks: %s", error)
+        return None
     except (UserError, RuntimeError, ValueError) as error:
         log.debug("no out-of-fold predictions: %s", error)
         return None

@@ -22,6 +22,7 @@ from nnlab.recipe.candidate import deviation, mean
 from nnlab.recipe.changes import Changes
 from nnlab.recipe.trials import Trials
 from nnlab.training import Trainer
+from nnlab.training.memory import NotEnoughMemory
 from nnlab.types import Task
 
 log = logging.getLogger(__name__)
@@ -130,6 +131,8 @@ class Experiments:
                 break
             try:
                 found |= zip(group, self._train([every[i] for i in group]), strict=True)
+            except NotEnoughMemory:  # says nothing about the change
+                raise
             except (UserError, RuntimeError, ValueError) as error:
                 log.debug("a trial was refused: %s", error)
                 found |= dict.fromkeys(group, DIVERGED)

@@ -48,11 +48,13 @@ def probe_run(directory: str | Path, budget: float | None = None) -> list[Findin
     """The findings about a run's first member after experiments; see `probe`.
 
     Raises:
-        UserError: `directory` is no run, or what it needs (data, a checkpoint) is not there.
+        UserError: `directory` is no run, what it needs (data, a checkpoint) is not there, or memory is short.
     """
     folder = run_at(directory)
     record = records_of(folder)[0]
-    return probe(kept_config(folder), record, diagnose(record), budget)
+    findings = diagnose(record)
+    record = replace(record, tests=None)  # which hold the run's network, whose memory the experiments take
+    return probe(kept_config(folder), record, findings, budget)
 
 
 def probe(

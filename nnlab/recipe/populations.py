@@ -12,6 +12,7 @@ from nnlab.recipe.changes import Config
 from nnlab.sweep.cost import member_cost
 from nnlab.sweep.grouping import stacking_gains
 from nnlab.sweep.stacking import keys_by_inputs, stacking_key
+from nnlab.training import Trainer
 from nnlab.training.chain import Chain
 from nnlab.training.memory import network_bytes, networks_at_once
 from nnlab.types import Dataset
@@ -52,9 +53,11 @@ class Populations:
         trainer = config["trainer"]
         known = _text([config["architecture"], config["optimizer"], trainer["batch_size"]])
         if known not in self._network_bytes:
-            alone = build_trainer([config], overrides=self.overrides, dataset=self.load(config))
-            self._network_bytes[known] = network_bytes(alone)
+            self._network_bytes[known] = network_bytes(self._alone(config))
         return networks_at_once(self._network_bytes[known], resolve_device(trainer["device"]), MOST)
+
+    def _alone(self, config: Config) -> Trainer:
+        return build_trainer([config], overrides=self.overrides, dataset=self.load(config))
 
     def _gains(self, config: Config) -> bool:
         """Whether stacked networks of a config are faster than one after another; a chain of layers of any size is."""

@@ -38,6 +38,7 @@ from nnlab.recipe.trial import POINTS, Trial, held_out_losses, record, trained
 from nnlab.regularizer import Ensemble
 from nnlab.runs.launch import suitable_threads
 from nnlab.training import Callback, Trainer
+from nnlab.training.memory import check_step
 from nnlab.training.native.engine import NativeEngine
 from nnlab.types import Dataset
 
@@ -190,6 +191,7 @@ class Trials:
         held = [self._prepared(config) for config in configs]  # until the trainer has them
         trainer = build_trainer(configs, overrides=self.overrides)
         del held
+        check_step(trainer)
         trainer.callbacks = [callback for callback in trainer.callbacks if not isinstance(callback, HistoryFile)]
         if self.observer is not None:
             trainer.callbacks.append(self.observer)

@@ -34,6 +34,7 @@ def records_of(directory: str | Path) -> list[RunRecord]:
         checkpoint.resume(trainer, [state])
     else:
         checkpoint.restore_best(trainer, [load_best(run.checkpoints)])
+    del state  # the trainer has it now
     steps = read_curves(folder, statistics=False).steps
     read_back(trainer, run, min(int(steps.max(initial=0)), trainer.total_steps))
     result = read_result(folder)

@@ -23,7 +23,7 @@ from nnlab.randomness import generator
 from nnlab.streaming import Streamed
 from nnlab.training import Callback, Member, Trainer
 from nnlab.training.evaluation import examples_at_once
-from nnlab.training.memory import network_bytes, networks_at_once
+from nnlab.training.memory import check_step, network_bytes, networks_at_once
 from nnlab.types import Dataset, Split
 from nnlab.validation import check
 
@@ -56,18 +56,16 @@ def out_of_fold(config: Mapping[str, Any], folds: int = 4, dataset: Dataset | No
         dataset: where it is in memory; else that of the config.
 
     Raises:
-        UserError: there are fewer than two examples a fold, or the config cannot be trained.
+        UserError: there are fewer than two examples a fold, the config cannot be trained, or memory is short.
     """
     check("folds", folds, "[2, inf)")
     dataset = load_dataset(config) if dataset is None else dataset
     fold = assign_folds(dataset.train.targets, folds, config["seed"])
-    trainer = _trainer(config, dataset, fold, range(1))
-    together = networks_at_once(network_bytes(trainer), trainer.device, folds)
+    together = _together(_trainer(config, dataset, fold, range(1)), folds)
     watch = _Learned(dataset, fold)
     found = []
     for first in range(0, folds, together):
         watch.numbers = range(first, min(first + together, folds))
-        del trainer  # whose memory the next one takes
         trainer = _trainer(config, dataset, fold, watch.numbers)
         trainer.callbacks.append(watch)
         trainer.fit()
@@ -75,6 +73,7 @@ def out_of_fold(config: Mapping[str, Any], folds: int = 4, dataset: Dataset | No
             found.append(
                 [predicted(trainer, part, dataset.target_size) for part in (dataset.train, dataset.validation)]
             )
+        del trainer  # whose memory the next one takes
     prediction, validation = (torch.cat(parts) for parts in zip(*found, strict=True))
     rows = torch.arange(len(fold))
     own = prediction[fold.clamp(min=0), rows]
@@ -105,6 +104,18 @@ def assign_folds(targets: Tensor, folds: int, seed: int) -> Tensor:
     kept[left] = False
     fold[order[kept]] = torch.arange(usable) % folds
     return fold
+
+
+def _together(trainer: Trainer, wanted: int) -> int:
+    """How many networks such as that of a trainer, which nobody else has, are trained at once.
+
+    Raises:
+        NotEnoughMemory: not even one of them can be.
+    """
+    check_step(trainer)
+    needed, device = network_bytes(trainer), trainer.device
+    del trainer
+    return networks_at_once(needed, device, wanted)
 
 
 def _trainer(config: Mapping[str, Any], dataset: Dataset, fold: Tensor, numbers: Iterable[int]) -> Trainer:

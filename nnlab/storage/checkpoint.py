@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import os
 import pickle
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
@@ -20,6 +21,7 @@ from nnlab.errors import UserError
 from nnlab.storage.files import explained, replacing, write_whole
 
 VERSION = 1
+LONGEST = 200  # bytes of a header
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 WEIGHTS = ("identity", "config", "step", "members")  # the keys of every checkpoint, and of one with the best weights
 WHOLE = (*WEIGHTS, "seconds", "files")  # those of a state that training continues from
@@ -34,9 +36,44 @@ class DamagedError(UserError):
 def encode(state: dict[str, Any]) -> bytes:
     """The content of a checkpoint file."""
     buffer = io.BytesIO()
+    start = buffer.write(_header("0" * 64))
     torch.save(state, buffer)
-    payload = buffer.getvalue()
-    return f"nnlab checkpoint {VERSION} {hashlib.sha256(payload).hexdigest()}\n".encode() + payload
+    with buffer.getbuffer() as content:
+        digest = hashlib.sha256(content[start:]).hexdigest()
+    buffer.seek(0)
+    buffer.write(_header(digest))
+    return buffer.getvalue()
+
+
+def _header(digest: str) -> bytes:
+    return f"nnlab checkpoint {VERSION} {digest}\n".encode()
+
+
+class _Payload(io.RawIOBase):
+    """What follows the header of an open file, as a file: it is read as it is wanted, and is never in memory twice."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.start = file, file.tell()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self.file.seek(offset + (self.start if whence == os.SEEK_SET else 0), whence) - self.start
+
+    def readinto(self, buffer: Any) -> int:
+        return self.file.readinto(buffer)  # type: ignore[attr-defined, no-any-return]
+
+    def digest(self) -> str:
+        """The SHA-256 of all of it, in hexadecimal digits; the next reading begins at its start."""
+        found = hashlib.sha256()
+        while piece := self.file.read(1 << 20):
+            found.update(piece)
+        self.seek(0)
+        return found.hexdigest()
 
 
 def load(path: Path, keys: Collection[str] = WHOLE) -> dict[str, Any]:
@@ -47,15 +84,23 @@ def load(path: Path, keys: Collection[str] = WHOLE) -> dict[str, Any]:
         UserError: it is of a version that this nnlab does not read, or may not be read.
     """
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            state = _read(path, file)
     except OSError as error:
         kind = UserError if isinstance(error, PermissionError) else DamagedError
         raise kind(f"cannot read `{path}`: {error.strerror}") from error
-    header, _, payload = data.partition(b"\n")
-    words = header.split()
+    missing = [key for key in keys if not isinstance(state, dict) or key not in state]
+    if missing:
+        raise DamagedError(f"`{path}` is another kind of checkpoint, without `{missing[0]}`")
+    return state
+
+
+def _read(path: Path, file: IO[bytes]) -> dict[str, Any]:
+    words = file.readline(LONGEST).split()
     if words[:2] != [b"nnlab", b"checkpoint"] or len(words) != 4 or not words[2].isdigit():
         raise DamagedError(f"`{path}` is not a checkpoint of nnlab, or its beginning is damaged")
-    if hashlib.sha256(payload).hexdigest().encode() != words[3]:
+    payload = _Payload(file)
+    if payload.digest().encode() != words[3]:
         raise DamagedError(f"`{path}` is damaged: its checksum does not match")
     if int(words[2]) > VERSION:
         raise UserError(
@@ -63,12 +108,9 @@ def load(path: Path, keys: Collection[str] = WHOLE) -> dict[str, Any]:
             "a newer nnlab can read it"
         )
     try:
-        state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+        state: dict[str, Any] = torch.load(io.BufferedReader(payload), map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise DamagedError(f"`{path}` holds something else than numbers and text, and is not opened") from error
-    missing = [key for key in keys if not isinstance(state, dict) or key not in state]
-    if missing:
-        raise DamagedError(f"`{path}` is another kind of checkpoint, without `{missing[0]}`")
     return state
 
 

@@ -16,7 +16,7 @@ from nnlab.regularizer.dropconnect import DropConnectLinear
 from nnlab.regularizer.dropout import DropoutLayer
 from nnlab.training.batches import distinct_rows, spread
 from nnlab.training.layers import BatchNorm, DropConnect, Dropout, Elementwise, Flatten, Layer, LearnedSlope, Linear
-from nnlab.training.stack import Stack
+from nnlab.training.stack import PassSize, Stack, Storages
 
 
 def is_chain(network: nn.Module) -> bool:
@@ -97,6 +97,22 @@ class Chain(Stack):
         for name, value in kept.items():
             self.buffers[name].copy_(value)
         return captured
+
+    @torch.no_grad()
+    def pass_size(self, inputs: Tensor) -> PassSize:
+        before = {name: value.clone() for name, value in self.buffers.items()}
+        kept, largest = Storages([inputs, self.theta]), 0
+        outputs = distinct_rows(inputs)
+        for layer in self.layers:
+            outputs = self._forward_layer(layer, outputs, training=True)
+            largest = max(largest, outputs.numel() * outputs.element_size())
+        for layer in self.layers:
+            for name in layer.remembered:
+                kept.add(getattr(layer, name))
+            layer.forget()
+        for name, value in before.items():
+            self.buffers[name].copy_(value)
+        return PassSize(kept.total, largest)
 
     def remembered(self, inputs: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
         layers = {name: layer for (name, _), layer in zip(self.network.named_children(), self.layers, strict=True)}

@@ -69,5 +69,8 @@ class Layout:
 
     def weight_mask(self, device: torch.device, dtype: torch.dtype) -> Tensor:
         """(P,): 1 where a weight stands, 0 elsewhere."""
-        parts = [torch.full((slot.size,), float(slot.is_weight), dtype=dtype) for slot in self.slots]
-        return torch.cat(parts).to(device) if parts else torch.zeros(0, dtype=dtype, device=device)
+        mask = torch.zeros(self.size, dtype=dtype, device=device)
+        for slot in self.slots:
+            if slot.is_weight:
+                mask[slot.start : slot.start + slot.size] = 1
+        return mask

@@ -8,8 +8,9 @@ lecture's hand-derived equations, without autograd.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,18 @@ from nnlab.optimizer.memory import lanes
 from nnlab.regularizer.base import NoiseModule
 from nnlab.training.batches import spread, stacked
 from nnlab.training.layout import Layout
+
+
+class PassSize(NamedTuple):
+    """Memory of a training pass, in bytes.
+
+    Attributes:
+        kept: what the forward pass keeps for the backward pass, besides parameters and inputs.
+        largest: of the signals between layers, the largest.
+    """
+
+    kept: int
+    largest: int
 
 
 class Stack:
@@ -248,6 +261,31 @@ class Stack:
             self.buffers[name].copy_(value)
         return captured
 
+    def pass_size(self, inputs: Tensor) -> PassSize:
+        """Memory of a training pass of all members on inputs (G, N, ...), by a forward pass that leaves no trace."""
+        before = {name: value.clone() for name, value in self.buffers.items()}
+        present = [inputs, self.theta, *self.buffers.values(), *self.network.parameters(), *self.network.buffers()]
+        self.network.train()
+        kept, sizes = Storages(present), [0]
+
+        def note(_module: nn.Module, _inputs: object, output: object) -> None:
+            if isinstance(output, Tensor):  # of one member, where several go through the network
+                sizes.append(output.numel() * output.element_size() * len(self))
+
+        leaves = [module for module in self.network.modules() if not list(module.children())]
+        hooks = [module.register_forward_hook(note) for module in leaves]
+        try:
+            # Tensors that are kept stay as they are: the sizes alone are wanted.
+            with torch.autograd.graph.saved_tensors_hooks(kept.add, lambda kept: kept), torch.enable_grad():
+                outputs = self._forward(inputs, self.leaves)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        del outputs
+        for name, value in before.items():
+            self.buffers[name].copy_(value)
+        return PassSize(kept.total, max(sizes))
+
     def remembered(self, inputs: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
         """As `capture` for the inputs that `backward` has just seen, without another pass where it kept the outputs."""
         return self.capture(inputs, names)
@@ -279,6 +317,29 @@ def gradients(outputs: Tensor, leaves: Sequence[Tensor], error: Tensor) -> Seque
         (outputs,), (error,), False, False, tuple(leaves), allow_unreachable=True, accumulate_grad=False
     )
     return found
+
+
+class Storages:
+    """Bytes of the memory of tensors, each piece counted once.
+
+    Args:
+        present: tensors whose memory does not count.
+
+    Attributes:
+        total: of all.
+    """
+
+    def __init__(self, present: Iterable[Tensor] = ()) -> None:
+        self._known = {tensor.untyped_storage().data_ptr() for tensor in present}
+        self.total = 0
+
+    def add(self, tensor: Tensor) -> Tensor:
+        """Count a tensor, which is given back."""
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in self._known:
+            self._known.add(storage.data_ptr())
+            self.total += storage.nbytes()
+        return tensor
 
 
 class _Call(nn.Module):

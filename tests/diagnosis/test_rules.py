@@ -407,7 +407,9 @@ def test_the_best_constant_matches_closed_forms() -> None:
     assert best_constant_loss(GaussianNLL(), standard, 1) == pytest.approx(0.5 * math.log(2 * math.pi) + 0.5, rel=1e-2)
 
 
-def test_equal_rows_are_symmetric_and_others_are_not() -> None:
+@pytest.mark.parametrize("at_once", [1, 45, 1 << 21])  # weights, of 15 for a unit of each member
+def test_equal_rows_are_symmetric_and_others_are_not(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nnlab.diagnosis.facts.trained.AT_ONCE", at_once)
     weights = torch.randn(3, 8, 5, generator=torch.Generator().manual_seed(0))
     weights[1] = weights[1, :1]
     weights[2, 4:] = 0.0

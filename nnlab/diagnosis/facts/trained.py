@@ -26,6 +26,7 @@ WORK = 1.5e8  # multiply-adds that a pass over the training split may cost for a
 TOGETHER = 64  # members that are looked at together
 LARGE, CAPTURED = 1 << 22, 1 << 22  # numbers of inputs beyond which so many outputs of layers are looked at, ...
 FEWEST = 8  # ... those of so many examples at least, about what training holds
+AT_ONCE = 1 << 21  # weights
 TOLERANCE = 0.05  # distance from a saturation value that counts as saturated
 
 
@@ -240,15 +241,22 @@ def symmetric_fraction(weight: Tensor) -> Tensor:
 
     Units without any weight are counted only where the whole layer is zero.
     """
-    rows = weight.flatten(2).double()
-    if rows.shape[1] < 2:
-        return torch.zeros(len(rows), dtype=torch.float64)
+    rows = weight.flatten(2)
+    members, units, incoming = rows.shape
+    if units < 2:
+        return torch.zeros(members, dtype=torch.float64)
     draw = torch.Generator(device=rows.device).manual_seed(0)
-    direction = torch.randn(rows.shape[2], generator=draw, dtype=torch.float64, device=rows.device)
-    order = (rows @ direction).argsort(1)
-    ordered = rows.gather(1, order.unsqueeze(2).expand_as(rows))
-    norms = ordered.norm(dim=2)
-    near = (ordered[:, 1:] - ordered[:, :-1]).norm(dim=2) <= 1e-4 * norms[:, 1:]
+    direction = torch.randn(incoming, generator=draw, dtype=torch.float64, device=rows.device)
+    size = max(1, AT_ONCE // max(members * incoming, 1))  # units at a time: in double precision all take much memory
+    order = torch.cat([part.double() @ direction for part in rows.split(size, 1)], 1).argsort(1)
+    lengths, distances = [], []
+    for start in range(0, units, size):
+        index = order[:, start : start + size + 1]  # with the first of the next ones
+        ordered = rows.gather(1, index.unsqueeze(2).expand(-1, -1, incoming)).double()
+        lengths.append(ordered[:, :size].norm(dim=2))
+        distances.append(ordered.diff(dim=1).norm(dim=2))
+    norms = torch.cat(lengths, 1)
+    near = torch.cat(distances, 1) <= 1e-4 * norms[:, 1:]
     empty = norms <= 1e-9
     whole = empty.all(1, keepdim=True)
     near = near & ((~empty[:, 1:] & ~empty[:, :-1]) | whole)

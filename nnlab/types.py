@@ -62,6 +62,8 @@ class Dataset:
         pipeline: what was fitted on the training split, from raw examples to `inputs`; None for data made by hand.
         fingerprint: hash of the raw data, their order included; empty for data made by hand.
         resident: whether inputs are to be in the device's memory; `auto`: if they are a small share of what is free.
+        key: what decides every number of it: data sets with equal keys are equal. Empty for data made by hand, or by
+            `dataclasses.replace` from others, which does not hand it on.
     """
 
     train: Split
@@ -74,6 +76,13 @@ class Dataset:
     pipeline: Pipeline | None = None
     fingerprint: str = ""
     resident: bool | Literal["auto"] = "auto"
+    key: str = dataclasses.field(default="", init=False, compare=False)
+
+    def known_as(self, key: str) -> Dataset:
+        """The same data set with a key."""
+        found = dataclasses.replace(self)
+        object.__setattr__(found, "key", key)
+        return found
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -106,7 +115,10 @@ class Dataset:
         if not self._is_placed(device, dtype):
             splits = {n: Split(cast(Tensor, as_streamed(s.inputs)), s.targets) for n, s in splits.items()}
         moved = {name: split.to(device, dtype) for name, split in splits.items()}
-        return dataclasses.replace(self, **moved, units=self.units and self.units.to(device, dtype))
+        found = dataclasses.replace(self, **moved, units=self.units and self.units.to(device, dtype))
+        there, own = self.train.inputs, found.train.inputs
+        same = (there.device, there.dtype) == (own.device, own.dtype)
+        return found.known_as(self.key if same or not self.key else f"{self.key} {device} {dtype}")
 
     def _is_placed(self, device: torch.device, dtype: torch.dtype) -> bool:
         """Whether the inputs are to be in the memory of a device."""

@@ -64,9 +64,17 @@ def load_dataset(config: Config) -> Dataset:
     key = dataset_key(config)
     dataset = _datasets.get(key)
     if dataset is None:
-        dataset = build_source(config).load(data_seed(config), data_root(config), loss_tasks(config))
+        source = build_source(config)
+        dataset = source.load(data_seed(config), data_root(config), loss_tasks(config))
+        if dataset.fingerprint and not any(_is_foreign(part) for part in (source, source.preprocessing)):
+            dataset = dataset.known_as(f"{dataset.fingerprint} {key}")
         _datasets[key] = dataset
     return dataset
+
+
+def _is_foreign(component: object) -> bool:
+    """Whether it is somebody's own, whose code may change while the process runs."""
+    return component is not None and not type(component).__module__.startswith("nnlab.")
 
 
 def dataset_key(config: Config) -> str:

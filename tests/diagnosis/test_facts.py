@@ -12,7 +12,7 @@ import torch
 from sklearn.datasets import load_iris
 
 from nnlab.cli import compose
-from nnlab.config.build import build_trainer
+from nnlab.config.build import build_trainer, load_dataset
 from nnlab.diagnosis.facts import leaks, trained
 from nnlab.diagnosis.facts.chance import association, orders
 from nnlab.diagnosis.facts.data import data_facts, target_facts
@@ -21,7 +21,7 @@ from nnlab.diagnosis.facts.leaks import Shared, shared_examples
 from nnlab.diagnosis.facts.shift import measure_shift
 from nnlab.diagnosis.measure import LOOKED_INTO, facts_of
 from nnlab.diagnosis.rules.data import data_findings
-from nnlab.loss import SoftmaxCrossEntropy, SquaredError
+from nnlab.loss import GaussianNLL, SoftmaxCrossEntropy, SquaredError
 from nnlab.streaming import SAMPLED, Streamed, as_streamed
 from nnlab.types import Dataset, Split, Task
 
@@ -249,6 +249,27 @@ def test_traps_that_the_first_seeds_have_no_trace_of_are_not_looked_for_again(mo
         assert list(data_findings(found[position])) == list(data_findings(alone))
         assert found[position].targets == alone.targets
         assert found[position].inputs == alone.inputs
+
+
+def test_runs_that_share_data_and_loss_find_the_facts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[Split] = []
+
+    def counted(train: Split, held_out: Split) -> Shared:
+        looked.append(train)
+        return shared_examples(train, held_out)
+
+    monkeypatch.setattr("nnlab.diagnosis.facts.data.shared_examples", counted)
+    config = compose("data=diabetes", "loss=squared_error", "seed=7311", "callbacks=[]")
+    first, second = (facts_of(build_trainer([config]))[0] for _ in range(2))
+    assert len(looked) == 2
+    assert dataclasses.replace(first, simple=first.references) == dataclasses.replace(second, simple=first.references)
+    data = load_dataset(config)
+    assert first.references.skill == second.references.skill == data_facts(data, SquaredError()).references.skill
+    other = facts_of(build_trainer([{**config, "data_seed": 7312}]))[0]
+    half = dataclasses.replace(data, train=Split(data.train.inputs[::2], data.train.targets[::2]))
+    assert (other.inputs != first.inputs, len(looked)) == (True, 4)
+    assert data_facts(half, SquaredError()).examples["train"] == len(half.train) < first.examples["train"]
+    assert data_facts(data, GaussianNLL()).levels != first.levels
 
 
 @pytest.mark.parametrize("targets", [torch.randint(3, (5, 40)), torch.randn(5, 40, 2)], ids=["classes", "numbers"])

@@ -17,6 +17,7 @@ from nnlab.diagnosis.facts.leaks import Shared, shared_examples
 from nnlab.diagnosis.facts.levels import Levels, measure_levels, sample, sample_targets
 from nnlab.diagnosis.facts.lone import LoneValues, UnevenScale, find_lone_values, find_uneven_scale
 from nnlab.diagnosis.facts.near import Pair, find_pair
+from nnlab.diagnosis.facts.once import once
 from nnlab.diagnosis.facts.references import References, measure_references
 from nnlab.diagnosis.facts.rows import standardized_rows
 from nnlab.diagnosis.facts.values import LostRows, Placeholder, find_lost_rows, find_placeholder, target_placeholder
@@ -164,17 +165,22 @@ def data_facts(dataset: Dataset, loss: Loss, clean: bool = False) -> DataFacts:
         loss: the loss.
         clean: whether other splits of the same examples are known to be, or nobody asks; traps are not looked for.
     """
-    return DataFacts(
-        examples={name: len(getattr(dataset, name)) for name in ("train", "validation", "test")},
-        inputs=input_facts(dataset),
-        targets=target_facts(dataset),
-        levels=measure_levels(dataset, loss),
-        baseline_metric=_baseline_metric(dataset, dataset.validation),
-        baseline_in_training=_baseline_metric(dataset, dataset.train),
-        simple=lambda: measure_references(dataset, loss),
-        label_noise=dataset.label_noise,
-        **({} if clean else _traps(dataset)),
-    )
+    known = once("facts", dataset, loss, lambda: _facts(dataset, loss))
+    traps = {} if clean else once("traps", dataset, None, lambda: _traps(dataset))
+    return DataFacts(**known, **traps, simple=lambda: measure_references(dataset, loss))
+
+
+def _facts(dataset: Dataset, loss: Loss) -> dict[str, Any]:
+    """Those of the facts that take little time."""
+    return {
+        "examples": {name: len(getattr(dataset, name)) for name in ("train", "validation", "test")},
+        "inputs": input_facts(dataset),
+        "targets": target_facts(dataset),
+        "levels": measure_levels(dataset, loss),
+        "baseline_metric": _baseline_metric(dataset, dataset.validation),
+        "baseline_in_training": _baseline_metric(dataset, dataset.train),
+        "label_noise": dataset.label_noise,
+    }
 
 
 def _traps(dataset: Dataset) -> dict[str, Any]:

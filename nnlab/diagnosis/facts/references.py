@@ -17,6 +17,7 @@ from torch import Tensor
 from nnlab.diagnosis.facts.chance import Order, association, orders
 from nnlab.diagnosis.facts.levels import thumbnails
 from nnlab.diagnosis.facts.linear import linear_held_out
+from nnlab.diagnosis.facts.once import once
 from nnlab.loss.base import Loss
 from nnlab.types import Dataset, Split
 
@@ -51,27 +52,39 @@ def suitable_sizes(features: int) -> tuple[int, int]:
 
 def measure_references(dataset: Dataset, loss: Loss) -> References:
     """The references of a data set; a few hundredths of a second."""
-    known, asked = suitable_sizes(dataset.input_size)
-    train, validation = thumbnails(dataset.train, known), thumbnails(dataset.validation, asked)
-    predictions, center = simple_predictions(dataset, train, validation)
-    targets = validation.targets
-    if dataset.units is not None and not dataset.units.is_linear:  # skill is measured in the units of the data
-        restored = dataset.units.restored
-        center = restored(train.targets).mean(0).expand(len(targets), -1)
-        predictions, targets = list(map(restored, predictions)), restored(targets)
+    answered = functools.cache(lambda: _answered(dataset))
 
     def find_order() -> Order:
+        predictions, _, targets = answered()
         found = [orders(prediction.unsqueeze(0), targets.unsqueeze(0))[0] for prediction in predictions]
         strength = max(each.association for each in found)
         if strength < 5 and dataset.input_size < WIDE:
             strength = max(strength, association(*linear_held_out(dataset, loss)))
         return Order(max(each.ranking for each in found), strength)
 
-    return References(
-        max(skill(prediction, center, targets) for prediction in predictions),
-        _recall(predictions, targets, dataset.target_size),
-        find_order,
-    )
+    reached, recall = once("references", dataset, None, lambda: _reached(*answered(), dataset.target_size))
+    return References(reached, recall, lambda: once("order", dataset, loss, find_order))
+
+
+def _answered(dataset: Dataset) -> tuple[list[Tensor], Tensor, Tensor]:
+    """What the methods and the best constant predict for validation examples, and the targets, in the data's units."""
+    known, asked = suitable_sizes(dataset.input_size)
+    train, validation = thumbnails(dataset.train, known), thumbnails(dataset.validation, asked)
+    predictions, center = simple_predictions(dataset, train, validation)
+    targets = validation.targets
+    if dataset.units is not None and not dataset.units.is_linear:
+        restored = dataset.units.restored
+        center = restored(train.targets).mean(0).expand(len(targets), -1)
+        predictions, targets = list(map(restored, predictions)), restored(targets)
+    return predictions, center, targets
+
+
+def _reached(
+    predictions: list[Tensor], center: Tensor, targets: Tensor, classes: int
+) -> tuple[float, tuple[float, ...]]:
+    """The best skill, and of each class the best recall."""
+    best = max(skill(prediction, center, targets) for prediction in predictions)
+    return best, _recall(predictions, targets, classes)
 
 
 def simple_predictions(dataset: Dataset, train: Split, validation: Split) -> tuple[list[Tensor], Tensor]:

@@ -17,8 +17,9 @@ from nnlab.recipe.candidate import Candidate, best_first
 from nnlab.recipe.coarse import coarse_grid, sampled
 from nnlab.recipe.grid import run_grid
 from nnlab.recipe.halving import Halving
-from nnlab.recipe.improve import Progress, improve, proposals
+from nnlab.recipe.improve import improve
 from nnlab.recipe.numbers import GridNumbers
+from nnlab.recipe.proposals import Progress, proposals
 from nnlab.recipe.race import FEWER_SEEDS, SEEDS, Race, entry_epochs, finish_epochs
 from nnlab.recipe.report import StepReport
 from nnlab.recipe.settings import RecipeSettings

@@ -82,12 +82,16 @@ def metrics_table(first: str, names: Sequence[str], title: str) -> Table:
 def number(value: float) -> str:
     """Four decimals of small numbers, two of larger ones, none of large ones, and the power of ten of huge ones.
 
-    >>> number(0.98765), number(61.5789), number(1150123.4), number(7.77e24)
-    ('0.9877', '61.58', '1,150,123', '7.77e+24')
+    Nothing for a number that is not defined, and no sign before one that is shown as 0.
+
+    >>> number(0.98765), number(61.5789), number(1150123.4), number(7.77e24), number(math.nan), number(-1e-9)
+    ('0.9877', '61.58', '1,150,123', '7.77e+24', '', '0.0000')
     """
     size = abs(value)
+    if math.isnan(value):
+        return ""
     if size < 10:
-        return f"{value:.4f}"
+        return f"{round(value, 4) + 0.0:.4f}"  # the sum has no -0
     return f"{value:.2f}" if size < 1e4 else f"{value:,.0f}" if size < 1e9 else f"{value:.3g}"
 
 
@@ -100,6 +104,6 @@ def ensemble_table(report: Mapping[str, Any]) -> Table:
         table.add_row(str(size), *(number(metrics[name]) for name in names))
     table.add_row("alone", *(number(report["mean"][name]) for name in names))
     table.add_row("", *(f"± {number(report['std'][name])}" for name in names), end_section=True)
-    gains = (report["gain"][name] for name in names)
-    table.add_row("gain", *(f"{'-' if gain < 0 else '+'}{number(abs(gain))}" for gain in gains))
+    gains = (number(report["gain"][name]) for name in names)
+    table.add_row("gain", *(gain if gain.startswith("-") else f"+{gain}" for gain in gains))
     return table

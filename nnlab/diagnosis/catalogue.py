@@ -106,7 +106,7 @@ CATALOGUE: tuple[Kind, ...] = (
         "inputs_constant",
         "The network can learn no more than its answer. Bring more rows, or leave more of them for training.",
         variant="single",
-        explains=(*OUTCOME, "noisy_validation"),
+        explains=(*OUTCOME, "noisy_validation", "behind_simple_methods"),
     ),
     Kind(
         "inputs_lost",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from nnlab.diagnosis.catalogue import Severity, kind_of
+from nnlab.diagnosis.catalogue import kind_of
 from nnlab.diagnosis.facts.curves import View
 from nnlab.diagnosis.finding import Finding
 from nnlab.diagnosis.record import RunRecord
@@ -82,20 +82,27 @@ def faults_first(findings: Iterable[Finding]) -> list[Finding]:
 def of_ensemble(each: Sequence[Sequence[Finding]]) -> list[Finding]:
     """What the findings about each member say about the run that answers with all of them, causes first.
 
-    A fault that most members do not have is a note, unless it is certain: a member is lost.
+    A fault that most members do not have is a note, unless it is certain: a member is lost. Numbers are those of a
+    member, which is named, unless all say the same.
     """
-    found: dict[str, list[Finding]] = {}
-    for finding in (finding for findings in each for finding in findings):
-        found.setdefault(finding.name, []).append(finding)
+    found: dict[str, dict[int, Finding]] = {}
+    for member, findings in enumerate(each):
+        for finding in findings:
+            found.setdefault(finding.name, {}).setdefault(member, finding)
     members = (_of_members(same, len(each)) for same in found.values())
     return faults_first(sorted(members, key=lambda finding: finding.place))
 
 
-def _of_members(same: Sequence[Finding], members: int) -> Finding:
+def _of_members(same: Mapping[int, Finding], members: int) -> Finding:
     """Findings of one name by some of the members, as one."""
-    worst = max(same, key=lambda finding: finding.fault)
-    if len(same) == members:
+    member, worst = max(same.items(), key=lambda item: item[1].fault)
+    alike = len({finding.observed for finding in same.values()}) == 1
+    if len(same) == members and alike:
         return worst
-    level: Severity = "fault" if worst.fault and (2 * len(same) > members or worst.certain) else "note"
-    observed = f"in {len(same)} of {members} members: {worst.observed[:1].lower()}{worst.observed[1:]}"
+    level = worst.severity
+    if len(same) < members:
+        level = "fault" if worst.fault and (2 * len(same) > members or worst.certain) else "note"
+    where = f"in {'all' if len(same) == members else f'{len(same)} of'} {members} members"
+    where += "" if alike else f", as in member {member}"
+    observed = f"{where}: {worst.observed[:1].lower()}{worst.observed[1:]}"
     return dataclasses.replace(worst, observed=observed, level=level)

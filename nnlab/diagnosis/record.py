@@ -69,6 +69,7 @@ class SplitFacts:
     Attributes:
         loss: mean loss.
         metric: the primary metric.
+        baseline: that of the best constant answer on the same examples; see `facts.data.constant_metric`.
         predicted: how many examples are predicted as each class; empty for regression.
         recall: accuracy within each class; empty for regression, NaN where a class is missing.
         spread: standard deviation of the predictions over examples (in units of that of the targets, for regression).
@@ -79,6 +80,7 @@ class SplitFacts:
 
     loss: float
     metric: float
+    baseline: float
     predicted: tuple[int, ...] = ()
     recall: tuple[float, ...] = ()
     spread: float = float("nan")

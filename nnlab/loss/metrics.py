@@ -75,19 +75,21 @@ def calibration_error(confidence: Tensor, right: Tensor, bins: int = ECE_BINS) -
 def regression_metrics(prediction: Tensor, targets: Tensor, scale: Tensor | None = None) -> dict[str, Tensor]:
     """`rmse`, `mae` and `r2` of (..., N, C); errors are multiplied by `scale`, (C,) or (..., 1, C); R^2 stays.
 
-    A target that is constant has R^2 = 1 where it is met exactly and 0 otherwise, as in scikit-learn.
+    A target that is constant has R^2 = 1 where it is met exactly and 0 otherwise, and a single example has none (NaN),
+    as in scikit-learn.
     """
     error = residual(prediction, targets)
     unexplained = error.square().sum(-2)
     total = (targets - targets.mean(-2, keepdim=True)).square().sum(-2)
     constant = total == 0
     ratio = torch.where(constant, (unexplained > 0).to(error.dtype), unexplained / total.masked_fill(constant, 1))
+    r2 = 1 - ratio.mean(-1)
     if scale is not None:
         error = error * scale
     return {
         "rmse": error.square().mean((-2, -1)).sqrt(),
         "mae": error.abs().mean((-2, -1)),
-        "r2": 1 - ratio.mean(-1),
+        "r2": r2 if targets.shape[-2] > 1 else torch.full_like(r2, math.nan),
     }
 
 

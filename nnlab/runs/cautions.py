@@ -46,8 +46,8 @@ def of_batches(trainer: Trainer) -> Iterator[str]:
     """A minibatch of the default size where there are not so many examples."""
     size, examples = trainer.settings.batch_size, trainer.engine.batches.examples
     if size != "full" and size > examples:
-        there_are = counted(examples, "training example")
-        yield f"`trainer.batch_size={size}` is more than the {there_are}: every step takes all of them"
+        there = counted(examples, "training example")
+        yield f"`trainer.batch_size={size}` is more than the {there}: every step takes all of them"
 
 
 def of_optimizer(trainer: Trainer) -> Iterator[str]:

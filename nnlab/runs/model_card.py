@@ -5,6 +5,7 @@ Names of classes and columns come from whoever made the data: everything that co
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -135,7 +136,9 @@ def _metrics(result: Mapping[str, Any]) -> list[str]:
         return ["The run has noted no metrics.", ""]
     lines = [f"| split | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     for split, values in splits.items():
-        lines.append(f"| {split} | " + " | ".join(f"{values.get(name, float('nan')):.4g}" for name in names) + " |")
+        own = [values.get(name) for name in names]
+        cells = ["" if value is None or math.isnan(value) else f"{value:.4g}" for value in own]
+        lines.append(f"| {split} | {' | '.join(cells)} |")
     return [*lines, ""]
 
 

@@ -31,6 +31,11 @@ def check_metric(metric: str, known: Sequence[str], datasets: Sequence[Dataset])
         raise UserError(
             f"`trainer.metric={metric}` is not measured with this loss and these targets; valid: {', '.join(known)}"
         )
+    if metric == "r2" and any(len(dataset.validation) < 2 for dataset in datasets):
+        raise UserError(
+            "`trainer.metric=r2` needs two validation examples, and there is 1; enlarge that split with "
+            "`data.validation`"
+        )
     if metric in ("auroc", "average_precision"):
         for dataset in datasets:
             if len(dataset.validation.targets.unique()) < 2:

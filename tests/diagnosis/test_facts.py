@@ -15,7 +15,7 @@ from nnlab.cli import compose
 from nnlab.config.build import build_trainer, load_dataset
 from nnlab.diagnosis.facts import leaks, trained
 from nnlab.diagnosis.facts.chance import association, orders
-from nnlab.diagnosis.facts.data import data_facts, target_facts
+from nnlab.diagnosis.facts.data import constant_metric, data_facts, target_facts
 from nnlab.diagnosis.facts.giveaway import find_giveaway
 from nnlab.diagnosis.facts.leaks import Shared, shared_examples
 from nnlab.diagnosis.facts.shift import measure_shift
@@ -24,6 +24,7 @@ from nnlab.diagnosis.rules.data import data_findings
 from nnlab.loss import GaussianNLL, SoftmaxCrossEntropy, SquaredError
 from nnlab.streaming import SAMPLED, Streamed, as_streamed
 from nnlab.types import Dataset, Split, Task
+from nnlab.units import Units
 
 DRAW = np.random.default_rng(0)
 N = 600
@@ -282,6 +283,17 @@ def test_predictions_of_several_networks_are_ordered_as_each_alone(targets: torc
     assert alone[3] == (0.0, 0.0)
 
 
+def test_the_constant_is_that_of_training_and_its_error_that_of_the_split() -> None:
+    def part(*targets: float) -> Split:
+        return Split(torch.zeros(len(targets), 1), torch.tensor(targets).unsqueeze(1))
+
+    dataset = Dataset(part(0.0, 2.0), part(11.0, 11.0), part(1.0, 1.0), Task.REGRESSION, ("y",))
+    found = [constant_metric(dataset, each.targets) for each in (dataset.train, dataset.validation, dataset.test)]
+    assert found == [1.0, 10.0, 0.0]
+    dataset = dataclasses.replace(dataset, units=Units(torch.tensor([5.0]), torch.tensor([3.0])))
+    assert constant_metric(dataset, dataset.validation.targets) == 30.0
+
+
 @pytest.mark.parametrize("steps", [3, 0])
 def test_networks_that_are_looked_at_in_parts_have_the_same_facts(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     common = ["callbacks=[]", "data.limit=60", "trainer.steps=3"]
@@ -293,6 +305,9 @@ def test_networks_that_are_looked_at_in_parts_have_the_same_facts(steps: int, mo
     monkeypatch.setattr(trained, "TOGETHER", 2)
     parts = trained.network_facts(trainer)
     assert torch.equal(trainer.stack.theta, theta)
+    data = trainer.members[0].dataset
+    baselines = {name: constant_metric(data, getattr(data, name).targets) for name in ("train", "validation")}
+    assert {name: facts.baseline for name, facts in together[0].splits.items()} == baselines
     for one, other in zip(together, parts, strict=True):
         assert repr(one.layers) == repr(other.layers)
         assert repr(one.weights) == repr(other.weights)

@@ -7,13 +7,13 @@ import math
 
 import pytest
 import torch
-from test_rules import DATA, GOOD, SOUND, changed
+from test_rules import GOOD, changed
 
 from nnlab.data.given import Given
 from nnlab.data.raw import Raw
 from nnlab.diagnosis import diagnose
 from nnlab.diagnosis.facts.curves import View
-from nnlab.diagnosis.facts.data import DataFacts, data_facts
+from nnlab.diagnosis.facts.data import DataFacts, constant_metric, data_facts
 from nnlab.diagnosis.rules.data import data_findings
 from nnlab.loss import SquaredError
 from nnlab.types import Dataset, Split, Task
@@ -32,14 +32,18 @@ def facts(train: list[float], validation: list[float]) -> DataFacts:
 
 
 def test_skill_in_training_is_measured_beside_the_constant_of_the_training_split() -> None:
-    found = facts([0.0, 2.0, 4.0, 6.0], [3.0, 3.1, 2.9])
+    data = dataset([0.0, 2.0, 4.0, 6.0], [3.0, 3.1, 2.9])
+    found = data_facts(data, SquaredError(), clean=True)
     assert found.baseline_metric == pytest.approx(math.sqrt(0.02 / 3), abs=1e-5)
-    assert found.baseline_in_training == pytest.approx(math.sqrt(5))
-    half = dataclasses.replace(GOOD, metric=math.sqrt(2.5))
-    record = changed(data=vars(found), splits={"train": half, "validation": half})
-    view = View(dataclasses.replace(record, task=Task.REGRESSION))
+    assert constant_metric(data, data.train.targets) == pytest.approx(math.sqrt(5))
+    half = dataclasses.replace(GOOD, metric=math.sqrt(2.5), baseline=math.sqrt(5))
+    splits = {"train": half, "validation": dataclasses.replace(half, baseline=found.baseline_metric)}
+    enough = vars(found) | {"examples": {"train": 4, "validation": 4}}
+    view = View(changed(data=enough, splits=splits, task=Task.REGRESSION))
     assert view.skill("train") == pytest.approx(0.5)
     assert view.skill("validation") < -100
+    few = vars(found) | {"examples": {"train": 4, "validation": 3}}
+    assert math.isnan(View(changed(data=few, splits=splits, task=Task.REGRESSION)).skill("validation"))
 
 
 def test_a_single_training_row_is_named_and_neither_its_inputs_nor_its_target() -> None:
@@ -58,8 +62,3 @@ def test_few_validation_rows_are_counted_without_a_value_that_another_place_of_t
     assert found.observed.startswith(said)
     assert ("standard error" in found.evidence) == (count > 1)
     assert "0.99" not in found.observed
-
-
-def test_the_facts_of_the_sound_run_know_no_constant_of_training() -> None:
-    assert math.isnan(DATA.baseline_in_training)
-    assert View(SOUND).skill("train") == pytest.approx((0.99 - 0.5) / 0.5)

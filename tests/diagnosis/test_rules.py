@@ -49,10 +49,10 @@ DATA = DataFacts(
     targets=TargetFacts(("a", "b"), {"train": (300, 300), "validation": (100, 100), "test": (100, 100)}),
     levels=Levels(math.log(2), math.log(2), 0.0, 2.0),
     baseline_metric=0.5,
-    simple=References(0.98),
+    simple=References(0.98, balanced=0.98),
 )
-GOOD = SplitFacts(0.05, 0.99, (300, 300), (0.99, 0.99), 0.45, 0.007)
-BAD = SplitFacts(0.69, 0.5, (300, 300), (0.5, 0.5), 0.01, 0.035)
+GOOD = SplitFacts(0.05, 0.99, 0.5, (300, 300), (0.99, 0.99), 0.45, 0.007)
+BAD = SplitFacts(0.69, 0.5, 0.5, (300, 300), (0.5, 0.5), 0.01, 0.035)
 CURVE = np.geomspace(0.8, 0.05, STEPS)
 SOUND = RunRecord(
     losses=CURVE,
@@ -115,8 +115,8 @@ RISING = {"loss": Series(list(range(20, 201, 20)), [0.5, 0.4, 0.4, 0.5, 0.6, 0.7
 SKEWED = TargetFacts(("a", "b"), {"train": (570, 30), "validation": (190, 10), "test": (190, 10)})
 MEDIOCRE_ON_NEW = dataclasses.replace(GOOD, metric=0.8)
 WORSE = dataclasses.replace(GOOD, metric=0.5)
-RARE = SplitFacts(0.2, 0.95, (200, 0), (1.0, 0.0), 0.01, 0.01)
-WRONG = SplitFacts(0.9, 0.9, (300, 300), (0.9, 0.9), 0.3, 0.01)
+RARE = SplitFacts(0.2, 0.95, 0.95, (200, 0), (1.0, 0.0), 0.01, 0.01)
+WRONG = SplitFacts(0.9, 0.9, 0.5, (300, 300), (0.9, 0.9), 0.3, 0.01)
 HIGH = {"update_ratio/linear1.weight": series(1.5, 0.9, 0.6, 0.4, 0.2, 0.1, 0.1, 0.1)}
 LOW = {"update_ratio/linear1.weight": series(1e-6), "update_ratio/output.weight": series(1e-6)}
 REASON = "diverged at step 200: loss nan; first non-finite gradient: `linear2.weight`; the weights ..."

@@ -26,12 +26,15 @@ from nnlab.diagnosis.facts.levels import measure_levels
 from nnlab.diagnosis.facts.lone import find_lone_values, find_uneven_scale
 from nnlab.diagnosis.facts.near import find_pair
 from nnlab.diagnosis.facts.references import References
-from nnlab.diagnosis.rules.fit import overfitting
+from nnlab.diagnosis.rules.data import noisy_validation
+from nnlab.diagnosis.rules.fit import overfitting, underfitting
 from nnlab.diagnosis.rules.penalties import too_strong
+from nnlab.diagnosis.rules.predictions import imbalance
 from nnlab.diagnosis.rules.signals import hockey_stick
 from nnlab.loss import SquaredError
+from nnlab.types import Task
 from tests.diagnosis.test_facts import table
-from tests.diagnosis.test_rules import FLAT, RISING, SOUND, changed, split
+from tests.diagnosis.test_rules import BAD, FLAT, RARE, RISING, SKEWED, SOUND, changed, split
 
 DRAW = np.random.default_rng(3)
 ROWS = 2500
@@ -154,7 +157,7 @@ def test_decay_that_the_loss_does_not_see_is_judged_by_a_limit_of_its_own() -> N
 
 
 def test_overfitting_is_a_note_where_the_weights_that_are_kept_are_as_good_as_simple_methods() -> None:
-    learned = SplitFacts(0.01, 1.0, (300, 300), (1.0, 1.0), 0.45, 0.007)
+    learned = SplitFacts(0.01, 1.0, 0.5, (300, 300), (1.0, 1.0), 0.45, 0.007)
     worse = dataclasses.replace(learned, loss=1.1, metric=0.7)
     steps = list(range(20, 201, 20))
     for best, level in ((0.8, "note"), (0.72, "fault")):
@@ -162,6 +165,21 @@ def test_overfitting_is_a_note_where_the_weights_that_are_kept_are_as_good_as_si
         record = changed(curves=curves, splits=split(learned, worse), data={"simple": References(0.6)})
         [finding] = list(overfitting(View(record)))
         assert finding.severity == level
+
+
+def test_a_skill_below_none_is_told_as_errors_and_one_of_ranks_as_an_order() -> None:
+    worse = split(dataclasses.replace(BAD, metric=0.3), dataclasses.replace(BAD, metric=0.2))
+    [found] = list(underfitting(View(changed(losses=np.full(200, 0.69), splits=worse, curves={}))))
+    assert "even on its own training data the network makes 1.4 times the errors of a constant" in found.observed
+    assert found.observed.endswith("simple methods avoid 98% of the errors of a constant answer on new data")
+
+
+def test_class_weights_measure_simple_methods_by_the_mean_recall_too() -> None:
+    known = {"simple": References(0.9, balanced=0.2)}
+    skilled = dataclasses.replace(BAD, metric=0.9, recall=(0.6, 0.6))
+    view = View(changed(class_weights=(1.0, 3.0), data=known, splits=split(skilled, skilled)))
+    assert (view.skill("validation"), view.reference) == (pytest.approx(0.2), 0.2)
+    assert not view.weak
 
 
 def test_a_validation_loss_that_ends_in_no_numbers_is_not_called_overfitting() -> None:
@@ -184,6 +202,40 @@ def test_a_fault_of_few_members_is_a_note_about_the_ensemble(count: int, certain
     assert found.severity == level
     assert found.observed == f"in {count} of 8 members: the loss rises"
     assert of_ensemble([[fault]] * 8) == [fault]
+
+
+def test_numbers_of_a_member_are_told_as_its_own() -> None:
+    each = [[Finding("overfitting", f"The loss rises by {number}")] for number in range(3)]
+    [found] = of_ensemble([[], *each])
+    assert found.observed == "in 3 of 4 members, as in member 1: the loss rises by 0"
+    [found] = of_ensemble(each)
+    assert found.observed == "in all 3 members, as in member 0: the loss rises by 0"
+
+
+@pytest.mark.parametrize(
+    ("count", "task", "words"),
+    [
+        (
+            16,
+            Task.BINARY,
+            "There are only 16 validation examples: accuracy has a standard error of up to 0.12, and one",
+        ),
+        (8, Task.REGRESSION, "There are only 8 validation examples: rmse has a standard error of about 25% of itself"),
+        (1, Task.REGRESSION, "There is only 1 validation example: rmse on it says nothing about others"),
+    ],
+)
+def test_the_error_of_few_validation_examples_is_that_of_any_network(count: int, task: Task, words: str) -> None:
+    metric = "rmse" if task is Task.REGRESSION else "accuracy"
+    record = changed(task=task, primary_metric=metric, data={"examples": {"train": 60, "validation": count, "test": 9}})
+    [found] = list(noisy_validation(View(record)))
+    assert found.observed.startswith(words)
+
+
+def test_a_rare_class_is_counted_where_it_was_counted() -> None:
+    [found] = list(imbalance(View(changed(splits=split(RARE, RARE), data={"targets": SKEWED}))))
+    assert found.observed.startswith(
+        "Class `b` has 30 training examples against 570 of class `a`; in the end 0% of its 10"
+    )
 
 
 def test_categories_of_one_column_are_no_pair_that_gives_the_target_away(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -171,6 +173,10 @@ def test_r2_of_a_constant_target_is_that_of_scikit_learn(offset: float) -> None:
     prediction = targets + offset
     measured = regression_metrics(prediction, targets)["r2"].item()
     assert measured == pytest.approx(sk.r2_score(targets, prediction))
+
+
+def test_a_single_example_has_no_r2() -> None:
+    assert math.isnan(regression_metrics(torch.ones(1, 1), torch.ones(1, 1))["r2"].item())
 
 
 def shuffled(values: Tensor) -> Tensor:

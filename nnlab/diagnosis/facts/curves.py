@@ -8,6 +8,7 @@ from statistics import median  # numpy's loads its masked arrays first
 
 import numpy as np
 
+from nnlab.diagnosis.facts.references import balanced_skill
 from nnlab.diagnosis.record import RunRecord, Series
 from nnlab.types import Task
 
@@ -15,6 +16,7 @@ EARLY = 8  # steps whose statistics still describe the start
 CLEARLY_SHORT = 0.13  # the same, where nothing else is wrong
 CHANCE = 0.2  # the most that is put down to chance: the errors of a bad network have a large spread
 FEW = 30  # validation examples below which twice as much may be chance
+LEAST = 4  # examples of a split, below which no skill is measured: one or two decide nothing
 LITTLE = 0.3  # of what there is to learn
 SHORT = 0.1  # skill behind the reference that counts as not having learned what is there
 
@@ -69,27 +71,32 @@ class View:
         return data.levels.progress(loss) if math.isfinite(loss) else -math.inf
 
     def skill(self, split: str) -> float:
-        """Share of the best constant prediction's errors that the network avoids on a split, at its last weights."""
+        """Share of the best constant prediction's errors on a split that the network avoids, at its last weights.
+
+        NaN where it was not measured, or on fewer than `LEAST` examples; below 0 with more errors than the constant's.
+        """
         facts, data = self.record.splits.get(split), self.record.data
-        curve = self.record.curves.get(self.record.primary_metric) if split == "validation" else None
-        if data is None or (facts is None and not curve):
+        if data is None or data.examples.get(split, LEAST) < LEAST:
             return math.nan
-        metric = facts.metric if facts is not None else curve.values[-1] if curve else math.nan
-        if facts is not None and self.ranked:
+        if facts is None:
+            curve = self.record.curves.get(self.record.primary_metric) if split == "validation" else None
+            return self._skill_of(curve.values[-1], data.baseline_metric) if curve else math.nan
+        if self.ranked:
             return facts.ranking
-        if self.record.class_weights and facts is not None and self.record.task is not Task.REGRESSION:
-            # Then rare classes count as much as others, and so they do here.
-            found = [recall for recall in facts.recall if not math.isnan(recall)]
-            chance = 1 / max(len(facts.recall), 1)
-            return (sum(found) / max(len(found), 1) - chance) / (1 - chance)
-        own = data.baseline_in_training if split == "train" else math.nan
-        return self._skill_of(metric, data.baseline_metric if math.isnan(own) else own)
+        if self.balanced:
+            return balanced_skill(facts.recall)
+        return self._skill_of(facts.metric, facts.baseline)
 
     def _skill_of(self, metric: float, baseline: float) -> float:
         """The skill of an accuracy, or of a root mean squared error."""
         if self.record.task is Task.REGRESSION:
             return 1 - (metric / baseline) ** 2 if baseline > 0 else 0.0
         return (metric - baseline) / max(1 - baseline, 1e-9)
+
+    @property
+    def balanced(self) -> bool:
+        """Whether skill counts every class as much as any other, as the loss does."""
+        return bool(self.record.class_weights) and self.record.task is not Task.REGRESSION
 
     @property
     def ranked(self) -> bool:
@@ -111,7 +118,8 @@ class View:
         data = self.record.data
         if data is None:
             return math.nan
-        return data.references.order.ranking if self.ranked else data.references.skill
+        found = data.references
+        return found.order.ranking if self.ranked else found.balanced if self.balanced else found.skill
 
     @property
     def deciding(self) -> int:

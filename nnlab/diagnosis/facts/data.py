@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +22,7 @@ from nnlab.diagnosis.facts.rows import standardized_rows
 from nnlab.diagnosis.facts.values import LostRows, Placeholder, find_lost_rows, find_placeholder, target_placeholder
 from nnlab.loss.base import Loss
 from nnlab.streaming import READ, Streamed, at_once, pieces
-from nnlab.types import Dataset, Split
+from nnlab.types import Dataset
 
 SAMPLE = 2048  # examples that moments and correlations are computed from
 CURVED = 10.0  # largest target from which its logarithm, with one added, is another scale
@@ -103,7 +102,6 @@ class DataFacts:
         lost: many rows with the same inputs, not by chance.
         own_rows: columns that were standardized within each row; 0: none.
         baseline_metric: the primary metric of the best constant prediction on the validation split.
-        baseline_in_training: the same on the training split, which may lie elsewhere; NaN where it is not known.
         simple: what simple methods reach, or what computes it when it is first asked for: most sound runs do without.
         label_noise: fraction of the training labels that were drawn anew.
     """
@@ -125,7 +123,6 @@ class DataFacts:
     lost: LostRows | None = None
     own_rows: int = 0
     label_noise: float = 0.0
-    baseline_in_training: float = math.nan
 
     @functools.cached_property
     def references(self) -> References:
@@ -177,8 +174,7 @@ def _facts(dataset: Dataset, loss: Loss) -> dict[str, Any]:
         "inputs": input_facts(dataset),
         "targets": target_facts(dataset),
         "levels": measure_levels(dataset, loss),
-        "baseline_metric": _baseline_metric(dataset, dataset.validation),
-        "baseline_in_training": _baseline_metric(dataset, dataset.train),
+        "baseline_metric": constant_metric(dataset, dataset.validation.targets),
         "label_noise": dataset.label_noise,
     }
 
@@ -305,9 +301,13 @@ def _transform(dataset: Dataset) -> str:
     return "log" if low > 0 else "log1p" if low == 0 and high > CURVED else ""
 
 
-def _baseline_metric(dataset: Dataset, split: Split) -> float:
-    """Accuracy of the most frequent class of training, or root mean squared error of its mean, on a split."""
-    train, targets = dataset.train.targets, split.targets
+def constant_metric(dataset: Dataset, targets: Tensor) -> float:
+    """The training split's best constant answer on targets of any split, (n,) labels or (n, C) numbers.
+
+    Returns:
+        The accuracy of the most frequent class, or the root mean squared error of the mean, in the data's units.
+    """
+    train = dataset.train.targets
     if not train.is_floating_point():
         return float((targets == train.mode().values).double().mean())
     units = dataset.units

@@ -8,7 +8,8 @@ are mostly noise, neither they nor the network get far, and nobody is blamed.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,11 +33,13 @@ class References:
     Attributes:
         skill: share of the best constant prediction's errors that are avoided; see `skill`.
         recall: of each class, that of the method which finds most of it; empty for regression.
+        balanced: as `skill`, with every class counting as much as any other; see `balanced_skill`.
         find_order: measures how well they order the examples, when that is first asked for.
     """
 
     skill: float
     recall: tuple[float, ...] = ()
+    balanced: float = float("nan")
     find_order: Callable[[], Order] = lambda: Order(float("nan"), float("inf"))
 
     @functools.cached_property
@@ -62,8 +65,8 @@ def measure_references(dataset: Dataset, loss: Loss) -> References:
             strength = max(strength, association(*linear_held_out(dataset, loss)))
         return Order(max(each.ranking for each in found), strength)
 
-    reached, recall = once("references", dataset, None, lambda: _reached(*answered(), dataset.target_size))
-    return References(reached, recall, lambda: once("order", dataset, loss, find_order))
+    reached, recall, balanced = once("references", dataset, None, lambda: _reached(*answered(), dataset.target_size))
+    return References(reached, recall, balanced, lambda: once("order", dataset, loss, find_order))
 
 
 def _answered(dataset: Dataset) -> tuple[list[Tensor], Tensor, Tensor]:
@@ -81,10 +84,12 @@ def _answered(dataset: Dataset) -> tuple[list[Tensor], Tensor, Tensor]:
 
 def _reached(
     predictions: list[Tensor], center: Tensor, targets: Tensor, classes: int
-) -> tuple[float, tuple[float, ...]]:
-    """The best skill, and of each class the best recall."""
+) -> tuple[float, tuple[float, ...], float]:
+    """The best skill, of each class the best recall, and the best skill with classes that count alike."""
     best = max(skill(prediction, center, targets) for prediction in predictions)
-    return best, _recall(predictions, targets, classes)
+    recalls = [_recall(prediction, targets, classes) for prediction in predictions]
+    highest = tuple(map(max, *recalls)) if len(recalls) > 1 else recalls[0]
+    return best, highest, max(map(balanced_skill, recalls))
 
 
 def simple_predictions(dataset: Dataset, train: Split, validation: Split) -> tuple[list[Tensor], Tensor]:
@@ -114,12 +119,22 @@ def skill(prediction: Tensor, baseline: Tensor, targets: Tensor) -> float:
     return float(1 - wrong / before) if float(before) > 0 else 0.0
 
 
-def _recall(predictions: list[Tensor], targets: Tensor, classes: int) -> tuple[float, ...]:
+def balanced_skill(recall: Sequence[float]) -> float:
+    """The skill where rare classes count as much as others: of the mean recall, above that of one answer for all.
+
+    >>> balanced_skill([1.0, 0.5, float("nan")]), balanced_skill([0.0, 1.0])
+    (0.5, 0.0)
+    """
+    found = [each for each in recall if not math.isnan(each)]
+    return (sum(found) - 1) / (len(found) - 1) if len(found) > 1 else math.nan
+
+
+def _recall(prediction: Tensor, targets: Tensor, classes: int) -> tuple[float, ...]:
+    """The recall of each class, NaN where it has no example; empty for regression."""
     if targets.is_floating_point():
         return ()
-    counts = torch.bincount(targets, minlength=classes)
-    right = [torch.bincount(targets[p.argmax(1) == targets], minlength=classes) for p in predictions]
-    return tuple((torch.stack(right).amax(0) / counts).tolist())
+    right = torch.bincount(targets[prediction.argmax(1) == targets], minlength=classes)
+    return tuple((right / torch.bincount(targets, minlength=classes)).tolist())
 
 
 def _neighbors(x: Tensor, y: Tensor, z: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from nnlab.activation.layers import activation_layers
 from nnlab.diagnosis.facts.chance import Order, orders
+from nnlab.diagnosis.facts.data import constant_metric
 from nnlab.diagnosis.facts.levels import sample
 from nnlab.diagnosis.record import LayerFacts, SplitFacts, WeightFacts
 from nnlab.loss import decisions
@@ -99,9 +100,10 @@ def _facts_of_rows(trainer: Trainer, rows: slice, count: int, known: Evaluation 
     else:
         metrics = {name: values[rows] for name, values in known.metrics.items()}
         evaluation = Evaluation(metrics, known.prediction[rows])
+    held_out = torch.stack([split.targets for split in validation])
     splits = {
-        "train": _split_facts(trainer, part.targets, _evaluated(trainer, part, units)),
-        "validation": _split_facts(trainer, torch.stack([split.targets for split in validation]), evaluation),
+        "train": _split_facts(trainer, datasets, part.targets, _evaluated(trainer, part, units)),
+        "validation": _split_facts(trainer, datasets, held_out, evaluation),
     }
     layers = _layer_facts(trainer, part.inputs[:, ::2])
     weights = weight_facts(trainer, range(len(datasets)))
@@ -131,17 +133,23 @@ def _evaluated(trainer: Trainer, split: Split, units: Units | None) -> Evaluatio
     return Evaluation(metrics, prediction)
 
 
-def _split_facts(trainer: Trainer, targets: Tensor, evaluation: Evaluation) -> list[SplitFacts]:
-    """The facts of each member on targets (M, N) or (M, N, C)."""
-    task = trainer.members[0].dataset.task
+def _split_facts(
+    trainer: Trainer, datasets: Sequence[Dataset], targets: Tensor, evaluation: Evaluation
+) -> list[SplitFacts]:
+    """The facts of each member on targets (M, N) or (M, N, C) of its data set."""
+    task = datasets[0].task
     losses, metrics = (evaluation.metrics[name].tolist() for name in ("loss", trainer.loss.primary_metric(task)))
+    of_sets = {id(each): constant_metric(each, own) for each, own in zip(datasets, targets, strict=True)}
+    baselines = [of_sets[id(each)] for each in datasets]
     found = orders(evaluation.prediction, targets)
     if task is not Task.REGRESSION:
-        return _of_classes(losses, metrics, evaluation.prediction, targets, found)
-    return list(map(_of_regression, losses, metrics, evaluation.prediction, targets, found))
+        return _of_classes(losses, metrics, baselines, evaluation.prediction, targets, found)
+    return list(map(_of_regression, losses, metrics, baselines, evaluation.prediction, targets, found))
 
 
-def _of_regression(loss: float, metric: float, prediction: Tensor, targets: Tensor, order: Order) -> SplitFacts:
+def _of_regression(
+    loss: float, metric: float, baseline: float, prediction: Tensor, targets: Tensor, order: Order
+) -> SplitFacts:
     own = prediction[:, : targets.shape[1]]
     error = (own - targets).square().mean(1)
     spread = own.std(0, correction=0) / targets.std(0, correction=0).clamp(min=1e-12)
@@ -150,11 +158,16 @@ def _of_regression(loss: float, metric: float, prediction: Tensor, targets: Tens
     standard = (
         float(error.std()) / math.sqrt(len(error)) / max(2 * size, 1e-12) * factor if len(error) > 1 else math.nan
     )
-    return SplitFacts(loss, metric, spread=float(spread.mean()), error=standard, **order._asdict())
+    return SplitFacts(loss, metric, baseline, spread=float(spread.mean()), error=standard, **order._asdict())
 
 
 def _of_classes(
-    losses: list[float], metrics: list[float], prediction: Tensor, targets: Tensor, found: list[Order]
+    losses: list[float],
+    metrics: list[float],
+    baselines: list[float],
+    prediction: Tensor,
+    targets: Tensor,
+    found: list[Order],
 ) -> list[SplitFacts]:
     counts = decisions.count(prediction.argmax(-1), targets, prediction.shape[-1])
     columns = (
@@ -166,13 +179,16 @@ def _of_classes(
         SplitFacts(
             loss,
             metric,
+            baseline,
             tuple(decided),
             tuple(recall),
             spread,
             math.sqrt(max(metric * (1 - metric), 0.0) / targets.shape[1]),
             **order._asdict(),
         )
-        for loss, metric, decided, recall, spread, order in zip(losses, metrics, *columns, found, strict=True)
+        for loss, metric, baseline, decided, recall, spread, order in zip(
+            losses, metrics, baselines, *columns, found, strict=True
+        )
     ]
 
 

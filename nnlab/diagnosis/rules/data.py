@@ -28,6 +28,10 @@ STANDARDIZE = ("data/preprocessing=standardize",)
 
 def data_findings(data: DataFacts) -> Iterator[Finding]:
     """All that is to say about a data set, faults first."""
+    if data.examples.get("train") == 1:
+        single = _certain("inputs_constant", "there is a single training example", data.inputs.features)
+        yield dataclasses.replace(single, variant="single")
+        return
     found = [*_inputs(data), *placeholders(data), *_lone(data), *_targets(data), *_classes(data), *leaks(data)]
     yield from sorted(found, key=lambda finding: not finding.fault)
 
@@ -43,10 +47,6 @@ def _inputs(data: DataFacts) -> Iterator[Finding]:
         )
     if facts.broken:
         yield _certain("inputs_not_finite", f"{facts.broken} of the training inputs are NaN or infinite", facts.broken)
-    elif data.examples.get("train") == 1:
-        yield dataclasses.replace(
-            _certain("inputs_constant", "there is a single training example", facts.features), variant="single"
-        )
     elif facts.constant == facts.features:
         value = "zero" if facts.lowest == facts.highest == 0 else "the same for all examples"
         yield _certain("inputs_constant", f"all {facts.features} input features are {value}", facts.constant)
@@ -142,7 +142,7 @@ def _lone(data: DataFacts) -> Iterator[Finding]:
 
 def _targets(data: DataFacts) -> Iterator[Finding]:
     facts = data.targets
-    if facts.counts or data.examples.get("train") == 1:
+    if facts.counts:
         return
     if (
         facts.std > LARGE_TARGETS
@@ -226,29 +226,34 @@ def too_good(view: View) -> Iterator[Finding]:
     if validation.metric - train.metric > max(0.1, 5 * error):
         yield Finding(
             "validation_easier",
-            f"Without regularization the validation is at {validation.metric:.1%}, far above the training split's "
+            f"Without regularization the validation ends at {validation.metric:.1%}, far above the training split's "
             f"{train.metric:.1%}",
             {"train": train.metric, "validation": validation.metric, "standard error": error},
         )
 
 
 def noisy_validation(view: View) -> Iterator[Finding]:
-    """A validation split so small that its metric is mostly chance."""
-    data, facts = view.record.data, view.record.splits.get("validation")
+    """A validation split so small that its metric is mostly chance.
+
+    The standard error is that of any network, not of the one at hand: of an accuracy sqrt(1/4 / n) at most, of a root
+    mean squared error about the part 1 / sqrt(2 n), as of normal errors.
+    """
+    data, metric = view.record.data, view.record.primary_metric
     count = data.examples.get("validation", FEW) if data else FEW
-    if count >= FEW:
+    if not 0 < count < FEW:
         return
-    metric = view.record.primary_metric
-    error = facts.error if facts else math.nan
-    # All answers right, or all wrong: the error is not zero for that.
-    known = error > 0
-    has = f"a standard error of about {error:.2g}" if known else "a large standard error"
-    examples = counted(count, "validation example")
+    regression = view.record.task is Task.REGRESSION
+    error = 1 / math.sqrt((2 if regression else 4) * count)
+    if count == 1:
+        says = f"{metric} on it says nothing about others"
+    elif regression:
+        says = f"{metric} has a standard error of about {error:.0%} of itself"
+    else:
+        says = f"{metric} has a standard error of up to {error:.2g}, and one example changes it by {1 / count:.1%}"
     yield Finding(
         "noisy_validation",
-        f"There {'is' if count == 1 else 'are'} only {examples}: {metric} has {has} there, and in the best case one "
-        f"example changes it by {1 / max(count, 1):.1%}",
-        {"examples": count} | ({"standard error": error} if known else {}),
+        f"There {'is' if count == 1 else 'are'} only {counted(count, 'validation example')}: {says}",
+        {"examples": count} | ({} if count == 1 else {f"{'relative ' * regression}standard error": error}),
         (f"data.validation={_share(data.examples.get('train', 0) + count if data else 0)}",),
         step=0,
         variant="few" if count < CERTAIN else "",

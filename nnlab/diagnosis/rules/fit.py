@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nnlab.diagnosis.facts.curves import CHANCE, CLEARLY_SHORT, View, rounded
-from nnlab.diagnosis.finding import Finding
+from nnlab.diagnosis.finding import Finding, shown
 from nnlab.diagnosis.record import RunRecord
 from nnlab.diagnosis.rules.data import CERTAIN
 from nnlab.diagnosis.rules.rates import USUAL, cautious_rate, exploded, falling, too_high
@@ -260,8 +260,10 @@ def underfitting(view: View) -> Iterator[Finding]:
         variant = "bottleneck"  # it keeps the loss up whatever the rate
     yield Finding(
         "underfitting",
-        f"Even on its own training data the network avoids only {train:.0%} of the errors of a constant"
-        + (f", where simple methods avoid {view.reference:.0%} on new data" if behind else ", and there it stays"),
+        f"In the end, even on its own training data the network {_told(view, train)}"
+        + (
+            f", where simple methods {_told(view, view.reference, 0)} on new data" if behind else ", and there it stays"
+        ),
         {"training skill": train, "skill of simple methods": view.reference, "widest layer": capacity}
         | {"bottleneck": int(view.tiny)},
         remedy,
@@ -270,19 +272,24 @@ def underfitting(view: View) -> Iterator[Finding]:
     )
 
 
+def _told(view: View, skill: float, one: int = 1) -> str:
+    """A skill as what one network does, or several methods do."""
+    s = "s" * one
+    if view.ranked:
+        return f"order{s} the examples {max(skill, 0):.0%} of the way from chance to perfect"
+    if skill > -0.005:
+        return f"avoid{s} {max(skill, 0):.0%} of the errors of a constant answer"
+    return f"make{s} {shown(1 - skill, 2)} times the errors of a constant answer"
+
+
 def behind(view: View) -> Iterator[Finding]:
     """The network stays clearly behind simple methods, and no other rule says why."""
     if view.record.status == "completed" and view.kept_weak and view.shortfall > CLEARLY_SHORT:
         skill = view.skill("validation")
-        own, simple = f"{max(skill, 0):.0%}", f"simple methods (neighbors, a linear fit) {view.reference:.0%}"
-        measured = (
-            f"In ordering the validation examples the network is {own} of the way from chance to perfect, {simple}"
-            if view.ranked
-            else f"On validation the network avoids {own} of the errors of a constant answer, {simple}"
-        )
+        simple = f"simple methods (neighbors, a linear fit) {_told(view, view.reference, 0)}"
         yield Finding(
             "behind_simple_methods",
-            measured,
+            f"In the end, on validation the network {_told(view, skill)}, {simple}",
             {"skill": skill, "skill of simple methods": view.reference, "training skill": view.skill("train")},
         )
 

@@ -49,7 +49,7 @@ def _shifted(network: nn.Module, layer: nn.Module, inputs: Tensor, size: float) 
         x, *rest = arguments
         draw = torch.Generator().manual_seed(0)
         pattern = 0.5 + torch.rand(x.shape[1:], generator=draw).to(x)
-        return x + size * max(float(x.std()), 1e-3) * pattern, *rest
+        return x + size * max(float(x.std(correction=0)), 1e-3) * pattern, *rest
 
     handle = layer.register_forward_pre_hook(add)
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from nnlab.console import counted
 from nnlab.diagnosis.facts.curves import View
 from nnlab.diagnosis.finding import Finding
 
@@ -40,8 +41,8 @@ def collapse(view: View) -> Iterator[Finding]:
     because = f"; the class weights are {', '.join(f'{w:.3g}' for w in weights)}" if skewed else ""
     yield Finding(
         "class_collapse",
-        f"The network predicts class {predicted} for {most / total:.0%} of the examples, {share:.0%} of which are of "
-        f"it{because}",
+        f"In the end the network predicts class {data.targets.name(predicted)} for {most / total:.0%} of the training "
+        f"examples, {share:.0%} of which are of it{because}",
         {"class": predicted, "predicted share": most / total, "true share": share, "skewed weights": int(skewed)},
         ("loss.class_weights=null",) if skewed else (),
         variant="skewed" if skewed else "",
@@ -68,10 +69,15 @@ def imbalance(view: View) -> Iterator[Finding]:
     usual = able < MISSED or facts.ranking > WELL
     why = "" if not usual else ORDERED_WELL if facts.ranking > ORDERED else HARD_TO_TELL
     found = f", by simple methods {able:.0%}" if math.isfinite(able) else ""
-    counts = f"{data.class_counts[rare]} examples against {max(data.class_counts)} of class {data.targets.name(large)}"
+    counts = (
+        f"{counted(data.class_counts[rare], 'training example')} against {max(data.class_counts)} of class "
+        f"{data.targets.name(large)}"
+    )
+    held_out = data.targets.counts["validation"][rare]
     yield Finding(
         "imbalance_ignored",
-        f"Class {data.targets.name(rare)} has {counts}, and {recall:.0%} of them are found{found}",
+        f"Class {data.targets.name(rare)} has {counts}; in the end {recall:.0%} of its {held_out} in the validation "
+        f"split {'is' if held_out == 1 else 'are'} found{found}",
         {"class": rare, "recall": recall, "ratio": ratio},
         (*(() if view.record.weighable else ("loss=softmax_cross_entropy",)), "loss.class_weights=balanced"),
         why=why,

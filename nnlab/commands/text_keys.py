@@ -12,7 +12,7 @@ KEYS = (
     Key("data.header", "whether its first row names the columns", truth, shown="true|false"),
     Key("data.decimal", "the sign in its numbers", valid=(".", ",")),
     Key("data.encoding", "such as latin-1; each of the four is found where it is not given", shown="NAME"),
-    Key("data.footer", "whether totals and notes below its rows are left out", truth, shown="true|false"),
+    Key("data.footer", "whether totals, and notes below its rows, are left out", truth, shown="true|false"),
 )
 
 

@@ -43,7 +43,7 @@ class TextOptions:
         header: whether the first row names the columns.
         decimal: `.` or `,`.
         encoding: a name that Python knows, such as `latin-1`.
-        footer: whether totals and notes below the table are looked for.
+        footer: whether totals, and notes below the table, are looked for.
         target: the target column, whose name tells a header.
         expected: how the table of a training was written, which decides where the text does not.
     """

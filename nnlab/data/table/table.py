@@ -63,7 +63,7 @@ class Table(Source):
         header: whether the first row of a text file names the columns. None: found.
         decimal: sign in numbers that are written as text, `.` or `,`. None: found, for each column.
         encoding: of a text file, such as `latin-1`. None: found.
-        footer: whether totals of the columns, and notes, that stand below the rows are looked for and left out.
+        footer: whether totals of the columns or of groups of rows, and notes below, are looked for and left out.
         references: simple methods that `nnlab train` shows beside the network: constant, linear, trees.
     """
 

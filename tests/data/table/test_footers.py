@@ -61,6 +61,61 @@ def test_several_totals_stand_above_a_note_and_predictions_leave_them_out_too(wr
     assert set(notes) <= set(pieces[0][1])
 
 
+GROUPS = [("North", BODY[:9]), ("South", BODY[9:10]), ("East", BODY[10:25]), ("West", BODY[25:])]
+
+
+def totals(word, start, end, group=""):
+    return f"{word},{group},{sum(COUNTS[start:end])},{sum(AMOUNTS[start:end]):.2f}"
+
+
+NAMED = [
+    totals(f"Subtotal {name}", a, b) for (name, _), a, b in zip(GROUPS, (0, 9, 10, 25), (9, 10, 25, 40), strict=True)
+]
+BELOW = [row for (_, rows), total in zip(GROUPS, NAMED, strict=True) for row in (*rows, total)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (
+            [r for (_, g), t in zip(GROUPS, NAMED, strict=True) for r in (*g, t)],
+            "4 rows are none: they hold the sums of rows above",
+        ),
+        (
+            [*BELOW, totals("Grand total", 0, 40)],
+            "5 rows are none: they hold the sums of rows above them: line 11 (Subtotal North), line 13 (Subtotal S",
+        ),
+        (
+            [r for (_, g), t in zip(GROUPS, NAMED, strict=True) for r in (t, *g)],
+            "4 rows are none: they hold the sums of rows below",
+        ),
+        ([*BODY[:20], totals("Total", 0, 20, "a"), *BODY[20:], totals("Total", 20, 40, "b")], "2 rows are none"),
+        ([totals("Total", 0, 40), *BODY], "line 2 (Total) is no row: it holds the sums of the columns below"),
+        ([f"Mean,,{MEAN[0]:.2f},{MEAN[1]:.2f}", *BODY], "line 2 (Mean) is no row: it holds the means of the columns"),
+    ],
+)
+def test_totals_of_groups_and_those_at_the_top_are_left_out_and_said(write, rows, said):
+    frame, notes = read(write, ["id,group,count,amount", *rows])
+    assert frame.columns["id"].values.tolist() == list(range(1000, 1040))
+    assert notes[-1].startswith(said)
+    assert len(read(write, ["id,group,count,amount", *rows], footer=False)[0]) == len(rows)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["Total Wine,10,250", *(f"s{i},{i % 9},{i * 31 % 100}" for i in range(30))],  # a name
+        [*(r for i in range(9) for r in (f"s{i},1,2", f"t{i},2,1", f"Total {i},3,{3 + (i == 7)}"))],  # one is off
+        ["a,1,2", "b,2,1", "Total Wine,3,3", "c,1,1", "d,0,2", "Total Tools,1,3"],  # small counts
+        ["World,435,4350", *(f"s{i},{i},{i * 10}" for i in range(30))],  # sorted by size, and no word
+    ],
+)
+def test_rows_that_only_look_like_totals_of_groups_stay(write, rows):
+    frame, notes = read(write, ["name,beds,area", *rows])
+    assert len(frame) == len(rows)
+    assert not any("none: they hold" in note or "no row" in note for note in notes)
+
+
 @pytest.mark.parametrize("last", ["1040,a,3", "10", '1040,a,"3'])
 def test_a_last_row_that_was_cut_off_is_damage(write, last):
     with pytest.raises(UserError, match="line 42 has"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,7 +17,8 @@ from torch import Tensor
 from nnlab.config.build import load_dataset
 from nnlab.console import silenced
 from nnlab.diagnosis import Finding
-from nnlab.diagnosis.facts.simple import SimpleModel, advantage, comparable, simple_models
+from nnlab.diagnosis.facts.once import once
+from nnlab.diagnosis.facts.simple import Name, SimpleModel, advantage, comparable, simple_models
 from nnlab.diagnosis.finding import shown
 from nnlab.loss.base import Loss
 from nnlab.metric_names import HIGHER_IS_BETTER
@@ -28,6 +29,7 @@ from nnlab.storage.folder import write_result
 from nnlab.types import Dataset
 
 CLEAR = 3.0  # standard errors by which the best of several simple models must be ahead
+SMALL = 1 << 16  # numbers of a prediction that is kept
 MATTERS = 0.05  # of its own errors that the network's are larger by, from which that is worth a word
 WORDS = {"constant": "the best constant answer", "linear": "a linear model", "trees": "boosted trees"}
 
@@ -41,7 +43,7 @@ def with_references(result: Result, config: Mapping[str, Any]) -> Result:
     if result.status != "completed" or not names:
         return result
     dataset, loss, prediction = _of_test(result, config)
-    models = simple_models(dataset, loss, names)
+    models = _models(dataset, loss, names)
     findings = list(result.diagnosis)
     better = _better(models, prediction, dataset, loss, result)
     if better is not None:
@@ -51,6 +53,17 @@ def with_references(result: Result, config: Mapping[str, Any]) -> Result:
     if result.trainer is None:
         write_result(result.directory, found.content())
     return found
+
+
+def _models(dataset: Dataset, loss: Loss, names: Sequence[Name]) -> list[SimpleModel]:
+    """The simple models with their answers to the test split; fitted once a process, if these are small."""
+
+    def fitted() -> list[SimpleModel]:
+        found = simple_models(dataset, loss, names)
+        return [dataclasses.replace(each, predictions={"test": each.predictions["test"]}) for each in found]
+
+    few = len(dataset.test) * dataset.target_size <= SMALL
+    return once(f"simple models {list(names)}", dataset, loss, fitted) if few else fitted()
 
 
 def keeps_up(result: Result) -> bool:

@@ -38,7 +38,9 @@ def behind(result: Result) -> list[dict[str, object]]:
     return [finding for finding in result.diagnosis if finding["name"] == "simple_model_better"]
 
 
-def test_the_references_are_on_the_same_split_and_in_the_result(tmp_path: Path) -> None:
+def test_the_references_are_on_the_same_split_and_in_the_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     result = trained(tmp_path, "corners")
     assert list(result.references) == ["constant", "linear", "trees"]
     accuracy = {name: found["test"]["accuracy"] for name, found in result.references.items()}
@@ -46,6 +48,10 @@ def test_the_references_are_on_the_same_split_and_in_the_result(tmp_path: Path) 
     assert accuracy["linear"] < 0.7
     assert accuracy["trees"] > 0.9
     assert json.loads((result.directory / "result.json").read_text())["references"] == result.references
+    monkeypatch.setattr("nnlab.runs.references.simple_models", None)  # the same split needs none fitted again
+    again = trained(tmp_path, "corners", "architecture.widths=[2]")
+    assert again.references == result.references
+    assert behind(again)
 
 
 def test_a_network_behind_one_of_them_is_told_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,6 @@
 """Facts that follow from a data set and a loss alone are found once a process: runs that share these share the work.
 
-What is kept are plain values, which are small, and no examples.
+What is kept is small, plain values above all, and no examples.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TypeVar, cast
 from nnlab.loss.base import Loss
 from nnlab.types import Dataset
 
-KEPT = 1024  # facts, of which those are forgotten that were asked for longest ago
+KEPT = 512  # facts, of which those are forgotten that were asked for longest ago
 PLAIN = (bool, int, float, str, type(None))
 
 T = TypeVar("T")

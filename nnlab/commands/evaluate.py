@@ -11,7 +11,7 @@ from nnlab.cli.arguments import Given, Grammar, Key, number, print_json, whole
 from nnlab.commands.text_keys import KEYS, text_of
 from nnlab.console import counted
 from nnlab.errors import UserError, did_you_mean
-from nnlab.metric_names import SHOWN
+from nnlab.metric_names import SHOWN, title
 from nnlab.runs.calibration import METHODS, Calibrated, calibrate, cover
 from nnlab.runs.evaluation import Measurement, Uncertainty, evaluate, monte_carlo, write_uncertainty
 from nnlab.storage.directories import run_at
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     print(
         f"{found.what} ({counted(len(found.targets), 'example')}): "
-        + "  ".join(f"{name} {value:.4f}" for name, value in found.defined().items())
+        + "  ".join(f"{title(name)} {value:.4f}" for name, value in found.defined().items())
     )
     if not found.targets.is_floating_point():
         _print_confusion(found)
@@ -154,7 +154,7 @@ def _print_uncertainty(path: Path, split: str, found: Uncertainty) -> None:
     from rich.table import Table
 
     names = [name for name in found.scaling if name in SHOWN]
-    table = Table("masks", *names, title=f"Monte-Carlo averaging, {split} split", title_justify="left")
+    table = Table("masks", *map(title, names), title=f"Monte-Carlo averaging, {split} split", title_justify="left")
     for count, metrics in found.by_samples.items():
         table.add_row(f"average of {count}", *(f"{metrics[name]:.4f}" for name in names))
     table.add_row("weight scaling", *(f"{found.scaling[name]:.4f}" for name in names))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nnlab.config.command_line import command_line, of_run
-from nnlab.metric_names import SHOWN
+from nnlab.metric_names import SHOWN, title
 from nnlab.probe.after_training import train
 from nnlab.runs.advice import advice
 from nnlab.runs.result import Result
@@ -69,13 +69,13 @@ def columns(shown: Mapping[str, float], metric: str) -> list[str]:
     return sorted(names, key=lambda name: name != metric)
 
 
-def metrics_table(first: str, names: Sequence[str], title: str) -> Table:
+def metrics_table(first: str, names: Sequence[str], caption: str) -> Table:
     """An empty table with a column for each metric, numbers below one another."""
     from rich.table import Table
 
-    table = Table(first, title=title, title_justify="left")
+    table = Table(first, title=caption, title_justify="left")
     for name in names:
-        table.add_column(name, justify="right")
+        table.add_column(title(name), justify="right")
     return table
 
 
@@ -98,8 +98,8 @@ def number(value: float) -> str:
 def ensemble_table(report: Mapping[str, Any]) -> Table:
     """Test metrics of the average of 1, 2, ..., M members, beside those of the members alone."""
     names = [name for name in report["mean"] if name in SHOWN and (name != "loss" or "nll" not in report["mean"])]
-    title = "ensemble, on the test split" + (f" (majority vote: {report['vote']:.4f})" if "vote" in report else "")
-    table = metrics_table("averaged", names, title)
+    caption = "ensemble, on the test split" + (f" (majority vote: {report['vote']:.4f})" if "vote" in report else "")
+    table = metrics_table("averaged", names, caption)
     for size, metrics in enumerate(report["by_size"], start=1):
         table.add_row(str(size), *(number(metrics[name]) for name in names))
     table.add_row("alone", *(number(report["mean"][name]) for name in names))

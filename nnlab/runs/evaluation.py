@@ -15,6 +15,7 @@ from nnlab.config.kept import kept_config
 from nnlab.console import counted
 from nnlab.errors import UserError, did_you_mean
 from nnlab.loss import decisions
+from nnlab.metric_names import title
 from nnlab.regularizer.base import NoiseModule
 from nnlab.runs import one_by_one
 from nnlab.runs.loading import load_run
@@ -99,7 +100,7 @@ class Measurement:
 
     def _repr_html_(self) -> str:
         """The metrics, and of few classes the confusion matrix, as tables in a notebook."""
-        metrics = [(name, f"{value:.4g}") for name, value in self.defined().items()]
+        metrics = [(title(name), f"{value:.4g}") for name, value in self.defined().items()]
         shown = notebook.lines(f"{self.what} ({counted(len(self.targets), 'example')})") + notebook.table(
             ("metric", "value"), metrics
         )

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nnlab.metric_names import SHOWN
+from nnlab.metric_names import SHOWN, title
 from nnlab.runs.deployed import GraphColumn
 from nnlab.runs.networks import Networks
 from nnlab.storage.folder import read_environment, read_overrides, read_result
@@ -134,7 +134,7 @@ def _metrics(result: Mapping[str, Any]) -> list[str]:
     names = [name for name in next(iter(splits.values()), {}) if name in SHOWN or name == result.get("metric")]
     if not names:
         return ["The run has noted no metrics.", ""]
-    lines = [f"| split | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    lines = [f"| split | {' | '.join(map(title, names))} |", "|---" * (len(names) + 1) + "|"]
     for split, values in splits.items():
         own = [values.get(name) for name in names]
         cells = ["" if value is None or math.isnan(value) else f"{value:.4g}" for value in own]

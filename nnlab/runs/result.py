@@ -9,7 +9,7 @@ from typing import Any
 
 from nnlab import notebook
 from nnlab.interruption import EXIT_CODES
-from nnlab.metric_names import SHOWN
+from nnlab.metric_names import SHOWN, title
 from nnlab.runs.curves import train_validation
 from nnlab.storage.folder import HISTORY, PROBE_PENDING
 from nnlab.storage.saved_run import read_run
@@ -61,7 +61,7 @@ class Result:
     def __str__(self) -> str:
         """The status, the metrics of the test split, and the folder, in a line."""
         shown = self.metrics.get("test") or {}
-        values = "".join(f", test {name} {value:.4g}" for name, value in shown.items() if name in SHOWN)
+        values = "".join(f", test {title(name)} {value:.4g}" for name, value in shown.items() if name in SHOWN)
         return f"{self.status} after {self.steps} steps{values} ({self.directory})"
 
     def _repr_html_(self) -> str:
@@ -77,7 +77,7 @@ class Result:
         )
         findings = [f"{each['where']}: {each['explanation']}" for each in self.diagnosis if each["severity"] == "fault"]
         words = notebook.lines(caption, *findings, str(self.directory))
-        return notebook.table(("", *names), rows) + words + self._curves()
+        return notebook.table(("", *map(title, names)), rows) + words + self._curves()
 
     def _curves(self) -> str:
         """Training against validation as a picture; nothing where the folder has no history."""

@@ -41,7 +41,8 @@ class TrainerSettings:
         validate_every: evaluate on the validation split every so many `validate_unit`s, and at the end.
         validate_unit: `epoch` or `step`.
         metric: which metric of the validation split decides the best weights, early stopping and the order of tables;
-            null takes accuracy, or rmse in regression. `loss`, or any of `nnlab.metric_names`.
+            null takes accuracy, or rmse in regression. `loss`, or any of `nnlab.metric_names`; `f1` and
+            `average_precision` are means over the classes (macro).
         best_window: validations whose mean decides which weights are the best; the best single value of a small
             validation split is mostly luck.
         time_limit: seconds after which training stops at the next step, [0.001, inf).

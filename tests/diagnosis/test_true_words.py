@@ -146,6 +146,16 @@ def test_a_first_minibatch_with_a_far_target_is_no_hockey_stick() -> None:
     assert not list(hockey_stick(View(changed(losses=losses, data={"levels": gaussian, "inputs": wide}))))
 
 
+def test_a_large_first_loss_is_not_blamed_on_the_weights_alone_where_the_inputs_are_wide() -> None:
+    losses, wide = np.concatenate([[1e4], SOUND.losses[1:]]), InputFacts(rms=2.0, lowest=-7.0, highest=9.25)
+    [found] = list(hockey_stick(View(changed(losses=losses, data={"inputs": wide}))))
+    assert "a root mean square of 2 where standardized ones have 1, and reach from -7 to 9.25" in found.explanation
+    assert not found.certain
+    [found] = list(hockey_stick(View(changed(losses=losses))))
+    assert "The weights are too large" in found.explanation
+    assert found.certain
+
+
 @pytest.mark.parametrize("strength", [{"weight_decay": 1.0}, {"decoupled_decay": 10.0}, {"l1": 0.1}], ids=str)
 def test_a_penalty_is_not_blamed_where_simple_methods_find_no_more(strength: dict[str, float]) -> None:
     assert [finding.name for finding in diagnose(changed(**FLAT, penalties=strength))] == ["penalty_too_strong"]

@@ -263,6 +263,7 @@ def test_evaluate_shows_precision_recall_and_f1_of_each_class(
     assert main(["evaluate", str(directory)]) == 0
     shown = capsys.readouterr().out
     assert "each class" in shown
+    assert f"macro f1 {found.metrics['f1']:.4f}" in shown
     assert "[/red]yes" in shown
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from nnlab.console import counted
 from nnlab.diagnosis.facts.curves import View
-from nnlab.diagnosis.finding import Finding
+from nnlab.diagnosis.finding import Finding, shown
 from nnlab.diagnosis.rules.fresh import DEAD, GROWTH
 from nnlab.diagnosis.rules.rates import steeper
 
@@ -21,6 +21,7 @@ EXPLODED = 30.0  # norm of the first gradient, per what there is to learn
 SATURATED = 0.6
 DEVIATIONS = 4.0  # of the mean loss of a minibatch, by which the first may differ from what is expected
 NOISY = 0.7  # drop probability from which the first loss says nothing about the weights
+WIDE = 1.5  # root mean square of the inputs from which a large first loss may be theirs
 SATURATING = ("sigmoid", "tanh")
 DYING = ("relu", "prelu", "leaky_relu", "elu", "gelu", "silu", "softplus", "hard_threshold")
 
@@ -211,11 +212,18 @@ def hockey_stick(view: View) -> Iterator[Finding]:
     sound *= max(data.inputs.rms, 1.0) ** 2  # wide inputs make wide outputs of sound weights
     if not view.first_loss > sound:
         return
+    inputs = data.inputs
+    wide = inputs.rms > WIDE
     yield Finding(
         "hockey_stick_start",
         f"The first loss is {view.first_loss:.3g}, where {data.levels.initial:.3g} is expected",
         {"first loss": view.first_loss, "expected": data.levels.initial, "best constant": data.levels.constant},
         (f"initialization={sound_initialization(view)}", "initialization.scale=1"),
+        why=f"Either the weights are too large or the inputs, which have a root mean square of {shown(inputs.rms)} "
+        f"where standardized ones have 1, and reach from {shown(inputs.lowest)} to {shown(inputs.highest)}: look "
+        "whether the farthest are values, or stand for none."
+        if wide
+        else "",
         step=1,
-        certain=True,
+        certain=not wide,
     )

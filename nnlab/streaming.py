@@ -19,6 +19,8 @@ PIECE = 1 << 18  # numbers that are prepared at a time: they stay in the process
 READ = 1 << 22  # numbers of many that are read at a time, where all are looked at
 MOST = 1 << 26  # numbers that are looked at as a whole
 SAMPLED = 1 << 24  # numbers that are looked at of more
+FEW = 1 << 24  # numbers that are in memory together without further ado ...
+LOOKED_AT = 1 / 16  # ... and the share of the free memory that more may take
 SMALL = 1 << 28  # bytes of inputs that are in memory without further ado
 SHARE = 0.25  # of the free memory of a device that more may take
 
@@ -146,12 +148,28 @@ def at_once(inputs: Sized, numbers: int, most: int) -> int:
     return max(1, min(most, numbers // max(inputs.shape[1:].numel(), 1)))
 
 
-def some(inputs: Tensor | Streamed) -> Tensor:
-    """Inputs as a tensor: all of them, or of more than `MOST` numbers some evenly spaced examples, for quantiles."""
-    if inputs.numel() <= MOST:
-        return inputs[:]
-    count = max(2, SAMPLED * len(inputs) // inputs.numel())
-    return inputs[torch.linspace(0, len(inputs) - 1, min(count, len(inputs))).long()]
+def columns(inputs: Tensor | Streamed) -> Iterator[Tensor]:
+    """The numbers of examples (n, D), for quantiles: some columns (n, d) after the others.
+
+    Of more than `MOST` numbers they are those of some evenly spaced examples. Of streamed examples so many columns are
+    in memory as are few or have a share of what is free; each time means a pass.
+    """
+    flat, count = inputs.flatten(1), len(inputs)
+    if inputs.numel() > MOST:
+        count = min(count, max(2, SAMPLED * count // inputs.numel()))
+        index = torch.linspace(0, len(inputs) - 1, count).long()
+        flat = flat[index] if isinstance(flat, Tensor) else flat.part(index)
+    if isinstance(flat, Tensor):
+        yield flat
+        return
+    room = max(FEW, int(LOOKED_AT * free_memory(torch.device("cpu"))) // flat.element_size())
+    width = max(1, room // max(count, 1))
+    for first in range(0, flat.shape[1], width):
+        block = torch.empty(min(width, flat.shape[1] - first), count, dtype=flat.dtype)
+        size = at_once(flat, READ, count)
+        for start, piece in zip(range(0, count, size), pieces(flat, size), strict=True):
+            block[:, start : start + len(piece)] = piece[:, first : first + width].T
+        yield block.T
 
 
 def as_streamed(inputs: Tensor | Streamed) -> Streamed:

@@ -12,9 +12,10 @@ import nnlab
 from nnlab.cli import compose
 from nnlab.config.build import load_dataset
 from nnlab.data import Digits
+from nnlab.data.preprocessing import PiecewiseLinear, Quantile, Robust
 from nnlab.device import _left_by_shell
 from nnlab.diagnosis.facts.levels import sample
-from nnlab.streaming import Streamed, as_streamed
+from nnlab.streaming import Streamed, as_streamed, pieces
 from nnlab.training.batches import Batches
 from nnlab.training.evaluation import SPLITS
 from nnlab.training.prefetch import Prefetch
@@ -143,3 +144,25 @@ def test_a_run_from_disk_is_diagnosed_and_looks_at_a_bounded_number_of_numbers(t
     nnlab.train("data=digits", "data.resident=false", *more, f"output_dir={tmp_path}")
     assert "could not be" not in caplog.text
     assert sample(Digits(resident=False).load(0, tmp_path).train, 4096).inputs.shape == (200, 1, 8, 8)
+
+
+@pytest.mark.parametrize("rule", [Robust(), Quantile(20), PiecewiseLinear(3)])
+def test_quantiles_of_a_few_columns_at_a_time_are_those_of_all_at_once(rule, monkeypatch):
+    draw = torch.Generator().manual_seed(0)
+    inputs = torch.randn(50, 2, 3, 4, generator=draw).mul(3).round()
+    expected = rule.fit(inputs).apply(inputs)
+    passes = []
+    monkeypatch.setattr("nnlab.streaming.FEW", 7 * 50)
+    monkeypatch.setattr("nnlab.streaming.READ", 24 * 8)
+    monkeypatch.setattr("nnlab.streaming.free_memory", lambda device: 0)
+    monkeypatch.setattr("nnlab.streaming.pieces", lambda *given: passes.append(given) or pieces(*given))
+    assert torch.equal(rule.fit(as_streamed(inputs)).apply(inputs), expected)
+    assert len(passes) == 4
+
+
+def test_quantiles_of_many_numbers_are_those_of_some_examples(monkeypatch):
+    inputs = torch.arange(600.0).reshape(100, 6)
+    monkeypatch.setattr("nnlab.streaming.MOST", 599)
+    monkeypatch.setattr("nnlab.streaming.SAMPLED", 60)
+    some = inputs[torch.linspace(0, 99, 10).long()]
+    assert torch.equal(Robust().fit(as_streamed(inputs)).median, some.quantile(0.5, 0))

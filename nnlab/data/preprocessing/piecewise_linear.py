@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from nnlab.data.preprocessing.base import Preprocessing, Transform
-from nnlab.streaming import Streamed, some
+from nnlab.streaming import Streamed, columns
 from nnlab.validation import check
 
 
@@ -59,9 +59,9 @@ class PiecewiseLinear(Preprocessing):
 
     def fit(self, inputs: Tensor | Streamed) -> Transform:
         """The bins of each number of an example, between its quantiles."""
-        flat = some(inputs).flatten(1).double().numpy()
-        edges = np.quantile(flat, np.linspace(0, 1, self.bins + 1), axis=0)
-        parts = [_bins(position, np.unique(edges[:, position])) for position in range(flat.shape[1])]
+        shares = np.linspace(0, 1, self.bins + 1)
+        edges = np.hstack([np.quantile(block.double().numpy(), shares, axis=0) for block in columns(inputs)])
+        parts = [_bins(position, np.unique(own)) for position, own in enumerate(edges.T)]
         return BinFill(*(torch.from_numpy(np.concatenate(each)) for each in zip(*parts, strict=True)))
 
 

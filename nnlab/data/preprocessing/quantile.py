@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from nnlab.data.preprocessing.base import Preprocessing, Transform
-from nnlab.streaming import Streamed, some
+from nnlab.streaming import Streamed, columns
 from nnlab.validation import check
 
 
@@ -71,15 +71,20 @@ class Quantile(Preprocessing):
 
     def fit(self, inputs: Tensor | Streamed) -> Transform:
         """The quantiles of each number of an example, by linear interpolation, with their normal values."""
-        flat = some(inputs).flatten(1).double().numpy()
-        examples = max(len(flat), 1)
-        quantiles = np.quantile(flat, np.linspace(0, 1, min(self.quantiles, max(examples, 2))), axis=0)
+        found = [self._map(block.double().numpy()) for block in columns(inputs)]
+        knots, values = (torch.cat(each) for each in zip(*found, strict=True))
+        return PiecewiseMap(knots, values, tuple(inputs.shape[1:]))
+
+    def _map(self, columns: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Knots and values (d, K) of columns (n, d)."""
+        examples = max(len(columns), 1)
+        quantiles = np.quantile(columns, np.linspace(0, 1, min(self.quantiles, max(examples, 2))), axis=0)
         quantiles = np.maximum.accumulate(quantiles, 0)
-        knots = np.full((flat.shape[1], len(quantiles)), np.inf)
+        knots = np.full((columns.shape[1], len(quantiles)), np.inf)
         shares = np.full_like(knots, 0.5)
         for own, place, share in zip(quantiles.T, knots, shares, strict=True):
             found, first, counts = np.unique(own, return_index=True, return_counts=True)
             place[: len(found)] = found
             share[: len(found)] = (first + (counts - 1) / 2) / (len(own) - 1)
         values = torch.special.ndtri(torch.from_numpy(shares).clamp_(0.5 / examples, 1 - 0.5 / examples))
-        return PiecewiseMap(torch.from_numpy(knots), values, tuple(inputs.shape[1:]))
+        return torch.from_numpy(knots), values

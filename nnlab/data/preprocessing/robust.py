@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from nnlab.data.preprocessing.base import Preprocessing, Transform
-from nnlab.streaming import Streamed, some
+from nnlab.streaming import Streamed, columns
 from nnlab.validation import check
 
 
@@ -58,11 +58,17 @@ class Robust(Preprocessing):
 
     def fit(self, inputs: Tensor | Streamed) -> Transform:
         """Median and distance of the quartiles (by linear interpolation) of each number of an example."""
-        values = some(inputs).numpy()
-        flat = values.reshape(len(values), -1)  # feature by feature: numpy copies what it takes quantiles of
-        quantiles = np.stack([np.quantile(column, (0.25, 0.5, 0.75)) for column in flat.T], axis=1)
-        low, median, high = quantiles.reshape(3, *values.shape[1:])
-        spread = np.where(high > low, high - low, 0.5 * (values.max(0) - values.min(0)))
-        factor = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
-        middle, scale = (torch.from_numpy(each).to(inputs.dtype) for each in (median, factor))
-        return RobustScale(middle, scale, float(self.clip))
+        found = [_middle_and_factor(block.numpy()) for block in columns(inputs)]
+        median, factor = (
+            torch.from_numpy(np.concatenate(each)).to(inputs.dtype).reshape(inputs.shape[1:])
+            for each in zip(*found, strict=True)
+        )
+        return RobustScale(median, factor, float(self.clip))
+
+
+def _middle_and_factor(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The median (d,) of columns (n, d), and what distances from it are multiplied with."""
+    # Column by column: numpy copies what it takes quantiles of.
+    low, median, high = np.stack([np.quantile(column, (0.25, 0.5, 0.75)) for column in columns.T], axis=1)
+    spread = np.where(high > low, high - low, 0.5 * (columns.max(0) - columns.min(0)))
+    return median, np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)

@@ -13,7 +13,7 @@ from sklearn.metrics import accuracy_score, root_mean_squared_error
 
 from nnlab.cli import compose
 from nnlab.config.build import build_loss, load_dataset
-from nnlab.diagnosis.facts.simple import advantage, metrics_of, simple_models
+from nnlab.diagnosis.facts.simple import _draws, advantage, metrics_of, simple_models
 from nnlab.errors import UserError
 from nnlab.loss.base import Loss
 from nnlab.metric_names import HIGHER_IS_BETTER
@@ -108,6 +108,20 @@ def test_the_advantage_and_its_error_are_those_of_paired_examples() -> None:
     assert error == pytest.approx(float(wrong.double().std()) / math.sqrt(len(targets)), rel=0.15)
     assert advantage("accuracy", [second], first, dataset, "test")[0] == pytest.approx(-gain)
     assert advantage("accuracy", [first, first], first, dataset, "test") == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "f1"])
+def test_the_advantage_does_not_depend_on_how_many_rows_are_drawn_at_once(
+    metric: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, _ = data("data=digits")
+    first, second = torch.rand(2, len(dataset.test), 10, generator=torch.Generator().manual_seed(0)).softmax(2)
+    found = advantage(metric, [first], second, dataset, "test")
+    monkeypatch.setattr("nnlab.diagnosis.facts.simple.MOST", 7 * first.numel())
+    asked = []
+    monkeypatch.setattr("nnlab.diagnosis.facts.simple._draws", lambda n, k: asked.append(k) or _draws(n, k))
+    assert advantage(metric, [first], second, dataset, "test") == pytest.approx(found, rel=1e-12)
+    assert asked == [7, 7]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -131,25 +131,33 @@ def advantage(
         split: `validation` or `test`.
     """
     targets, sign = getattr(dataset, split).targets, 1 if metric in HIGHER_IS_BETTER else -1
-    draw = torch.Generator().manual_seed(0)
-    rows = torch.randint(len(targets), (DRAWS, len(targets)), generator=draw)
+    others = [second] if isinstance(second, Tensor) else second
 
     def measured(prediction: Tensor, targets: Tensor) -> Tensor:
         return _metrics(prediction, targets, dataset.units, (metric,))[metric].double()
 
     def values(prediction: Tensor) -> Tensor:
         """The metric of all examples, then of each draw."""
+        size = max(1, MOST // prediction.numel())
         if metric in MEANS:
             of_each = measured(prediction.unsqueeze(1), targets.unsqueeze(1))
-            return torch.cat([of_each.mean().reshape(1), of_each[rows].mean(1)])
-        drawn = [measured(prediction[some], targets[some]) for some in rows.split(max(1, MOST // prediction.numel()))]
+            return torch.cat(
+                [of_each.mean().reshape(1), *(of_each[rows].mean(1) for rows in _draws(len(targets), size))]
+            )
+        drawn = [measured(prediction[rows], targets[rows]) for rows in _draws(len(targets), size)]
         return torch.cat([measured(prediction, targets).reshape(1), *drawn])
 
-    others = [second] if isinstance(second, Tensor) else second
     of_seed = torch.stack([values(each) for each in first]) - torch.stack([values(each) for each in others])
     apart = sign * of_seed.mean(0)
     of_seeds = float(of_seed[:, 0].std()) / math.sqrt(len(first)) if len(first) > 1 else 0.0
     return float(apart[0]), math.hypot(float(apart[1:].nan_to_num().std()), of_seeds)
+
+
+def _draws(examples: int, count: int) -> Iterator[Tensor]:
+    """`DRAWS` rows of examples, drawn with replacement, (count, examples) at a time; always the same."""
+    draw = torch.Generator().manual_seed(0)
+    for first in range(0, DRAWS, count):
+        yield torch.randint(examples, (min(count, DRAWS - first), examples), generator=draw)
 
 
 def _constant(dataset: Dataset) -> dict[str, Tensor]:

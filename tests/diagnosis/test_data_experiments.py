@@ -16,7 +16,7 @@ from nnlab.diagnosis.facts.chance import mixed_pair
 from nnlab.diagnosis.facts.data import data_facts
 from nnlab.diagnosis.facts.labels import label_facts, renamed
 from nnlab.diagnosis.facts.leaks import shared_examples
-from nnlab.diagnosis.facts.near import find_pair
+from nnlab.diagnosis.facts.pair import find_pair
 from nnlab.diagnosis.facts.shift import Shift, measure_shift
 from nnlab.diagnosis.facts.values import find_lost_rows, find_placeholder, target_placeholder
 from nnlab.diagnosis.rules.data import placeholders

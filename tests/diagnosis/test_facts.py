@@ -13,7 +13,7 @@ from sklearn.datasets import load_iris
 
 from nnlab.cli import compose
 from nnlab.config.build import build_trainer, load_dataset
-from nnlab.diagnosis.facts import leaks, trained
+from nnlab.diagnosis.facts import agreement, trained
 from nnlab.diagnosis.facts.chance import association, orders
 from nnlab.diagnosis.facts.data import constant_metric, data_facts, target_facts
 from nnlab.diagnosis.facts.giveaway import find_giveaway
@@ -93,11 +93,11 @@ def test_copies_of_rows_are_a_leak(columns: list[np.ndarray], share: float) -> N
 def test_chance_is_the_same_among_rows_read_in_pieces(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data = table(*COARSE[name], copied=20)
     asked = data.validation.inputs[:16], data.validation.targets[:16]
-    expected = leaks._Table(data.train).chances(*asked)
+    expected = agreement.Agreement(data.train).chances(*asked)
     assert max(expected) > 0
-    monkeypatch.setattr(leaks, "READ", 500)
+    monkeypatch.setattr(agreement, "READ", 500)
     streamed = Split(as_streamed(data.train.inputs), data.train.targets)  # type: ignore[arg-type]
-    assert leaks._Table(streamed).chances(*asked) == expected
+    assert agreement.Agreement(streamed).chances(*asked) == expected
 
 
 def test_copies_that_were_changed_a_little_are_a_leak() -> None:

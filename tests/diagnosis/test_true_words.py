@@ -24,7 +24,7 @@ from nnlab.diagnosis.facts.giveaway import find_giveaway
 from nnlab.diagnosis.facts.leaks import shared_examples
 from nnlab.diagnosis.facts.levels import measure_levels
 from nnlab.diagnosis.facts.lone import find_lone_values, find_uneven_scale
-from nnlab.diagnosis.facts.near import find_pair
+from nnlab.diagnosis.facts.pair import find_pair
 from nnlab.diagnosis.facts.references import References
 from nnlab.diagnosis.rules.data import noisy_validation
 from nnlab.diagnosis.rules.fit import overfitting, underfitting
@@ -32,7 +32,7 @@ from nnlab.diagnosis.rules.penalties import too_strong
 from nnlab.diagnosis.rules.predictions import imbalance
 from nnlab.diagnosis.rules.signals import hockey_stick
 from nnlab.loss import SquaredError
-from nnlab.types import Task
+from nnlab.types import Dataset, Task
 from tests.diagnosis.test_facts import table
 from tests.diagnosis.test_rules import BAD, FLAT, RARE, RISING, SKEWED, SOUND, changed, split
 
@@ -60,6 +60,51 @@ def test_rows_of_which_some_agree_in_all_coarse_columns_are_no_leak(make: object
     columns, target = make()  # type: ignore[operator]
     data = table([column.astype(float) for column in columns], target.astype(np.int64))
     assert not any(shared_examples(data.train, part).leaks for part in (data.validation, data.test))
+
+
+def counted_days(copies: int, rows: int = 3371) -> Dataset:
+    """Days until something happens, with five columns of two values; so many of the last rows repeat the first."""
+    days = DRAW.exponential(18 * 365.25, rows).round()
+    columns = [*(DRAW.random((5, rows)) < 0.3).astype(float), days / 365.25]
+    target = (DRAW.random(rows) < 0.3).astype(np.int64)
+    for column in (*columns, target):
+        column[rows - copies :] = column[:copies]
+    order = DRAW.permutation(rows)
+    return table([column[order] for column in columns], target[order])
+
+
+def test_days_that_recur_by_chance_are_no_leak_and_copied_rows_among_them_are() -> None:
+    data, copied = counted_days(0), counted_days(400)
+    shared = shared_examples(data.train, data.test)
+    assert shared.sampled
+    assert not shared.leaks
+    assert shared_examples(copied.train, copied.test).leaks
+
+
+def test_patients_that_agree_in_arm_and_weeks_by_chance_are_no_leak() -> None:
+    """Gehan's remission times (1965), as in Cox (1972): 42 patients, 24 different numbers of weeks."""
+    control = [1, 1, 2, 2, 3, 4, 4, 5, 5, 8, 8, 8, 8, 11, 11, 12, 12, 15, 17, 22, 23]
+    treated = [6, 6, 6, 7, 10, 13, 16, 22, 23, 6, 9, 10, 11, 17, 19, 20, 25, 32, 32, 34, 35]  # the last 12 censored
+    target = np.array([1] * 30 + [0] * 12)
+    for _ in range(5):
+        order = DRAW.permutation(42)
+        data = table([np.repeat([1.0, 2.0], 21)[order], np.array(control + treated, float)[order]], target[order])
+        assert not any(shared_examples(data.train, part).leaks for part in (data.validation, data.test))
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.001])
+def test_a_target_that_is_the_sum_of_two_columns_in_every_row_is_given_away_however_much_one_says(noise: float) -> None:
+    """As riders are casual and registered ones, and the latter most of them."""
+    registered, casual = DRAW.poisson(120, ROWS), DRAW.poisson(25, ROWS)
+    riders = (registered + casual).astype(float) * (1 + noise * DRAW.normal(size=ROWS))
+    hours = [(DRAW.integers(0, 60, ROWS) == hour).astype(float) for hour in range(60)]  # as an input each
+    found = find_pair(table([*hours, casual, registered], riders.astype(np.float32)[:, None]))
+    if noise:
+        assert found is None
+    else:
+        assert found is not None
+        assert (found.how, found.names) == ("sum", ("input column 60", "input column 61"))
+        assert found.alone == pytest.approx(120 / 145, abs=0.02)
 
 
 def test_a_number_that_follows_one_other_up_to_noise_is_not_given_away() -> None:

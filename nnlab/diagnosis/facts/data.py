@@ -15,8 +15,8 @@ from nnlab.diagnosis.facts.giveaway import Giveaway, find_giveaway
 from nnlab.diagnosis.facts.leaks import Shared, shared_examples
 from nnlab.diagnosis.facts.levels import Levels, measure_levels, sample, sample_targets
 from nnlab.diagnosis.facts.lone import LoneValues, UnevenScale, find_lone_values, find_uneven_scale
-from nnlab.diagnosis.facts.near import Pair, find_pair
 from nnlab.diagnosis.facts.once import once
+from nnlab.diagnosis.facts.pair import Pair, find_pair
 from nnlab.diagnosis.facts.references import References, measure_references
 from nnlab.diagnosis.facts.rows import standardized_rows
 from nnlab.diagnosis.facts.values import LostRows, Placeholder, find_lost_rows, find_placeholder, target_placeholder

@@ -1,25 +1,17 @@
 """Leaks: held-out examples that are training examples.
 
-Rows that agree are a leak only beyond what chance gives: in a table of a few coarse columns (education, sex, region)
-people share all of them without being the same person. A row that agrees with a training row by chance has
-neighbors, rows that agree in every column but one; a copy of a row of fine measurements has none. With B_j training
-rows that differ from it in column j alone, and a share q_j of rows that have its value there, chance alone gives
-
-    e_j = B_j q_j / (1 - q_j)
-
-rows that agree in all; a row for which every e_j is small is a copy. The target counts as one more column: where rows
-agree in their inputs and differ in their targets, agreeing in both is chance, too.
+Rows that agree are a leak only beyond what chance gives (`agreement`).
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from nnlab.diagnosis.facts.agreement import Agreement, same_target
 from nnlab.diagnosis.facts.levels import sample
 from nnlab.diagnosis.facts.near import beyond_base_rates, crowded, near_copies, relatives
 from nnlab.streaming import MOST, READ, Streamed, at_once, pieces
@@ -33,7 +25,7 @@ FINE = 0.2  # different values of a column, as a share of the rows, from which e
 NEAR = 2e-2  # of the usual distance between neighbors: the same example, changed a little
 FEW = 1000  # training rows that say whether any two of them differ
 EXAMINED = 32  # examples that agree, for which chance is estimated
-COMPARED = 128  # others, for which it is estimated, too, where many agree
+COMPARED = 128  # of all, for which it is estimated, too, where many agree
 BY_CHANCE = 0.2  # rows that chance gives, from which an example that agrees is no copy
 
 
@@ -43,6 +35,7 @@ class Shared:
 
     Attributes:
         found, asked: copies among the examples asked for.
+        sampled: whether more examples are held out than were asked for.
         by_chance: others that agree, too, as rows that have neighbors may.
         expected: how many of `found` chance gives.
         related: whether they are no copies, but relatives: a few rows of one patient.
@@ -53,6 +46,7 @@ class Shared:
     by_chance: int = 0
     expected: float = 0.0
     related: bool = False
+    sampled: bool = False
 
     @property
     def fraction(self) -> float:
@@ -74,11 +68,15 @@ class Shared:
 def shared_examples(train: Split, held_out: Split) -> Shared:
     """How many of (at most `ASKED`) held-out examples are copies of training examples, in inputs and target."""
     part = sample(held_out, ASKED)
+    return replace(_shared(train, held_out, part), sampled=len(part) < len(held_out))
+
+
+def _shared(train: Split, held_out: Split, part: Split) -> Shared:
     asked, known = part.inputs.flatten(1), train.inputs.flatten(1)
     partner = _partners(asked, known)
     rows = (partner >= 0).nonzero().flatten()
     agreeing = len(rows)
-    rows = rows[_same_target(part.targets[rows], train.targets[partner[rows]], train.targets)]
+    rows = rows[same_target(part.targets[rows], train.targets[partner[rows]], train.targets)]
     few = known[: at_once(known, READ, FEW)]
     if len(rows) and not _tell_apart(few):
         rows = rows[: round(beyond_base_rates(len(rows), agreeing, train.targets) * len(rows))]
@@ -92,7 +90,7 @@ def shared_examples(train: Split, held_out: Split) -> Shared:
         return Shared(0, len(asked))
     if known.shape[1] > WIDE:
         return Shared(len(rows), len(asked))
-    table = _Table(Split(known, train.targets))
+    table = Agreement(Split(known, train.targets))
     examined = _some(rows)
     copies = [chance < BY_CHANCE for chance in table.chances(known[partner[examined]], part.targets[examined])]
     found = round(sum(copies) / len(examined) * len(rows))
@@ -100,8 +98,8 @@ def shared_examples(train: Split, held_out: Split) -> Shared:
     if found <= shared.stray:
         return shared
     # Of many rows each of which hardly agrees with any by chance, some do.
-    single = _some((partner < 0).nonzero().flatten(), COMPARED)
-    chances = table.chances(asked[single], part.targets[single])
+    some = _some(torch.arange(len(asked), device=asked.device), COMPARED)
+    chances = table.chances(asked[some], part.targets[some])
     expected = sum(chance for chance in chances if chance < BY_CHANCE) / max(len(chances), 1) * len(asked)
     return replace(shared, expected=expected)
 
@@ -167,83 +165,3 @@ def _usual_distance(known: Tensor, probes: int = 128, others: int = 1024) -> flo
     distance = torch.cdist(probe, part)
     distance[torch.arange(len(probe)), torch.arange(0, len(part), max(len(part) // probes, 1))] = float("inf")
     return float(distance.amin(1).median()) if len(part) > 1 else 0.0
-
-
-def _same_target(first: Tensor, second: Tensor, all_targets: Tensor) -> Tensor:
-    if not first.is_floating_point():
-        return first == second
-    scale = all_targets.std(0) if len(all_targets) > 1 else torch.ones_like(all_targets[0])
-    return ((first - second).abs() <= 1e-3 * scale).all(-1)
-
-
-@dataclass
-class _Counts:
-    """Training rows in relation to a row and its target.
-
-    Attributes:
-        agree: that have its value, by column (D,).
-        copies: that agree in all columns; `other`: of these those with another target.
-        same: with its target, that are no copies.
-        one: that differ in one column alone, by column (D,).
-        two: that differ in two columns, by these; only such as have two values.
-    """
-
-    agree: Tensor
-    one: Tensor
-    two: Counter[tuple[int, ...]] = field(default_factory=Counter)
-    copies: int = 0
-    other: int = 0
-    same: int = 0
-
-
-class _Table:
-    """The training rows, among which chance is estimated.
-
-    Args:
-        train: the training split, of vectors.
-    """
-
-    def __init__(self, train: Split) -> None:
-        self.train, self.sample = train, sample(train, len(train)).inputs
-        few = train.inputs[:1000]
-        self.binary = ((few == few.amin(0)) | (few == few.amax(0))).all(0)
-
-    def chances(self, rows: Tensor, targets: Tensor) -> list[float]:
-        """How many training rows agree with each of these (n, D) and their targets by chance: the largest e_j.
-
-        Where columns depend on each other (all that a county says about its people), only the others tell.
-        """
-        none = torch.zeros_like(rows, dtype=torch.int64)
-        found = [_Counts(agree, one) for agree, one in zip(none.clone(), none, strict=True)]
-        inputs, count = self.train.inputs, at_once(self.train.inputs, READ, len(self.train))
-        for start, piece in zip(range(0, len(inputs), count), pieces(inputs, count), strict=True):
-            part = Split(piece, self.train.targets[start : start + count])
-            for row, target, counts in zip(rows, targets, found, strict=True):
-                self._count(part, row, target, counts)
-        return [self._chance(row, counts) for row, counts in zip(rows, found, strict=True)]
-
-    def _count(self, part: Split, row: Tensor, target: Tensor, counts: _Counts) -> None:
-        """Add those among a part of the training rows."""
-        agree = part.inputs == row
-        missing = len(row) - agree.sum(1)
-        copies, same = missing == 0, _same_target(part.targets, target.expand_as(part.targets), self.train.targets)
-        counts.agree += agree.sum(0)
-        counts.copies += int(copies.sum())
-        counts.other += int((copies & ~same).sum())
-        counts.same += int((same & ~copies).sum())
-        counts.one += (~agree[missing == 1]).sum(0)
-        # A category as several columns of two values changes two of them at once.
-        two = ~agree[missing == 2]
-        pairs, times = torch.unique(two[~(two & ~self.binary).any(1)], dim=0, return_counts=True)
-        for columns, count in zip(pairs, times.tolist(), strict=True):
-            counts.two[tuple(columns.nonzero().flatten().tolist())] += count
-
-    def _chance(self, row: Tensor, counts: _Counts) -> float:
-        others = max(len(self.train) - counts.copies, 1)
-        cells = [(counts.other, counts.same / others)]
-        cells += list(zip(counts.one.tolist(), ((counts.agree - counts.copies) / others).tolist(), strict=True))
-        share = len(self.sample) / len(self.train)
-        for columns, count in counts.two.items():
-            agree = int((self.sample[:, columns] == row[list(columns)]).all(1).sum())
-            cells.append((count, (agree / share - counts.copies) / others))
-        return max((count / max((1 - q) / max(q, 1e-9), 1e-3) for count, q in cells if count), default=0.0)

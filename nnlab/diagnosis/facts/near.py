@@ -1,4 +1,4 @@
-"""Held-out examples that are training examples with a little noise, and pairs of columns that give the target away.
+"""Held-out examples that are training examples with a little noise.
 
 Of the distances d1 < d2 from a point to its two nearest neighbors among points that are spread evenly in m dimensions,
 (d1 / d2)^m is uniform (Facco et al. 2017, "Estimating the intrinsic dimension of datasets by a minimal neighborhood
@@ -11,26 +11,19 @@ that of neighbors farther away.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from itertools import combinations
 
 import torch
 from torch import Tensor
 
-from nnlab.diagnosis.facts.columns import column_name, column_source
 from nnlab.diagnosis.facts.levels import sample
 from nnlab.streaming import SAMPLED, at_once
-from nnlab.types import Dataset, Split
+from nnlab.types import Split
 
 CROWD = 2048  # training rows whose neighbors are looked at
 ASKED, KNOWN = 256, 8192  # held-out and training examples that are compared
 WORK = 1.2e8  # multiply-adds for all distances
 NEARER = 0.2  # d1 / d2 of a copy
 LEAST_DIMENSION = 2.5  # in which neighbors that near are no everyday thing
-PAIR_ROWS = 512
-PAIRED = 40  # columns from which no pairs are tried
-DETERMINED = 0.995  # share of the target's variance that a pair which gives it away explains
-ALONE = 0.6  # share that each of the two may explain alone
 FEWEST = 60  # examples
 GROUP, BEYOND = 8, (16, 32)  # relatives of a row at most, and the neighbors beyond them that give the dimension
 GAP, RELATED, TIMES = 0.4, 0.3, 3.0  # dk / dk+1 behind relatives, share of the rows that have some, and against chance
@@ -184,73 +177,3 @@ def _same_answer(first: Tensor, second: Tensor, every: Tensor) -> Tensor:
     if not first.is_floating_point():
         return first == second
     return ((first - second).abs() <= 1e-3 * every.std(0)).all(-1)
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two columns that give the target away together.
-
-    Attributes:
-        names: of the columns.
-        sources: the columns of the table that they come from; empty where the data are no table.
-        how: `sum` (of multiples of them) or `product`.
-        explained, alone: share of the target's variance that both explain together, and the better one alone.
-    """
-
-    names: tuple[str, str]
-    sources: tuple[str, str]
-    how: str
-    explained: float
-    alone: float
-
-
-def find_pair(dataset: Dataset) -> Pair | None:
-    """The pair of columns that determines the targets although neither does alone, if there is one.
-
-    Inputs from one column of a table, such as two of its categories, are no pair.
-    """
-    if not 3 <= dataset.input_size <= PAIRED or len(dataset.input_shape) != 1 or len(dataset.train) < FEWEST:
-        return None
-    part = sample(dataset.train, PAIR_ROWS)
-    x = part.inputs.double()
-    goals = _codes(part.targets, dataset.target_size)
-    x, goals = _standardized(x), _standardized(goals)
-    with_goal = x.T @ goals / len(x)  # correlations (D, C)
-    sources = [column_source(dataset, column) for column in range(x.shape[1])]
-    apart = [(i, j) for i, j in combinations(range(len(sources)), 2) if not sources[i] or sources[i] != sources[j]]
-    if not apart:
-        return None
-    a, b = torch.tensor(apart).T
-    product = _standardized(x[:, a] * x[:, b])
-    alone = torch.maximum(with_goal[a].square(), with_goal[b].square()).amax(1)
-    # Correlations of the two and their product with each other (P, 3, 3), and with the target (P, 3, C).
-    parts = torch.stack([x[:, a], x[:, b], product], 2).permute(1, 2, 0)
-    among = parts @ parts.mT / len(x) + 1e-6 * torch.eye(3, dtype=x.dtype)
-    towards = parts @ goals / len(x)
-    for how, kept in (("sum", 2), ("product", 3)):
-        solved = torch.linalg.solve(among[:, :kept, :kept], towards[:, :kept])
-        share = (solved * towards[:, :kept]).sum(1).amax(1)
-        share = torch.where(alone < ALONE, share, torch.zeros_like(share))
-        best = int(share.argmax())
-        if float(share[best]) > DETERMINED:
-            both = int(a[best]), int(b[best])
-            names = column_name(dataset, both[0]), column_name(dataset, both[1])
-            return Pair(
-                names, (sources[both[0]], sources[both[1]]), how, min(float(share[best]), 1.0), float(alone[best])
-            )
-    return None
-
-
-def _codes(targets: Tensor, classes: int) -> Tensor:
-    """Regression targets, or the number of the class and one column for each of a few classes, (N, C)."""
-    if targets.is_floating_point():
-        return targets.double()
-    number = targets.double().unsqueeze(1)
-    if classes > 20:
-        return number
-    return torch.cat([number, torch.nn.functional.one_hot(targets, classes).double()], 1)
-
-
-def _standardized(values: Tensor) -> Tensor:
-    centered = values - values.mean(0)
-    return centered / centered.square().mean(0).sqrt().clamp(min=1e-12)

@@ -113,15 +113,25 @@ def original(dataset: Dataset, column: int, value: float) -> float | None:
     """A value before preprocessing; None where it cannot be told, infinite at a limit that preprocessing sets."""
     if dataset.pipeline is None:
         return _round(value)
-    transform = dataset.pipeline.transform
     rows = torch.zeros(2, dataset.input_size, dtype=torch.float64)
     rows[0, column], rows[1, column] = value, value * (1 - torch.finfo(torch.float32).eps)
-    before = transform.reversed(rows.reshape(2, *dataset.input_shape)) if transform.keeps_inputs else None
+    before = _reversed(dataset, rows.reshape(2, *dataset.input_shape))
     if before is None:
         return None
     own, beside = before.flatten(1)[:, column].tolist()
     precise = math.isfinite(own) and abs(own - beside) <= NEAREST * max(abs(own), 1)
     return _round(own) if precise else math.copysign(math.inf, value)
+
+
+def before_preprocessing(dataset: Dataset, inputs: Tensor) -> Tensor:
+    """Inputs (n, *) before preprocessing; themselves where these cannot be told."""
+    before = _reversed(dataset, inputs)
+    return inputs if before is None else torch.where(torch.isfinite(before), before, inputs)
+
+
+def _reversed(dataset: Dataset, inputs: Tensor) -> Tensor | None:
+    transform = None if dataset.pipeline is None else dataset.pipeline.transform
+    return transform.reversed(inputs) if transform is not None and transform.keeps_inputs else None
 
 
 def _cut(own: float | None) -> bool:

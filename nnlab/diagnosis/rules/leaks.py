@@ -20,7 +20,10 @@ def leaks(data: DataFacts) -> Iterator[Finding]:
     """Held-out examples that are training examples, and a column that gives the target away."""
     leaky = {name: shared for name, shared in data.shared.items() if shared.leaks}
     if leaky:
-        parts = [f"{shared.found} of {shared.asked} {name} examples" for name, shared in leaky.items()]
+        parts = [
+            f"{shared.found} of {'a sample of ' * shared.sampled}{shared.asked} {name} examples"
+            for name, shared in leaky.items()
+        ]
         related = all(shared.related for shared in leaky.values())
         kin = "have relatives among the training examples: a few with nearly the same target, far nearer than others"
         copies = "are training examples, too: they agree in inputs and target, as chance does not explain"

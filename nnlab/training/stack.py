@@ -8,6 +8,8 @@ lecture's hand-derived equations, without autograd.
 
 from __future__ import annotations
 
+import logging
+import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import NamedTuple
@@ -15,6 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
+from torch.utils._pytree import tree_map
 
 from nnlab.errors import UserError
 from nnlab.loss.base import Loss
@@ -22,6 +25,8 @@ from nnlab.optimizer.memory import lanes
 from nnlab.regularizer.base import NoiseModule
 from nnlab.training.batches import spread, stacked
 from nnlab.training.layout import Layout
+
+log = logging.getLogger(__name__)
 
 
 class PassSize(NamedTuple):
@@ -49,10 +54,13 @@ class Stack:
         buffers: the networks' buffers and frozen parameters, (M, ...) by name.
         bound: how often rows and buffers were given new memory.
         remembers: whether what `backward` leaves behind is still that of its last call.
+        maps: whether `vmap` takes the network; None before the first pass. Where it does not, as with recurrent layers,
+            values read by Python and tensors that are filled in place, members pass one after another.
     """
 
     bound = 0
     remembers = True
+    maps: bool | None = None
 
     def __init__(
         self,
@@ -170,9 +178,24 @@ class Stack:
             result: Tensor = functional_call(wrapped, state, (x,))
             return result
 
-        # Noise draws from explicit keys; "same" only lets torch's own random layers pass inside foreign networks.
-        mapped: Tensor = vmap(one, randomness="different")(parameters, self.buffers, spread(inputs, len(self)))
-        return mapped
+        each = parameters, self.buffers, spread(inputs, len(self))
+        before = {name: value.clone() for name, value in self.buffers.items()} if self.maps is None else {}
+        if self.maps is not False:
+            try:
+                # Noise has keys of its own; "different" only lets torch's own random layers pass in foreign networks.
+                mapped: Tensor = vmap(one, randomness="different")(*each)
+                self.maps = True
+                return mapped
+            except (RuntimeError, NotImplementedError) as error:
+                if self.maps or isinstance(error, torch.OutOfMemoryError):
+                    raise
+                log.debug("members pass one after another: %s", error)
+                for name, value in before.items():  # the attempt may have come past a batch norm
+                    self.buffers[name].copy_(value)
+        members = [tree_map(operator.itemgetter(m), each) for m in range(len(self))]
+        together: Tensor = tree_map(lambda *values: torch.stack(values), *(one(*member) for member in members))
+        self.maps = False
+        return together
 
     def backward(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Mean loss of each member (M,) on inputs (G, N, ...) and targets (G, N, ...); fills `gradient`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,31 @@ SMALL = {
     "ensemble.members=8": "ensemble.members=3",
     "recipe.time_limit=10": "recipe.time_limit=3",
 }
-UNPROBED = "import functools; nnlab.train = functools.partial(nnlab.train, 'callbacks.diagnosis.probe=false')"
+UNPROBED = (
+    "import functools\n"
+    "train = getattr(nnlab.train, 'func', nnlab.train)  # the notebook before may have left this\n"
+    "nnlab.train = functools.partial(train, 'callbacks.diagnosis.probe=false')"
+)
 
 
-def executed(path: Path, folder: Path) -> Any:
-    """The notebook with the outputs of its cells, run in `folder`."""
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[Any]:
+    """A kernel of Jupyter for all notebooks, which takes seconds to import what they need."""
+    from jupyter_client.manager import AsyncKernelManager
+    from jupyter_core.utils import run_sync
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))
+        patch.setenv("OMP_NUM_THREADS", "1")
+        manager = AsyncKernelManager()
+        manager.kernel_spec.argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        run_sync(manager.start_kernel)()
+        yield manager
+        run_sync(manager.shutdown_kernel)(now=True)
+
+
+def executed(path: Path, folder: Path, kernel: Any) -> Any:
+    """The notebook with the outputs of its cells, run in `folder` and, as in a new kernel, without earlier names."""
     import jupytext
     from nbclient import NotebookClient
 
@@ -34,21 +55,19 @@ def executed(path: Path, folder: Path) -> Any:
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for cell in code:
         cell.source = re.sub("|".join(map(re.escape, SMALL)), lambda found: SMALL[found[0]], cell.source)
-    code[0].source += f"\n{UNPROBED}"
-    kernel = {"argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]}
-    client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}})
-    client.km = client.create_kernel_manager()
-    client.km.kernel_spec.argv = kernel["argv"]
-    return client.execute()
+    code[0].source = f"%reset -f\n%cd -q {folder}\n{code[0].source}\n{UNPROBED}"
+    client = NotebookClient(notebook, timeout=1200, km=kernel)
+    try:
+        return client.execute()
+    finally:
+        client.kc.stop_channels()
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_and_shows_its_results(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    outputs = [output for cell in executed(path, tmp_path).cells for output in cell.get("outputs", ())]
+def test_a_notebook_runs_and_shows_its_results(path: Path, tmp_path: Path, kernel: Any) -> None:
+    outputs = [output for cell in executed(path, tmp_path, kernel).cells for output in cell.get("outputs", ())]
     shown = [data["text/html"] for output in outputs if (data := output.get("data", {})) and "text/html" in data]
     assert any("<table>" in each for each in shown)
     assert (path.stem in FIGURES) <= any(re.search("<img |<svg ", each) for each in shown)

@@ -9,7 +9,7 @@ import numpy as np
 from experiments.reporting import Evidence, panels
 from experiments.running import Grid, train
 
-QUICK: dict[str, Any] = {"seeds": 3, "steps": 400, "descent_steps": 1500}
+QUICK: dict[str, Any] = {"seeds": 3, "steps": 300, "descent_steps": 1000}
 DEFAULT: dict[str, Any] = {"seeds": 20, "steps": 1000, "descent_steps": 5000}
 FULL = DEFAULT
 

@@ -11,7 +11,7 @@ import torch
 from experiments.reporting import PALETTE, Evidence, panels, shown
 from experiments.running import Grid, grid, train
 
-QUICK: dict[str, Any] = {"seeds": 3, "epochs": 4, "draws": 150, "rates": [0.01, 0.1, 0.3]}
+QUICK: dict[str, Any] = {"seeds": 3, "epochs": 3, "draws": 100, "rates": [0.01, 0.1, 0.3]}
 DEFAULT: dict[str, Any] = {"seeds": 10, "epochs": 20, "draws": 2000, "rates": [0.003, 0.01, 0.03, 0.1, 0.3, 1.0]}
 FULL: dict[str, Any] = {"seeds": 50, "epochs": 50, "draws": 10000, "rates": [0.003, 0.01, 0.03, 0.1, 0.3, 1.0]}
 

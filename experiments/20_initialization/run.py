@@ -16,7 +16,7 @@ from nnlab.config.build import load_dataset
 from nnlab.training.stack import Stack
 from nnlab.types import Split
 
-QUICK: dict[str, Any] = {"units": 256, "seeds": 2, "data": "digits", "limit": None, "width": 32, "steps": 250}
+QUICK: dict[str, Any] = {"units": 256, "seeds": 2, "data": "digits", "limit": None, "width": 32, "steps": 180}
 DEFAULT: dict[str, Any] = {"units": 4096, "seeds": 5, "data": "mnist", "limit": 5000, "width": 48, "steps": 250}
 FULL: dict[str, Any] = {"units": 4096, "seeds": 20, "data": "mnist", "limit": None, "width": 256, "steps": 20000}
 

@@ -18,7 +18,7 @@ CELLS = {name: [Row(f"{name}, rate {rate:g}", error, f"optimizer={name}", f"opti
                 for rate, error in zip(RATES, errors, strict=True)] for name, errors in PUBLISHED.items()}  # fmt: skip
 ADADELTA = Row("adadelta, rho 0.95, eps 1e-6", 1.83, "optimizer=adadelta", "optimizer.rho=0.95", "optimizer.eps=1e-6")
 MNIST = ["data=mnist", "data/preprocessing=none", "architecture.widths=[500,300]", *NET]
-QUICK: dict[str, Any] = {"setting": ["data=digits", "architecture.widths=[32]", *NET], "epochs": 30, "seeds": 2}
+QUICK: dict[str, Any] = {"setting": ["data=digits", "architecture.widths=[32]", *NET], "epochs": 20, "seeds": 2}
 DEFAULT: dict[str, Any] = {"setting": [*MNIST, "data.limit=10000"], "epochs": 6, "seeds": 2}
 FULL: dict[str, Any] = {"setting": MNIST, "epochs": 6, "seeds": 3}
 

@@ -15,7 +15,7 @@ NETS = {
     "ReLU, He": (None, "activation=relu", "initialization=he"),
 }
 MNIST = ["data=mnist", "data/preprocessing=none", "trainer.batch_size=10"]
-QUICK: dict[str, Any] = {"setting": ["data=digits", "trainer.batch_size=10"], "width": 64, "rate": 0.1, "epochs": 20,
+QUICK: dict[str, Any] = {"setting": ["data=digits", "trainer.batch_size=10"], "width": 64, "rate": 0.1, "epochs": 12,
                          "seeds": 2}  # fmt: skip
 DEFAULT: dict[str, Any] = {"setting": MNIST, "width": 300, "rate": 0.1, "epochs": 5, "seeds": 3}
 FULL: dict[str, Any] = {"setting": MNIST, "width": 1000, "rate": 0.1, "epochs": 20, "seeds": 3}

@@ -27,7 +27,7 @@ ROWS: dict[str, tuple[float, dict[str, list[float]], int, tuple[str, ...]]] = {
     "Dropout, max-norm {:g}": (1.05, {BOUND: [0.7, 1]}, 2, ("regularizer=[dropout,max_norm]", *DROPOUT)),
 }
 QUICK: dict[str, Any] = {
-    "setting": ["data=digits", *NET, "trainer.batch_size=128"], "width": 64, "epochs": 80,
+    "setting": ["data=digits", *NET, "trainer.batch_size=128"], "width": 64, "epochs": 50,
     "trial": {"width": 32, "epochs": 5}, "seeds": 2,
 }  # fmt: skip
 DEFAULT: dict[str, Any] = {

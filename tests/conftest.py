@@ -8,9 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 
 from nnlab import console
 from nnlab.storage import cache
@@ -48,6 +46,9 @@ def kept_data(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 @pytest.fixture(autouse=True)
 def own_numbers(request: pytest.FixtureRequest) -> None:
     """A module's generators begin anew in each test, so that its numbers do not depend on the tests before it."""
+    import numpy as np
+    import torch  # here, so that the process that only hands out tests does not wait for it
+
     for value in vars(getattr(request, "module", None) or object).values():
         if isinstance(value, np.random.Generator):
             value.bit_generator.state = np.random.default_rng(OTHERS).bit_generator.state

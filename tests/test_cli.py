@@ -58,7 +58,7 @@ def jobs(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tup
 def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run code in a fresh interpreter that sees this checkout."""
     variables = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment}
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=variables, timeout=60)
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=variables, timeout=600)
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["--version"], ["list"], ["list", "optimizer"], ["trian"]])
@@ -397,7 +397,7 @@ def test_the_installed_completion_works_in_bash(tmp_path: Path) -> None:
         printf '<%s>' "${COMPREPLY[@]}"
     """
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=environment, timeout=60)
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=environment, timeout=600)
     assert done.stderr == ""
     assert "hydra_bash_completion nnlab" in done.stdout
     assert "<optimizer=adam>" in done.stdout

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from forked import Program
 
 pytestmark = pytest.mark.slow
 
@@ -30,25 +28,25 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "lab"
 
 
-def run(lab: Path, words: list[str]) -> subprocess.CompletedProcess[str]:
-    variables = {**os.environ, "PYTHONPATH": f".:{ROOT}", "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, "-m", "nnlab", *words], cwd=lab, env=variables, capture_output=True, text=True, timeout=120
-    )
+def run(lab: Path, words: list[str]) -> tuple[int | None, str, str]:
+    """The exit code of a command in a process of its own, its output and its errors."""
+    process = Program(words, lab)
+    output, errors = process.communicate(timeout=600)
+    return process.returncode, output, errors
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_commands_of_the_page_train(lab: Path, command: str) -> None:
-    done = run(lab, [*shlex.split(command), "trainer.epochs=2"])
-    assert done.returncode == 0, done.stderr
-    assert "completed" in done.stdout
+    code, output, errors = run(lab, [*shlex.split(command), "trainer.epochs=2"])
+    assert code == 0, errors
+    assert "completed" in output
 
 
 def test_what_a_callback_of_the_page_records_is_in_the_files_and_in_tensorboard(lab: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    done = run(lab, [*shlex.split(COMMANDS[1]), "trainer.epochs=2", "name=seen"])
-    assert done.returncode == 0, done.stderr
+    code, _, errors = run(lab, [*shlex.split(COMMANDS[1]), "trainer.epochs=2", "name=seen"])
+    assert code == 0, errors
     [folder] = lab.glob("outputs/seen/*/")
     rows = [row.split(",") for row in (folder / "statistics.csv").read_text().splitlines()]
     written = [(int(step), float(value)) for step, tag, value in rows[1:] if tag == "weight_norm"]
@@ -59,18 +57,18 @@ def test_what_a_callback_of_the_page_records_is_in_the_files_and_in_tensorboard(
 
 def test_a_slip_in_an_option_of_ones_own_is_answered_with_one_sentence(lab: Path) -> None:
     words = ["train", "--config-dir", "configs", "optimizer=lion"]
-    wrong_range = run(lab, [*words, "optimizer.beta=1.5"])
-    assert wrong_range.returncode == 2
-    assert "`optimizer.beta` must be in [0, 1), got 1.5" in wrong_range.stderr
-    unknown = run(lab, [*words, "optimizer.betta=0.5"])
-    assert unknown.returncode == 2
-    assert "did you mean `optimizer.beta`?" in unknown.stderr
+    code, _, errors = run(lab, [*words, "optimizer.beta=1.5"])
+    assert code == 2
+    assert "`optimizer.beta` must be in [0, 1), got 1.5" in errors
+    code, _, errors = run(lab, [*words, "optimizer.betta=0.5"])
+    assert code == 2
+    assert "did you mean `optimizer.beta`?" in errors
 
 
 def test_a_population_of_an_optimizer_of_ones_own_gives_each_run_what_it_has_alone(lab: Path) -> None:
     common = ["train", "--config-dir", "configs", "optimizer=lion", "trainer.epochs=2", "trainer.precision=float64"]
-    assert run(lab, [*common, "-m", "optimizer.beta=0.8,0.95", "name=both"]).returncode == 0
-    assert run(lab, [*common, "optimizer.beta=0.95", "name=alone"]).returncode == 0
+    assert run(lab, [*common, "-m", "optimizer.beta=0.8,0.95", "name=both"])[0] == 0
+    assert run(lab, [*common, "optimizer.beta=0.95", "name=alone"])[0] == 0
     [alone] = lab.glob("outputs/alone/*/history.csv")
     [together] = lab.glob("outputs/both/*0.95*/history.csv")
     rows = [path.read_text().splitlines()[-1] for path in (alone, together)]

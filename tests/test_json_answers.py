@@ -46,7 +46,7 @@ TABLE = [
     ["graph", "logistic_least_squares", "--step"],
     ["graph", "--list"],
     ["experiment", "list"],
-    pytest.param(["experiment", "xor", "--quick"], marks=pytest.mark.slow),
+    pytest.param(["experiment", "learning_rate", "--quick"], marks=pytest.mark.slow),
 ]
 NO_REPORT = {"board", "play"}  # they serve a page until they are interrupted
 

@@ -28,7 +28,7 @@ sys.exit(process.run(main))
 
 def ended(folder: Path, ending: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", PROGRAM.replace("{ending}", ending)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600, check=False)
 
 
 def test_files_threads_and_handlers_come_to_their_end_before_the_process(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def main():
     return 10 * (seldom > usual) + (gc.get_threshold() == usual)
 sys.exit(process.run(main))
 """
-    found = subprocess.run([sys.executable, "-c", lines], cwd=tmp_path, timeout=60, check=False)
+    found = subprocess.run([sys.executable, "-c", lines], cwd=tmp_path, timeout=600, check=False)
     assert found.returncode == 11
 
 

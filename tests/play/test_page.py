@@ -41,7 +41,7 @@ class Server:
         """Ctrl-C; the exit code."""
         self.process.send_signal(signal.SIGINT)
         with self.process:
-            return self.process.wait(timeout=30)
+            return self.process.wait(timeout=300)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,17 @@ import pytest
 from nnlab.cli import compose
 from nnlab.recipe import StepReport, check_initial_loss, find_learning_rate, overfit_sample
 from nnlab.recipe.trials import Trials
+from nnlab.report.recipe_drawing import Drawing
 
 sys.path.insert(0, str(Path(__file__).parent))  # the faults are named by `_target_: faults...`
+
+
+@pytest.fixture(scope="module", autouse=True)
+def drawn_here() -> Iterator[None]:
+    """This process draws figures, which takes less than starting one for them; tests/report has those that do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Drawing, "start", lambda self: None)
+        yield
 
 
 @pytest.fixture

@@ -280,7 +280,7 @@ FAULTS = [
 # Configurations that train well; none may raise an alarm.
 HEALTHY = [
     ["data=digits"],
-    ["data=digits", "architecture=convnet", "architecture.channels=[4,8]", "architecture.hidden=16"],
+    ["data=digits", "data.limit=600", "architecture=convnet", "architecture.channels=[4,8]", "architecture.hidden=16"],
     ["data=digits", "activation=tanh", "initialization=xavier", SMALL, "optimizer=momentum"],
     ["data=digits", "loss=multiclass_svm", SMALL, "optimizer=sgd", "optimizer.learning_rate=0.03"],
     ["data=digits", "loss=squared_error", SMALL, "architecture.batch_norm=true"],

@@ -31,6 +31,7 @@ from nnlab.recipe.run import RecipeResult, recipe
 from nnlab.recipe.settings import RecipeSettings
 from nnlab.recipe.trials import Trials
 from nnlab.recipe.verdict import verdict, winner
+from nnlab.report.recipe_drawing import Drawing
 from nnlab.report.recipe_figures import figures
 from nnlab.report.recipe_page import headline
 from nnlab.runs.launch import train
@@ -214,6 +215,7 @@ def walk_and_die(words: list[str], number: int, walked: Path) -> None:
         return fit(self)
 
     Recipe._step, Trainer.fit = noted, watched  # type: ignore[method-assign]
+    Drawing.start = lambda self: None  # type: ignore[method-assign]
     with contextlib.redirect_stdout(io.StringIO()):
         main(words)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import Program
 from twins import base, compare
 
 from nnlab.cli import main
@@ -202,59 +203,53 @@ def test_a_signal_before_training_leaves_at_once(tmp_path: Path, monkeypatch: py
     assert left.value.code == 143
 
 
-def start(folder: Path, *further: str) -> subprocess.Popen[str]:
-    """A process of its own that trains for hours."""
-    long = ["trainer.epochs=3e4", "callbacks.progress.seconds=0", "trainer.validate_every=1", *further]
-    command = [sys.executable, "-m", "nnlab", "train", *QUIET, *long, f"output_dir={folder}"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("epoch"):
-            return process
-    raise AssertionError("the process ended before its first epoch")
+def wait_for(line: str, process: Program) -> None:
+    """Until a process has printed a line that begins so."""
+    while f"\n{line}" not in f"\n{process.output()}":
+        assert process.poll() is None, process.communicate(timeout=1)
+        time.sleep(0.02)
 
 
 def test_a_process_of_its_own_answers_to_sigterm(tmp_path: Path) -> None:
-    process = start(tmp_path)
+    long = ["trainer.epochs=3e4", "callbacks.progress.seconds=0", "trainer.validate_every=1"]
+    process = Program(["train", *QUIET, *long, f"output_dir={tmp_path}"], tmp_path)
+    wait_for("epoch", process)
     process.send_signal(signal.SIGTERM)
-    said, _ = process.communicate(timeout=60)
-    assert process.returncode == 143
-    assert "Traceback" not in said
+    said, errors = process.communicate(timeout=600)
+    assert (process.returncode, errors) == (143, "")
     assert re.match(r"interrupted at step \d+ of 240000; the same command continues it", said.splitlines()[-1])
     assert list(tmp_path.glob("train/*/checkpoints/last.ckpt"))
 
 
+class SavesForHours(Callback):
+    """Interrupts its process in a step, and then keeps it from saving."""
+
+    def step_start(self, trainer: Trainer) -> None:
+        if trainer.step == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def step_end(self, trainer: Trainer) -> None:
+        if trainer.stop_requested:
+            print("saving", flush=True)
+            time.sleep(36_000)
+
+
+def save_for_hours() -> None:
+    """In a process of its own: put the callback into its trainings."""
+
+    def build(*arguments: Any) -> Trainer:
+        trainer = build_trainer(*arguments)
+        trainer.callbacks.append(SavesForHours())
+        return trainer
+
+    launch.build_trainer = build
+
+
 def test_a_second_interrupt_leaves_at_once(tmp_path: Path) -> None:
-    slow = tmp_path / "slow.py"
-    slow.write_text(
-        "import time\nfrom nnlab.training import Callback\n"
-        "class Slow(Callback):\n"
-        "    def step_end(self, trainer):\n"
-        "        if trainer.stop_requested: print('saving', flush=True)\n"
-        "        time.sleep(600 if trainer.stop_requested else 0)\n"
-    )
-    module = f"{Path(__file__).parents[2]}:{tmp_path}"
-    code = (
-        "import signal, sys; sys.path[:0] = " + repr(module.split(":")) + "; import os\n"
-        "from nnlab.runs import launch as runs; from nnlab.config.build import build_trainer; from slow import Slow\n"
-        "from nnlab.training import Callback\n"
-        "class Send(Callback):\n"
-        "    def step_start(self, trainer):\n"
-        "        if trainer.step == 3: os.kill(os.getpid(), signal.SIGINT)\n"
-        "def build(*arguments):\n"
-        "    trainer = build_trainer(*arguments)\n"
-        "    trainer.callbacks += [Send(), Slow()]\n"
-        "    return trainer\n"
-        "runs.build_trainer = build\n"
-        f"from nnlab.cli import main; sys.exit(main(['train', *{QUIET!r}, 'output_dir={tmp_path}']))"
-    )
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment)
-    assert process.stdout is not None
-    assert any(line.startswith("saving") for line in process.stdout)
+    process = Program(["train", *QUIET, f"output_dir={tmp_path}"], tmp_path, save_for_hours)
+    wait_for("saving", process)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=120)  # instead of the 600 seconds that saving takes
+    process.communicate(timeout=600)
     assert process.returncode == 130
 
 

@@ -19,7 +19,7 @@ def test_every_file_is_written(tmp_path: Path, count: int) -> None:
 
 
 def test_several_files_wait_at_the_same_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    waiting = threading.Barrier(TOGETHER, timeout=20)
+    waiting = threading.Barrier(TOGETHER, timeout=300)
     monkeypatch.setattr(files.os, "fsync", lambda descriptor: waiting.wait())
     monkeypatch.setattr(files, "_sync_folder", lambda folder: None)
     side_by_side(lambda i: write_whole(tmp_path / str(i), "", sync=True), range(TOGETHER))

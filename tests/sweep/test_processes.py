@@ -110,7 +110,9 @@ import os, subprocess, sys
 from pathlib import Path
 from nnlab.storage.claim import try_claim
 claim = try_claim(Path(sys.argv[1]))
-subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1)"], pass_fds=claim.descriptors(), stdout=sys.stderr)
+waiting = "import os, sys, time\\nwhile not os.path.exists(sys.argv[1]): time.sleep(0.01)"
+child = [sys.executable, "-c", waiting, sys.argv[1] + "/enough"]
+subprocess.Popen(child, pass_fds=claim.descriptors(), stdout=sys.stderr)
 os._exit(0)  # as if it were killed
 """
 
@@ -118,7 +120,8 @@ os._exit(0)  # as if it were killed
 def test_a_child_keeps_the_claim_when_its_driver_has_gone(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", DRIVER, str(tmp_path)], check=True)
     assert try_claim(tmp_path) is None
-    deadline = time.monotonic() + 30
+    (tmp_path / "enough").touch()
+    deadline = time.monotonic() + 300
     while (again := try_claim(tmp_path)) is None and time.monotonic() < deadline:
         time.sleep(0.05)
     assert again is not None

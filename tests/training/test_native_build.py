@@ -6,12 +6,12 @@ import ctypes
 import os
 import shutil
 import stat
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from forked import SERVER
 
 from nnlab.training.native import build
 
@@ -151,18 +151,22 @@ def test_a_cache_that_cannot_be_written_is_replaced_by_a_folder_of_the_process(
     assert not str(loaded._name).startswith(str(folder))
 
 
-@pytest.mark.slow
+def build_here(variables: dict[str, str]) -> None:
+    """In a process of its own: compile the library, and leave with 0 if it works."""
+    os.environ.update(variables)
+    build.compilers = lambda: [(os.environ["CXX"],)]
+    sys.exit(not works(build.library()))
+
+
 def test_two_processes_may_build_at_once(folder: Path, real: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pretended(folder, monkeypatch, f'sleep 0.3; cp "{real}" "$out"')
-    code = (
-        "import os; from nnlab.training.native import build;"
-        "build.compilers = lambda: [(os.environ['CXX'],)]; print(build.library().nnlab_plan_size())"
-    )
-    processes = [
-        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=Path.cwd())
-        for _ in range(2)
-    ]
-    assert {process.communicate()[0].strip() for process in processes} == {str(ctypes.sizeof(build.Plan))}
+    variables = {name: os.environ[name] for name in ("CXX", "XDG_CACHE_HOME")}
+    processes = [SERVER.Process(target=build_here, args=(variables,)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
     assert len(libraries(folder)) == 1
 
 

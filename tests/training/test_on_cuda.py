@@ -46,14 +46,16 @@ class Once:
         pass
 
 
-def trained(device: PretendedCuda, chosen: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> Trainer:
+def trained(
+    device: PretendedCuda, chosen: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, steps: int = 3
+) -> Trainer:
     """Three steps, which as graphs are one as it stands, one that is recorded, and one that is replayed."""
     monkeypatch.setattr("torch.allclose", lambda *_: True)
     monkeypatch.setattr(recorded, "WARM_UP", 1)
     trainer = build_trainer(chosen)
     if isinstance(trainer.engine, RecordedEngine):
         trainer.engine.new_graph = lambda: Once(device)
-    for step in range(3):
+    for step in range(steps):
         trainer.engine.advance(step, 1)
     return trainer
 
@@ -68,7 +70,7 @@ def test_steps_do_not_wait_and_do_not_mix_devices(
     chosen = configs(shared, differing, seeds, "trainer.device=cuda")
     for config in chosen:
         config["trainer"]["cuda_graphs"] = False
-    assert trained(device, chosen, monkeypatch).stack.theta.is_cuda
+    assert trained(device, chosen, monkeypatch, 1).stack.theta.is_cuda
     for config in chosen:
         config["trainer"]["cuda_graphs"] = True
     trainer = trained(device, chosen, monkeypatch)

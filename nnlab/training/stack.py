@@ -12,7 +12,7 @@ import logging
 import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -298,13 +298,13 @@ class Stack:
         leaves = [module for module in self.network.modules() if not list(module.children())]
         hooks = [module.register_forward_hook(note) for module in leaves]
         try:
-            # Tensors that are kept stay as they are: the sizes alone are wanted.
-            with torch.autograd.graph.saved_tensors_hooks(kept.add, lambda kept: kept), torch.enable_grad():
-                outputs = self._forward(inputs, self.leaves)
+            # The graph keeps nothing itself: a hook's tensor that has the graph behind it would never be freed.
+            hook: Any = kept.add
+            with torch.autograd.graph.saved_tensors_hooks(hook, hook), torch.enable_grad():
+                self._forward(inputs, self.leaves)
         finally:
             for hook in hooks:
                 hook.remove()
-        del outputs
         for name, value in before.items():
             self.buffers[name].copy_(value)
         return PassSize(kept.total, max(sizes))
@@ -345,6 +345,8 @@ def gradients(outputs: Tensor, leaves: Sequence[Tensor], error: Tensor) -> Seque
 class Storages:
     """Bytes of the memory of tensors, each piece counted once.
 
+    It holds the tensors, so that no other gets the memory of one that has been counted.
+
     Args:
         present: tensors whose memory does not count.
 
@@ -355,14 +357,15 @@ class Storages:
     def __init__(self, present: Iterable[Tensor] = ()) -> None:
         self._known = {tensor.untyped_storage().data_ptr() for tensor in present}
         self.total = 0
+        self._held: list[Tensor] = []
 
-    def add(self, tensor: Tensor) -> Tensor:
-        """Count a tensor, which is given back."""
+    def add(self, tensor: Tensor) -> None:
+        """Count a tensor."""
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in self._known:
             self._known.add(storage.data_ptr())
+            self._held.append(tensor.detach())
             self.total += storage.nbytes()
-        return tensor
 
 
 class _Call(nn.Module):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from nnlab.cli import compose
 from nnlab.config.build import build_trainer
+from nnlab.device import give_back
 from nnlab.probe.experiments import Experiments
 from nnlab.recipe.trials import Trials
 from nnlab.runs.out_of_fold import out_of_fold
@@ -72,6 +75,23 @@ def test_measuring_a_step_leaves_no_trace() -> None:
     step_bytes(trainer)
     assert all(torch.equal(value, before[name]) for name, value in trainer.stack.buffers.items())
     assert not trainer.stack.gradient.any()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads what Linux counts")
+def test_what_a_measured_pass_kept_is_freed() -> None:
+    stack = _trainer("architecture=convnet").stack
+    inputs = torch.rand(1, 512, 1, 8, 8)
+    size = stack.pass_size(inputs).kept
+
+    def taken() -> int:
+        give_back()
+        words = Path("/proc/self/status").read_text().split()
+        return int(words[words.index("RssAnon:") + 1]) * 1024
+
+    before = taken()
+    for _ in range(10):
+        stack.pass_size(inputs)
+    assert taken() - before < 3 * size
 
 
 @pytest.mark.parametrize(("networks", "together"), [(0.5, 1), (3.5, 3), (100, 8)])

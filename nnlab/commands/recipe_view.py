@@ -16,6 +16,7 @@ from nnlab.training import Trainer
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 32  # of the curve
 PAUSE = 0.2  # seconds between two pictures
+MARKS = {"passed": ("ok", "green"), "not passed": ("!!", "bold red"), "not judged": ("??", "yellow")}
 
 
 def make_view(titles: Mapping[int, str]) -> Watcher:
@@ -86,8 +87,8 @@ class LiveView(Watcher):
         for number, title in self.titles.items():
             report = self.reports.get(number)
             if report is not None:
-                style = "green" if report.passed else "bold red"
-                mark, text = ("ok" if report.passed else "!!"), "\n".join(verdict(report))
+                mark, style = MARKS[report.verdict]
+                text = "\n".join(verdict(report))
             elif number == self.present:
                 mark, text, style = "..", self.line, "bold"
             else:

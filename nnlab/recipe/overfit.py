@@ -142,6 +142,7 @@ def _judge(report: StepReport[SampleNumbers], trials: Trials, attempts: Sequence
     report.numbers = SampleNumbers(last.examples, own is not None or plain is not None)
     reached = _progress(attempts[0].plain or attempts[0].own, attempts[0].levels)
     if own is None and last.cut:
+        report.judged = False
         report.conclusion = f"there was no time to memorize {last.examples} examples: nothing is said about it"
         return
     if own is None and plain is None:

@@ -68,6 +68,7 @@ class StepReport(Generic[N]):
         numbers: what later steps, programs and the page need.
         seconds: how long it took.
         work: how much it trained, in epochs of the user's network.
+        judged: whether there was time to find out; a step that is not judged is not said to have passed.
     """
 
     number: int
@@ -79,6 +80,7 @@ class StepReport(Generic[N]):
     trials: list[TrialRecord] = field(default_factory=list)
     seconds: float = 0.0
     work: float = 0.0
+    judged: bool = True
 
     @property
     def faults(self) -> list[Finding]:
@@ -87,8 +89,13 @@ class StepReport(Generic[N]):
 
     @property
     def passed(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether nothing that was found is wrong."""
         return not self.faults
+
+    @property
+    def verdict(self) -> str:
+        """`passed`, `not passed`, or `not judged`."""
+        return "not passed" if self.faults else "passed" if self.judged else "not judged"
 
     def names(self) -> list[str]:
         """Names of all findings."""
@@ -101,7 +108,11 @@ class StepReport(Generic[N]):
             "tables": [{**vars(table), "rows": [[*map(_kept, row)] for row in table.rows]} for table in self.tables],
             "trials": [vars(each) for each in self.trials],
         }
-        content |= {"findings": [finding.to_dict() for finding in self.findings], "passed": self.passed}
+        content |= {
+            "findings": [finding.to_dict() for finding in self.findings],
+            "passed": self.passed,
+            "verdict": self.verdict,
+        }
         content["numbers"] = self.numbers.to_dict()
         found: dict[str, Any] = plain(content)
         return found

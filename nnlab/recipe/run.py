@@ -73,7 +73,7 @@ class RecipeResult:
     def _repr_html_(self) -> str:
         """In a notebook: every step with its verdict as a table, what is wrong, and the command of what was chosen."""
         steps = [report for _, report in sorted(self.reports.items())]
-        rows = [(str(r.number), r.title, "passed" if r.passed else "failed", r.conclusion) for r in steps]
+        rows = [(str(r.number), r.title, r.verdict, r.conclusion) for r in steps]
         found = notebook.lines(*(finding.line() for report in steps for finding in report.faults))
         command = self.content()["experiment"]
         again = notebook.code(command) if command else ""

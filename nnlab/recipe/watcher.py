@@ -32,8 +32,8 @@ class Watcher(Callback):
 
 def verdict(report: Report) -> list[str]:
     """A step's verdict in lines: the conclusion, then its findings."""
-    word = "passed" if report.passed else "NOT PASSED"
-    lines = [f"{word} in {report.seconds:.1f} s: {report.conclusion}"]
+    word = report.verdict
+    lines = [f"{word if report.passed else word.upper()} in {report.seconds:.1f} s: {report.conclusion}"]
     for finding in report.findings:
         lines.append(f"{'!' if finding.fault else '-'} {finding.name}: {finding.observed}")
         if finding.fault:

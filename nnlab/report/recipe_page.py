@@ -77,7 +77,10 @@ def headline(content: Content) -> str:
             f"Step {failed[0]['number']}, {failed[0]['title'].lower()}, did not pass: {failed[0]['conclusion']}{more}"
         )
     if steps and steps[-1]["number"] == 8:
-        return f"All steps passed: {steps[-1]['conclusion']}."
+        unjudged = [str(step["number"]) for step in steps if step["verdict"] == "not judged"]
+        which = f"step{'s' * (len(unjudged) > 1)} {' and '.join(unjudged)}"
+        verdict = f"No step failed, but {which} could not be judged" if unjudged else "All steps passed"
+        return f"{verdict}: {steps[-1]['conclusion']}."
     return f"{counted(len(steps), 'step')} done; nothing is wrong so far."
 
 
@@ -94,7 +97,7 @@ def markdown(content: Content) -> str:
         "",
     ]
     for step in content["steps"]:
-        verdict = "passed" if step["passed"] else "**not passed**"
+        verdict = "**not passed**" if not step["passed"] else step["verdict"]
         lines += [
             f"## {step['number']} {step['title']}: {verdict} ({step['seconds']:.1f} s)",
             "",

@@ -170,6 +170,7 @@ def test_steps_without_time_say_so_and_find_no_fault(make_trials: Make) -> None:
     sample = overfit_sample(trials)
     assert sample.passed
     assert sample.names() == []
+    assert sample.verdict == "not judged"
     assert "there was no time to memorize" in sample.conclusion
     rate = find_learning_rate(trials)
     assert rate.passed

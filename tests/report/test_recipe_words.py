@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 from nnlab.recipe.candidate import Candidate
-from nnlab.recipe.numbers import FinalNumbers, plain
+from nnlab.recipe.numbers import FinalNumbers, SampleNumbers, plain
 from nnlab.recipe.report import StepReport, Table
-from nnlab.report.recipe_page import cell, html, markdown
+from nnlab.report.recipe_page import cell, headline, html, markdown
 
 
 def content(report: StepReport[FinalNumbers]) -> dict[str, Any]:
@@ -49,3 +49,14 @@ def test_what_stands_between_backticks_is_code_on_the_page_and_nothing_in_it_is_
     assert page.count("<code>experiment=best</code>") == 3  # the sentence on top, the list of steps, the step
     assert "<code>&lt;img src=x&gt;</code>" in page
     assert "<img" not in page
+
+
+def test_a_step_that_there_was_no_time_to_judge_has_not_passed() -> None:
+    last = report_of(conclusion="test rmse 2.5")
+    without_time = StepReport(2, "Overfit", SampleNumbers(64), "there was no time", judged=False)
+    said = content(last) | {"steps": [without_time.to_dict(), last.to_dict()]}
+    assert headline(said) == "No step failed, but step 2 could not be judged: test rmse 2.5."
+    assert "## 2 Overfit: not judged" in markdown(said)
+    page = html(said, {2: [], 8: []})
+    assert page.count(">not judged<") == page.count(">passed<") == 2  # the list of steps, the step
+    assert StepReport.from_dict(without_time.to_dict()).verdict == "not judged"

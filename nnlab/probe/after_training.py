@@ -85,7 +85,7 @@ def followed_up(result: Result) -> Result:
     except Exception as error:
         _not_looked_for(error)
     else:
-        known = {finding.name for finding in findings}
+        known = {finding.name for finding in (*findings, *found)}
         others = [finding for finding in result.diagnosis if finding["name"] not in known]
         followed.diagnosis = [*effective([finding.to_dict() for finding in found], config), *others]
     write_result(result.directory, followed.content())

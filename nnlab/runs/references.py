@@ -17,6 +17,7 @@ from torch import Tensor
 from nnlab.config.build import load_dataset
 from nnlab.console import silenced
 from nnlab.diagnosis import Finding
+from nnlab.diagnosis.facts.chance import CHANCE, association
 from nnlab.diagnosis.facts.once import once
 from nnlab.diagnosis.facts.simple import Name, SimpleModel, advantage, comparable, simple_models
 from nnlab.diagnosis.finding import shown
@@ -28,6 +29,9 @@ from nnlab.runs.result import Result
 from nnlab.storage.folder import write_result
 from nnlab.types import Dataset
 
+SURE = 2.0  # standard errors from which an answer may be better than the constant's
+ENOUGH = 30  # held-out examples, below which that says little about the data
+LEARNED = 0.05  # share of the constant's errors on the training split that a network which has learned it still makes
 CLEAR = 3.0  # standard errors by which the best of several simple models must be ahead
 SMALL = 1 << 16  # numbers of a prediction that is kept
 MATTERS = 0.05  # of its own errors that the network's are larger by, from which that is worth a word
@@ -45,14 +49,19 @@ def with_references(result: Result, config: Mapping[str, Any]) -> Result:
     dataset, loss, prediction = _of_test(result, config)
     models = _models(dataset, loss, names)
     findings = list(result.diagnosis)
-    better = _better(models, prediction, dataset, loss, result)
-    if better is not None:
-        findings.append(better.to_dict())
+    found = _better(models, prediction, dataset, loss, result) or _nothing(models, prediction, dataset, loss, result)
+    if found is not None and found.name not in _names(findings):
+        findings.append(found.to_dict())
     references = {model.name: model.metrics for model in models}
-    found = dataclasses.replace(result, references=references, diagnosis=findings)
+    whole = dataclasses.replace(result, references=references, diagnosis=findings)
     if result.trainer is None:
-        write_result(result.directory, found.content())
-    return found
+        write_result(result.directory, whole.content())
+    return whole
+
+
+def _names(findings: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The names of findings, and of those that they explain."""
+    return {each["name"] for finding in findings for each in (finding, *finding.get("symptoms", ()))}
 
 
 def _models(dataset: Dataset, loss: Loss, names: Sequence[Name]) -> list[SimpleModel]:
@@ -122,6 +131,56 @@ def _better(
         f"{WORDS[model.name]} {verb} {metric} {shown(reached, 4)} on the test split, the network {shown(own, 4)}, "
         f"which is {shown(-gain, 2)} worse (standard error {shown(error, 2)})",
         {"reference": model.name, "metric": metric, "of the reference": reached, "of the network": own, "error": error},
+        level="fault",
+    )
+
+
+def _nothing(
+    models: list[SimpleModel], prediction: Tensor, dataset: Dataset, loss: Loss, result: Result
+) -> Finding | None:
+    """The finding that nothing is better than the constant answer on held-out examples; None where something may be.
+
+    A metric of decisions has no use for a rare class, or for a weak relation: what orders the examples better than
+    chance, on the validation split besides, is better than the constant, too.
+    """
+    constant = next((model for model in models if model.name == "constant"), None)
+    if constant is None or result.trainer is None:
+        return None
+    held_out = combined(loss, result.trainer.final_evaluations()["validation"].prediction)
+    metric, data, size = comparable(result.metric, dataset, loss), _on_cpu(dataset), dataset.target_size
+    rival = constant.predictions["test"].cpu()
+    if len(held_out) + len(prediction) < ENOUGH:
+        return None
+
+    def tells(answers: Tensor, others: Sequence[Tensor] = (), targets: Sequence[Tensor] = ()) -> bool:
+        gain, error = advantage(metric, [answers], rival, data, "test")
+        every = torch.cat([answers, *others]), torch.cat([data.test.targets, *targets])
+        return not gain <= SURE * error or association(*every) > CHANCE
+
+    own, others = (each[..., :size].cpu() for each in (prediction, held_out))
+    rest = [model for model in models if model is not constant]
+    if tells(own, [others], [data.validation.targets]) or any(tells(each.predictions["test"].cpu()) for each in rest):
+        return None
+    who = f"neither {' nor '.join(['the network', *(WORDS[model.name] for model in rest)])}"
+    beats = "beat" if rest and rest[-1].name == "trees" else "beats"
+    train, known = result.metrics["train"][metric], constant.metrics["train"][metric]
+    by_heart = (
+        f", though the network has learned the {len(dataset.train)} training examples by heart ({metric} "
+        f"{shown(train, 4)})"
+        if _errors(metric, train) < LEARNED * _errors(metric, known)
+        else ""
+    )
+    return Finding(
+        "targets_unrelated",
+        f"On the {len(data.test)} test examples {who if rest else 'the network'} {beats if rest else 'does not beat'} "
+        f"the constant answer by more than two standard errors, {'or' if rest else 'nor does it'} "
+        f"order{'' if beats == 'beat' or not rest else 's'} them clearly better than chance{by_heart}",
+        {
+            "metric": metric,
+            "of the network": result.metrics["test"][metric],
+            "of the constant": constant.metrics["test"][metric],
+            "in training": train,
+        },
         level="fault",
     )
 

@@ -75,6 +75,20 @@ def test_a_network_that_is_as_good_is_not_blamed(tmp_path: Path) -> None:
     assert not behind(trained(tmp_path, "corners", "trainer.epochs=100", "regularizer=[ensemble]"))
 
 
+def test_a_run_that_is_no_better_than_the_constant_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = ("trainer.epochs=3", "callbacks=[checkpoint]")
+    [finding] = trained(tmp_path, "noise", *few).diagnosis
+    assert (finding["name"], finding["severity"]) == ("targets_unrelated", "fault")
+    said = (
+        "On the 80 test examples neither the network nor a linear model nor boosted trees beat the constant answer by"
+    )
+    assert finding["observed"].startswith(said)
+    assert "by heart" not in finding["observed"]
+    monkeypatch.setattr("nnlab.runs.references.LEARNED", 9.0)
+    [finding] = trained(tmp_path, "noise", *few).diagnosis
+    assert "though the network has learned the 288 training examples by heart (rmse" in finding["observed"]
+
+
 def test_references_can_be_chosen_and_turned_off(tmp_path: Path) -> None:
     assert list(trained(tmp_path, "slope", "data.references=[linear]").references) == ["linear"]
     off = trained(tmp_path, "slope", "data.references=[]")

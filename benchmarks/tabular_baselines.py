@@ -49,6 +49,7 @@ import functools
 import importlib.util
 import json
 import logging
+import math
 import statistics
 import tempfile
 import time
@@ -430,6 +431,7 @@ def show(found: list[dict[str, Any]], methods: list[str]) -> None:
                     worse[method].append(name)
     for title, values in (
         ("mean rank", {m: statistics.fmean(v) for m, v in totals.items()}),
+        ("its error", {m: statistics.stdev(v) / len(v) ** 0.5 if len(v) > 1 else math.nan for m, v in totals.items()}),
         (
             "numbers",
             {m: _mean(r for r, n in zip(v, names, strict=True) if n not in CLASSES) for m, v in totals.items()},

@@ -99,7 +99,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
     def _predicted(self, X: Any) -> Prediction:
         """The prediction for checked inputs (n, D)."""
         check_is_fitted(self)
-        return self.predictor_.of_raw(np.array(_checked(self, X, reset=False)))
+        return self.predictor_.of_given(np.array(_checked(self, X, reset=False)))
 
 
 def _checked(estimator: _Estimator, X: Any, *y: Any, **options: Any) -> Any:

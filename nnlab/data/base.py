@@ -25,6 +25,7 @@ from nnlab.data.preprocessing.standardize import Standardize
 from nnlab.data.raw import Raw
 from nnlab.data.rules import ArrayRule, InputRule, TargetRule
 from nnlab.data.splits import Indices, cross_validation, grouped, holdout, ordered, prefix, redraw_labels
+from nnlab.data.table.ranges import ranges_of
 from nnlab.errors import UserError
 from nnlab.randomness import generator
 from nnlab.storage.files import at
@@ -32,6 +33,7 @@ from nnlab.types import Dataset, Split, Task
 from nnlab.units import DOMAINS, TRANSFORMS, TargetTransform, fits, transformed
 from nnlab.validation import check, check_choice
 
+MOST_RANGES, RANGED = 1000, 4096  # numbers of an example whose ranges are kept, and rows that say them
 DEFAULT_TEST = 0.2  # where `test` is null and the data set has no test split of its own
 
 
@@ -134,7 +136,10 @@ class Source(ABC):
         """How raw inputs become numbers, fitted on those of training: as they are, images of bytes in [0, 1]."""
         shape = tuple(raw.inputs.shape[1:])
         columns = raw.columns or (tuple(map(str, range(shape[0]))) if len(shape) == 1 else ())
-        return ArrayRule(shape, str(raw.inputs.dtype).removeprefix("torch."), columns, raw.channels_last)
+        dtype = str(raw.inputs.dtype).removeprefix("torch.")
+        some = torch.arange(0, len(train), 1 + len(train) // RANGED)
+        ranges = ranges_of(train[some].double().numpy()) if 0 < len(columns) <= MOST_RANGES else ()
+        return ArrayRule(shape, dtype, columns, raw.channels_last, ranges=ranges)
 
     def load(self, seed: int, root: Path, tasks: Collection[Task] | None = None) -> Dataset:
         """The prepared data set, a pure function of the options, the seed, the files, and the tasks of the loss.
@@ -160,11 +165,12 @@ class Source(ABC):
         if raw.test is not None and not len(rows.test):
             parts[2], targets[2] = Part(raw.test[0], torch.arange(len(raw.test[1]))), raw.test[1]
 
-        transform = self.target_transform or "none"
+        transform, own = self.target_transform or "none", targets[0]
         targets = targets if transform == "none" else [transformed(each.double(), transform) for each in targets]
         mean, std = self.target_statistics(raw.task, targets[0])
         center, width = (None if value is None else tuple(value.tolist()) for value in (mean, std))
-        target = TargetRule(raw.task, raw.target_names, raw.target_column, center, width, transform)
+        ranges = ranges_of(own.numpy()) if raw.task is Task.REGRESSION else ()
+        target = TargetRule(raw.task, raw.target_names, raw.target_column, center, width, transform, ranges)
         found = prepare_inputs(self, self.preprocessing or NoPreprocessing(), raw, parts, target, mark)
         train, validation, test = (
             Split(cast(Tensor, inputs), _rescaled(each, mean, std))  # what is streamed stands where a tensor does

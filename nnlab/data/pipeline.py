@@ -19,6 +19,7 @@ import torch
 
 from nnlab.data.preprocessing.base import Transform, transform_from_arrays
 from nnlab.data.rules import ArrayRule, ColumnRule, Encoded, InputRule, TargetRule, rule_from_json
+from nnlab.data.table.column import Frame
 from nnlab.data.table.encoding import NumberEncoding
 from nnlab.data.table.ranges import Sample
 from nnlab.data.table.writing import Writing
@@ -78,8 +79,18 @@ class Pipeline:
 
     def sample(self) -> Sample:
         """An empty sample of the numbers of a table that is read in pieces, to compare with those of the training."""
+        if isinstance(self.rule, ArrayRule):
+            return Sample(dict(zip(self.rule.columns, self.rule.ranges, strict=False)))
         encodings = self.rule.encodings if isinstance(self.rule, ColumnRule) else ()
         return Sample({each.name: each.range for each in encodings if isinstance(each, NumberEncoding)})
+
+    def target_sample(self) -> Sample:
+        """The same of the targets of a regression."""
+        return Sample(dict(zip(self.target.names, self.target.ranges, strict=False)), "the target")
+
+    def frame(self, raw: Any) -> Frame | None:
+        """Raw examples as columns by name; None of images."""
+        return self.rule.frame(raw) if isinstance(self.rule, ColumnRule | ArrayRule) else None
 
     def doubts(self, unseen: Mapping[str, int], rows: int) -> list[str]:
         """What to say about cells that training had nothing like, counted by column; a line for each of them."""

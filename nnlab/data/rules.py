@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nnlab.data.table.column import Frame, as_column, as_frame, plain
+from nnlab.data.table.column import Column, Frame, as_column, as_frame, plain
 from nnlab.data.table.encoding import Encoding, TimeEncoding, from_json, join
 from nnlab.data.table.texts import as_written
 from nnlab.data.table.writing import Writing
@@ -140,6 +140,7 @@ class ArrayRule(InputRule):
         columns: names of the D numbers of a vector.
         channels_last: images are given as (n, H, W, K).
         low, high: floating-point numbers that become 0 and 1.
+        ranges: of each of the D numbers, where most of the training rows lie, as `range_of` has it; empty: not known.
     """
 
     shape: tuple[int, ...]
@@ -148,6 +149,7 @@ class ArrayRule(InputRule):
     channels_last: bool = False
     low: float = 0.0
     high: float = 1.0
+    ranges: tuple[tuple[float, ...], ...] = ()
 
     kind: ClassVar[str] = "array"
 
@@ -170,6 +172,17 @@ class ArrayRule(InputRule):
                 f"{tuple(inputs.shape)}"
             )
         return Encoded(self._as_float(inputs), {})
+
+    def frame(self, raw: Any) -> Frame | None:
+        """The columns by name of what `encode` takes; None of images."""
+        if not self.columns:
+            return None
+        if hasattr(raw, "keys") or hasattr(raw, "columns"):
+            return as_frame(raw)
+        columns = np.asarray(raw).T
+        return Frame(
+            {name: Column(name, "number", each) for name, each in zip(self.columns, columns, strict=True)}, "the array"
+        )
 
     def _as_float(self, inputs: Tensor) -> Tensor:
         """Floating point of the precision that training had."""
@@ -202,6 +215,7 @@ class TargetRule:
         column: the column of a table that holds the target; empty where it is none.
         mean, std: (C,) that were divided out of regression targets; None where they stayed as they are.
         transform: what regression targets were before that.
+        ranges: of regression targets, where most of the training rows lie, as `range_of` has it; empty: not known.
     """
 
     task: Task
@@ -210,6 +224,7 @@ class TargetRule:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     transform: TargetTransform = "none"
+    ranges: tuple[tuple[float, ...], ...] = ()
 
     def encode(self, values: Any) -> Tensor:
         """Targets as training has them: (n,) int64 classes, or (n, C) float32 standardized; a class by its name.
@@ -277,4 +292,8 @@ def rule_from_json(content: Mapping[str, Any]) -> InputRule:
 
 def _tuples(content: Mapping[str, Any]) -> dict[str, Any]:
     """JSON's lists as the tuples that they were."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
+    return {key: _tuple(value) for key, value in content.items()}
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(map(_tuple, value)) if isinstance(value, list) else value

@@ -13,7 +13,7 @@ import numpy as np
 from nnlab.config.build import load_dataset
 from nnlab.console import counted, silenced
 from nnlab.data.rules import TargetRule
-from nnlab.data.table.column import Frame
+from nnlab.data.table.column import Frame, as_frame
 from nnlab.errors import UserError
 from nnlab.runs.examples import Piece, pieces
 from nnlab.runs.networks import Networks
@@ -46,7 +46,7 @@ def labelled_examples(networks: Networks, path: str | Path, text: Mapping[str, A
     """
     pipeline = networks.fitted.pipeline
     unseen: Counter[str] = Counter()
-    sample = pipeline.sample()
+    sample, target_sample = pipeline.sample(), pipeline.target_sample()
     found = missing = 0
     notes: tuple[str, ...] = ()
     for piece in pieces(path, pipeline, networks.config["data"], text):
@@ -57,8 +57,11 @@ def labelled_examples(networks: Networks, path: str | Path, text: Mapping[str, A
         if len(known):
             encoded = pipeline.encode(piece.inputs[known])
             unseen.update(encoded.unseen)
-            if isinstance(piece.inputs, Frame):
-                sample.add(piece.inputs[known])
+            if (frame := pipeline.frame(piece.inputs[known])) is not None:
+                sample.add(frame)
+            if pipeline.target.ranges and np.asarray(values).dtype.kind in "iuf":
+                columns = np.asarray(values, dtype=np.float64).reshape(len(known), -1)
+                target_sample.add(as_frame(dict(zip(pipeline.target.names, columns.T, strict=True))))
             try:
                 targets = pipeline.target.encode(values)
             except UserError as error:
@@ -68,7 +71,7 @@ def labelled_examples(networks: Networks, path: str | Path, text: Mapping[str, A
         raise UserError(f"{path} has no row with a target")
     if notes:
         log.info("%s is read so: %s", Path(path).name, "; ".join(notes))
-    for line in (*pipeline.doubts(unseen, found), *sample.doubts()):
+    for line in (*pipeline.doubts(unseen, found), *sample.doubts(), *target_sample.doubts()):
         log.warning("%s: %s", path, line)
     if missing:
         words = counted(missing, "row", "has no target and is left out", "have no target and are left out")

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnlab.data.pipeline import Pipeline
-from nnlab.data.table.column import Column, Frame
+from nnlab.data.table.column import Column
 from nnlab.errors import UserError, did_you_mean
 from nnlab.runs.examples import Piece, pieces
 from nnlab.runs.prediction import Prediction, Predictor
@@ -180,8 +180,8 @@ def _tables(columns: _Columns, found: Iterator[Piece], summary: Summary) -> Iter
         table.columns = [safe(name) for name in table.columns]
         yield table
         summary.rows += len(piece)
-        if isinstance(piece.inputs, Frame):
-            summary.sample.add(piece.inputs)
+        if (frame := predictor.pipeline.frame(piece.inputs)) is not None:
+            summary.sample.add(frame)
         summary.notes = piece.notes
         summary.unseen.update(prediction.unseen)
         if predictor.classes_ is not None:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from nnlab.data.rules import ColumnRule
 from nnlab.errors import UserError
 from nnlab.loss.base import Loss
 from nnlab.randomness import fold
@@ -95,7 +96,7 @@ class Predictor:
         Raises:
             UserError: columns are missing, the shape is another, or there are no standard deviations.
         """
-        found = self._of_given(inputs)
+        found = self.of_given(inputs)
         if return_std and found.std is None:
             raise UserError(f"loss `{self.loss.option()}` predicts no standard deviations; `gaussian_nll` does")
         if self.classes_ is not None:
@@ -111,7 +112,7 @@ class Predictor:
         """
         if self.classes_ is None or not self.loss.probabilistic:
             raise UserError(f"loss `{self.loss.option()}` predicts no class probabilities")
-        return self._of_given(inputs).values
+        return self.of_given(inputs).values
 
     def predict_set(self, inputs: Any, coverage: float = 0.9) -> npt.NDArray[np.bool_]:
         """Which classes (n, C), in the order of `classes_`, hold the truth with the frequency `coverage`.
@@ -121,7 +122,7 @@ class Predictor:
         """
         if self.classes_ is None:
             raise UserError("this run predicts numbers, which have intervals: `predict_interval`")
-        return conformal.class_sets(self._of_given(inputs).values, self.limit(coverage))
+        return conformal.class_sets(self.of_given(inputs).values, self.limit(coverage))
 
     def predict_interval(self, inputs: Any, coverage: float = 0.9) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """Lower and upper ends, each (n,) or (n, C), of intervals that hold the truth with the frequency `coverage`.
@@ -131,7 +132,7 @@ class Predictor:
         """
         if self.classes_ is not None:
             raise UserError("this run predicts classes, which have sets: `predict_set`")
-        found = self._of_given(inputs)
+        found = self.of_given(inputs)
         lower, upper = self.interval(found.values, found.std, self.limit(coverage))
         return flat(lower), flat(upper)
 
@@ -177,10 +178,14 @@ class Predictor:
         values, std = self.in_units(self.combined(encoded.inputs))
         return Prediction(values, std, dict(encoded.unseen))
 
-    def _of_given(self, inputs: Any) -> Prediction:
-        """As `of_raw`, with a warning about cells that training had nothing like."""
-        found = self.of_raw(inputs)
-        for line in self.pipeline.doubts(found.unseen, len(found.values)):
+    def of_given(self, inputs: Any) -> Prediction:
+        """As `of_raw`, with a warning about cells that training had nothing like, and about another unit."""
+        pipeline, given = self.pipeline, _plain(inputs)
+        given = pipeline.rule.frame(given) if isinstance(pipeline.rule, ColumnRule) else given  # which is read once
+        found, sample = self.of_raw(given), pipeline.sample()
+        if (frame := pipeline.frame(given)) is not None:
+            sample.add(frame)
+        for line in (*self.pipeline.doubts(found.unseen, len(found.values)), *sample.doubts()):
             log.warning("%s", line)
         return found
 

@@ -28,6 +28,11 @@ def range_of(values: Floats) -> tuple[float, ...]:
     return low, float(np.median(np.abs(known))), high
 
 
+def ranges_of(values: Floats) -> tuple[tuple[float, ...], ...]:
+    """The range of each column of numbers (n, D)."""
+    return tuple(map(range_of, values.T))
+
+
 def other_unit(before: Range, now: Floats) -> str:
     """A line where numbers (n,) seem to be in another unit than those of a range; empty where they do not."""
     now = now[~np.isnan(now)]
@@ -44,8 +49,9 @@ def other_unit(before: Range, now: Floats) -> str:
 class Sample:
     """Numbers of rows at equal distances from a file that is read in pieces, at most `MOST` rows."""
 
-    def __init__(self, ranges: Mapping[str, Range]) -> None:
-        """Of the columns that have a range in training."""
+    def __init__(self, ranges: Mapping[str, Range], what: str = "column") -> None:
+        """Of the columns that have a range in training; `what` a line calls them."""
+        self._what = what
         self._ranges = {name: known for name, known in ranges.items() if known}
         self._kept = np.empty((0, len(self._ranges)))
         self._rows, self._step = 0, 1
@@ -66,7 +72,7 @@ class Sample:
         for name, numbers in zip(self._ranges, self._kept.T, strict=True):
             found = other_unit(self._ranges[name], numbers)
             if found:
-                yield f"column `{name}`: {found}"
+                yield f"{self._what} `{name}`: {found}"
 
 
 def _numbers(column: Column) -> Floats:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from nnlab.diagnosis.facts.data import DataFacts, data_facts
 from nnlab.diagnosis.facts.fresh import Signal, measure_signal
-from nnlab.diagnosis.facts.levels import Levels
+from nnlab.diagnosis.facts.levels import Levels, is_large, make_room
 from nnlab.diagnosis.facts.linear import linear_metrics
 from nnlab.diagnosis.finding import Finding, shown
 from nnlab.diagnosis.rules.data import data_findings
@@ -36,13 +36,14 @@ from nnlab.recipe.changes import UNREGULARIZED
 from nnlab.recipe.numbers import InitialLossNumbers
 from nnlab.recipe.report import StepReport, Table
 from nnlab.recipe.trials import Trials
-from nnlab.streaming import SAMPLED, at_once
+from nnlab.streaming import SAMPLED, Streamed, at_once
 from nnlab.training import Trainer
-from nnlab.training.stack import OutputError
+from nnlab.training.stack import OutputError, Stack
 from nnlab.types import Task
 
 TITLE = "Check the initial loss"
 EXAMPLES = 1024  # training examples that pass through the fresh networks
+FEWEST, KEPT = 8, 1 << 28  # but of large images at most so many as a pass of all networks keeps so many bytes of
 UNSTABLE = ("inputs_not_standardized", "inputs_constant", "inputs_not_finite")
 
 
@@ -55,8 +56,8 @@ def check_initial_loss(trials: Trials, seeds: Sequence[int] = (0, 1, 2, 3, 4)) -
         report.findings = [_wrong_output_size(str(error))]
         report.conclusion = "the output layer does not fit the loss"
         return report
-    count = at_once(trials.dataset.train.inputs, SAMPLED, min(EXAMPLES, len(trials.dataset.train)))
     split = trainer.members[0].dataset.train
+    count = _examples(trainer.stack, split.inputs)
     inputs, targets = split.inputs[:count], split.targets[:count]
     size = trials.dataset.target_size
     wrong = check_loss_at_zero(trials.loss, targets, size, trials.loss.output_size(size))
@@ -65,6 +66,7 @@ def check_initial_loss(trials: Trials, seeds: Sequence[int] = (0, 1, 2, 3, 4)) -
         report.conclusion = "the output layer does not fit the loss"
         return report
     data = data_facts(trials.dataset, trials.loss)
+    make_room(split)
     levels, signal = data.levels, measure_signal(trainer, inputs, targets)
     report.findings = [*data_findings(data), *report.findings]
     report.numbers.inputs = input_numbers(data)
@@ -81,6 +83,15 @@ def check_initial_loss(trials: Trials, seeds: Sequence[int] = (0, 1, 2, 3, 4)) -
     report.findings = _sorted(report.findings)
     report.conclusion = _conclusion(report, levels)
     return report
+
+
+def _examples(stack: Stack, inputs: Tensor | Streamed) -> int:
+    """How many examples pass through all networks; of large images few, for what a pass keeps of each."""
+    count = at_once(inputs, SAMPLED, min(EXAMPLES, len(inputs)))
+    if count <= FEWEST or not is_large(tuple(inputs.shape[1:])):
+        return count
+    each = stack.pass_size(inputs[:2].unsqueeze(0)).kept // 2  # batch normalization needs two
+    return max(FEWEST, min(count, KEPT // max(each, 1)))
 
 
 def input_numbers(data: DataFacts) -> dict[str, float]:

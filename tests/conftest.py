@@ -36,6 +36,14 @@ def pytest_configure(config: pytest.Config) -> None:
         like_windows.install(f"{tempfile.gettempdir()}/pytest-of-{getpass.getuser()}")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def kept_compositions() -> None:
+    """All configs that are composed are kept, and not the last hundred: test files share their cases."""
+    from nnlab.cli import remembered
+
+    remembered.MOST = 10_000
+
+
 @pytest.fixture(autouse=True)
 def kept_data(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is kept of data is not in the cache folder of whoever runs the tests."""

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
 FIGURES = {"1_networks", "3_gradient_descent", "4_generalization", "5_practice"}
-# What takes a reader seconds takes the tests less; experiments after a bad run have tests of their own.
+# What takes a reader seconds takes the tests less; what is left out has tests of its own.
 SMALL = {
     "trainer.epochs=100": "trainer.epochs=20",
     "trainer.epochs=60": "trainer.epochs=10",
@@ -23,11 +23,13 @@ SMALL = {
     "ensemble.members=8": "ensemble.members=3",
     "recipe.time_limit=10": "recipe.time_limit=3",
 }
-UNPROBED = (
-    "import functools\n"
-    "train = getattr(nnlab.train, 'func', nnlab.train)  # the notebook before may have left this\n"
-    "nnlab.train = functools.partial(train, 'callbacks.diagnosis.probe=false')"
-)
+QUICK = """
+import functools
+from nnlab.report.recipe_drawing import Drawing
+train = getattr(nnlab.train, "func", nnlab.train)  # the notebook before may have left this
+nnlab.train = functools.partial(train, "callbacks.diagnosis.probe=false")
+Drawing.start = lambda self: None  # a process for the figures of a recipe
+"""
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +57,7 @@ def executed(path: Path, folder: Path, kernel: Any) -> Any:
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for cell in code:
         cell.source = re.sub("|".join(map(re.escape, SMALL)), lambda found: SMALL[found[0]], cell.source)
-    code[0].source = f"%reset -f\n%cd -q {folder}\n{code[0].source}\n{UNPROBED}"
+    code[0].source = f"%reset -f\n%cd -q {folder}\n{code[0].source}\n{QUICK}"
     client = NotebookClient(notebook, timeout=1200, km=kernel)
     try:
         return client.execute()

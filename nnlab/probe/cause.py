@@ -107,6 +107,17 @@ def single_cause(
     return next((each for each in chosen if named(each.suspect)), foreign)
 
 
+def cause_of(evidence: Evidence, named: Callable[[Suspect], bool] = lambda _: False) -> Tried | None:
+    """The single change of the run's own settings, or of the rules' advice, that is the cause; see `single_cause`.
+
+    A component of one's own that comes as far with an advised setting, in a longer run say, is not at fault.
+    """
+    own, advised = single_cause(evidence.own, evidence, named), single_cause(evidence.advised, evidence)
+    if own is None or (own.suspect.foreign and advised and advised.outcome.skill >= own.outcome.skill):
+        return advised
+    return own
+
+
 def smallest_set(
     experiments: Experiments, suspects: Sequence[Suspect], evidence: Evidence
 ) -> tuple[list[Suspect], Outcome]:

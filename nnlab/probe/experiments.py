@@ -134,8 +134,7 @@ class Experiments:
             except NotEnoughMemory:  # says nothing about the change
                 raise
             except (UserError, RuntimeError, ValueError) as error:
-                log.debug("a trial was refused: %s", error)
-                found |= dict.fromkeys(group, DIVERGED)
+                log.debug("a trial was refused: %s", error)  # what it would have reached is not known
         return [_outcome([found[i * SEEDS + k] for k in range(SEEDS)]) for i in range(len(settings))]
 
     def _groups(self, every: Sequence[Changes]) -> Iterator[list[int]]:
@@ -188,8 +187,10 @@ def judged(record: RunRecord) -> tuple[float, float, float]:
     """Skill, metric and loss on validation at the last weights; the metric is the one that skill is measured by."""
     facts, view = record.splits.get("validation"), View(record)
     skill = view.skill("validation")
-    if record.status == "diverged" or facts is None or not math.isfinite(skill):
+    if record.status == "diverged" or facts is None or not math.isfinite(facts.metric):
         return DIVERGED
+    if math.isnan(skill):  # on so few examples there is none
+        return UNKNOWN
     metric = facts.metric
     if view.ranked:  # by AUROC, the mean over classes, or the rank correlation
         metric = facts.ranking if record.task is Task.REGRESSION else (1 + facts.ranking) / 2

@@ -22,7 +22,7 @@ from nnlab.diagnosis import Finding, RunRecord, diagnose
 from nnlab.diagnosis.catalogue import DOUBTS
 from nnlab.diagnosis.diagnose import arranged, faults_first
 from nnlab.diagnosis.facts.curves import View
-from nnlab.probe.cause import NOISE, Evidence, Tried, chance, single_cause, smallest_set
+from nnlab.probe.cause import NOISE, Evidence, Tried, cause_of, chance, smallest_set
 from nnlab.probe.data import data_findings, targets_related
 from nnlab.probe.experiments import LONGEST, Experiments, Outcome, judged
 from nnlab.probe.suspects import Suspect, all_back, suspects
@@ -92,6 +92,9 @@ def probe(
         finding.overrides if finding.of_data or finding.name in DOUBTS else finding.fault for finding in findings
     )
     evidence = _evidence(experiments, record, own, advised, NOISE if sure else DOUBTFUL)
+    if not (evidence.before.known and evidence.healthy.known):
+        log.info("the cause was not found: trials of this run fail, or there was no time for them")
+        return list(findings)
     heard = [answered(finding, evidence, experiments) for finding in findings]
     if evidence.lost <= evidence.noise:
         of_data = data_findings(healthy)
@@ -102,7 +105,7 @@ def probe(
     def named(suspect: Suspect) -> bool:
         return any(finding.fault and _same(finding, [suspect]) for finding in findings)
 
-    cause = single_cause(evidence.own, evidence, named) or single_cause(evidence.advised, evidence)
+    cause = cause_of(evidence, named)
     if cause is not None:
         causes, outcome = [cause.suspect], cause.outcome
         healthy = _sound(experiments, own, cause.suspect.changes)  # data are asked of networks that can learn

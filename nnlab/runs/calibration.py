@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
+from nnlab.console import counted
 from nnlab.errors import UserError, did_you_mean
 from nnlab.runs.calibrated import Calibration, digest
 from nnlab.runs.evaluation import Measurement, measure
@@ -15,7 +17,7 @@ from nnlab.runs.networks import Networks, load_networks
 from nnlab.runs.own_data import own_dataset
 from nnlab.runs.prediction import Predictor, combined, predictions
 from nnlab.statistics import conformal
-from nnlab.statistics.temperature import fit_temperature
+from nnlab.statistics.temperature import COLDEST, HOTTEST, fit_temperature
 from nnlab.storage.folder import CALIBRATION, write_calibration
 from nnlab.training.evaluation import SPLITS
 from nnlab.types import Dataset, Split
@@ -178,6 +180,22 @@ def _with_data(run: str | Path, split: str | None) -> tuple[Networks, Dataset]:
     return networks, own_dataset(networks.directory, networks.config)
 
 
+def check_told(temperature: float, probabilities: Tensor, targets: Tensor) -> None:
+    """Refuse a temperature of probabilities (N, C) of targets (N,) that is an end of the range, which tells no more.
+
+    Raises:
+        UserError: it is.
+    """
+    if COLDEST * 1.001 < temperature < HOTTEST / 1.001:
+        return
+    right = int((probabilities.argmax(-1) == targets).sum())
+    asks = "0, so that all answers were certain" if temperature < 1 else "infinity, so that all classes were as likely"
+    raise UserError(
+        f"no temperature can be told from {counted(len(targets), 'validation example')}, of which {right} are answered "
+        f"right: they ask for one near {asks}; it takes more of them, as of a run with a larger `data.validation`"
+    )
+
+
 def _learned(networks: Networks, validation: Split, warm: bool) -> Calibration:
     """Temperatures, where `warm`, and scores of networks without a calibration."""
     predictor = Predictor(networks)
@@ -190,7 +208,9 @@ def _learned(networks: Networks, validation: Split, warm: bool) -> Calibration:
                 f"{predictor.task} predicts none; `coverage=0.9` works with every loss"
             )
         targets = validation.targets.to(each.device)
-        temperature = float(fit_temperature(combined(networks.loss, each), targets))
+        average = combined(networks.loss, each)
+        temperature = float(fit_temperature(average, targets))
+        check_told(temperature, average, targets)
         members = tuple(fit_temperature(each, targets).tolist())
     bare = Calibration(digest(networks.stack.theta), len(validation), temperature, members, np.zeros((0, 1)))
     values, std = predictor.in_units(bare.warmed(combined(networks.loss, each)))

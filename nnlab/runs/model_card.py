@@ -62,6 +62,7 @@ def model_card(networks: Networks, kind: str, file: str, difference: float, colu
             "## How well",
             "",
             *_metrics(read_result(networks.directory) or {}),
+            *_calibrated(networks),
             "## Use",
             "",
             "```python",
@@ -140,6 +141,18 @@ def _metrics(result: Mapping[str, Any]) -> list[str]:
         cells = ["" if value is None or math.isnan(value) else f"{value:.4g}" for value in own]
         lines.append(f"| {split} | {' | '.join(cells)} |")
     return [*lines, ""]
+
+
+def _calibrated(networks: Networks) -> list[str]:
+    """That the metrics are those before a calibration, where there is one."""
+    if networks.calibration is None or networks.calibration.temperature is None:
+        return []
+    warmth = f"{networks.calibration.temperature:.3g}"
+    return [
+        f"Measured before the calibration (temperature {warmth}) that the model has inside: loss, nll, brier and ece "
+        "are others with it, and `nnlab evaluate` of the run measures them.",
+        "",
+    ]
 
 
 def _origin(networks: Networks) -> list[str]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from nnlab.probe.cause import NOISE, Evidence, Tried, chance, single_cause
-from nnlab.probe.experiments import Outcome
+import pytest
+
+from nnlab.probe.cause import NOISE, Evidence, Tried, cause_of, chance, single_cause
+from nnlab.probe.experiments import UNKNOWN, Outcome, judged
 from nnlab.probe.suspects import Suspect
+from tests.diagnosis.test_rules import changed
 
 
 def outcome(skill: float) -> Outcome:
@@ -29,6 +32,13 @@ def test_a_component_of_ones_own_comes_before_a_setting_that_makes_up_for_it() -
     assert single_cause([WIDER, own], EVIDENCE, lambda suspect: suspect is WIDER.suspect) is WIDER
 
 
+@pytest.mark.parametrize(("reached", "at_fault"), [(0.65, False), (0.59, True)])
+def test_a_component_that_comes_as_far_with_another_setting_is_not_at_fault(reached: float, at_fault: bool) -> None:
+    own = Tried(Suspect("architecture", {"architecture": "mlp"}, "", foreign="mine.Net"), outcome(0.6))
+    longer = Tried(Suspect("still improving", {"trainer.epochs": 500}, ""), outcome(reached))
+    assert cause_of(Evidence(outcome(0.1), outcome(0.6), [own], [longer], 0.04)) is (own if at_fault else longer)
+
+
 def test_what_helps_less_than_the_run_itself_reached_is_no_cause() -> None:
     lucky = Evidence(outcome(0.1), outcome(0.62), [WIDER], [], 0.04, run=0.6)
     assert single_cause(lucky.own, lucky) is None
@@ -40,3 +50,8 @@ def test_a_gain_within_the_noise_of_a_few_validation_examples_is_no_cause() -> N
     margin = 4 * 10 * 82 / 83**2
     assert chance(NOISE, 0.01, margin) > 0.18
     assert chance(NOISE, 0.01, 10 * margin) < 0.5  # what does not learn at all is found by few, too
+
+
+def test_a_trial_with_no_skill_to_measure_is_unknown_and_not_called_diverged() -> None:
+    assert judged(changed(data={"examples": {"train": 60, "validation": 3, "test": 9}})) == UNKNOWN
+    assert judged(changed(status="diverged"))[0] == -1

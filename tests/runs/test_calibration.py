@@ -14,10 +14,10 @@ import torch
 import nnlab
 from nnlab.cli import main
 from nnlab.errors import UserError
-from nnlab.runs.calibration import calibrate, cover, uncalibrated
+from nnlab.runs.calibration import calibrate, check_told, cover, uncalibrated
 from nnlab.runs.export import export
 from nnlab.runs.networks import load_networks
-from nnlab.statistics.temperature import at_temperature
+from nnlab.statistics.temperature import at_temperature, fit_temperature
 
 ENSEMBLE = ["regularizer=[ensemble]", "regularizer.ensemble.members=3"]
 QUICK = ["callbacks=[checkpoint]", "architecture.widths=[16]", "regularizer=[]"]
@@ -84,7 +84,17 @@ def test_predictions_and_exports_are_at_the_temperature(classes: Path, tmp_path:
     assert not torch.allclose(raw, warm, atol=1e-3)
     torch.testing.assert_close(warm, at_temperature(raw, temperature), atol=1e-5, rtol=1e-4)
     assert [row["prediction"] for row in before] == [row["prediction"] for row in after]
-    assert export(load_networks(classes, "cpu"), "pt2", tmp_path).agrees
+    exported = export(load_networks(classes, "cpu"), "pt2", tmp_path)
+    assert exported.agrees
+    assert f"Measured before the calibration (temperature {temperature:.3g})" in exported.card.read_text()
+
+
+def test_validation_examples_that_are_all_right_tell_no_temperature() -> None:
+    probabilities, targets = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]]), torch.tensor([0, 1, 0])
+    with pytest.raises(UserError, match="no temperature can be told from 3 validation examples, of which 3 are"):
+        check_told(float(fit_temperature(probabilities, targets)), probabilities, targets)
+    targets[2] = 1
+    check_told(float(fit_temperature(probabilities, targets)), probabilities, targets)
 
 
 def test_every_member_of_an_ensemble_has_a_temperature_of_its_own(tmp_path: Path) -> None:

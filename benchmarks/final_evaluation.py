@@ -1,25 +1,27 @@
-"""What evaluating the best weights on all three splits takes, per epoch of training, and how much of it is products.
+"""What evaluating the best weights takes, per epoch of training: all three splits, and one over the epoch's examples.
 
     NNLAB_DATA=... OMP_NUM_THREADS=1 python benchmarks/final_evaluation.py [--rounds 9] [--widths 32]
 
-An epoch of MNIST has 55,000 examples, the three splits 70,000; training and evaluation take turns, medians of
-processor time are printed. The passes alone are those of compiled code with softmax and losses; what is left are the
-metrics, most of it the ranking of 700,000 probabilities for AUROC and average precision.
+The three splits of MNIST have 70,000 examples, an epoch 55,000, which are also those of the training split: `one` is
+its evaluation per epoch over the same examples. Of it, `its passes` are those of compiled code with softmax and losses;
+what is left are the metrics, most of them the ranking of 550,000 probabilities for AUROC and average precision.
+Training and evaluation take turns; printed are medians of processor time, and of its ratios within a round.
 
-Asked: 0.25 of an epoch, when an epoch of 784-32-10 took 126 ms and evaluation 0.6 of it. An epoch takes about 35 ms
-now, and the passes alone 0.55 of that: a training step is little more than two products of the size of a forward pass.
-Memory hardly slows them: over examples that stay in the cache, a pass takes 0.88 of the time (and torch's first product
-alone 2.6 times as long). A quarter would need examples to be left out.
+Asked: 0.25 of an epoch. `products` says why that cannot be had: of the multiply-adds of a step, a forward pass has a
+third where layers are many, and half where all but the first are small. Memory hardly slows it: over examples that stay
+in the cache, a pass takes 0.88 of the time. A quarter would need examples to be left out.
 
-Two cores of an AMD EPYC with AVX-512, other programs beside it (load 3 to 6):
+Two cores of an AMD EPYC with AVX-512, other programs beside it (load 15; at load 3 to 6 the first epoch took 39 ms):
 
-                      epoch, ms   final, ms   of an epoch   the passes alone
-    784-32-10              38.7        40.9          1.06               0.55
+                   epoch, ms   of it: all splits     one  its passes  products
+784-32-10               63.2                1.10    0.81        0.47      0.50
+784-256-256-10         707.3                0.44    0.34        0.31      0.44
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import time
 from collections.abc import Callable
@@ -29,20 +31,33 @@ import torch
 from nnlab.cli import compose
 from nnlab.config.build import build_trainer
 from nnlab.training import Trainer
-from nnlab.training.evaluation import SPLITS
 
 
 def passes(trainer: Trainer) -> None:
-    """Probabilities and losses of all examples, and nothing else."""
-    for name in SPLITS:
-        split = getattr(trainer.members[0].dataset, name)
-        trainer.stack.evaluated([split.inputs], [split.targets])
+    """Probabilities and losses of the training split, and nothing else."""
+    split = trainer.members[0].dataset.train
+    trainer.stack.evaluated([split.inputs], [split.targets])
+
+
+def split(trainer: Trainer) -> None:
+    """The training split with all metrics, as the end measures it."""
+    trainer.engine.evaluate(trainer.stack, "train", [0])
 
 
 def final(trainer: Trainer) -> None:
-    """The final evaluation, as if it had not been done."""
+    """The best weights on all three splits, as if that had not been done."""
     trainer.evaluator._final = None
     trainer.final_evaluations()
+
+
+def products(widths: list[int]) -> float:
+    """Multiply-adds of a forward pass, per those of a training step: forward, and by weights and inputs backward.
+
+    >>> f"{products([784, 32, 10]):.2f}, {products([784, 256, 256, 10]):.2f}"
+    '0.50, 0.44'
+    """
+    layers = [a * b for a, b in itertools.pairwise(widths)]
+    return sum(layers) / (3 * sum(layers) - layers[0])  # nobody asks for the gradient by the examples
 
 
 def milliseconds(function: Callable[[], object]) -> float:
@@ -61,21 +76,20 @@ def main() -> None:
     overrides = ("data=mnist", f"architecture.widths=[{given.widths}]", "trainer.batch_size=128", "callbacks=[]")
     trainer = build_trainer([compose(*overrides)])
     steps = trainer.steps_per_epoch
-    times: dict[str, list[float]] = {"epoch": [], "final": [], "passes": []}
+    functions = {"final": final, "split": split, "passes": passes}
+    times: dict[str, list[float]] = {name: [] for name in ("epoch", *functions)}
     for epoch in range(given.rounds + 1):
         times["epoch"].append(milliseconds(lambda at=epoch: trainer.engine.advance(at * steps, steps)))  # type: ignore[misc]
-        times["final"].append(milliseconds(lambda: final(trainer)))
-        times["passes"].append(milliseconds(lambda: passes(trainer)))
-    medians = {name: statistics.median(values[1:]) for name, values in times.items()}
-    print(f"{'':16}{'epoch, ms':>15}{'final, ms':>12}{'of an epoch':>14}{'the passes alone':>19}")
-    shape = "-".join(["784", *given.widths.split(","), "10"])
-    columns = (
-        medians["epoch"],
-        medians["final"],
-        medians["final"] / medians["epoch"],
-        medians["passes"] / medians["epoch"],
-    )
-    print("{:16}{:15.1f}{:12.1f}{:14.2f}{:19.2f}".format(shape, *columns))
+        for name, function in functions.items():
+            times[name].append(milliseconds(lambda of=function: of(trainer)))  # type: ignore[misc]
+    print(f"{'':16}{'epoch, ms':>12}{'of it: all splits':>20}{'one':>8}{'its passes':>12}{'products':>10}")
+    widths = [784, *map(int, given.widths.split(",")), 10]
+    shares = [
+        statistics.median(own / epoch for own, epoch in zip(times[name][1:], times["epoch"][1:], strict=True))
+        for name in functions
+    ]
+    values = (statistics.median(times["epoch"][1:]), *shares, products(widths))
+    print("{:16}{:12.1f}{:20.2f}{:8.2f}{:12.2f}{:10.2f}".format("-".join(map(str, widths)), *values))
 
 
 if __name__ == "__main__":

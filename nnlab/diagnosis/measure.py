@@ -69,7 +69,8 @@ def records(
     trainer.history.flush()
     known = facts_of(trainer) if data is None else data
     chosen = range(len(trainer.members)) if members is None else members
-    networks = dict(enumerate(network_facts(trainer))) if probe else _weights_only(trainer, chosen)
+    ranked = any(facts.skewed for facts in known.values())
+    networks = dict(enumerate(network_facts(trainer, ranked))) if probe else _weights_only(trainer, chosen)
     series = _series(trainer, chosen)
     tests = functools.cache(lambda: network_tests(trainer))  # once for all members, and only where one of them is weak
     for member in chosen:

@@ -41,6 +41,7 @@ class Order(NamedTuple):
 
 
 NO_ORDER = Order(0.0, 0.0)  # of predictions that are no numbers, and of too few examples
+UNKNOWN = Order(math.nan, math.nan)  # of those that nobody asks for
 
 
 def association(prediction: Tensor, targets: Tensor) -> float:

@@ -112,9 +112,16 @@ def measure_levels(dataset: Dataset, loss: Loss) -> Levels:
     targets, size = sample_targets(dataset.train, EXAMPLES), dataset.target_size
     initial = loss.initial_loss(targets, size)
     constant = min(best_constant_loss(loss, targets, size), initial)
-    at_zero = loss.losses(torch.zeros(len(targets), loss.output_size(size), device=targets.device), targets)
+    at_zero = _losses_at_zero(loss, targets, size)
     spread, largest = float(at_zero.double().std(correction=0)), float(at_zero.max())
     return Levels(initial, constant, loss.floor(targets, size), _large_loss(loss, targets, size), spread, largest)
+
+
+def _losses_at_zero(loss: Loss, targets: Tensor, classes: int) -> Tensor:
+    """The loss of outputs of zero on each example, (N,): that of its class, or target."""
+    kinds = targets if targets.is_floating_point() else torch.arange(classes, device=targets.device)
+    found = loss.losses(torch.zeros(len(kinds), loss.output_size(classes), device=targets.device), kinds)
+    return found if kinds is targets else found[targets]
 
 
 def _large_loss(loss: Loss, targets: Tensor, classes: int) -> float:

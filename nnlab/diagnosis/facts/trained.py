@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nnlab.activation.layers import activation_layers
-from nnlab.diagnosis.facts.chance import Order, orders
+from nnlab.diagnosis.facts.chance import UNKNOWN, Order, orders
 from nnlab.diagnosis.facts.data import constant_metric
 from nnlab.diagnosis.facts.levels import sample
 from nnlab.diagnosis.record import LayerFacts, SplitFacts, WeightFacts
@@ -69,28 +69,36 @@ def last_weights(trainer: Trainer, most: int | None = None) -> Iterator[None]:
 
 
 @torch.no_grad()
-def network_facts(trainer: Trainer) -> list[NetworkFacts]:
-    """The facts of every member at its last weights; nothing of the training state is changed."""
+def network_facts(trainer: Trainer, ranked: bool = True) -> list[NetworkFacts]:
+    """The facts of every member at its last weights; nothing of the training state is changed.
+
+    Args:
+        trainer: before, during or after training.
+        ranked: whether skill is how well predictions order the examples, so that it is asked of training examples, too.
+    """
     known = trainer.validation() if _complete(trainer) else None  # most often it has just been measured
     found: list[NetworkFacts] = []
     with last_weights(trainer):
         stack, theta, buffers = trainer.stack, trainer.stack.theta, trainer.stack.buffers
         count = int(min(1024, max(64, WORK / max(theta.numel(), 1))))
         if len(theta) <= TOGETHER:
-            return _facts_of_rows(trainer, slice(None), count, known)
+            return _facts_of_rows(trainer, slice(None), count, known, ranked)
         for start in range(0, len(theta), TOGETHER):  # what is computed on the way takes much memory
             rows = slice(start, start + TOGETHER)
             with stack.set_aside():
                 stack.replace(theta[rows], {name: value[rows] for name, value in buffers.items()})
-                found += _facts_of_rows(trainer, rows, count, known)
+                found += _facts_of_rows(trainer, rows, count, known, ranked)
     return found
 
 
-def _facts_of_rows(trainer: Trainer, rows: slice, count: int, known: Evaluation | None) -> list[NetworkFacts]:
+def _facts_of_rows(
+    trainer: Trainer, rows: slice, count: int, known: Evaluation | None, ranked: bool
+) -> list[NetworkFacts]:
     """The facts of the members `rows`, which are in the stack, from `count` training examples.
 
     Args:
         known: all members on the validation split, where that has been measured.
+        ranked: whether the training examples are to be ordered.
     """
     datasets = [member.dataset for member in trainer.members[rows]]
     part, units = _stacked(datasets, count), stacked_units([each.units for each in datasets])
@@ -102,7 +110,7 @@ def _facts_of_rows(trainer: Trainer, rows: slice, count: int, known: Evaluation 
         evaluation = Evaluation(metrics, known.prediction[rows])
     held_out = torch.stack([split.targets for split in validation])
     splits = {
-        "train": _split_facts(trainer, datasets, part.targets, _evaluated(trainer, part, units)),
+        "train": _split_facts(trainer, datasets, part.targets, _evaluated(trainer, part, units), ranked),
         "validation": _split_facts(trainer, datasets, held_out, evaluation),
     }
     layers = _layer_facts(trainer, part.inputs[:, ::2])
@@ -134,14 +142,14 @@ def _evaluated(trainer: Trainer, split: Split, units: Units | None) -> Evaluatio
 
 
 def _split_facts(
-    trainer: Trainer, datasets: Sequence[Dataset], targets: Tensor, evaluation: Evaluation
+    trainer: Trainer, datasets: Sequence[Dataset], targets: Tensor, evaluation: Evaluation, ranked: bool = True
 ) -> list[SplitFacts]:
-    """The facts of each member on targets (M, N) or (M, N, C) of its data set."""
+    """The facts of each member on targets (M, N) or (M, N, C) of its data set; their order where skill is `ranked`."""
     task = datasets[0].task
     losses, metrics = (evaluation.metrics[name].tolist() for name in ("loss", trainer.loss.primary_metric(task)))
     of_sets = {id(each): constant_metric(each, own) for each, own in zip(datasets, targets, strict=True)}
     baselines = [of_sets[id(each)] for each in datasets]
-    found = orders(evaluation.prediction, targets)
+    found = orders(evaluation.prediction, targets) if ranked else [UNKNOWN] * len(targets)
     if task is not Task.REGRESSION:
         return _of_classes(losses, metrics, baselines, evaluation.prediction, targets, found)
     return list(map(_of_regression, losses, metrics, baselines, evaluation.prediction, targets, found))

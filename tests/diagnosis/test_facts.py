@@ -68,11 +68,6 @@ COARSE = {
 }
 
 
-YEARS = np.where(DRAW.random(N) < 0.5, DRAW.integers(1, 30, N), DRAW.exponential(10, N).round(3))
-COARSE["years to the day, half of them whole"] = ([YEARS, codes(3), codes(2)], (DRAW.random(N) < 0.3).astype(np.int64))
-COARSE["weeks of two groups"] = ([DRAW.integers(1, 36, N).astype(float), codes(2)], (DRAW.random(N) < 0.3).astype(int))
-
-
 @pytest.mark.parametrize("name", COARSE)
 def test_rows_that_agree_by_chance_are_no_leak(name: str) -> None:
     data = table(*COARSE[name])

@@ -26,7 +26,6 @@ NEAR = 2e-2  # of the usual distance between neighbors: the same example, change
 FEW = 1000  # training rows that say whether any two of them differ
 EXAMINED = 32  # examples that agree, for which chance is estimated
 COMPARED = 128  # of all, for which it is estimated, too, where many agree
-DEALT = 20  # times that a column is dealt anew; none of them finds as many where one in twenty would by chance
 BY_CHANCE = 0.2  # rows that chance gives, from which an example that agrees is no copy
 
 
@@ -102,31 +101,7 @@ def _shared(train: Split, held_out: Split, part: Split) -> Shared:
     some = _some(torch.arange(len(asked), device=asked.device), COMPARED)
     chances = table.chances(asked[some], part.targets[some])
     expected = sum(chance for chance in chances if chance < BY_CHANCE) / max(len(chances), 1) * len(asked)
-    if shared.found > max(shared.stray, expected) and _recur(train, known, part, asked, found):
-        return Shared(0, len(asked), len(rows))
     return replace(shared, expected=expected)
-
-
-def _recur(train: Split, known: Tensor, part: Split, asked: Tensor, found: int) -> bool:
-    """Whether as many would be found if the column with most values were dealt anew among those of one class.
-
-    Then its values recur, as whole weeks and the years of a census do, fine as they are.
-    """
-    few = known[: at_once(known, READ, FEW)]
-    finest = max(range(known.shape[1]), key=lambda column: len(torch.unique(few[:, column])))
-    draw = torch.Generator().manual_seed(0)
-    order = torch.arange(len(asked), device=asked.device)
-    classes = None if part.targets.is_floating_point() else part.targets
-    order = order if classes is None else classes.argsort(stable=True)
-    dealt = asked.repeat(DEALT, 1, 1)
-    for each in dealt:
-        rows = torch.randperm(len(asked), generator=draw).to(asked.device)
-        rows = rows if classes is None else rows[classes[rows].argsort(stable=True)]
-        each[order, finest] = asked[rows, finest]
-    partner = _partners(dealt.flatten(0, 1), known).reshape(DEALT, -1)
-    targets = part.targets.repeat(DEALT, *(1 for _ in part.targets.shape))
-    agree = same_target(targets.flatten(0, 1), train.targets[partner.flatten()], train.targets).reshape(DEALT, -1)
-    return bool((((partner >= 0) & agree).sum(1) >= found).any())
 
 
 def _tell_apart(known: Tensor) -> bool:

@@ -41,7 +41,7 @@ class Progress(Callback):
 
     def evaluated(self, trainer: Trainer) -> None:
         for run in trainer.runs:
-            run.say(self._line(trainer, run.members[0]))
+            run.say(self._line(trainer, run.members))
         if self._bar is not None:
             self._bar.show(trainer.step, self._line(trainer, with_step=False))  # the bar has it
         elif time.monotonic() - self._printed >= self.seconds or trainer.step >= trainer.total_steps:
@@ -58,12 +58,16 @@ class Progress(Callback):
                 log.info(who + reason)
 
     @staticmethod
-    def _line(trainer: Trainer, member: int | None = None, *, with_step: bool = True) -> str:
-        """One line about a member, or about all that are in training: from the lowest value to the highest."""
-        shown = [member] if member is not None else trainer.active or [0]
+    def _line(trainer: Trainer, members: Sequence[int] | None = None, *, with_step: bool = True) -> str:
+        """One line about some members, or about all, that are in training: from the lowest value to the highest."""
+        active, every = trainer.active, len(trainer.members if members is None else members)
+        if members is not None:
+            there = set(active) if every > 1 else members
+            active = [member for member in members if member in there]
+        shown = active or list(members or [0])[:1]
         words = [f"epoch {trainer.epoch:.4g}", *([f"step {trainer.step}"] if with_step else [])]
-        if member is None and len(trainer.members) > 1:
-            words.append(f"{len(trainer.active)} of {len(trainer.members)} members")
+        if every > 1:
+            words.append(f"{len(active)} of {every} members")
         losses = trainer.history.losses[-trainer.steps_per_epoch :, shown]
         if len(losses):
             words.append(f"train loss {_span(_mean(losses).tolist())}")

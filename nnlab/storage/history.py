@@ -1,10 +1,10 @@
 """`history.csv` and `statistics.csv`: what a run has seen, as files that programs and people can read.
 
 `history.csv` has a row for every step: `step`, `epoch`, `learning_rate`, `loss/train` (the minibatch's, before the
-update), then the validation metrics in the rows of the steps after which they were measured, and for an ensemble the
-losses of its members. `statistics.csv` has the rest as `step,tag,value`; the tags of an ensemble end in `/<member>`.
-Numbers are written so that reading them gives the same bits. Reading takes whole lines, of a run that still trains,
-too; lines that something else has damaged are left out, with a warning.
+update), then the validation metrics in the rows of the steps after which they were measured. For an ensemble these are
+means of its members in training, whose losses follow. `statistics.csv` has the rest as `step,tag,value`; the tags of an
+ensemble end in `/<member>`. Numbers are written so that reading them gives the same bits. Reading takes whole lines, of
+a run that still trains, too; lines that something else has damaged are left out, with a warning.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Curves:
         rates: learning rates (T,).
         losses: minibatch losses before each update (T,); for an ensemble the mean of its members in training.
         member_losses: (T, members) for an ensemble, else (T, 1).
-        validation: the columns of validation metrics by tag, such as `loss/validation`.
+        validation: the columns of validation metrics by tag, such as `loss/validation`; for an ensemble means likewise.
         statistics: all other scalars by tag, such as `gradient_norm/linear1.weight`.
     """
 
@@ -126,16 +126,18 @@ class HistoryWriter:
             scalars: step, position of the member in the run, and values by tag.
             steps_per_epoch: for the column of epochs.
         """
-        wide: dict[int, dict[str, float]] = {}
+        columns: dict[int, dict[str, list[float]]] = {}
         lines = []
         for step, position, values in scalars:
             inside = {tag: value for tag, value in values.items() if tag in self.tags}
-            if position == 0:
-                wide.setdefault(step, {}).update(inside)
+            row = columns.setdefault(step, {})
+            for tag, value in inside.items():
+                row.setdefault(tag, []).append(value)
             ending = f"/{position}" if self.members > 1 else ""
             lines += [
                 f"{step},{tag}{ending},{value!r}\n" for tag, value in values.items() if ending or tag not in inside
             ]
+        wide = {step: {tag: sum(own) / len(own) for tag, own in row.items()} for step, row in columns.items()}
         rows = self._rows(start, losses, rates.tolist(), wide, steps_per_epoch)
         for file, block in ((self.statistics, lines), (self.history, rows)):
             file.write("".join(block).encode())

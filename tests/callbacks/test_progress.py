@@ -67,3 +67,5 @@ def test_members_are_shown_from_the_lowest_value_to_the_highest(
     assert found
     low, high, *_ = map(float, found.groups())
     assert low < high
+    [log] = tmp_path.rglob("log.txt")
+    assert found[0] in log.read_text()

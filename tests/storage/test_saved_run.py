@@ -55,6 +55,9 @@ def test_an_ensembles_members_are_kept_apart(tmp_path: Path) -> None:
     run = read_run(tmp_path)
     np.testing.assert_array_equal(run.curves.member_losses, trainer.history.losses)
     np.testing.assert_allclose(run.losses, trainer.history.losses.mean(1))
+    of_members = [trainer.history.series("loss/validation", member)[1] for member in range(2)]
+    np.testing.assert_allclose(run.metrics["loss"].values, np.mean(of_members, 0))
+    assert of_members[0] != of_members[1]
     assert (
         run.curves.statistics["gradient_norm/all/1"].values.tolist()
         == trainer.history.series("gradient_norm/all", 1)[1]

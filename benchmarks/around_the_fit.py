@@ -17,9 +17,9 @@ memory, torch 2.14.1:
     one run of 410 steps, ms                 29          67
     64 runs, us a step and member            16          34
     1,000 jobs, ms a job                    3.9         9.4
-    memory of 1,024 networks                3.5         4.8
+    memory of 1,024 networks                3.0         4.0
 
-Single runs, and jobs without callbacks, are as asked; grids with their figures, 64 long runs and the memory are not. On
+Single runs, jobs without callbacks and their memory are as asked; grids with their figures and 64 long runs are not. On
 a disk a job takes about twice as long, and the clock has what files wait for as well: 0.4 ms a file where several runs
 are saved side by side.
 """

@@ -66,7 +66,7 @@ def read_back(trainer: Trainer, run: Run, steps: int) -> None:
     curves = read_curves(run.directory)
     losses, rates = curves.filled(steps, len(run.members))
     for position, member in enumerate(run.members):
-        own = [Record(step, member, values) for step, values in curves.scalars(position, len(run.members)).items()]
+        own = [Record.of(step, member, values) for step, values in curves.scalars(position, len(run.members)).items()]
         trainer.history.load(member, losses[:, position], rates, own)
 
 

@@ -62,7 +62,8 @@ class Statistics(Callback):
             stack = trainer.stack
             weights = [slot for slot in stack.layout.slots if slot.is_weight]
             if weights:
-                moved, size = (self._norms(rows, weights) for rows in (stack.theta - self._before, self._before))
+                size = self._norms(self._before, weights)
+                moved = self._norms(self._before.sub_(stack.theta), weights)
                 for kind, values in (("update_norm", moved), ("update_ratio", updates.ratio(moved, size))):
                     self._measured.append(([f"{kind}/{slot.name}" for slot in weights], values))
             names = [name for part, _ in self._measured for name in part]

@@ -195,10 +195,12 @@ def _write_records(records: Sequence[Record], suffixes: Mapping[int, str], file:
     """Append sparse scalars; those with the same tags, such as all validations of a member, in one block."""
     blocks: dict[tuple[str, ...], list[Record]] = {}
     for entry in records:
-        blocks.setdefault(tuple(tag + suffixes[entry.member] for tag in entry.values), []).append(entry)
+        suffix = suffixes[entry.member]
+        tags = tuple(tag + suffix for tag in entry.tags) if suffix else entry.tags
+        blocks.setdefault(tags, []).append(entry)
     for tags, entries in blocks.items():
         steps = np.array([entry.step for entry in entries])
-        columns = np.array([list(entry.values.values()) for entry in entries]).T
+        columns = np.array([entry.numbers for entry in entries]).T
         file.scalar_block(steps, dict(zip(tags, columns, strict=True)), now)
 
 

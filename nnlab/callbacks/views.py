@@ -19,6 +19,7 @@ from nnlab.callbacks.schedule import octupling
 from nnlab.errors import described
 from nnlab.storage.files import WriteError
 from nnlab.training import Callback, Run, Trainer
+from nnlab.training.evaluation import Evaluation
 from nnlab.types import Dataset
 from nnlab.validation import check
 
@@ -97,18 +98,16 @@ class Views(Callback):
         if not self._seen or not trainer.active or trainer.step >= trainer.total_steps or not self._due(trainer):
             return
         rows = {member: row for row, member in enumerate(trainer.active)}
-        prediction = trainer.validation().prediction
-        self._show_all(trainer, trainer.stack.theta, rows, prediction, final=False)
+        self._show_all(trainer, trainer.stack.theta, rows, trainer.validation(), final=False)
 
     def fit_end(self, trainer: Trainer) -> None:
         if not self._seen or trainer.interrupted:
             return
-        prediction = trainer.final_evaluations()["validation"].prediction
         rows = {member: member for member in range(len(trainer.members))}
-        self._show_all(trainer, trainer.best.theta, rows, prediction, final=True)
+        self._show_all(trainer, trainer.best.theta, rows, trainer.final_evaluations()["validation"], final=True)
 
     def _show_all(
-        self, trainer: Trainer, theta: Tensor, rows: Mapping[int, int], prediction: Tensor, *, final: bool
+        self, trainer: Trainer, theta: Tensor, rows: Mapping[int, int], evaluation: Evaluation, *, final: bool
     ) -> None:
         """Look at every run whose members are all there."""
         for run in trainer.runs[: self.most]:
@@ -117,7 +116,8 @@ class Views(Callback):
                 continue
             with self._drawing(trainer):
                 step = max(trainer.outcomes[member].ended_at for member in run.members) if final else trainer.step
-                combined = trainer.loss.combine(prediction[own]) if len(own) > 1 else prediction[own[0]]
+                prediction = evaluation.prediction_of(own)
+                combined = trainer.loss.combine(prediction) if len(own) > 1 else prediction[0]
                 data = trainer.members[run.members[0]].dataset
                 self._show(Moment(trainer, run, step, theta[own], data, combined, final))
 

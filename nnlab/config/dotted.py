@@ -1,4 +1,4 @@
-"""Values at dotted paths of nested configs, such as `optimizer.learning_rate`: looked up and set."""
+"""Values at dotted paths of nested configs, such as `optimizer.learning_rate`: looked up, set, replaced."""
 
 from __future__ import annotations
 
@@ -32,6 +32,24 @@ def get(config: Any, path: str, default: Any = None) -> Any:
 def exists(config: Any, path: str) -> bool:
     """Whether there is a value at a path."""
     return get(config, path, MISSING) is not MISSING
+
+
+def replaced(config: Any, path: str, value: Any) -> Any:
+    """The config with another value at a path, as `get` has it; sections that do not lead there are those of `config`.
+
+    Raises:
+        KeyError: there is no such path.
+
+    >>> replaced({"a": {"b": 1}, "c": [2, 4]}, "a.b", 3)
+    {'a': {'b': 3}, 'c': [2, 4]}
+    """
+    key, _, rest = path.partition(".")
+    if isinstance(config, dict) and key in config:
+        return {**config, key: replaced(config[key], rest, value) if rest else value}
+    if isinstance(config, list) and key.isdecimal() and int(key) < len(config):
+        place = int(key)
+        return [*config[:place], replaced(config[place], rest, value) if rest else value, *config[place + 1 :]]
+    raise KeyError(f"there is no `{key}` in the config")
 
 
 def put(config: MutableMapping[str, Any], path: str, value: Any) -> None:

@@ -101,7 +101,7 @@ def _series(trainer: Trainer, members: Sequence[int]) -> dict[int, dict[str, Ser
         if record.member not in found:
             continue
         own = found[record.member]
-        for tag, value in record.values.items():
+        for tag, value in zip(record.tags, record.numbers, strict=True):
             steps, values = own.setdefault(tag, ([], []))
             steps.append(record.step)
             values.append(value)

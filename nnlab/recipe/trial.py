@@ -79,7 +79,7 @@ def trained(trainer: Trainer, member: int, changes: Changes, watching: Callback 
     """A member of a population that has been trained."""
     losses = trainer.history.losses[:, member]
     status = trainer.outcomes[member].status
-    tags = {tag for record in trainer.history.records if record.member == member for tag in record.values}
+    tags = {tag for record in trainer.history.records if record.member == member for tag in record.tags}
     return Trial(
         changes,
         "completed" if status == "running" else status,

@@ -21,7 +21,7 @@ from nnlab.config import identity
 from nnlab.config.build import build_trainer
 from nnlab.config.command_line import CONFIG_DIR
 from nnlab.config.folder import own_folder
-from nnlab.device import resolve_device, set_up
+from nnlab.device import give_back, resolve_device, set_up
 from nnlab.errors import UserError
 from nnlab.runs import continuation, one_by_one
 from nnlab.runs.advice import effective
@@ -42,6 +42,7 @@ from nnlab.training.final import final_metrics
 from nnlab.training.group import Command, Group, GroupBroken
 from nnlab.training.signals import Signals, graceful
 
+LARGE = 1 << 20  # weights of a population
 _THREADS = torch.get_num_threads()
 Completion = Callable[[Result, Mapping[str, Any]], Result]  # what a result of a config is completed with
 log = logging.getLogger(__name__)
@@ -165,6 +166,8 @@ def prepare(configs: Sequence[Mapping[str, Any]], runs: Sequence[Run], group: Gr
     settings = configs[0]["trainer"]
     set_up(resolve_device(settings["device"]), settings["precision"], bool(settings["deterministic"]))
     trainer = build_trainer(configs, runs, group)
+    if trainer.stack.theta.numel() > LARGE:
+        give_back()  # what the networks took before they were stacked
     torch.set_num_threads(settings["threads"] or suitable_threads(trainer, group.local_size if group else 1))
     if group is not None:
         group.say(Command.PREPARE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,8 @@ def make_jobs(configs: Sequence[Config], overrides: Overrides) -> list[Job]:
     for config, own in zip(configs, overrides, strict=True):
         directory = Path(config["output_dir"]) / config["name"] / run_name(own)
         key, why = stacking_key(config)
-        jobs.append(Job(list(own), config, directory, identity(config), key, why, dataset_key(config)))
+        shared, data = key and sys.intern(key), sys.intern(dataset_key(config))  # as large as the rest of a job
+        jobs.append(Job(list(own), config, directory, identity(config), shared, why, data))
     for job in jobs:
         check_directory(job)
         check_config(job)

@@ -68,8 +68,8 @@ class Batches:
             self._order = self._order.to(self.splits[0].inputs.device)
         self._epoch = epoch
 
-    def _drawn(self, epoch: int) -> tuple[Tensor, list[int]]:
-        """The order (G, n) of `epoch`, and which data set each row is of."""
+    def _drawn(self, epoch: int, room: Tensor | None = None) -> tuple[Tensor, list[int]]:
+        """The order (G, n) of `epoch`, maybe in the `room` of another, and which data set each row is of."""
         sources = self.sources
         if self.steps_per_epoch == 1:  # the order within a full batch does not matter
             sources = [(data, 0) for data, _ in sources]
@@ -77,7 +77,7 @@ class Batches:
         each = len(sources) // len(distinct)
         regular = sources == [source for source in distinct for _ in range(each)]
         rows = distinct if regular else sources
-        order = torch.empty(len(rows), self.examples, dtype=torch.long)
+        order = torch.empty(len(rows), self.examples, dtype=torch.long) if room is None else room
         first: dict[tuple[int, int], int] = {}
         for position, (data, seed) in enumerate(rows):
             row = order[position]
@@ -91,10 +91,18 @@ class Batches:
 
     def orders(self, first: int, last: int) -> tuple[Tensor, list[int]]:
         """The orders (epochs, G, n) of the epochs `first` to `last`, and which of `splits` each of the G rows is of."""
-        self._recent = {epoch: kept for epoch, kept in self._recent.items() if first <= epoch <= last}
         if self._epoch >= 0 and self._order.device.type == "cpu":
             self._recent.setdefault(self._epoch, (self._order, self._data))
-        self._recent = {epoch: self._recent.get(epoch) or self._drawn(epoch) for epoch in range(first, last + 1)}
+        known = {epoch: self._recent.pop(epoch) for epoch in range(first, last + 1) if epoch in self._recent}
+        if self._epoch not in known and self._prefetch is None:
+            self._epoch, self._order = -1, torch.empty(0)
+            room = [order for order, _ in self._recent.values()]  # an order takes as much as small networks' weights
+        else:
+            room = []
+        for epoch in range(first, last + 1):
+            if epoch not in known:
+                known[epoch] = self._drawn(epoch, room.pop() if room else None)
+        self._recent = dict(sorted(known.items()))
         orders = [order.unsqueeze(0) for order, _ in self._recent.values()]
         data = self._recent[first][1]
         return orders[0] if len(orders) == 1 else torch.cat(orders), [0 for _ in data] if self.offset else data

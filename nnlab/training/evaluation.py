@@ -40,16 +40,23 @@ class Evaluation:
 
     Attributes:
         metrics: `loss` and the task's metrics, (M,) each.
-        predicted: the predictions, or what computes them again where they take too much memory to be kept.
+        predicted: the predictions, or what computes those of some members again where they take too much memory to be
+            kept.
     """
 
     metrics: dict[str, Tensor]
-    predicted: Tensor | Callable[[], Tensor]
+    predicted: Tensor | Callable[[Sequence[int]], Tensor]
 
     @functools.cached_property
     def prediction(self) -> Tensor:
         """(M, N, *), as `Loss.prediction` gives it."""
-        return self.predicted if isinstance(self.predicted, Tensor) else self.predicted()
+        known = self.predicted
+        return known if isinstance(known, Tensor) else known(range(len(self.metrics["loss"])))
+
+    def prediction_of(self, members: Sequence[int]) -> Tensor:
+        """Those of some members (m, N, *)."""
+        known = self.predicted
+        return known[list(members)] if isinstance(known, Tensor) else known(members)
 
     @functools.cached_property
     def of_members(self) -> list[dict[str, float]]:

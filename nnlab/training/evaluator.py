@@ -45,6 +45,7 @@ class Evaluator:
             Interrupted: training is `stopped`, and the evaluation takes long.
         """
         started = time.monotonic()
+        self._validated = None  # before there is another
         with self.engine.as_evaluated():
             found = self.engine.evaluate(
                 *(self.engine.stack, "validation", self.engine.active, self.thorough),
@@ -74,17 +75,17 @@ class Evaluator:
             return self._best_of(members, split)
         parts = [self._best_of(members[start : start + each], split).metrics for start in members[::each]]
         metrics = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-        return Evaluation(metrics, lambda: self._predictions(split))
+        return Evaluation(metrics, lambda some: self._predictions(split, some))
 
     def _best_of(self, members: range, split: str) -> Evaluation:
         """The best weights of some members on a split; the stack then has these."""
         self._take_best(slice(members.start, members.stop))
         return self.engine.evaluate(self.engine.stack, split, members)
 
-    def _predictions(self, split: str) -> Tensor:
-        """What the best weights of all members predict, (M, N, *)."""
-        with self.at_best() as stack:
-            return self.engine.evaluate(stack, split, range(len(stack)), ()).prediction
+    def _predictions(self, split: str, members: Sequence[int]) -> Tensor:
+        """What the best weights of some members predict, (m, N, *)."""
+        with self.at_best(list(members)) as stack:
+            return self.engine.evaluate(stack, split, members, ()).prediction
 
     def _take_best(self, rows: slice | Sequence[int]) -> None:
         buffers = {name: value[rows] for name, value in self.best.buffers.items()}

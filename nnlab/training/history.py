@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,13 +13,27 @@ from torch import Tensor
 BLOCK = 256  # steps whose losses wait on the device before they are fetched together
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
-    """Scalars of one member after `step` updates, by tag such as `loss/validation`."""
+    """Scalars of one member after `step` updates: their tags, such as `loss/validation`, and their numbers.
+
+    A large population has tens of thousands of records, so its tags are shared, and numbers lie side by side.
+    """
 
     step: int
     member: int
-    values: dict[str, float]
+    tags: tuple[str, ...]
+    numbers: array[float]
+
+    @classmethod
+    def of(cls, step: int, member: int, values: Mapping[str, float]) -> Record:
+        """The record of scalars by tag."""
+        return cls(step, member, tuple(values), array("d", values.values()))
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The scalars by tag."""
+        return dict(zip(self.tags, self.numbers, strict=True))
 
 
 class History:
@@ -42,7 +57,8 @@ class History:
         self._waiting = 0
         self._columns: list[int] = list(range(members))
         self.records: list[Record] = []
-        self._latest: list[dict[str, float]] = [{} for _ in range(members)]
+        self._tags: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._latest: list[dict[tuple[str, ...], Record]] = [{} for _ in range(members)]  # of all tags, the newest last
 
     @property
     def losses(self) -> np.ndarray:
@@ -60,10 +76,17 @@ class History:
         if self._waiting >= BLOCK:
             self.flush()
 
-    def record(self, step: int, member: int, values: dict[str, float]) -> None:
+    def record(self, step: int, member: int, values: Mapping[str, float]) -> None:
         """Append sparse scalars."""
-        self.records.append(Record(step, member, values))
-        self._latest[member].update(values)
+        self.record_numbers(step, member, tuple(values), array("d", values.values()))
+
+    def record_numbers(self, step: int, member: int, tags: tuple[str, ...], numbers: array[float]) -> None:
+        """Append sparse scalars as a `Record` has them."""
+        record = Record(step, member, self._tags.setdefault(tags, tags), numbers)
+        self.records.append(record)
+        latest = self._latest[member]
+        latest.pop(record.tags, None)
+        latest[record.tags] = record
 
     def records_of(self, groups: Sequence[Sequence[int]], first: int = 0) -> list[list[Record]]:
         """The records from position `first` on of each group of members, in the order in which they came."""
@@ -86,12 +109,19 @@ class History:
     def _append(self, losses: np.ndarray, rates: np.ndarray) -> None:
         end = self._count + len(losses)
         if end > len(self._losses):
-            room = np.full((max(end, 2 * len(self._losses)) - len(self._losses), self.members), np.nan)
-            self._losses = np.concatenate([self._losses, room])
-            self._rates = np.concatenate([self._rates, room.copy()])
-        self._losses[self._count : end, self._columns] = losses
-        self._rates[self._count : end, self._columns] = rates
+            capacity = max(end, 2 * len(self._losses))
+            self._losses, self._rates = self._grown(self._losses, capacity), self._grown(self._rates, capacity)
+        for kept, block in ((self._losses, losses), (self._rates, rates)):
+            if len(self._columns) < self.members:
+                kept[self._count : end] = np.nan
+            kept[self._count : end, self._columns] = block
         self._count = end
+
+    def _grown(self, kept: np.ndarray, capacity: int) -> np.ndarray:
+        """The steps so far in an array with room for more, which takes no memory before it is written."""
+        grown = np.empty((capacity, self.members))
+        grown[: self._count] = kept[: self._count]
+        return grown
 
     def forget(self, member: int, step: int) -> None:
         """Leave out the steps of a member from `step` = 0, 1, ... on, which it has not taken."""
@@ -107,11 +137,12 @@ class History:
 
     def latest(self, tag: str, member: int) -> float | None:
         """The newest value of `tag` for a member."""
-        return self._latest[member].get(tag)
+        newest = (record for record in reversed(self._latest[member].values()) if tag in record.tags)
+        return next((record.numbers[record.tags.index(tag)] for record in newest), None)
 
     def series(self, tag: str, member: int) -> tuple[list[int], list[float]]:
         """Steps and values of `tag` for a member."""
-        rows = [(r.step, r.values[tag]) for r in self.records if r.member == member and tag in r.values]
+        rows = [(r.step, r.numbers[r.tags.index(tag)]) for r in self.records if r.member == member and tag in r.tags]
         return [step for step, _ in rows], [value for _, value in rows]
 
     def load(self, member: int, losses: np.ndarray, rates: np.ndarray, records: Sequence[Record]) -> None:
@@ -125,4 +156,4 @@ class History:
         self._losses[:steps, member] = losses
         self._rates[:steps, member] = rates
         for record in records:
-            self.record(record.step, record.member, record.values)
+            self.record_numbers(record.step, record.member, record.tags, record.numbers)

@@ -74,7 +74,10 @@ class Stack:
         self.loss = loss
         self.autocast = autocast
         self.layout = Layout(self.network)
-        self.theta = torch.stack([self.layout.row(network, dtype) for network in networks]).to(device)
+        theta = torch.empty(len(networks), self.layout.size, dtype=dtype)
+        for row, network in zip(theta, networks, strict=True):
+            row.copy_(self.layout.row(network, dtype))
+        self.theta = theta.to(device)
         states = [_frozen(network) for network in networks]
         self.buffers = {
             name: torch.stack([state[name] for state in states]).to(

@@ -304,9 +304,10 @@ class Trainer:
         if not self.active:
             return
         evaluation = self.evaluator.validate(self.step, lambda: self.stop_requested == "interrupted")
+        tags = [f"{name}/validation" for name in evaluation.metrics]
         with self.engine.as_evaluated():
             for row, (member, values) in enumerate(zip(self.active, evaluation.of_members, strict=True)):
-                self.history.record(self.step, member, {f"{name}/validation": value for name, value in values.items()})
+                self.history.record(self.step, member, dict(zip(tags, values.values(), strict=True)))
                 self.best.offer(self.stack, row, member, self.step, values, self.primary_metric)
         self._notify("evaluated")
 

@@ -32,6 +32,6 @@ def test_what_a_log_held_counts_as_recorded() -> None:
 def test_groups_of_members_have_their_records_in_the_order_in_which_they_came() -> None:
     history = filled()
     assert [len(own) for own in history.records_of([[0], [1]])] == [2, 1]
-    assert history.records_of([[0], [1]], 2) == [[Record(2, 0, {"loss/validation": 0.3})], []]
+    assert history.records_of([[0], [1]], 2) == [[Record.of(2, 0, {"loss/validation": 0.3})], []]
     assert history.records_of([[1, 0]]) == [history.records]
     assert history.records_of([]) == []

@@ -56,15 +56,16 @@ def last_weights(trainer: Trainer, most: int | None = None) -> Iterator[None]:
     if _complete(trainer) and (most is None or most >= len(stack)):
         yield
         return
-    theta = best.theta.clone()
-    buffers = {name: value.clone() for name, value in best.buffers.items()}
+    count = len(best.theta) if most is None else most
+    theta = best.theta[:count].clone()
+    buffers = {name: value[:count].clone() for name, value in best.buffers.items()}
     for row, member in enumerate(trainer.active):
-        if bool(torch.isfinite(stack.theta[row]).all()):
+        if member < count and bool(torch.isfinite(stack.theta[row]).all()):
             theta[member] = stack.theta[row]
             for name, value in stack.buffers.items():
                 buffers[name][member] = value[row]
     with stack.set_aside():
-        stack.replace(theta[:most], {name: value[:most] for name, value in buffers.items()})
+        stack.replace(theta, buffers)
         yield
 
 

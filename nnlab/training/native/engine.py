@@ -70,7 +70,7 @@ class NativeEngine(Engine):
             for value, old in zip(self._changing(), before, strict=True):
                 value.copy_(old)
             block = self._train(first, int(failed.min()) - first + 1)
-        self._position = -1  # no minibatch has been loaded
+        self._unload()
         return self._noted(block, first)
 
     def backward(self) -> None:
@@ -83,7 +83,11 @@ class NativeEngine(Engine):
 
     def select(self, rows: Sequence[int]) -> None:
         super().select(rows)
-        self._position = -1  # what was loaded is the others', too
+        self._unload()  # what was loaded is the others', too
+
+    def _unload(self) -> None:
+        """Let go of the minibatch that was loaded."""
+        self._position, self._batch = -1, (torch.empty(0), torch.empty(0))
 
     @property
     def inputs(self) -> Tensor:

@@ -8,6 +8,7 @@ the build. The result is build/site/index.html, which needs no server.
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import shutil
@@ -214,4 +215,5 @@ def write(path: Path, text: str) -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     sys.exit(main())

@@ -24,7 +24,7 @@ NETS = [
 OF_FIVE = {"none": 1.40, "Dropout": 1.20, "DropConnect": 1.12}
 QUICK: dict[str, Any] = {"setting": ["data=digits", "architecture.widths=[64,64]", *NET], "epochs": 20, "seeds": 5}
 DEFAULT: dict[str, Any] = {"setting": [*MNIST, "data.limit=10000"], "epochs": 20, "seeds": 5}
-FULL: dict[str, Any] = {"setting": MNIST, "epochs": 60, "seeds": 5}
+FULL: dict[str, Any] = {"setting": MNIST, "epochs": 60, "seeds": 2}
 
 MASKS, IMAGES = 60, 2000  # draws that are averaged, and the test images they are averaged for
 DRAWN = {"off": f"masks off ({IMAGES:,} images)", "masks": f"{MASKS} masks", "gaussian": f"{MASKS} Gaussian draws"}

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from nnlab.diagnosis.facts.chance import CHANCE, association
-from nnlab.diagnosis.facts.levels import Levels
+from nnlab.diagnosis.facts.levels import Levels, held_out_constant_loss
 from nnlab.diagnosis.facts.references import measure_references
 from nnlab.diagnosis.facts.simple import SimpleModel, advantage
 from nnlab.diagnosis.finding import Finding, shown
@@ -31,15 +31,20 @@ def nothing_on_validation(trials: Trials, best: Candidate, levels: Levels) -> li
     """A note where neither the best network nor simple methods are better than a constant answer on validation.
 
     A network that explains a part p of the variance gains p of what there is to learn, with a standard error of about
-    2 sqrt(p / n) on n examples; the gain exceeds it from p = 4 / n on.
+    2 sqrt(p / n) on n examples; the gain exceeds it from p = 4 / n on. The constant is that of the training split, and
+    its loss that on validation; folds are validation in turn, so that it is about the same on all of them together.
     """
-    examples = len(trials.dataset.validation) * (len(best.scores) if trials.folds > 1 else 1)
-    gained = levels.constant - best.score
+    data, constant = trials.dataset, levels.constant
+    examples = len(data.validation) * (len(best.scores) if trials.folds > 1 else 1)
+    if trials.folds <= 1:
+        targets = data.train.targets, data.validation.targets
+        constant = held_out_constant_loss(trials.loss, *targets, data.target_size)
+    gained = constant - best.score
     error = max(best.spread / math.sqrt(len(best.scores)), LEAST * levels.span / examples)
     if not gained <= error < math.inf or measure_references(trials.dataset, trials.loss).order.association >= CHANCE:
         return []
     seen = (
-        f"validation loss {shown(best.score)} is not below that of a constant answer, {shown(levels.constant)}, by "
+        f"validation loss {shown(best.score)} is not below that of a constant answer, {shown(constant)}, by "
         f"more than its standard error ({shown(error, 2)}), and neighbors and a linear fit are no better than chance: "
         f"{NOTHING}"
     )

@@ -58,9 +58,8 @@ def check_config(directory: Path, state: State | None, config: Config) -> None:
     if changed and getattr(construct(config["scheduler"], "scheduler"), "depends_on_total", True):
         name = config["scheduler"]["_target_"]
         raise UserError(
-            f"`{directory}` cannot become longer: its schedule `{name}` depends on the length of the run, so that a "
-            "longer run would have been another one from the start; start a new run, with `scheduler=constant` or "
-            "another that does not"
+            f"`{directory}` cannot get another length: its schedule `{name}` depends on it, so that the run would have "
+            "been another one from the start; start a new run, with `scheduler=constant` or another that does not"
         )
 
 

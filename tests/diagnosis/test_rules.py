@@ -27,7 +27,7 @@ from nnlab.diagnosis.facts.curves import View, rounded
 from nnlab.diagnosis.facts.data import InputFacts, TargetFacts
 from nnlab.diagnosis.facts.giveaway import Giveaway
 from nnlab.diagnosis.facts.leaks import Shared
-from nnlab.diagnosis.facts.levels import Levels, best_constant_loss
+from nnlab.diagnosis.facts.levels import Levels, best_constant_loss, held_out_constant_loss
 from nnlab.diagnosis.facts.references import References, skill
 from nnlab.diagnosis.facts.trained import symmetric_fraction
 from nnlab.diagnosis.facts.values import LostRows, Placeholder
@@ -399,6 +399,10 @@ def test_the_best_constant_matches_closed_forms() -> None:
     entropy = -(0.8 * math.log(0.8) + 0.2 * math.log(0.2))
     for loss in (SoftmaxCrossEntropy(), BinaryCrossEntropy()):
         assert best_constant_loss(loss, labels, 2) == pytest.approx(entropy, rel=1e-4)
+    half = torch.tensor([0, 1])  # answered with the frequencies of the training split
+    assert held_out_constant_loss(SoftmaxCrossEntropy(), torch.tensor([0, 0, 0, 1]), half, 2) == pytest.approx(
+        -(math.log(0.75) + math.log(0.25)) / 2, rel=1e-3
+    )
     assert best_constant_loss(Hinge(), labels, 2) == pytest.approx(0.4, rel=1e-4)
     values = torch.randn(500, 1, generator=torch.Generator().manual_seed(0)) * 2 + 3
     variance = float(values.var(correction=0))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nnlab.cli import compose
+from nnlab.diagnosis.facts.levels import held_out_constant_loss
 from nnlab.recipe.candidate import Candidate
 from nnlab.recipe.finale import FinalTraining
 from nnlab.recipe.given import Contest
@@ -43,7 +44,10 @@ def test_of_columns_that_say_nothing_the_end_says_that_nothing_was_found(noise: 
 def test_what_is_found_is_not_called_nothing(noise: list[str]) -> None:
     def told(overrides: Sequence[str], loss: float) -> list[str]:
         trials = Trials(compose(*overrides))
-        best = Candidate({}, [loss * trials.levels.constant + 0.001 * i for i in range(3)], [0.0], [0.0], [1.0])
+        data = trials.dataset
+        goals = data.train.targets, data.validation.targets
+        constant = held_out_constant_loss(trials.loss, *goals, data.target_size)
+        best = Candidate({}, [loss * constant + 0.001 * i for i in range(3)], [0.0], [0.0], [1.0])
         return [each.name for each in nothing_on_validation(trials, best, trials.levels)]
 
     assert told(noise, 1.0) == ["targets_unrelated"]

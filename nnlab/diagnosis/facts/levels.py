@@ -148,10 +148,21 @@ def minimize(closure: Closure, start: Tensor, iterations: int) -> Tensor:
 
 
 def best_constant_loss(loss: Loss, targets: Tensor, classes: int) -> float:
-    """The least mean loss that an output which ignores its input can reach, from the best of several starts.
+    """The least mean loss that an output which ignores its input can reach on targets.
 
     It is the floor of a network that has learned nothing but the frequencies of its targets.
     """
+    return _best_constant(loss, targets, classes)[1]
+
+
+def held_out_constant_loss(loss: Loss, train: Tensor, held_out: Tensor, classes: int) -> float:
+    """The mean loss on `held_out` targets of the output that is the best constant on `train`."""
+    output, _ = _best_constant(loss, train, classes)
+    return float(loss.losses(output.expand(len(held_out), -1), held_out.cpu()).mean())
+
+
+def _best_constant(loss: Loss, targets: Tensor, classes: int) -> tuple[Tensor, float]:
+    """The best output (O,), float64 on the CPU, from the best of several starts, and its mean loss."""
     values, share = _distinct(targets.cpu(), classes)
 
     def closure(output: Tensor) -> tuple[Tensor, Tensor]:
@@ -163,9 +174,10 @@ def best_constant_loss(loss: Loss, targets: Tensor, classes: int) -> float:
     losses = [float(loss) for loss, _ in there]
     best = min(range(len(starts)), key=lambda i: losses[i] if math.isfinite(losses[i]) else math.inf)
     if float(there[best][1].abs().max()) < FLAT:  # in closed form
-        return losses[best]
-    found = float(closure(minimize(closure, starts[best], ITERATIONS))[0])
-    return min(found, losses[best]) if math.isfinite(found) else losses[best]
+        return starts[best], losses[best]
+    output = minimize(closure, starts[best], ITERATIONS)
+    found = float(closure(output)[0])
+    return (output, found) if found < losses[best] else (starts[best], losses[best])
 
 
 def _distinct(targets: Tensor, classes: int) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from nnlab.data.raw import Raw
 from nnlab.data.rules import ColumnRule
 from nnlab.data.table.column import Column, Frame, number_name, time_name
-from nnlab.data.table.encoding import Encoding
+from nnlab.data.table.encoding import Encoding, NumberEncoding
 from nnlab.data.table.kinds import Finding, Kind
 from nnlab.data.table.times import parse_times
 from nnlab.streaming import MOST, READ, SAMPLED, Sized, at_once, pieces
@@ -197,6 +197,8 @@ def summarize_column(column: Column, finding: Finding, encoding: Encoding | None
         example = shown(float(known[0])) if len(known) else ""
         distinct, histogram = len(np.unique(known)), _of_numbers(known, shown)
     missing = int(column.missing.sum())
+    if missing and isinstance(encoding, NumberEncoding) and not encoding.indicator:
+        done += f"; missing: the median {encoding.median:.6g}, as none is among the training rows"
     return ColumnSummary(
         column.name, str(finding.kind), missing, distinct, low, high, example, done, encoding is not None, histogram
     )

@@ -23,7 +23,7 @@ def _amount(thousands: str, point: str) -> re.Pattern[str]:
     groups = rf"[1-9]\d{{0,2}}(?P<apart>[{thousands}])(?:\d\d(?P=apart))*\d{{3}}(?:(?P=apart)\d{{3}})*"
     return re.compile(
         rf"(?P<bracket>\()?(?P<sign>{_SIGN})[{_BLANK}]?(?P<before>{_CURRENCY}[{_BLANK}]?)?(?P<inner>{_SIGN})"
-        rf"(?P<digits>(?:{groups}|\d+)(?:{point}\d*)?|{point}\d+)(?P<power>[eE][+-]?\d+)?"
+        rf"(?P<digits>(?:{groups}|\d+)(?:{point}\d*)?|{point}\d+)(?P<power>[eE][+-]?\d+|[dD][+-]\d{{2,3}})?"
         rf"(?P<after>[{_BLANK}]?(?:{_CURRENCY}|%))?(?(bracket)\)|(?P<behind>-)?)"
     )
 
@@ -58,8 +58,8 @@ def amount_of(text: str) -> float:
 
     >>> amount_of("$1,234.50"), amount_of("45%"), amount_of("1.234,50"), amount_of("4,5 %"), amount_of("1,2")
     (1234.5, 45.0, 1234.5, 4.5, nan)
-    >>> amount_of("(1,234)"), amount_of("5.5-"), amount_of("(-5)")
-    (-1234.0, -5.5, nan)
+    >>> amount_of("(1,234)"), amount_of("5.5-"), amount_of("(-5)"), amount_of("2.5D+01"), amount_of("25D+01")
+    (-1234.0, -5.5, nan, 25.0, nan)
     """
     value = number_of(text)
     if value == value:
@@ -72,7 +72,15 @@ def amount_of(text: str) -> float:
             return math.nan
     below = "-" if found["bracket"] or found["behind"] else ""
     sign = (found["sign"] + found["inner"] + below).replace("\u2212", "-")
-    return number_of(f"{sign}{_plain(found)}{found['power'] or ''}") if len(sign) < 2 else math.nan
+    power = (found["power"] or "").lower()
+    if len(sign) > 1 or ("d" in power and "." not in found["digits"]):  # of Fortran, where there is a point
+        return math.nan
+    return number_of(f"{sign}{_plain(found)}{power.replace('d', 'e')}")
+
+
+def is_amount(text: str) -> bool:
+    """Whether a text is a number as people write it."""
+    return not math.isnan(amount_of(text))
 
 
 def with_point(text: str) -> str:

@@ -20,8 +20,11 @@ from nnlab.data.table.units import without_units
 from nnlab.data.table.writing import Writing
 from nnlab.errors import UserError
 
-BELOW = (-1, -7, -8, -9, -77, -88, -97, -98, -99, -999, -9999)
-ABOVE = (77, 88, 97, 98, 99, 777, 888, 997, 998, 999, 9999)
+BELOW = (-1, -7, -8, -9, -77, -88, -97, -98, -99, -888, -999, -8888, -9999, -99999, -999999, -99.9, -999.9, -9999.9)
+ABOVE = (77, 88, 97, 98, 99, 777, 888, 997, 998, 999, 8888, 9999, 99999, 999999, 99.9, 999.9, 9999.9)
+MARKS = frozenset(
+    {"-", "--", "---", "\u2013", "\u2014", "*", "**", "..", "...", "n.a.", "n.a", "n/d", "n.d.", "k.a.", "(null)", "?"}
+)
 LEAST, SHARE = 2, (0.005, 0.6)  # rows with a code, and their share
 OTHERS = 3  # different numbers beside it at least
 WIDE = 10.0  # of the others, beside which -1 alone is below 0
@@ -102,7 +105,10 @@ def as_known(frame: Frame, expected: Writing) -> Frame:
 
 
 def suspected(column: Column) -> str:
-    """A number that may stand for missing ones, as text; empty where there is none."""
+    """A number, or a mark among words, that may stand for missing ones, as text; empty where there is none."""
+    if column.form == "text":
+        marks = [level for level in column.levels if level.lower() in MARKS]
+        return marks[0] if len(marks) == 1 and (column.values == column.levels.index(marks[0])).any() else ""
     known = column.numbers()
     known = known[~np.isnan(known)]
     if not len(known):

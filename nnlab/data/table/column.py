@@ -237,6 +237,7 @@ class Frame:
         rows: (n,) position of each row in the source, counted from 0; None: they are all there in their order.
         first_line: line of the file in which the first row stands, counted from 1, where every row is one line.
         writing: how the source writes its numbers, if it writes them.
+        in_sheet: whether it is a sheet, whose first row stands below names, and they perhaps below titles.
     """
 
     columns: Mapping[str, Column]
@@ -244,6 +245,7 @@ class Frame:
     rows: npt.NDArray[Any] | None = None
     first_line: int | None = None
     writing: Writing = dataclasses.field(default_factory=Writing)
+    in_sheet: bool = False
 
     def __len__(self) -> int:
         if isinstance(self.columns, _Taken):
@@ -262,7 +264,9 @@ class Frame:
     def place(self, row: int) -> str:
         """How a message names a row: by its line in the file, or by its number among all rows, counted from 1."""
         position = int(row if self.rows is None else self.rows[row])
-        return f"row {1 + position}" if self.first_line is None else f"line {self.first_line + position}"
+        if self.first_line is not None:
+            return f"line {self.first_line + position}"
+        return f"row {1 + position}" + (" below the names" if self.in_sheet else "")
 
 
 class _Taken(Mapping[str, Column]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import re
@@ -76,26 +77,39 @@ def read_excel(path: Path, header: bool | None) -> tuple[Frame, tuple[str, ...]]
 
     with opened(path) as stream:
         content = stream.read()
-    whole = {"infer_schema_length": None}
+    whole = {"infer_schema_length": None, "drop_empty_rows": False}  # which rows are counted with
 
     def read(**options: Any) -> Any:
         return _read(path, lambda _: polars.read_excel(io.BytesIO(content), **options))
 
     sheets = read(sheet_id=0, has_header=header is not False, **whole)
-    filled = [name for name, sheet in sheets.items() if sheet.height]
+    filled = [name for name, sheet in sheets.items() if sheet.height > sum(map(_is_empty, sheet.iter_rows()))]
     if not filled:
         raise UserError(f"{path} has no sheet with rows")
     table, said = sheets[filled[0]], []
-    if len(filled) > 1:
+    if filled[0] != next(iter(sheets)):
+        said.append(f"the sheet `{filled[0]}`, the first that has rows")
+    elif len(filled) > 1:
         said.append(f"the first of its {len(filled)} sheets that have rows, `{filled[0]}`; save another as a file")
     if header is None and any(name.startswith(NAMELESS) for name in table.columns):
-        above = _rows_above(read(sheet_name=filled[0], has_header=False, drop_empty_rows=False, **whole))
+        above = _rows_above(read(sheet_name=filled[0], has_header=False, **whole))
         if above:
             table = read(sheet_name=filled[0], read_options={"header_row": above}, **whole)
-            what = "row 1 is no row: it is a title" if above == 1 else f"rows 1 to {above} are no rows: they are titles"
+            what = (
+                "the first row is none: it is a title"
+                if above == 1
+                else f"the first {above} rows are none: they are titles"
+            )
             said.append(f"{what} (data.header)")
     names = unique_names(["" if name.startswith(NAMELESS) else name for name in table.columns])
-    return _columns_of(table.rename(dict(zip(table.columns, names, strict=True))), path), tuple(said)
+    frame = _columns_of(table.rename(dict(zip(table.columns, names, strict=True))), path)
+    kept = np.flatnonzero([not _is_empty(row) for row in table.iter_rows()])
+    return dataclasses.replace(frame if len(kept) == len(frame) else frame[kept], in_sheet=True), tuple(said)
+
+
+def _is_empty(row: Sequence[Any]) -> bool:
+    """Whether a row of a sheet has no cell that is filled."""
+    return all(cell is None for cell in row)
 
 
 def _rows_above(table: polars.DataFrame) -> int:

@@ -15,6 +15,7 @@ from nnlab.data.table.writing import Writing
 Row = tuple[int, list[str]]  # the line of the file, counted from 0, and its cells
 
 YEARS = range(1500, 2200)
+SHOWN = 60  # letters of a row that are repeated
 MOST_TITLES = 20  # rows above the names
 MOST_UNITS = 2  # rows below the names that say more about the columns, as some surveys have them
 _BRACKETS = re.compile(r"\[.*\]|\(.*\)|\{.*\}")
@@ -196,7 +197,16 @@ def _title_lines(sample: Sequence[Row], width: int, whole: bool) -> tuple[int, l
 
 def _no_row(row: Row, what: str) -> str:
     """A line about a row of the file that is none of the table."""
-    return f"line {row[0] + 1} ({','.join(row[1])[:60]}) is no row: it {what} (data.header)"
+    return f"line {row[0] + 1} ({shown_cells(row[1])}) is no row: it {what} (data.header)"
+
+
+def shown_cells(cells: Sequence[str]) -> str:
+    """The filled cells of a row, for a message.
+
+    >>> shown_cells(["Report", "", " 2023 "])
+    'Report, 2023'
+    """
+    return ", ".join(cell.strip() for cell in cells if cell.strip())[:SHOWN]
 
 
 def _is_title(row: Sequence[str], following: Sequence[str]) -> bool:

@@ -69,10 +69,12 @@ class Finding:
 # Names of columns that number or name rows, where all values are different.
 _ROW_NAME = re.compile(
     r"(column 1|unnamed: ?\d+|\.\.\.1|_?(row|obs|case|record|sample|serial|item|subject|patient|index|rownames?)"
-    r"[ _.-]?(id|no|nr|num|number|names?|index)?|(id|idx|key|uuid|guid|no|nr|number|num|#)|.*[ _.-](id|uuid|key))",
+    r"[ _.-]?(id|no|nr|num|number|names?|index)?|(id|idx|key|uuid|guid|no|nr|number|num|#)"
+    r"|.*[ _.-](id|uuid|key|nr\.?|nummer)|pid\w*)",
     re.IGNORECASE,
 )
 _ID_ENDING = re.compile(r".*[a-z](ID|Id)$|[a-z]?id$")
+LATEST = 2200  # numbers up to which may be years, in rows of which each is one
 LEAST_ROWS = 20  # below, all values are different by chance
 MOST_TRUTHS = 8  # spellings of two words in one column, such as Yes, yes, NO and no
 MOST_MISSING = 0.95  # of the cells of a column of numbers that may be one word
@@ -84,7 +86,7 @@ FEW_WORDS = 3  # that may stand for missing cells among numbers
 def find_kind(column: Column) -> Finding:
     """The kind of a column from all of its cells."""
     found = _kind(column)
-    return dataclasses.replace(found, code=suspected(column)) if found.kind is Kind.NUMBER else found
+    return dataclasses.replace(found, code=suspected(column)) if found.kind in (Kind.NUMBER, Kind.CATEGORY) else found
 
 
 def _kind(column: Column) -> Finding:
@@ -114,7 +116,11 @@ def _number_kind(column: Column, known: npt.NDArray[Any]) -> Finding:
         return Finding(Kind.TIME, f"whole numbers such as {known[0]:.0f} are read as days", DAYS)
     if not bool((known == np.floor(known)).all()) or len(known) < (5 if named else LEAST_ROWS):
         return Finding(Kind.NUMBER)
-    if known[0] in (0, 1) and known[-1] == known[0] + len(known) - 1 and bool((np.diff(known) == 1).all()):
+    if (
+        (known[0] in (0, 1) or known[0] > LATEST)
+        and known[-1] == known[0] + len(known) - 1
+        and bool((np.diff(known) == 1).all())
+    ):
         return Finding(Kind.IDENTIFIER, "counts the rows")
     distinct = np.unique(known) if named else known[:0]
     if named and len(distinct) == len(known):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 
+from nnlab.data.table.amounts import is_amount
 from nnlab.data.table.column import Column, Frame
 from nnlab.data.table.encoding import CategoryEncoding, Encoding, NumberEncoding, TimeEncoding, TruthEncoding
 from nnlab.data.table.kinds import USED, Finding, Kind, find_kind
@@ -148,8 +149,10 @@ def sentences(found: Mapping[str, Finding], roles: Mapping[str, str], targets: M
         elif finding.why and name not in roles and not finding.by_user:
             reasons.setdefault(finding.why, []).append(name)
     codes = {name: finding.code for name, finding in found.items() if finding.code}
-    if codes or targets:
-        lines.append(_about_codes(codes, targets))
+    for is_number in (True, False):
+        own, of_targets = ({n: c for n, c in each.items() if is_amount(c) == is_number} for each in (codes, targets))
+        if own or of_targets:
+            lines.append(_about_codes(own, of_targets, is_number))
     for why, names in reasons.items():
         more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
         shown = ", ".join(f"`{name}`" for name in names[:MOST_NAMED]) + more
@@ -159,13 +162,13 @@ def sentences(found: Mapping[str, Finding], roles: Mapping[str, str], targets: M
     return lines
 
 
-def _about_codes(codes: Mapping[str, str], targets: Mapping[str, str]) -> str:
-    """The line about numbers, by column, that may stand for missing ones, among inputs and targets."""
-    each = [f"{name}: {code}" for name, code in {**targets, **codes}.items()]
+def _about_codes(codes: Mapping[str, str], targets: Mapping[str, str], are_numbers: bool) -> str:
+    """The line about numbers, or marks, by column, that may stand for missing ones, among inputs and targets."""
+    each = [f"{name}: {code if are_numbers else repr(code)}" for name, code in {**targets, **codes}.items()]
     named = ", ".join(each[:MOST_NAMED])
     more = f" and {len(each) - MOST_NAMED} more" if len(each) > MOST_NAMED else ""
     end = f" leaves rows without `{'`, `'.join(targets)}` out" if targets else ""
-    return (
-        f"numbers that lie apart from all others of their column, and may mean that there is none: {named}{more}; "
-        f"they count as numbers (data.missing={{{named}}}{end})"
-    )
+    what, kind = "numbers that lie apart from all others of their column, and", "numbers"
+    if not are_numbers:
+        what, kind = "cells that", "words of their own"
+    return f"{what} may mean that there is none: {named}{more}; they count as {kind} (data.missing={{{named}}}{end})"

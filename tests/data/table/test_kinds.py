@@ -102,7 +102,7 @@ def test_a_day_and_month_that_could_be_the_other_way_round_is_said():
 
 def test_days_as_whole_numbers_are_times_and_that_is_said(write):
     days = [datetime.date(2023, 1, 1) + datetime.timedelta(days=7 * i) for i in range(60)]
-    path = write(["day,count,y", *(f"{day:%Y%m%d},{20240300 + i},{i % 2}" for i, day in enumerate(days))])
+    path = write(["day,count,y", *(f"{day:%Y%m%d},{20240300 + 2 * i},{i % 2}" for i, day in enumerate(days))])
     found = raw(path, target="y")
     assert [found.kinds[name].kind for name in ("day", "count")] == ["time", "number"]
     assert any("whole numbers such as 20230101 are read as days (data.columns)" in note for note in found.notes)
@@ -261,6 +261,38 @@ def test_values_that_the_user_calls_missing_are_missing_in_new_rows_too(write, c
             assert again.rule.encode(given).inputs[:, 1:5].tolist() == [[1, 0, 0, 1], [0, 1, 0, 0]]
     with pytest.raises(UserError, match=r"has no column `p` \(`data.missing`\)"):
         dataset(path, target="y", missing={"p": 1})
+
+
+DRAWN = np.random.default_rng(0).permutation(240).astype(float)
+
+
+def test_marks_among_words_are_said_of_inputs_and_classes_and_codes_of_five_digits(write, caplog):
+    caplog.set_level(logging.INFO)
+    rows = (
+        f"{'--' if i % 9 == 4 else 'ab'[i % 2]},{99999 if i % 10 == 3 else 7 * i},{'no yes - yes'.split()[i % 4]}"
+        for i in range(120)
+    )
+    path = write(["c,income,y", *rows])
+    dataset(path, target="y")
+    assert "cells that may mean that there is none: y: '-', c: '--'; they count as words of their own" in caplog.text
+    assert "there is none: income: 99999; they count as numbers (data.missing={income: 99999})" in caplog.text
+    caplog.clear()
+    found = dataset(path, target="y", missing={"y": "-", "c": "--", "income": 99999})
+    assert found.target_names == ("no", "yes")
+    assert "may mean that there is none" not in caplog.text
+
+
+def test_counters_of_rows_may_begin_anywhere_but_years_stay():
+    count = np.arange(240.0)
+    assert find_kind(as_column("object", count + 10001)).kind is Kind.IDENTIFIER
+    assert find_kind(as_column("Objekt-Nr.", DRAWN + 5000)).kind is Kind.IDENTIFIER
+    assert find_kind(as_column("year", count[:100] + 1920)).kind is Kind.NUMBER
+    assert find_kind(as_column("income", DRAWN + 5000)).kind is Kind.NUMBER
+
+
+def test_exponents_of_fortran_are_numbers(write):
+    table = dataset(write(["x,y", *(f"{i / 7:.4f}D+0{i % 3},{i % 7}.5" for i in range(40))]), target="y")
+    assert table.pipeline.input_names == ("x",)
 
 
 def test_codes_are_numbers_or_text_and_those_that_no_cell_has_are_said(write, caplog):

@@ -28,9 +28,10 @@ With other programs beside it (load 8), where 5,000 steps had 92.7 more:
     none                        62.6
     all                        142.3    +79.8
 
-So a run of 5,000 steps takes 22 ms more than asked. Most of it does not depend on the length of a run: pictures,
-the looks of the statistics in the first steps, and the diagnosis at the end. Pictures were drawn five times in such a
-run when this was measured; now they are drawn four times.
+So a run of 5,000 steps took 22 ms more than asked. Most of it does not depend on the length of a run: pictures,
+the looks of the statistics in the first steps, and the diagnosis at the end. Since then pictures are drawn four times
+in such a run, not five, and the facts of the data are found once a process: a run on data that another has seen adds
+0.89 of what it added before (medians of 15 rounds in turn with the version before, load 11).
 """
 
 from __future__ import annotations

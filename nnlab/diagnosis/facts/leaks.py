@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from nnlab.diagnosis.facts.agreement import Agreement, same_target
+from nnlab.diagnosis.facts.columns import different_values
 from nnlab.diagnosis.facts.levels import sample
 from nnlab.diagnosis.facts.near import beyond_base_rates, crowded, near_copies, relatives
 from nnlab.streaming import MOST, READ, Streamed, at_once, pieces
@@ -106,8 +107,7 @@ def _shared(train: Split, held_out: Split, part: Split) -> Shared:
 
 def _tell_apart(known: Tensor) -> bool:
     """Whether a column has so many different values that different examples do not share all of theirs by chance."""
-    distinct = (known.sort(0).values.diff(dim=0) != 0).sum(0) + 1
-    return bool((distinct > FINE * len(known)).any())
+    return bool((different_values(known) > FINE * len(known)).any())
 
 
 def _some(rows: Tensor, most: int = EXAMINED) -> Tensor:

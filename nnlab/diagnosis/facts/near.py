@@ -15,6 +15,7 @@ import math
 import torch
 from torch import Tensor
 
+from nnlab.diagnosis.facts.columns import different_values
 from nnlab.diagnosis.facts.levels import sample
 from nnlab.streaming import SAMPLED, at_once
 from nnlab.types import Split
@@ -76,7 +77,7 @@ def relatives(train: Split, held_out: Split) -> tuple[int, int]:
         return 0, 0
     known, part = sample(train, KNOWN), sample(held_out, count)
     rows = known.inputs.flatten(1).float()
-    fine = (rows[:1024].sort(0).values.diff(dim=0) != 0).sum(0) + 1 > FINE * min(len(rows), 1024)
+    fine = different_values(rows[:1024]) > FINE * min(len(rows), 1024)
     if len(rows) < 4 * BEYOND[1] or int(fine.sum()) < 3:
         return 0, 0
     rows, asked = rows[:, fine], part.inputs.flatten(1).float()[:, fine]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from nnlab.diagnosis.facts.columns import different_values
 from nnlab.diagnosis.facts.levels import sample
 from nnlab.types import Dataset
 
@@ -49,5 +50,4 @@ def _signal(rows: Tensor) -> bool:
 
 def _fine(rows: Tensor) -> Tensor:
     """Which columns (D,) hardly repeat a value."""
-    different = (rows.sort(0).values.diff(dim=0) != 0).sum(0) + 1
-    return different > FINE * len(rows)
+    return different_values(rows) > FINE * len(rows)

@@ -27,6 +27,7 @@ from nnlab.config.lookup import locate
 from nnlab.console import silenced
 from nnlab.diagnosis.facts.levels import Levels, make_room, measure_levels
 from nnlab.diagnosis.facts.linear import Baseline, linear_baseline
+from nnlab.diagnosis.facts.once import once
 from nnlab.diagnosis.facts.simple import SECONDS, Name, SimpleModel, simple_models
 from nnlab.errors import UserError
 from nnlab.loss.base import Loss
@@ -43,6 +44,7 @@ from nnlab.training.native.engine import NativeEngine
 from nnlab.types import Dataset
 
 FEW = 1000  # validation examples: with no more, seeds take turns with the parts of the data that are for validation
+FEW_INPUTS = 1024  # of an example: the linear model on no more is small enough to be kept
 MOST_FOLDS = 10
 ROOM = 256 * 2**20  # bytes of examples in other splits or preprocessings, that are kept in memory
 LEAST_SECONDS = 0.001  # of a training
@@ -130,9 +132,14 @@ class Trials:
 
     @functools.cached_property
     def linear(self) -> Baseline:
-        """The best linear model of the user's loss."""
+        """The best linear model of the user's loss, of which small ones are kept for later recipes of this process."""
         began = self.clock()
-        found = linear_baseline(self.dataset, self.loss)
+
+        def fitted() -> Baseline:
+            return linear_baseline(self.dataset, self.loss)
+
+        small = self.dataset.train.inputs[0].numel() <= FEW_INPUTS
+        found = once("linear model", self.dataset, self.loss, fitted) if small else fitted()
         self.linear_seconds = self.clock() - began
         return found
 

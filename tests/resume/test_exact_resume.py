@@ -14,8 +14,8 @@ from nnlab.runs import launch
 from nnlab.training import Callback, Trainer
 
 CASES = cases()
-# (step, how): stopped as by a signal, or ended by an error between two checkpoints; 6 and 12 are ends of epochs.
-DISTURBANCES = [(2, "stop"), (5, "crash"), (6, "stop"), (11, "crash"), (12, "stop")]
+# (step, how): stopped as by a signal, or ended by an error between two checkpoints; 8 is the end of an epoch.
+DISTURBANCES = [(2, "stop"), (8, "stop"), (13, "crash")]
 
 
 class Crash(Exception):

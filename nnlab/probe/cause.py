@@ -107,15 +107,26 @@ def single_cause(
     return next((each for each in chosen if named(each.suspect)), foreign)
 
 
-def cause_of(evidence: Evidence, named: Callable[[Suspect], bool] = lambda _: False) -> Tried | None:
-    """The single change of the run's own settings, or of the rules' advice, that is the cause; see `single_cause`.
+def acquitting(causes: Sequence[Suspect], outcome: Outcome, evidence: Evidence) -> Tried | None:
+    """The best remedy that keeps the components from outside among the causes, unless their exchange is clearly better.
 
-    A component of one's own that comes as far with an advised setting, in a longer run say, is not at fault.
+    A component whose run is mended without its exchange has nothing wrong with it that these experiments can tell.
+
+    Args:
+        causes: what was taken back.
+        outcome: what that gave.
+        evidence: of all experiments.
     """
-    own, advised = single_cause(evidence.own, evidence, named), single_cause(evidence.advised, evidence)
-    if own is None or (own.suspect.foreign and advised and advised.outcome.skill >= own.outcome.skill):
-        return advised
-    return own
+    components = [cause for cause in causes if cause.foreign]
+    remedies = [
+        each
+        for each in evidence.tried
+        if not any(each.suspect.exchanges(component) for component in components)
+        and each.outcome.skill - evidence.start > evidence.noise
+        and each.outcome.loss <= AS_LOW * max(outcome.loss, 0.01)  # what leaves it higher makes up for the cause
+    ]
+    best = max(remedies, key=lambda each: each.outcome.skill, default=None)
+    return best if best is not None and outcome.skill - best.outcome.skill <= evidence.noise else None
 
 
 def smallest_set(

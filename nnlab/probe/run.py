@@ -16,13 +16,15 @@ from typing import Any
 
 import yaml
 
+from nnlab.config.dotted import exists
 from nnlab.config.kept import kept_config
 from nnlab.console import counted
 from nnlab.diagnosis import Finding, RunRecord, diagnose
 from nnlab.diagnosis.catalogue import DOUBTS
 from nnlab.diagnosis.diagnose import arranged, faults_first
 from nnlab.diagnosis.facts.curves import View
-from nnlab.probe.cause import NOISE, Evidence, Tried, cause_of, chance, smallest_set
+from nnlab.diagnosis.rules.fit import longer
+from nnlab.probe.cause import NOISE, Evidence, Tried, acquitting, chance, single_cause, smallest_set
 from nnlab.probe.data import data_findings, targets_related
 from nnlab.probe.experiments import LONGEST, Experiments, Outcome, judged
 from nnlab.probe.suspects import Suspect, all_back, suspects
@@ -105,12 +107,19 @@ def probe(
     def named(suspect: Suspect) -> bool:
         return any(finding.fault and _same(finding, [suspect]) for finding in findings)
 
-    cause = cause_of(evidence, named)
+    cause = single_cause(evidence.own, evidence, named) or single_cause(evidence.advised, evidence)
     if cause is not None:
         causes, outcome = [cause.suspect], cause.outcome
-        healthy = _sound(experiments, own, cause.suspect.changes)  # data are asked of networks that can learn
     else:
         causes, outcome = smallest_set(experiments, own, evidence)
+    accused = [suspect for suspect in causes if suspect.foreign and not named(suspect)]
+    if accused:
+        evidence = _with_more_training(evidence, experiments, record)
+    remedy = acquitting(accused, outcome, evidence) if accused else None
+    if remedy is not None:
+        cause, causes, outcome = remedy, [remedy.suspect], remedy.outcome
+    if cause is not None:
+        healthy = _sound(experiments, own, cause.suspect.changes)  # data are asked of networks that can learn
     of_data = data_findings(healthy)
     foreign = any(
         suspect.foreign for suspect in causes
@@ -122,7 +131,7 @@ def probe(
     rest = _beneath(culprit, [finding for finding in others if finding not in facts])
     notes = [finding for finding in of_data if not finding.fault]
     of_data = [finding for finding in of_data if finding.fault and finding.name not in culprit.kind.explains]
-    better = _better(evidence, outcome, own, experiments)
+    better = _better(evidence, outcome, own, experiments, accused if remedy is not None else ())
     if foreign:  # without it the result is there: what else is said about the data is no cause
         return faults_first([*facts, *rest, *of_data, *better, *notes])
     return faults_first([*of_data, *facts, *rest, *better, *notes])
@@ -197,9 +206,27 @@ def _tried(experiments: Experiments, changes: Sequence[Suspect]) -> list[Tried]:
     return [Tried(each, out) for each, out in zip(changes, outcomes, strict=True) if out.known]
 
 
-def _better(evidence: Evidence, outcome: Outcome, own: Sequence[Suspect], experiments: Experiments) -> list[Finding]:
-    """That something else restores more than the cause alone, where it does."""
+def _with_more_training(evidence: Evidence, experiments: Experiments, record: RunRecord) -> Evidence:
+    """The evidence with a longer run at a higher rate: a component that only learns more slowly has no fault."""
+    if any(key in each.suspect.changes for each in evidence.tried for key in ("trainer.epochs", "trainer.steps")):
+        return evidence
+    changes = _changes(longer(View(record)))
+    if not exists(experiments.trials.config, "optimizer.learning_rate"):  # one from outside, with names of its own
+        changes.pop("optimizer.learning_rate", None)
+    more = Suspect("trainer", changes, counted(record.total_steps, "step"))
+    return replace(evidence, advised=[*evidence.advised, *_tried(experiments, [more])])
+
+
+def _better(
+    evidence: Evidence,
+    outcome: Outcome,
+    own: Sequence[Suspect],
+    experiments: Experiments,
+    kept: Sequence[Suspect],
+) -> list[Finding]:
+    """That something else restores more than the cause alone, where it does; components with no fault are `kept`."""
     changes = [Tried(Suspect("", all_back(list(own)), ""), evidence.healthy), *evidence.tried]
+    changes = [each for each in changes if not any(each.suspect.exchanges(component) for component in kept)]
     best = max(changes, key=lambda each: each.outcome.skill)
     return [] if best.outcome.skill <= outcome.skill + BETTER else [better_still(best, outcome, experiments)]
 
@@ -232,7 +259,7 @@ def _advice(findings: Sequence[Finding], known: set[str]) -> list[Suspect]:
     for finding in findings:
         if finding.name in LEAKS:
             continue
-        changes = {key: yaml.safe_load(value) for key, _, value in (line.partition("=") for line in finding.overrides)}
+        changes = _changes(finding.overrides)
         suspect = Suspect(finding.title, changes, "")
         if not changes.keys().isdisjoint(SPLITS):
             continue
@@ -240,3 +267,7 @@ def _advice(findings: Sequence[Finding], known: set[str]) -> list[Suspect]:
             found.append(suspect)
             known = known | {suspect.label}
     return found
+
+
+def _changes(overrides: Sequence[str]) -> dict[str, Any]:
+    return {key: yaml.safe_load(value) for key, _, value in (line.partition("=") for line in overrides)}

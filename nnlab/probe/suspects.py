@@ -55,6 +55,11 @@ class Suspect:
         """The overrides in a line."""
         return " ".join(self.words)
 
+    def exchanges(self, component: Suspect) -> bool:
+        """Whether these changes exchange the component that another suspect is about."""
+        group, _, name = component.key.partition(".")
+        return group in self.changes and (group != "regularizer" or name not in self.changes[group])
+
 
 def suspects(config: Config, regression: bool) -> list[Suspect]:
     """All differences of a config from a healthy one; single values first, then whole options."""

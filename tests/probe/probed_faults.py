@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from nnlab.loss import SoftmaxCrossEntropy
 
@@ -13,3 +13,10 @@ class NegatedGradient(SoftmaxCrossEntropy):
     def losses_and_gradient(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         losses, gradient = super().losses_and_gradient(outputs, targets)
         return losses, -gradient
+
+
+class Healthy(nn.Sequential):
+    """A network with no fault, which needs more steps than nnlab's own."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Flatten(), nn.Linear(64, 32), nn.Sigmoid(), nn.Linear(32, 10))

@@ -62,6 +62,14 @@ def test_a_component_from_outside_is_put_in_question_as_a_whole(probed: Probed) 
     assert "faults.NegatedGradient" in first.explanation
 
 
+@pytest.mark.slow
+def test_a_healthy_network_of_ones_own_that_was_trained_too_little_is_not_accused(probed: Probed) -> None:
+    found = probed(f"architecture={{_target_: {faults.__name__}.Healthy}}", "trainer.epochs=1", "trainer.threads=1")
+    assert "component_at_fault" not in [finding.name for finding in found]
+    assert any(word.startswith("trainer.epochs=") for word in found[0].overrides)
+    assert "`architecture=mlp`" in found[0].tried
+
+
 def test_unusual_settings_that_cost_nothing_are_left_alone(probed: Probed) -> None:
     assert [finding for finding in probed("activation=tanh") if finding.fault] == []
 

@@ -168,7 +168,7 @@ def still_improving(view: View) -> Iterator[Finding]:
         "still_improving",
         f"The run ended after {_counted(record.steps, 'step')} ({_counted(epochs, 'epoch')}), and {why}",
         {"fall in the last quarter": fall, "shortfall": view.shortfall, "travelled": travelled},
-        _longer(view, few),
+        longer(view, few),
         why="" if behind else "It may become better still.",
         step=record.steps,
         level="fault" if behind else "note",
@@ -187,7 +187,7 @@ def _counted(number: float, unit: str) -> str:
     return f"{shown} {unit}{'' if number == 1 else 's'}"
 
 
-def _longer(view: View, few: bool) -> tuple[str, ...]:
+def longer(view: View, few: bool = False) -> tuple[str, ...]:
     """As many steps as let the weights move by several times their size, at least four times as many as before.
 
     What falls as a power of the number of steps needs ten times as many for the next step that counts, and where there

@@ -97,7 +97,10 @@ def number(value: float) -> str:
 
 def ensemble_table(report: Mapping[str, Any]) -> Table:
     """Test metrics of the average of 1, 2, ..., M members, beside those of the members alone."""
-    names = [name for name in report["mean"] if name in SHOWN and (name != "loss" or "nll" not in report["mean"])]
+    known = {name for name, value in report["mean"].items() if not math.isnan(value)}
+    names = [
+        name for name in report["mean"] if name in known.intersection(SHOWN) and (name != "loss" or "nll" not in known)
+    ]
     caption = "ensemble, on the test split" + (f" (majority vote: {report['vote']:.4f})" if "vote" in report else "")
     table = metrics_table("averaged", names, caption)
     for size, metrics in enumerate(report["by_size"], start=1):

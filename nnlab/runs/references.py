@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 
 from nnlab.config.build import load_dataset
-from nnlab.console import silenced
+from nnlab.console import counted, silenced
 from nnlab.diagnosis import Finding
 from nnlab.diagnosis.facts.chance import CHANCE, association
 from nnlab.diagnosis.facts.once import once
 from nnlab.diagnosis.facts.simple import Name, SimpleModel, advantage, comparable, simple_models
 from nnlab.diagnosis.finding import shown
+from nnlab.diagnosis.rules.fit import TELLING
 from nnlab.loss.base import Loss
 from nnlab.metric_names import HIGHER_IS_BETTER
 from nnlab.runs.networks import load_networks
@@ -170,6 +171,7 @@ def _nothing(
         if _errors(metric, train) < LEARNED * _errors(metric, known)
         else ""
     )
+    few = None if len(dataset.train) >= TELLING else counted(len(dataset.train), "training example")
     return Finding(
         "targets_unrelated",
         f"On the {len(data.test)} test examples {who if rest else 'the network'} {beats if rest else 'does not beat'} "
@@ -181,6 +183,7 @@ def _nothing(
             "of the constant": constant.metrics["test"][metric],
             "in training": train,
         },
+        why="" if few is None else f"What the inputs say about the targets may take more than {few}.",
         level="fault",
     )
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from test_rules import GOOD, changed
 
+from nnlab.commands.train import ensemble_table
 from nnlab.data.given import Given
 from nnlab.data.raw import Raw
 from nnlab.diagnosis import diagnose
@@ -62,3 +63,12 @@ def test_few_validation_rows_are_counted_without_a_value_that_another_place_of_t
     assert found.observed.startswith(said)
     assert ("standard error" in found.evidence) == (count > 1)
     assert "0.99" not in found.observed
+
+
+def test_the_table_of_an_ensemble_has_no_column_of_what_a_single_row_leaves_undefined() -> None:
+    row = {"loss": 1.0, "r2": math.nan}
+    gain = {"loss": -0.0, "r2": math.nan}
+    table = ensemble_table({"mean": row, "std": {"loss": 0.0, "r2": math.nan}, "by_size": [row], "gain": gain})
+    names, cells = zip(*((column.header, list(column.cells)) for column in table.columns), strict=True)
+    assert names == ("averaged", "loss")
+    assert cells[1] == ["1.0000", "1.0000", "± 0.0000", "+0.0000"]

@@ -84,9 +84,12 @@ def test_a_run_that_is_no_better_than_the_constant_is_told_so(tmp_path: Path, mo
     )
     assert finding["observed"].startswith(said)
     assert "by heart" not in finding["observed"]
+    assert "labels are shuffled" in finding["explanation"]
     monkeypatch.setattr("nnlab.runs.references.LEARNED", 9.0)
+    monkeypatch.setattr("nnlab.runs.references.TELLING", 289)
     [finding] = trained(tmp_path, "noise", *few).diagnosis
     assert "though the network has learned the 288 training examples by heart (rmse" in finding["observed"]
+    assert finding["explanation"].endswith("may take more than 288 training examples.")
 
 
 def test_references_can_be_chosen_and_turned_off(tmp_path: Path) -> None:

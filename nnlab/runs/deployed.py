@@ -4,7 +4,7 @@
 
 Where the pipeline takes columns, the module takes a matrix (n, G) float64, whose columns `graph_columns` describes: a
 number is itself, a truth value 0 or 1, a category the position of its level; NaN says that a cell is missing. Times
-come as the pipeline encodes them.
+come as the pipeline encodes them, which `TimeEncoding.formulas` has in words.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from nnlab.data.pipeline import Pipeline
 from nnlab.data.preprocessing.base import Transform
 from nnlab.data.rules import ArrayRule, ColumnRule
 from nnlab.data.table.column import Column, Floats, plain, truth_of
-from nnlab.data.table.encoding import SHARED, CategoryEncoding, Encoding, NumberEncoding, TruthEncoding
+from nnlab.data.table.encoding import SHARED, CategoryEncoding, Encoding, NumberEncoding, TimeEncoding, TruthEncoding
 from nnlab.errors import UserError
 from nnlab.loss.base import Loss
 from nnlab.runs.networks import Networks
@@ -186,7 +186,8 @@ def _graph_columns(encoding: Encoding) -> list[GraphColumn]:
         levels = (*encoding.levels, *encoding.shared)
         words = ", ".join(f"{position} = {level}" for position, level in enumerate(levels))
         return [GraphColumn(encoding.name, f"{words}; NaN where it is missing")]
-    return [GraphColumn(name, "as the pipeline encodes it") for name in encoding.input_names]
+    assert isinstance(encoding, TimeEncoding)
+    return [GraphColumn(name, words) for name, words in zip(encoding.input_names, encoding.formulas(), strict=True)]
 
 
 def graph_columns(pipeline: Pipeline) -> list[GraphColumn]:

@@ -12,11 +12,13 @@ import numpy as np
 
 from nnlab.config.build import load_dataset
 from nnlab.console import counted, silenced
+from nnlab.data.image_folder import SPLITS, class_folders
 from nnlab.data.rules import TargetRule
 from nnlab.data.table.column import Frame, as_frame
 from nnlab.errors import UserError
 from nnlab.runs.examples import Piece, pieces
 from nnlab.runs.networks import Networks
+from nnlab.storage.files import at
 from nnlab.types import Dataset, Split, Task
 
 log = logging.getLogger(__name__)
@@ -45,6 +47,7 @@ def labelled_examples(networks: Networks, path: str | Path, text: Mapping[str, A
         UserError: there are no targets, a class is unknown, or the inputs are not those that the run needs.
     """
     pipeline = networks.fitted.pipeline
+    check_classes(at(path), pipeline.target)
     unseen: Counter[str] = Counter()
     sample, target_sample = pipeline.sample(), pipeline.target_sample()
     found = missing = 0
@@ -76,6 +79,18 @@ def labelled_examples(networks: Networks, path: str | Path, text: Mapping[str, A
     if missing:
         words = counted(missing, "row", "has no target and is left out", "have no target and are left out")
         log.warning("%s: %s", path, words)
+
+
+def check_classes(folder: Path, rule: TargetRule) -> None:
+    """Refuse a folder of images whose folders are splits where classes should be.
+
+    Raises:
+        UserError: names one of them.
+    """
+    names = class_folders(folder) if folder.is_dir() else []
+    splits = [name for name in names if name.lower() in SPLITS]
+    if splits and not set(names) & set(rule.names):
+        raise UserError(f"{folder} holds splits, {', '.join(splits)}, and no classes; give one, {folder / splits[-1]}")
 
 
 def _known(piece: Piece, rule: TargetRule, path: str | Path) -> tuple[np.ndarray, Any]:

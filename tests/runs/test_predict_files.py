@@ -17,11 +17,13 @@ from sklearn.metrics import precision_recall_fscore_support
 
 import nnlab
 from nnlab.cli.dispatch import main
+from nnlab.data.rules import TargetRule
 from nnlab.errors import UserError
-from nnlab.runs import examples
+from nnlab.runs import examples, other_data
 from nnlab.runs.predicting import predict_file
 from nnlab.runs.prediction import load
 from nnlab.storage.spreadsheet import safe
+from nnlab.types import Task
 
 ROWS = 300
 CITIES = ["Rome", "Oslo", "=cmd()", "<b>x</b>"]
@@ -285,3 +287,13 @@ def test_numbers_in_another_unit_are_asked_about(
     assert re.fullmatch(asked, *lines["days"])
     nnlab.evaluate(directory, data=tmp_path / "days.csv")
     assert any(re.search(asked, message) for message in caplog.messages)
+
+
+def test_a_folder_of_splits_is_named_where_classes_are_measured(tmp_path: Path) -> None:
+    for name in ("train", "Test"):
+        (tmp_path / "photos" / name / "cat").mkdir(parents=True)
+    rule = TargetRule(Task.BINARY, ("cat", "dog"))
+    with pytest.raises(UserError, match=r"photos holds splits, Test, train, and no classes; give one, .*photos/train$"):
+        other_data.check_classes(tmp_path / "photos", rule)
+    other_data.check_classes(tmp_path / "photos" / "Test", rule)
+    other_data.check_classes(tmp_path / "photos", TargetRule(Task.BINARY, ("Test", "dog")))

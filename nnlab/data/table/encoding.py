@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnlab.console import counted
-from nnlab.data.table.column import MISSING_NUMBERS, Column, Floats, plain, truth_of
+from nnlab.data.table.column import MISSING_NUMBERS, Column, Floats, plain, time_name, truth_of
 from nnlab.data.table.ranges import range_of
 from nnlab.data.table.times import parse_times, unread
 from nnlab.errors import UserError
@@ -261,6 +261,14 @@ class TimeEncoding(Encoding):
         waves = [f"{self.name} {wave}({part})" for part in self.parts for wave in ("sin", "cos")]
         return [f"{self.name} days", *waves]
 
+    def formulas(self) -> list[str]:
+        """How each of the inputs is computed from a time, in words."""
+        ends = [f"(2 pi {PARTS[part]})" + (", 0 on Monday" if part == "weekday" else "") for part in self.parts]
+        waves = [f"{wave}{end}" for end in ends for wave in ("sin", "cos")]
+        gap = f"; of {time_name(self.median)} where it is missing" if self.indicator else ""
+        values = [f"{words}{gap}" for words in (f"days since {time_name(self.start)}", *waves)]
+        return [*values, "1 where it is missing, else 0"] if self.indicator else values
+
     def doubt(self, count: int, rows: int) -> str:
         return unread(count, rows, self.pattern)
 
@@ -269,7 +277,11 @@ class TimeEncoding(Encoding):
         return f"{words}; missing: the median and an indicator" if self.indicator else words
 
 
-PARTS = ("month", "weekday", "hour")
+PARTS = {  # of the calendar, and their position within the year, week or day, as `phase` has it
+    "month": "(month - 1) / 12",
+    "weekday": "weekday / 7",
+    "hour": "hours since midnight / 24",
+}
 
 
 def phase(times: Floats, part: str) -> Floats:

@@ -2,13 +2,15 @@
 
 import datetime
 import logging
+import math
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from nnlab.data.rules import ColumnRule
-from nnlab.data.table.column import text_column
+from nnlab.data.table.column import as_column, text_column, time_name
 from nnlab.data.table.delimited import TextOptions
 from nnlab.data.table.encoding import TimeEncoding
 from nnlab.data.table.reading import frames
@@ -54,3 +56,22 @@ def test_cells_that_are_no_times_are_counted_whatever_form_they_have():
     encoded = rule("%d.%m.%Y").encode({"day": ["05.01.2020", "week 3", None, "2020-01-06"]})
     assert encoded.unseen == {"day": 1}
     assert rule("%d.%m.%Y").encode({"day": [3, 20200106]}).unseen == {"day": 1}
+
+
+def test_the_formulas_of_times_are_what_is_computed():
+    moments = [datetime.datetime(2023, 1, 3, 6) + datetime.timedelta(days=17.25 * i) for i in range(40)]
+    column = as_column("t", [*moments, None])
+    encoding = TimeEncoding.fit(column)
+    days, *waves, missing = encoding.formulas()
+    assert days == f"days since 2023-01-03 06:00:00; of {time_name(encoding.median)} where it is missing"
+    assert missing == "1 where it is missing, else 0"
+    assert len(waves) == 6
+    rows = encoding.encode(as_column("t", moments)).inputs
+    for moment, row in zip(moments, rows.tolist(), strict=True):
+        names = {"pi": math.pi, "sin": math.sin, "cos": math.cos, "month": moment.month, "weekday": moment.weekday()}
+        names["hours"] = moment.hour + moment.minute / 60
+        for words, value in zip(waves, row[1:-1], strict=True):
+            formula = (
+                re.sub(r"[,;].*", "", words).replace("2 pi ", "2 * pi * ").replace("hours since midnight", "hours")
+            )
+            assert eval(formula, names) == pytest.approx(value, abs=1e-9)

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import sys
 from collections.abc import Iterator
 from typing import TextIO
 
 LOGGER = logging.getLogger("nnlab")
+LARGE = 1e7  # numbers from here on are written with an exponent
 
 
 class Console(logging.Handler):
@@ -143,3 +145,25 @@ def plural(noun: str) -> str:
     if noun.endswith("y") and noun[-2:-1] not in "aeiou":
         return f"{noun[:-1]}ies"
     return f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s"
+
+
+def with_error(value: float, error: float) -> str:
+    """A number with its standard deviation or error: of this two digits, of the number as many decimals.
+
+    Without one (NaN), four digits; beside 0, a decimal at least, so that no full stop seems to begin one.
+
+    >>> with_error(0.979, 0.0052), with_error(12.3456, 1.23), with_error(0.979, math.nan), with_error(3e-7, 2e-8)
+    ('0.9790 ± 0.0052', '12.3 ± 1.2', '0.979', '3e-07 ± 2e-08')
+    >>> with_error(12345.6, 321.4), with_error(2.5e9, 3e7), with_error(1.0, 0.0), with_error(0.957, 0.0)
+    ('12346 ± 321', '2.5e+09 ± 3e+07', '1.0 ± 0.0', '0.957 ± 0.000')
+    """
+    short = f"{value:.4g}"
+    if not (math.isfinite(error) and math.isfinite(value)):
+        return short
+    if error > 0:
+        decimals = 0 if error >= 100 and abs(value) < LARGE else 1 - math.floor(math.log10(error))
+    else:
+        decimals = -1 if "e" in short else max(1, len(short.partition(".")[2]))
+    if not 0 <= decimals <= 6:
+        return f"{short} ± {error:.2g}"
+    return f"{value:.{decimals}f} ± {error:.{decimals}f}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -78,7 +79,8 @@ NAMES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix("._
 OPTIONS = modules("configs/*/**/*.yaml")
 
 
-def imports(path: Path) -> list[str]:
+@functools.cache
+def imports(path: Path) -> tuple[str, ...]:
     """Modules that a file imports at run time, anywhere in it; those for type checkers alone do not count."""
     found = []
     tree = ast.parse(path.read_text())
@@ -98,7 +100,7 @@ def imports(path: Path) -> list[str]:
             inside = [f"{node.module}.{alias.name}" for alias in node.names]
             submodules = [name for name in inside if name in NAMES]
             found += [*submodules, *([node.module] if len(submodules) < len(inside) else [])]
-    return found
+    return tuple(found)
 
 
 def part(path: Path) -> str:

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from nnlab.console import with_error
 from nnlab.diagnosis.facts.simple import advantage, comparable
-from nnlab.diagnosis.finding import shown, with_error
+from nnlab.diagnosis.finding import shown
 from nnlab.recipe.candidate import mean
 from nnlab.recipe.changes import Changes
 from nnlab.recipe.report import Table

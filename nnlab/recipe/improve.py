@@ -19,8 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from nnlab.console import counted
-from nnlab.diagnosis.finding import with_error
+from nnlab.console import counted, with_error
 from nnlab.recipe.candidate import Candidate, best_first, gain, mean
 from nnlab.recipe.changes import Changes
 from nnlab.recipe.numbers import ImproveNumbers

@@ -9,7 +9,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from nnlab.diagnosis.finding import with_error
+from nnlab.console import with_error
 from nnlab.recipe.candidate import Candidate, best_first
 from nnlab.recipe.changes import Changes
 from nnlab.recipe.grid import described, differences, run_grid, table, with_more

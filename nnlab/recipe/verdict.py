@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from nnlab.console import counted
+from nnlab.console import counted, with_error
 from nnlab.diagnosis.catalogue import Severity
 from nnlab.diagnosis.facts.simple import SimpleModel, advantage, comparable
-from nnlab.diagnosis.finding import Finding, shown, with_error
+from nnlab.diagnosis.finding import Finding, shown
 from nnlab.recipe.candidate import deviation, mean
 from nnlab.recipe.changes import Changes
 from nnlab.recipe.given import EQUAL, Contest, FinalRun, averages, compare, paired_advantage, standing

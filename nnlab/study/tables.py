@@ -7,8 +7,7 @@ import io
 import math
 from collections.abc import Sequence
 
-from nnlab.console import counted
-from nnlab.diagnosis.finding import with_error
+from nnlab.console import counted, with_error
 from nnlab.report.markdown import table
 from nnlab.storage.spreadsheet import safe
 from nnlab.study.axes import Axis

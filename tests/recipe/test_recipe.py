@@ -20,8 +20,8 @@ from forked import SERVER
 from nnlab.cli import compose, main
 from nnlab.commands.recipe import main as recipe_command
 from nnlab.config import identity
+from nnlab.console import with_error
 from nnlab.diagnosis.facts.simple import SimpleModel
-from nnlab.diagnosis.finding import with_error
 from nnlab.errors import UserError
 from nnlab.recipe import Recipe
 from nnlab.recipe.best import write_experiment

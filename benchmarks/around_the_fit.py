@@ -17,7 +17,7 @@ memory, torch 2.14.1:
     one run of 410 steps, ms                 29          67
     64 runs, us a step and member            16          34
     1,000 jobs, ms a job                    3.9         9.4
-    memory of 1,024 networks                3.0         4.0
+    memory of 1,024 networks                3.0  3.6 to 3.9
 
 Since then the facts of the data are found once a process: with the default callbacks, one more run on the same split
 takes 0.81 of that, a grid of three widths and three seeds 0.74 (in turn with the version before, load 13 to 20). Jobs

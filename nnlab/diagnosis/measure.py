@@ -12,6 +12,7 @@ from nnlab.activation.layers import activation_layers
 from nnlab.diagnosis.facts.data import DataFacts, data_facts
 from nnlab.diagnosis.facts.levels import make_room, sample
 from nnlab.diagnosis.facts.trained import (
+    TOGETHER,
     NetworkFacts,
     last_weights,
     network_facts,
@@ -71,11 +72,13 @@ def records(
     chosen = range(len(trainer.members)) if members is None else members
     ranked = any(facts.skewed for facts in known.values())
     networks = dict(enumerate(network_facts(trainer, ranked))) if probe else _weights_only(trainer, chosen)
-    series = _series(trainer, chosen)
     tests = functools.cache(lambda: network_tests(trainer))  # once for all members, and only where one of them is weak
-    for member in chosen:
-        facts = known[member], networks[member], series[member]
-        yield _record(trainer, member, *facts, tests if probe else None)
+    for start in range(0, len(chosen), TOGETHER):  # lists of numbers take many times the memory of records
+        part = chosen[start : start + TOGETHER]
+        series = _series(trainer, part)
+        for member in part:
+            facts = known[member], networks[member], series[member]
+            yield _record(trainer, member, *facts, tests if probe else None)
 
 
 def network_tests(trainer: Trainer) -> list[Finding]:

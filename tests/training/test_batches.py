@@ -82,3 +82,13 @@ def test_targets_in_their_own_units_are_left_as_they_are_beside_standardised_one
     assert units is not None
     assert torch.equal(units.std, torch.tensor([1.0, 3.0]).reshape(2, 1, 1))
     assert torch.equal(units.mean, torch.tensor([0.0, 2.0]).reshape(2, 1, 1))
+
+
+def test_orders_are_those_of_their_epochs_whichever_were_asked_for_before_and_in_whose_memory_they_lie() -> None:
+    data = dataset()
+    batches = Batches([data] * 2, [4, 7], 5)
+    for first, last in ((0, 0), (1, 2), (2, 2), (0, 1), (5, 5)):
+        fresh = [Batches([data] * 2, [4, 7], 5).orders(epoch, epoch)[0] for epoch in range(first, last + 1)]
+        assert torch.equal(batches.orders(first, last)[0], torch.cat(fresh))
+        inputs, _ = batches(last * batches.steps_per_epoch)  # which somebody looks at, and keeps its order
+        assert torch.equal(inputs.squeeze(2).long(), fresh[-1][0, :, :5])

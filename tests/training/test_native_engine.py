@@ -243,6 +243,7 @@ def test_a_population_that_is_evaluated_in_parts_has_the_same_bits(
         assert callable(evaluation.predicted)
         assert evaluation.of_members == whole[split].of_members
         assert torch.equal(evaluation.prediction, whole[split].prediction)
+        assert torch.equal(evaluation.prediction_of([2, 0]), whole[split].prediction[[2, 0]])
     assert torch.equal(parts.stack.theta, theta)
     assert parts.stack.gradient.shape == gradient
 

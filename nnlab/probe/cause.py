@@ -38,6 +38,7 @@ class Evidence:
         own, advised: single suspects taken back, and advice of the rules followed.
         noise: skill that is chance.
         run: skill of the run itself.
+        failed: single changes that could not be tried.
     """
 
     before: Outcome
@@ -46,6 +47,7 @@ class Evidence:
     advised: Sequence[Tried]
     noise: float
     run: float = -1.0
+    failed: Sequence[Tried] = ()
 
     @property
     def tried(self) -> list[Tried]:

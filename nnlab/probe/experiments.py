@@ -11,7 +11,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nnlab.diagnosis import RunRecord, records
@@ -49,11 +49,13 @@ class Outcome:
         skills: see `View.skill`; -1 where a network diverged.
         metric: the mean of the metric that a table shows.
         loss: mean validation loss.
+        failure: why it could not be tried; empty where it was, or there was no time for it.
     """
 
     skills: tuple[float, ...]
     metric: float
     loss: float
+    failure: str = ""
 
     @property
     def skill(self) -> float:
@@ -123,19 +125,27 @@ class Experiments:
         return f"{SEEDS} networks each, {self.length} steps{ended}"
 
     def run(self, settings: Sequence[Changes]) -> list[Outcome]:
-        """What networks with each of the settings reach; in populations where possible."""
+        """What networks with each of the settings reach; in populations where possible, alone where one fails."""
         every = [{**self.length_of(each), "seed": self.seed + k} for each in settings for k in range(SEEDS)]
         found = dict.fromkeys(range(len(every)), UNKNOWN)
-        for group in self._groups(every):
-            if self.over:
-                break
+        groups, failures = list(self._groups(every)), {}
+        while groups and not self.over:
+            group = groups.pop(0)
             try:
                 found |= zip(group, self._train([every[i] for i in group]), strict=True)
             except NotEnoughMemory:  # says nothing about the change
                 raise
-            except (UserError, RuntimeError, ValueError) as error:
-                log.debug("a trial was refused: %s", error)  # what it would have reached is not known
-        return [_outcome([found[i * SEEDS + k] for k in range(SEEDS)]) for i in range(len(settings))]
+            except (
+                Exception
+            ) as error:  # components from outside raise what they like; what one would reach is not known
+                if len(group) > 1:
+                    groups[:0] = [[position] for position in group]
+                else:
+                    failures[group[0] // SEEDS] = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        return [
+            replace(_outcome([found[i * SEEDS + k] for k in range(SEEDS)]), failure=failures.get(i, ""))
+            for i in range(len(settings))
+        ]
 
     def _groups(self, every: Sequence[Changes]) -> Iterator[list[int]]:
         usable = []

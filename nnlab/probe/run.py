@@ -95,7 +95,9 @@ def probe(
     )
     evidence = _evidence(experiments, record, own, advised, NOISE if sure else DOUBTFUL)
     if not (evidence.before.known and evidence.healthy.known):
-        log.info("the cause was not found: trials of this run fail, or there was no time for them")
+        failure = evidence.before.failure or evidence.healthy.failure
+        reason = f"networks of this run could not be tried ({failure})" if failure else "there was no time to look"
+        log.info(f"the cause was not found: {reason}")
         return list(findings)
     heard = [answered(finding, evidence, experiments) for finding in findings]
     if evidence.lost <= evidence.noise:
@@ -197,13 +199,16 @@ def _evidence(
     run = judged(record)[0]
     if least > NOISE and healthy.skill - max(min(before.skills), run) <= noise:
         own = advised = ()
-    return Evidence(before, healthy, _tried(experiments, own), _tried(experiments, advised), noise, run)
+    found = [_tried(experiments, changes) for changes in (own, advised)]
+    known = [[each for each in tried if each.outcome.known] for tried in found]
+    failed = [each for tried in found for each in tried if each.outcome.failure]
+    return Evidence(before, healthy, known[0], known[1], noise, run, failed)
 
 
 def _tried(experiments: Experiments, changes: Sequence[Suspect]) -> list[Tried]:
-    """Each change with what it gave; without those for which there was no time."""
+    """Each change with what it gave, which is unknown where there was no time, or it failed."""
     outcomes = experiments.run([each.changes for each in changes])
-    return [Tried(each, out) for each, out in zip(changes, outcomes, strict=True) if out.known]
+    return [Tried(each, out) for each, out in zip(changes, outcomes, strict=True)]
 
 
 def _with_more_training(evidence: Evidence, experiments: Experiments, record: RunRecord) -> Evidence:
@@ -214,7 +219,8 @@ def _with_more_training(evidence: Evidence, experiments: Experiments, record: Ru
     if not exists(experiments.trials.config, "optimizer.learning_rate"):  # one from outside, with names of its own
         changes.pop("optimizer.learning_rate", None)
     more = Suspect("trainer", changes, counted(record.total_steps, "step"))
-    return replace(evidence, advised=[*evidence.advised, *_tried(experiments, [more])])
+    [found] = _tried(experiments, [more])
+    return replace(evidence, advised=[*evidence.advised, found]) if found.outcome.known else evidence
 
 
 def _better(

@@ -88,14 +88,17 @@ def better_still(best: Tried, outcome: Outcome, experiments: Experiments) -> Fin
 
 
 def _others(evidence: Evidence, causes: set[str], experiments: Experiments) -> str:
-    """What else was tried, and what it gave."""
+    """What else was tried, what it gave, and what could not be tried."""
     others = [each for each in evidence.tried if each.suspect.label not in causes]
     others.sort(key=lambda each: -each.outcome.skill)
+    failed = "".join(
+        f" Could not be tried: `{each.suspect.label}` ({each.outcome.failure})." for each in evidence.failed
+    )
     if not others:
-        return f"Measured with {experiments.size}."
+        return f"Measured with {experiments.size}.{failed}"
     shown = "; ".join(f"`{each.suspect.label}` {each.outcome.shown}" for each in others[:SHOWN])
     more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
-    return f"Tried besides: {shown}{more} ({experiments.size})."
+    return f"Tried besides: {shown}{more} ({experiments.size}).{failed}"
 
 
 def answered(finding: Finding, evidence: Evidence, experiments: Experiments) -> Finding:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import probed_faults as faults
@@ -11,11 +11,12 @@ import pytest
 from nnlab.cli import compose, main
 from nnlab.diagnosis import Finding, diagnose, records
 from nnlab.probe import run
-from nnlab.probe.cause import Evidence
+from nnlab.probe.cause import Evidence, Tried
 from nnlab.probe.experiments import Experiments, Outcome
 from nnlab.probe.run import probe
 from nnlab.probe.suspects import Suspect, all_back, suspects
 from nnlab.probe.words import cause_unknown
+from nnlab.recipe.changes import Changes
 from nnlab.recipe.trials import Trials
 from nnlab.runs.advice import advice, effective
 
@@ -190,6 +191,25 @@ def test_the_model_of_speed_counts_what_convolutions_do_at_every_place() -> None
         for size in ([], ["architecture.channels=[64,64]"])
     )
     assert large > 4 * small
+
+
+def test_a_trial_that_fails_is_told_with_its_reason_and_takes_no_other_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    experiments = Experiments(compose(*QUICK), 4, None, 60.0)
+
+    def train(changes: Sequence[Changes]) -> list[tuple[float, float, float]]:
+        if any("optimizer.eps" in each for each in changes):
+            raise AttributeError("no such thing\nmore")
+        return [(0.5, 0.6, 0.7) for _ in changes]
+
+    monkeypatch.setattr(experiments, "_train", train)
+    other, failing = experiments.run([{}, {"optimizer.eps": 1.0}])
+    assert (other.shown, other.failure) == ("0.6", "")
+    assert (failing.known, failing.failure) == (False, "AttributeError: no such thing")
+    failed = [Tried(Suspect("optimizer.eps", {"optimizer.eps": 1.0}, ""), failing)]
+    evidence = Evidence(other, other, [], [], 0.1, failed=failed)
+    words = cause_unknown(evidence, [], experiments).tried
+    assert words.endswith("Could not be tried: `optimizer.eps=1.0` (AttributeError: no such thing).")
+    assert "diverged" not in words
 
 
 def test_trials_are_validated_less_often_where_that_takes_longer_than_training() -> None:

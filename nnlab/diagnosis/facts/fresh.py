@@ -79,7 +79,7 @@ def measure_signal(trainer: Trainer, inputs: Tensor, targets: Tensor) -> Signal:
     wide = inputs.expand(members, *inputs.shape)
     kinds = activation_layers(stack.network)
     captured = stack.capture(wide, list(kinds)) if kinds else {}
-    layers = [_layer(name, captured[name], *kinds[name].saturation) for name in kinds]
+    layers = [_layer(name, captured.pop(name), *kinds[name].saturation) for name in kinds]
     kept = {name: value.clone() for name, value in stack.buffers.items()}
     with torch.no_grad():
         outputs = stack.map_members(lambda network, x: network(x), wide, stack.views)

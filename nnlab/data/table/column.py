@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from nnlab.data.table.amounts import amount_of, is_below_zero, is_code, sign_of
+from nnlab.data.table.amounts import PER_CENT, amount_of, is_amount, is_below_zero, is_code, sign_of
 from nnlab.data.table.writing import Writing
 from nnlab.storage.array_file import touched
 
@@ -44,7 +44,8 @@ class Column:
         form: `number`, `truth` (0 and 1), `time` (seconds since 1970-01-01) or `text`.
         values: (n,) float64 with NaN where missing; of text int32 codes, -1 where missing.
         levels: the different texts that the codes stand for; empty for the other forms.
-        signs: of numbers that were texts, the currencies and per cent that stood beside them.
+        signs: of numbers that were texts, the currencies and per cent that stood beside them; empty for numbers but 0
+            that had no per cent where others had.
     """
 
     name: str
@@ -112,8 +113,12 @@ def narrowed(column: Column) -> Column:
 
 
 def signs_of(levels: Sequence[str]) -> tuple[str, ...]:
-    """The currencies and per cent in some of the texts."""
-    return tuple(sorted({sign_of(level) for level in levels[:: 1 + len(levels) // LOOKS]} - {""}))
+    """The currencies and per cent in some of the texts, and empty where numbers beside per cent have none."""
+    some = levels[:: 1 + len(levels) // LOOKS]
+    signs = {sign_of(level) for level in some}
+    if PER_CENT not in signs or not any(amount_of(level) and not sign_of(level) for level in some if is_amount(level)):
+        signs.discard("")
+    return tuple(sorted(signs))
 
 
 def _loses_digits(levels: Sequence[str], values: Sequence[float]) -> bool:

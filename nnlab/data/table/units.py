@@ -36,8 +36,10 @@ def find_units(frame: Frame, target: str | int | None = None) -> tuple[dict[str,
     said, several = [], []
     for name, column in frame.columns.items():
         if column.form != "text":
-            said += [f"`{name}` in {' or '.join(column.signs)}"] if column.signs else []
-            units |= {name: column.signs[0]} if len(column.signs) == 1 else {}
+            signs = [sign for sign in column.signs if sign]
+            plain = ", and without it in some cells, where 0.5 counts as 0.5 %" if "" in column.signs else ""
+            said += [f"`{name}` in {' or '.join(signs)}{plain}"] if signs else []
+            units |= {name: signs[0]} if len(signs) == 1 else {}
             continue
         if _is_target(frame, name, target) and len(column.levels) <= MOST_CLASSES:
             continue
@@ -62,11 +64,12 @@ def mixed_currencies(frame: Frame) -> list[str]:
     """A line for each column of numbers with more than one currency."""
     lines = []
     for name, column in frame.columns.items():
-        pairs = itertools.combinations(column.signs, 2)
+        signs = [sign for sign in column.signs if sign]
+        pairs = itertools.combinations(signs, 2)
         first, second = next((pair for pair in pairs if other_currency(*pair)), ("", ""))
         if first:
             what = f"1 {first} counts as much as 1 {second}, as none is converted"
-            lines.append(f"column `{name}` is in {' and '.join(column.signs)}: {what}; write it in one currency")
+            lines.append(f"column `{name}` is in {' and '.join(signs)}: {what}; write it in one currency")
     return lines
 
 
@@ -78,7 +81,7 @@ def other_currencies(frame: Frame, units: Mapping[str, str]) -> list[str]:
         if column is None or sign_of(f"1 {unit}") != unit:
             continue
         signs = signs_of(column.levels) if column.form == "text" else column.signs
-        others = [sign for sign in signs if other_currency(sign, unit)]
+        others = [sign for sign in signs if sign and other_currency(sign, unit)]
         if others:
             lines.append(f"`{name}` in {' or '.join(others)}, where training had {unit} (not converted)")
     return lines
@@ -90,7 +93,7 @@ def without_unit(column: Column, unit: str, decimal: str) -> Column:
     Numbers that were per cent, where that unit is per mille, are converted.
     """
     if not unit or column.form != "text":
-        factor = converted(1.0, PER_CENT, unit) if column.signs == (PER_CENT,) else None
+        factor = converted(1.0, PER_CENT, unit) if {*column.signs} - {""} == {PER_CENT} else None
         scaled = factor is not None and unit != PER_CENT
         return Column(column.name, column.form, column.values * factor) if scaled else column
     return coded_column(column.name, column.values, [_bare(level, unit, decimal) for level in column.levels])

@@ -43,6 +43,14 @@ def test_numbers_with_one_unit_are_numbers(write, tmp_path, cells, unit, first):
     assert read_start(Path(frame.origin), TextOptions()).columns["h"].form == "number"
 
 
+def test_per_cent_beside_plain_numbers_is_said_but_not_beside_zeros(write):
+    for plain, said in (("0.5", ", and without it in some cells, where 0.5 counts as 0.5 %"), ("0", "")):
+        frame, notes = read(write, [plain if i % 9 == 4 else f"{i}%" for i in range(40)])
+        assert frame.columns["h"].values[:5].tolist() == [0, 1, 2, 3, float(plain)]
+        assert frame.writing.units == {"h": "%"}
+        assert notes[-1] == f"numbers with a unit: `h` in %{said} (data.columns)"
+
+
 @pytest.mark.parametrize(
     "cells",
     [

@@ -243,7 +243,8 @@ def test_a_population_that_is_evaluated_in_parts_has_the_same_bits(
         assert callable(evaluation.predicted)
         assert evaluation.of_members == whole[split].of_members
         assert torch.equal(evaluation.prediction, whole[split].prediction)
-        assert torch.equal(evaluation.prediction_of([2, 0]), whole[split].prediction[[2, 0]])
+        some, same = evaluation.prediction_of([2, 0]), whole[split].prediction[[2, 0]]
+        torch.testing.assert_close(some, same, rtol=1e-6 if more else 0, atol=0)  # a mean over masks rounds otherwise
     assert torch.equal(parts.stack.theta, theta)
     assert parts.stack.gradient.shape == gradient
 

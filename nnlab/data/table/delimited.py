@@ -102,6 +102,8 @@ def stream_frames(
 ) -> Iterator[tuple[Frame, tuple[str, ...]]]:
     """As `text_frames`, of an open stream such as standard input."""
     start = stream.read(max(size, SAMPLE_BYTES))
+    if start[:1000].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype html", b"<html")):
+        raise UserError(f"{origin} is a web page, such as one that says why there is no file; get the table itself")
     stream = _Rejoined(start, stream)  # type: ignore[assignment]
     encoding = options.encoding or encoding_of(start)
     dialect: Dialect | None = None

@@ -77,6 +77,10 @@ def read_excel(path: Path, header: bool | None) -> tuple[Frame, tuple[str, ...]]
 
     with opened(path) as stream:
         content = stream.read()
+    if not content.startswith(b"PK"):  # as a .zip, which an .xlsx file is
+        raise UserError(
+            f"{path} is no .xlsx file inside; an old .xls or a web page of that name has to be saved as one"
+        )
     whole = {"infer_schema_length": None, "drop_empty_rows": False}  # which rows are counted with
 
     def read(**options: Any) -> Any:

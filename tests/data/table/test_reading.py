@@ -527,7 +527,7 @@ def test_files_that_are_no_tables_are_refused_in_a_sentence(write, tmp_path):
         ("t.json", b"{1", "is no JSON"),
         ("t.json", b"[1, 2]", "holds no table"),
         ("t.parquet", b"x", "cannot read"),
-        ("t.xlsx", b"x", "cannot read"),
+        ("t.xlsx", b"PKx", "cannot read"),
         ("t.csv.gz", b"x", "damaged or cut off"),
         ("t.zip", b"x", "cannot read"),
         ("t.arff", b"x", "is no ARFF file"),
@@ -618,3 +618,10 @@ def test_a_first_row_of_numbers_with_decimal_commas_is_no_header(write):
     frame, said = read(write([f"0,{100 + i};{i % 9},5;{'yes' if i % 2 else 'no'}" for i in range(40)]))
     assert len(frame) == 40
     assert any("no header" in line for line in said)
+
+
+def test_web_pages_and_old_sheets_are_named_for_what_they_are(write):
+    with pytest.raises(UserError, match="is a web page"):
+        read(write("\n<!DOCTYPE html>\n<html><body>404 not found, sorry</body></html>"))
+    with pytest.raises(UserError, match=r"is no \.xlsx file inside"):
+        read(write(b"\xd0\xcf\x11\xe0 old", "t.xlsx"))

@@ -135,9 +135,7 @@ class Experiments:
                 found |= zip(group, self._train([every[i] for i in group]), strict=True)
             except NotEnoughMemory:  # says nothing about the change
                 raise
-            except (
-                Exception
-            ) as error:  # components from outside raise what they like; what one would reach is not known
+            except Exception as error:  # components from outside raise what they like
                 if len(group) > 1:
                     groups[:0] = [[position] for position in group]
                 else:

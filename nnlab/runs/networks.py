@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,13 +20,15 @@ from nnlab.device import resolve_device, resolve_dtype
 from nnlab.errors import UserError
 from nnlab.loss.base import Loss
 from nnlab.runs import calibrated
-from nnlab.runs.continuation import check_unedited
+from nnlab.runs.continuation import check_unedited, is_finished
 from nnlab.runs.fitted import Fitted, read
 from nnlab.storage.checkpoint import load_best, load_newest
 from nnlab.storage.directories import run_at
 from nnlab.storage.folder import CHECKPOINTS, read_config
 from nnlab.training.stack import Stack
 from nnlab.training.stacks import make_stack
+
+log = logging.getLogger(__name__)
 
 Config = Mapping[str, Any]
 
@@ -60,13 +63,20 @@ class Networks:
 
 
 def load_networks(directory: str | Path, device: str | None = None) -> Networks:
-    """The networks of a finished run, on `device`; None takes the run's own device where this machine has it.
+    """The networks of a run, on `device`; None takes the run's own device where this machine has it.
+
+    Of a run that has not finished, which is said, they are the best so far.
 
     Raises:
         UserError: it is no run directory, or lacks weights or pipeline, or they are damaged.
     """
     directory = run_at(directory)
     config = kept_config(directory)
+    if not is_finished(directory):
+        log.warning(
+            f"`{directory}` has not finished: these are its best weights so far; `nnlab train resume={directory}` "
+            "continues it"
+        )
     members = member_folders(directory)
     stored = read(members[0] if members else directory, config)
     theta, buffers = _weights(directory, members, config)

@@ -80,6 +80,19 @@ def test_a_moved_run_folder_is_used_without_its_data(
     assert torch.equal(again.combined(dataset.test.inputs), predictor.combined(dataset.test.inputs))
 
 
+def test_a_run_that_has_not_finished_is_used_with_a_word(
+    run: tuple[Result, Predictor, Dataset], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    unfinished = tmp_path / "unfinished"
+    shutil.copytree(run[0].directory, unfinished)
+    load(unfinished)
+    assert "has not finished" not in caplog.text
+    (unfinished / "result.json").unlink()
+    load(unfinished)
+    assert "has not finished: these are its best weights so far" in caplog.text
+    assert f"nnlab train resume={unfinished}" in caplog.text
+
+
 def test_predict_gives_names_and_numbers_in_the_units_of_the_data(run: tuple[Result, Predictor, Dataset]) -> None:
     _, predictor, dataset = run
     raw = example_inputs(predictor.networks)[0][:6]

@@ -230,6 +230,16 @@ def test_keys_whose_value_is_null_can_be_deleted(jobs: list[Any]) -> None:
     assert (jobs[0][0]["trainer"]["time_limit"], jobs[0][0]["regularizer"]) == (None, {})
 
 
+def test_play_refuses_a_target_that_is_no_column_before_it_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("nnlab.play.server.serve", lambda *_: pytest.fail("it served"))
+    table = tmp_path / "table.csv"
+    table.write_text("a,kind\n" + "".join(f"{i},{'xy'[i % 2]}\n" for i in range(40)))
+    assert main(["play", str(table), "target=nosuch"]) == 2
+    assert "table.csv has no column `nosuch` (`data.target`); valid: a, kind" in capsys.readouterr().err
+
+
 def test_a_page_to_play_on_is_not_opened_for_a_folder_that_is_no_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nnlab.cli.arguments import Grammar, Key, truth, whole
+from nnlab.console import silenced
 from nnlab.errors import UserError
 
 GRAMMAR = Grammar(
@@ -26,17 +27,18 @@ def main(arguments: Sequence[str]) -> int:
     """Serve the page until it is interrupted.
 
     Raises:
-        UserError: an override is wrong, the port is taken, or packages are missing.
+        UserError: an override is wrong, there is no such data or target, the port is taken, or packages are missing.
     """
     given = GRAMMAR.read(arguments)
     if given is None:
         return 0
     overrides = _overrides(given.words)
     from nnlab.cli import compose
-    from nnlab.play.playground import START
+    from nnlab.play.playground import Playground
     from nnlab.play.server import serve
 
-    compose(*(f"{key}={value}" for key, value in {**START, **overrides}.items()))
+    with silenced():  # what a page says when it begins
+        Playground(compose, overrides)  # a page would only show what is wrong, and the server stay up
 
     def announce(address: str) -> None:
         print(f"nnlab play: {address}\nCtrl-C ends it", flush=True)

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nnlab.study.model import Configuration, Study
 
@@ -33,6 +33,7 @@ class Comparison:
         difference: mean of the first minus that of the second, over common seeds where there are two or more.
         paired: whether it was taken seed by seed.
         seeds: number of pairs, or the smaller number of runs.
+        spread: the larger standard deviation of the two over their seeds; NaN with fewer than two runs each.
         probability: of a difference at least as large from the seeds alone; None with fewer than two runs each.
     """
 
@@ -41,32 +42,41 @@ class Comparison:
     difference: float
     paired: bool
     seeds: int
+    spread: float
     probability: float | None
 
     @property
     def exceeds(self) -> bool | None:
-        """Whether the difference is more than the spread of the seeds; None where that cannot be said."""
+        """Whether the difference is more than the seeds make by themselves; None where that cannot be said."""
         return None if self.probability is None else self.probability < LEVEL
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the difference is larger than the spread, but of too few seeds to be more than chance."""
+        return self.exceeds is False and abs(self.difference) > self.spread
 
     @property
     def verdict(self) -> str:
         """The answer in words."""
         if self.exceeds is None:
             return "one seed"
-        return f"{'real' if self.exceeds else 'within spread'} (p = {self.probability:.2g})"
+        unlike = f"{self.seeds} seeds cannot tell them apart" if self.undecided else "within spread"
+        return f"{'real' if self.exceeds else unlike} (p = {self.probability:.2g})"
 
 
 def compare(first: Configuration, second: Configuration, tag: str, step: float = 0.0) -> Comparison:
     """Compare two configurations by a metric, of which one example changes `step`."""
     a, b = first.results(tag), second.results(tag)
     common = [key for key in a if key in b]
+    spread = max(first.std(tag), second.std(tag)) if min(len(a), len(b)) > 1 else math.nan
     if len(common) > 1:
         differences = [a[key] - b[key] for key in common]
-        return Comparison(first, second, statistics.fmean(differences), True, len(common), _paired(differences, step))
+        probability: float | None = _paired(differences, step)
+        return Comparison(first, second, statistics.fmean(differences), True, len(common), spread, probability)
     difference = first.mean(tag) - second.mean(tag)
     seeds = min(len(a), len(b))
     probability = _welch(list(a.values()), list(b.values()), step) if seeds > 1 else None
-    return Comparison(first, second, difference, False, seeds, probability)
+    return Comparison(first, second, difference, False, seeds, spread, probability)
 
 
 def against_best(study: Study, others: Sequence[Configuration]) -> list[Comparison]:
@@ -74,12 +84,7 @@ def against_best(study: Study, others: Sequence[Configuration]) -> list[Comparis
     found = [compare(each, study.best, study.metric, study.step) for each in others if each is not study.best]
     known = [each.probability for each in found if each.probability is not None]
     corrected = iter(holm(known))
-    return [
-        each
-        if each.probability is None
-        else Comparison(each.first, each.second, each.difference, each.paired, each.seeds, next(corrected))
-        for each in found
-    ]
+    return [each if each.probability is None else replace(each, probability=next(corrected)) for each in found]
 
 
 def holm(probabilities: Sequence[float]) -> list[float]:

@@ -111,17 +111,33 @@ def seeds_sentence(study: Study, compared: Sequence[Comparison]) -> str:
     told = [each for each in compared if each.exceeds is not None]
     if not told:
         return "Every configuration ran once, so nothing says which differences the seed alone would make."
-    real = sum(each.exceeds is True for each in told)
     how = "compared seed by seed" if any(each.paired for each in told) else "compared over seeds"
-    who = f"{real} differ" if real > 1 else f"{real or 'none'} differs"
     examples = " and the choice of examples" if study.step else ""
     corrected = f", corrected for {len(told)} comparisons" if len(told) > 1 else ""
-    subject = (
-        f"Of the next {len(told)}, {who}" if len(told) > 1 else f"The other {'differs' if real else 'does not differ'}"
-    )
     return (
-        f"{subject} from the best by more than the seeds' spread ({how}; p is the probability of such a difference "
+        f"{_told_apart(told)} ({how}; p is the probability of such a difference "
         f"from the seeds{examples} alone{corrected})."
+    )
+
+
+def _told_apart(compared: Sequence[Comparison]) -> str:
+    """How many differ from the best by more than chance, and of how many the seeds are too few to say so."""
+    real, total = sum(each.exceeds is True for each in compared), len(compared)
+    undecided = [each for each in compared if each.undecided]
+    if not undecided:
+        differ = f"{real} differ" if real > 1 else f"{real or 'none'} differs"
+        alone = f"The other {'differs' if real else 'does not differ'}"
+        subject = f"Of the next {total}, {differ}" if total > 1 else alone
+        return f"{subject} from the best by more than the seeds' spread"
+    few, many = min(each.seeds for each in undecided), max(each.seeds for each in undecided)
+    seeds = f"{few} seeds" if few == many else f"{few} to {many} seeds"
+    if total == 1:
+        return f"{seeds} cannot tell the other apart from the best, though it differs by more than their spread"
+    who = f"{real} are" if real > 1 else f"{real or 'none'} is"
+    others = "1, though it differs" if len(undecided) == 1 else f"{len(undecided)}, though they differ"
+    return (
+        f"Of the next {total}, {who} told apart from the best; "
+        f"{seeds} cannot do so with {others} by more than the seeds' spread"
     )
 
 

@@ -282,7 +282,7 @@ def test_a_common_shift_of_all_seeds_is_told_apart_only_by_pairing(tmp_path: Pat
 
 @pytest.mark.parametrize("second_seeds", [range(3), range(3, 6)])
 @pytest.mark.parametrize(("wrong", "apart"), [(1, False), (2, False), (30, True)])
-def test_seeds_that_all_differ_by_the_same_few_of_72_examples_are_within_the_spread(
+def test_seeds_that_all_differ_by_the_same_few_of_72_examples_do_not_tell_them_apart(
     tmp_path: Path, second_seeds: range, wrong: int, apart: bool
 ) -> None:
     folder = tmp_path / "s"
@@ -307,6 +307,28 @@ def test_seeds_that_all_differ_by_the_same_few_of_72_examples_are_within_the_spr
         assert ("The other differs" in text) == bool(found.exceeds)
     (entry,) = [each for each in axis_of(study, "lr").entries if each.comparison is not None]
     assert entry.comparison == found
+
+
+def test_a_difference_larger_than_the_spread_that_two_seeds_cannot_show_is_not_called_within_it(
+    tmp_path: Path,
+) -> None:
+    results = {"lr=0.01": (0.9, 0.962), "lr=1e-5": (0.5, 0.376), "lr=0.02": (0.95, 0.88)}
+    for folder, shown in (("one", ["lr=0.01", "lr=1e-5"]), ("two", list(results))):
+        for overrides in shown:
+            for seed, value in enumerate(results[overrides]):
+                add_run(tmp_path / folder, f"{overrides} seed={seed}", value)
+    study = read_study(tmp_path / "one")
+    found = compare(*reversed(study.ranked), study.metric)
+    p = 2 * stats.t.sf(0.493 / 0.093, 1)  # differences -0.400 and -0.586: their standard error is 0.093
+    assert found.probability == pytest.approx(p, rel=2e-3)
+    assert found.verdict == f"2 seeds cannot tell them apart (p = {p:.2g})"
+    text = terminal(study, propose(study, study_axes(study)))
+    assert "2 seeds cannot tell the other apart from the best, though it differs by more than their spread (" in text
+    study = read_study(tmp_path / "two")
+    near = compare(study.ranked[1], study.ranked[0], study.metric)
+    assert near.verdict.startswith("within spread (p = ")  # 0.915 of 0.931, spreads 0.05 and 0.04
+    page = markdown(study, study_axes(study), propose(study, study_axes(study)))
+    assert "Of the next 2, none is told apart from the best; 2 seeds cannot do so with 1, though it differs by" in page
 
 
 def test_few_values_with_a_common_divisor_do_not_hide_the_number_of_examples(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -153,3 +154,25 @@ def test_weights_that_a_network_brings_are_kept_or_it_is_said_that_they_are_not(
 def test_a_foreign_network_that_brings_no_weights_is_not_spoken_of(warnings) -> None:  # type: ignore[no-untyped-def]
     layer = "architecture={_target_: torch.nn.Sequential, _args_: [{_target_: torch.nn.Linear, in_features: 2, "
     assert warnings(*FOREIGN, layer + "out_features: 1}]}", "loss=binary_cross_entropy") == []
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "there"),
+    [(4, 1, "is only 1 validation example and 1 test example"), (24, 9, "are only 9 test examples"), (24, 10, "")],
+)
+def test_a_handful_of_held_out_examples_is_said_to_say_little(
+    warnings,  # type: ignore[no-untyped-def]
+    tmp_path: Path,
+    train: int,
+    test: int,
+    there: str,
+) -> None:
+    numbers = np.random.default_rng(0).normal(size=(train + test, 2))
+    parts = {"train": numbers[:train], "test": numbers[train:]}
+    named = {f"x_{name}": each for name, each in parts.items()} | {
+        f"y_{name}": each[:, 0] for name, each in parts.items()
+    }
+    np.savez(tmp_path / "few.npz", **named)
+    held_out = ["data.validation=0.25" if train == 4 else "data.validation=0.5", "loss=squared_error"]
+    lines = warnings("data=arrays", f"data.path={tmp_path}/few.npz", *FULL[1:], *held_out)
+    assert lines == ([f"warning: there {there}: what is measured on so few says little about others"] if there else [])

@@ -28,6 +28,7 @@ from nnlab.runs.evaluation import evaluate
 
 TITLE = "Train the chosen configuration"
 NUMBER = 8
+UNKNOWN = "not to be told from a single example"
 WORDS = {
     "constant": "the constant",
     "linear": "a linear model",
@@ -160,7 +161,7 @@ def winner(judged: Judged, network: str = "network") -> str:
 
 def verdict(metric: str, simple: Sequence[SimpleModel], judged: Judged) -> str:
     """How the networks stand against each simple model and their rival on the test split, in words and numbers."""
-    words = ["better", "perhaps better", EQUAL, "perhaps worse", "worse"]
+    words = ["better", "perhaps better", EQUAL, "perhaps worse", "worse", UNKNOWN]
     found: dict[str, list[str]] = {word: [] for word in words}
     for each in simple:
         found[_standing(*judged[each.name])].append(f"{WORDS[each.name]} ({shown(each.metrics['test'][metric], 4)})")
@@ -172,6 +173,8 @@ def verdict(metric: str, simple: Sequence[SimpleModel], judged: Judged) -> str:
 
 def _standing(gain: float, error: float) -> str:
     """What an opponent is, which the networks are better than by `gain` with a standard error."""
+    if math.isnan(error):
+        return UNKNOWN
     if abs(gain) <= error:
         return EQUAL
     word = "better" if gain < 0 else "worse"

@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 
+import torch
+
 from nnlab.config.network import brings_weights
 from nnlab.config.overrides import key_of
 from nnlab.console import counted
+from nnlab.diagnosis.rules.data import HANDFUL
 from nnlab.errors import UserError
 from nnlab.optimizer.base import SecondOrder
 from nnlab.storage.run import Run
@@ -24,6 +27,7 @@ def caution(trainer: Trainer, runs: Sequence[Run]) -> None:
     """Say the sentences that apply to any of the runs, each once in a process, however long its sweep."""
     found = [
         *of_batches(trainer),
+        *of_splits(trainer),
         *of_optimizer(trainer),
         *of_schedule(trainer),
         *of_accumulation(trainer),
@@ -48,6 +52,21 @@ def of_batches(trainer: Trainer) -> Iterator[str]:
     if size != "full" and size > examples:
         there = counted(examples, "training example")
         yield f"`trainer.batch_size={size}` is more than the {there}: every step takes all of them"
+
+
+def of_splits(trainer: Trainer) -> Iterator[str]:
+    """Validation and test splits of a handful of examples, unless all that there are, such as the four of XOR."""
+    dataset = trainer.members[0].dataset
+    splits = {name: getattr(dataset, name) for name in ("validation", "test")}
+    few = {
+        name: len(split)
+        for name, split in splits.items()
+        if 0 < len(split) < HANDFUL and not torch.equal(split.inputs, dataset.train.inputs)
+    }
+    if few:
+        are = "is" if next(iter(few.values())) == 1 else "are"
+        there = " and ".join(counted(count, f"{name} example") for name, count in few.items())
+        yield f"there {are} only {there}: what is measured on so few says little about others"
 
 
 def of_optimizer(trainer: Trainer) -> Iterator[str]:

@@ -21,6 +21,7 @@ from nnlab.diagnosis.facts.chance import CHANCE, association
 from nnlab.diagnosis.facts.once import once
 from nnlab.diagnosis.facts.simple import Name, SimpleModel, advantage, comparable, simple_models
 from nnlab.diagnosis.finding import shown
+from nnlab.diagnosis.rules.data import HANDFUL
 from nnlab.diagnosis.rules.fit import TELLING
 from nnlab.loss.base import Loss
 from nnlab.metric_names import HIGHER_IS_BETTER
@@ -112,7 +113,12 @@ def _of_test(result: Result, config: Mapping[str, Any]) -> tuple[Dataset, Loss, 
 def _better(
     models: list[SimpleModel], prediction: Tensor, dataset: Dataset, loss: Loss, result: Result
 ) -> Finding | None:
-    """The finding that the best of the simple models is better, by more than the test examples' chance; or None."""
+    """The finding that the best of the simple models is better, by more than the test examples' chance; or None.
+
+    A handful of them does not tell its own standard error, which the bootstrap finds too small.
+    """
+    if len(dataset.test) < HANDFUL:
+        return None
     metric = comparable(result.metric, dataset, loss)
     values = prediction[..., : dataset.target_size]
     one = 1.5 / len(dataset.test) if metric == "accuracy" else 0.0  # a single example says nothing

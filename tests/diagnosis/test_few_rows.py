@@ -12,10 +12,11 @@ from test_rules import GOOD, changed
 from nnlab.commands.train import ensemble_table
 from nnlab.data.given import Given
 from nnlab.data.raw import Raw
-from nnlab.diagnosis import diagnose
+from nnlab.diagnosis import Series, diagnose
 from nnlab.diagnosis.facts.curves import View
 from nnlab.diagnosis.facts.data import DataFacts, constant_metric, data_facts
 from nnlab.diagnosis.rules.data import data_findings
+from nnlab.diagnosis.rules.fit import overfitting
 from nnlab.loss import SquaredError
 from nnlab.types import Dataset, Split, Task
 
@@ -72,3 +73,10 @@ def test_the_table_of_an_ensemble_has_no_column_of_what_a_single_row_leaves_unde
     names, cells = zip(*((column.header, list(column.cells)) for column in table.columns), strict=True)
     assert names == ("averaged", "loss")
     assert cells[1] == ["1.0000", "1.0000", "± 0.0000", "+0.0000"]
+
+
+@pytest.mark.parametrize(("count", "known"), [(1, False), (9, False), (10, True)])
+def test_a_handful_of_validation_rows_shows_no_overfitting_however_far_their_loss_rises(count, known) -> None:
+    loss = Series(list(range(20, 201, 20)), [0.5, 0.4, 0.4, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    record = changed(data={"examples": {"train": 600, "validation": count, "test": 200}}, curves={"loss": loss})
+    assert bool(list(overfitting(View(record)))) == known

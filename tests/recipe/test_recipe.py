@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import math
 import os
 import shlex
 import signal
@@ -274,6 +275,9 @@ def test_the_last_word_names_what_is_better_than_the_network() -> None:
     )
     assert winner({"linear": (-0.1, 0.2), "constant": (0.1, 0.2)}) == "network"
     assert "perhaps" not in verdict("rmse", models[:3], judged)
+    unknown = {"linear": (-127.0, math.nan)}
+    assert verdict("rmse", models[1:2], unknown).endswith(": a linear model (302) not to be told from a single example")
+    assert winner(unknown) == "network"
 
 
 def test_a_seed_below_the_constant_lowers_the_rate_and_is_said(tmp_path: Path) -> None:

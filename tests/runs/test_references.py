@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 import nnlab
 import nnlab.loss
 from nnlab.cli.dispatch import main
-from nnlab.diagnosis.facts.simple import comparable, simple_models
+from nnlab.diagnosis.facts.simple import advantage, comparable, simple_models
 from nnlab.runs.result import Result
 from nnlab.types import Dataset, Split, Task
 
@@ -126,3 +127,18 @@ def test_networks_and_simple_models_are_compared_by_what_both_have(loss: str, me
     assert found == expected
     for model in simple_models(dataset, chosen, ["constant", "linear"]):
         assert found in model.metrics["test"]
+
+
+def test_the_standard_error_on_a_single_example_is_not_known() -> None:
+    split = Split(torch.zeros(1, 2), torch.tensor([[9.0]]))
+    dataset = Dataset(split, split, split, Task.REGRESSION, ("y",))
+    gain, error = advantage("rmse", [torch.tensor([[6.0]])], torch.tensor([[7.0]]), dataset, "test")
+    assert gain == pytest.approx(-1.0)
+    assert math.isnan(error)
+
+
+def test_a_handful_of_test_rows_calls_no_simple_model_better(tmp_path: Path) -> None:
+    result = trained(tmp_path, "slope", "data.test=0.02", "data.references=[linear]")
+    linear, own = result.references["linear"]["test"]["rmse"], result.metrics["test"]["rmse"]
+    assert linear < 0.1 * own
+    assert not behind(result)

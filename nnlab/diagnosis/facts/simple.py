@@ -122,7 +122,7 @@ def advantage(
 
     The same examples judge both: they are drawn again and again with replacement (the paired bootstrap; Efron and
     Tibshirani 1993), so that what both find hard cancels. The spread of the differences over seeds, divided by the root
-    of their number, is added in squares.
+    of their number, is added in squares. The standard error on a single example is not known: NaN.
 
     Args:
         metric: what decides; positive is better, whatever its direction.
@@ -149,6 +149,8 @@ def advantage(
 
     of_seed = torch.stack([values(each) for each in first]) - torch.stack([values(each) for each in others])
     apart = sign * of_seed.mean(0)
+    if len(targets) < 2:
+        return float(apart[0]), math.nan
     of_seeds = float(of_seed[:, 0].std()) / math.sqrt(len(first)) if len(first) > 1 else 0.0
     return float(apart[0]), math.hypot(float(apart[1:].nan_to_num().std()), of_seeds)
 

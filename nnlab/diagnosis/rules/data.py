@@ -21,6 +21,7 @@ LARGE_TARGETS, SMALL_TARGETS = 10.0, 0.05
 IMBALANCED = 10.0
 FEW = 50  # validation examples below which one example more or less is 2% or more
 FAIR = 0.9  # skill from which inputs that were prepared in a strange way are none the worse for it
+HANDFUL = 10  # held-out examples below which what is measured on them says little
 CERTAIN = 30  # validation examples from which their loss says something about others
 
 STANDARDIZE = ("data/preprocessing=standardize",)

@@ -12,7 +12,7 @@ import numpy as np
 from nnlab.diagnosis.facts.curves import CHANCE, CLEARLY_SHORT, View, rounded
 from nnlab.diagnosis.finding import Finding, shown
 from nnlab.diagnosis.record import RunRecord
-from nnlab.diagnosis.rules.data import CERTAIN
+from nnlab.diagnosis.rules.data import CERTAIN, HANDFUL
 from nnlab.diagnosis.rules.rates import USUAL, cautious_rate, exploded, falling, too_high
 from nnlab.types import Task
 
@@ -66,8 +66,9 @@ def _gap(view: View) -> Gap | None:
     rising = rise > GAP and gap > GAP and reliable and curve.steps[best] < 0.8 * curve.steps[-1]
     behind = view.skill("train") - view.skill("validation")
     memorized = view.learned > 0.9 and gap > 0.1 and behind > max(0.1, min(1.5 * view.margin, CHANCE))
-    # A handful of validation examples has a loss of its own.
-    few = data.examples.get("validation", 0) < CERTAIN and rise < 2
+    # A few validation examples have a loss of their own, and that of a handful rises by any number.
+    count = data.examples.get("validation", 0)
+    few = count < HANDFUL or (count < CERTAIN and rise < 2)
     return Gap(best, end, rise, behind, bool(rising)) if (rising or memorized) and not few else None
 
 

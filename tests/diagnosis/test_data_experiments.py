@@ -13,10 +13,10 @@ from torch import Tensor
 from nnlab.cli import compose
 from nnlab.config.build import load_dataset
 from nnlab.diagnosis.facts.chance import mixed_pair
+from nnlab.diagnosis.facts.combination import find_combination
 from nnlab.diagnosis.facts.data import data_facts
 from nnlab.diagnosis.facts.labels import label_facts, renamed
 from nnlab.diagnosis.facts.leaks import shared_examples
-from nnlab.diagnosis.facts.pair import find_pair
 from nnlab.diagnosis.facts.shift import Shift, measure_shift
 from nnlab.diagnosis.facts.values import find_lost_rows, find_placeholder, target_placeholder
 from nnlab.diagnosis.rules.data import placeholders
@@ -185,11 +185,11 @@ def test_two_columns_that_give_the_target_away_together_are_named(how: str) -> N
     else:
         x[:, 5] = x[:, 5].sign()
         x[:, 2] = y[:, 0] * x[:, 5]
-    found = find_pair(regression(x, y))
+    found = find_combination(regression(x, y))
     assert found is not None
     assert (found.names, found.how) == (("input column 2", "input column 5"), how)
-    assert find_pair(regression(drawn(0, N, D), drawn(1, N, 1))) is None
-    assert find_pair(regression(drawn(0, N, D))) is not None  # the difference of two columns is the target
+    assert find_combination(regression(drawn(0, N, D), drawn(1, N, 1))) is None
+    assert find_combination(regression(drawn(0, N, D))) is not None  # the difference of two columns is the target
 
 
 def test_copies_with_noise_are_a_leak_and_neighbors_are_not() -> None:

@@ -17,6 +17,7 @@ from nnlab.data import Table
 from nnlab.diagnosis import Finding, Series, SplitFacts, diagnose, records
 from nnlab.diagnosis.diagnose import of_ensemble
 from nnlab.diagnosis.facts.chance import Order
+from nnlab.diagnosis.facts.combination import find_combination
 from nnlab.diagnosis.facts.curves import View
 from nnlab.diagnosis.facts.data import InputFacts
 from nnlab.diagnosis.facts.filled import find_filled
@@ -24,7 +25,6 @@ from nnlab.diagnosis.facts.giveaway import find_giveaway
 from nnlab.diagnosis.facts.leaks import shared_examples
 from nnlab.diagnosis.facts.levels import measure_levels
 from nnlab.diagnosis.facts.lone import find_lone_values, find_uneven_scale
-from nnlab.diagnosis.facts.pair import find_pair
 from nnlab.diagnosis.facts.references import References
 from nnlab.diagnosis.rules.data import noisy_validation
 from nnlab.diagnosis.rules.fit import overfitting, underfitting
@@ -32,7 +32,7 @@ from nnlab.diagnosis.rules.penalties import too_strong
 from nnlab.diagnosis.rules.predictions import imbalance
 from nnlab.diagnosis.rules.signals import hockey_stick
 from nnlab.loss import SquaredError
-from nnlab.types import Dataset, Task
+from nnlab.types import Dataset, Split, Task
 from tests.diagnosis.test_facts import table
 from tests.diagnosis.test_rules import BAD, FLAT, RARE, RISING, SKEWED, SOUND, changed, split
 
@@ -92,19 +92,55 @@ def test_patients_that_agree_in_arm_and_weeks_by_chance_are_no_leak() -> None:
         assert not any(shared_examples(data.train, part).leaks for part in (data.validation, data.test))
 
 
+BOUGHT, SPENT, CHILDREN = DRAW.poisson(120, ROWS), DRAW.poisson(25, ROWS), DRAW.poisson(60, ROWS)
+HOURS = [(DRAW.integers(0, 60, ROWS) == hour).astype(float) for hour in range(60)]  # an input each
+
+
+def counts(target: np.ndarray) -> Dataset:
+    """What was bought, spent and so on at an hour, as it is."""
+    rows = torch.from_numpy(np.column_stack([*HOURS, BOUGHT, SPENT, CHILDREN])).float()
+    split = Split(rows, torch.from_numpy(target)[:, None])
+    return Dataset(split, split, split, Task.REGRESSION, ("y",))
+
+
 @pytest.mark.parametrize("noise", [0.0, 0.001])
-def test_a_target_that_is_the_sum_of_two_columns_in_every_row_is_given_away_however_much_one_says(noise: float) -> None:
-    """As riders are casual and registered ones, and the latter most of them."""
-    registered, casual = DRAW.poisson(120, ROWS), DRAW.poisson(25, ROWS)
-    riders = (registered + casual).astype(float) * (1 + noise * DRAW.normal(size=ROWS))
-    hours = [(DRAW.integers(0, 60, ROWS) == hour).astype(float) for hour in range(60)]  # as an input each
-    found = find_pair(table([*hours, casual, registered], riders.astype(np.float32)[:, None]))
+@pytest.mark.parametrize(
+    ("target", "how", "places", "alone"),
+    [
+        (BOUGHT + SPENT, "sum", (60, 61), 120 / 145),
+        (SPENT - BOUGHT, "difference", (61, 60), 120 / 145),
+        (BOUGHT + SPENT + CHILDREN, "sum", (60, 61, 62), 120 / 205),
+        (BOUGHT - SPENT + CHILDREN, "difference", (60, 62, 61), 120 / 205),
+    ],
+    ids=["sum", "difference", "three", "three with one taken away"],
+)
+def test_a_target_that_a_few_columns_add_up_to_in_every_row_is_given_away_however_much_one_says(
+    target: np.ndarray, how: str, places: tuple[int, ...], alone: float, noise: float
+) -> None:
+    """As riders are casual and registered ones, and a profit what is earned without what is spent."""
+    noisy = (target * (1 + noise * DRAW.normal(size=ROWS))).astype(np.float32)
+    found = find_combination(counts(noisy))
     if noise:
         assert found is None
     else:
         assert found is not None
-        assert (found.how, found.names) == ("sum", ("input column 60", "input column 61"))
-        assert found.alone == pytest.approx(120 / 145, abs=0.02)
+        assert (found.how, found.names) == (how, tuple(f"input column {place}" for place in places))
+        assert found.alone == pytest.approx(alone, abs=0.05)
+        assert found.explained == 1
+
+
+def test_what_each_column_adds_another_multiple_of_is_something_to_learn() -> None:
+    target = (2.0 * BOUGHT + SPENT + 0.5 * CHILDREN).astype(np.float32)
+    assert find_combination(counts(target)) is None
+
+
+def test_a_column_that_is_one_number_for_several_classes_does_not_give_the_class_away() -> None:
+    """As whether a trial's patients are treated at all says little of which of three treatments they have."""
+    arm = DRAW.integers(0, 4, ROWS)
+    assert find_giveaway(table([arm > 0, *DRAW.normal(size=(3, ROWS))], arm)) is None
+    found = find_giveaway(table([arm > 0, 3.0 * arm, *DRAW.normal(size=(3, ROWS))], arm))
+    assert found is not None
+    assert found.column == 1
 
 
 def test_a_number_that_follows_one_other_up_to_noise_is_not_given_away() -> None:
@@ -298,7 +334,7 @@ def test_categories_of_one_column_are_no_pair_that_gives_the_target_away(tmp_pat
     path = tmp_path / "table.csv"
     rows = [f"{a},{b},{'good' if a in 'an' else 'bad'}" for a, b in zip(odor, shade, strict=True)]
     path.write_text("\n".join(["odor,shade,y", *rows, ""]))
-    assert find_pair(Table(path=str(path), target="y").load(0, tmp_path)) is None
+    assert find_combination(Table(path=str(path), target="y").load(0, tmp_path)) is None
 
 
 def test_a_table_that_is_mostly_noise_ends_without_a_word(tmp_path: Path) -> None:

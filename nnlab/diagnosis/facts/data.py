@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nnlab.diagnosis.facts.combination import Combination, find_combination
 from nnlab.diagnosis.facts.filled import Filled, find_filled
 from nnlab.diagnosis.facts.giveaway import Giveaway, find_giveaway
 from nnlab.diagnosis.facts.leaks import Shared, shared_examples
 from nnlab.diagnosis.facts.levels import Levels, measure_levels, sample, sample_targets
 from nnlab.diagnosis.facts.lone import LoneValues, UnevenScale, find_lone_values, find_uneven_scale
 from nnlab.diagnosis.facts.once import once
-from nnlab.diagnosis.facts.pair import Pair, find_pair
 from nnlab.diagnosis.facts.references import References, measure_references
 from nnlab.diagnosis.facts.rows import standardized_rows
 from nnlab.diagnosis.facts.values import LostRows, Placeholder, find_lost_rows, find_placeholder, target_placeholder
@@ -94,7 +94,7 @@ class DataFacts:
         inputs, targets, levels: see their classes.
         shared: examples of `validation` and `test` that are also in the training split.
         giveaway: the input column that gives the target away alone, if there is one.
-        pair: two input columns that give it away together.
+        combination: a few input columns that give it away together.
         filled: columns whose gaps were filled by the target.
         placeholder, target_placeholder: a number that stands for none among the inputs, among regression targets.
         lone: single values among the inputs that stretch the scale of their columns.
@@ -114,7 +114,7 @@ class DataFacts:
     simple: References | Callable[[], References]
     shared: Mapping[str, Shared] = field(default_factory=dict)
     giveaway: Giveaway | None = None
-    pair: Pair | None = None
+    combination: Combination | None = None
     filled: Filled | None = None
     placeholder: Placeholder | None = None
     target_placeholder: Placeholder | None = None
@@ -132,7 +132,15 @@ class DataFacts:
     @property
     def clean(self) -> bool:
         """Whether nothing was found among the examples that makes a data set a trap, not even a stray copy."""
-        traps = (self.giveaway, self.pair, self.filled, self.placeholder, self.target_placeholder, self.lone, self.lost)
+        traps = (
+            self.giveaway,
+            self.combination,
+            self.filled,
+            self.placeholder,
+            self.target_placeholder,
+            self.lone,
+            self.lost,
+        )
         return (
             all(trap is None for trap in traps)
             and not self.own_rows
@@ -184,7 +192,7 @@ def _traps(dataset: Dataset) -> dict[str, Any]:
     return {
         "shared": {name: shared_examples(dataset.train, getattr(dataset, name)) for name in ("validation", "test")},
         "giveaway": find_giveaway(dataset),
-        "pair": find_pair(dataset),
+        "combination": find_combination(dataset),
         "filled": find_filled(dataset),
         "placeholder": find_placeholder(dataset),
         "target_placeholder": target_placeholder(dataset),

@@ -63,9 +63,11 @@ def find_giveaway(dataset: Dataset) -> Giveaway | None:
     columns = inputs.split(at_once(inputs.T, NUMBERS, inputs.shape[1]), 1)
     each = [_correlations(some.float(), part.targets, dataset.target_size) for some in columns]
     correlations = torch.cat(each)
-    column = int(correlations.argmax())
-    if float(correlations[column]) > DETERMINES:
-        return Giveaway(column, column_name(dataset, column), 1.0, float("nan"), column_source(dataset, column))
+    for column in (correlations > DETERMINES).nonzero().flatten().tolist():
+        # One number for all of a class may be that of other classes, too, as a genus is of several species.
+        own = inputs[:, column].contiguous()
+        if part.targets.is_floating_point() or _borders(own, part.targets) < dataset.target_size:
+            return Giveaway(column, column_name(dataset, column), 1.0, float("nan"), column_source(dataset, column))
     if inputs.shape[1] > WIDE or len(dataset.input_shape) == 3:  # no single pixel says what a picture shows
         return None
     alone, column = _best_alone(part, dataset.target_size)

@@ -51,15 +51,17 @@ def leaks(data: DataFacts) -> Iterator[Finding]:
             step=0,
             certain=not column.measured,
         )
-    elif data.pair is not None:
-        pair = data.pair
+    elif data.combination is not None:
+        found = data.combination
+        names = f"{', '.join(found.names[:-1])} and {found.names[-1]}"
+        share = "all" if found.explained == 1 else f"{math.floor(1000 * found.explained) / 10:.1f}%"
         yield Finding(
             "target_among_inputs",
-            f"the {pair.how} of input columns {pair.names[0]} and {pair.names[1]} explains {pair.explained:.1%} of the "
-            f"target, though either alone explains {pair.alone:.0%} at most",
-            {"columns": " and ".join(pair.names), "explained": pair.explained, "alone": pair.alone},
-            (f"data.drop=[{','.join(pair.sources)}]",) if all(pair.sources) else (),
-            why="The answer seems to be among the inputs, in two columns together. If they are known only once the "
+            f"the {found.how} of input columns {names} explains {share} of the target, though "
+            f"{'either' if len(found.names) == 2 else 'each'} alone explains {found.alone:.0%} at most",
+            {"columns": names, "explained": found.explained, "alone": found.alone},
+            (f"data.drop=[{','.join(found.sources)}]",) if all(found.sources) else (),
+            why="The answer seems to be among the inputs, in these columns together. If they are known only once the "
             "target is, leave them out.",
             step=0,
             certain=True,

@@ -17,7 +17,7 @@ from nnlab.commands import play
 from nnlab.errors import UserError
 from nnlab.play.backward import backward_pass
 from nnlab.play.lessons import lessons
-from nnlab.play.picture import frame, loss_plane, scene
+from nnlab.play.picture import _histogram, frame, loss_plane, scene
 from nnlab.play.playground import Playground
 
 SMALL = {"data.examples": "100", "architecture.widths": "[3]", "trainer.epochs": "5"}
@@ -207,3 +207,21 @@ def test_a_file_of_ones_own_begins_a_playground_with_a_loss_that_fits(tmp_path: 
     json.dumps(scene(own))
     with pytest.raises(UserError, match="is neither a run's folder, nor a file of data, nor KEY=VALUE"):
         play._overrides(["moons"])
+
+
+@pytest.mark.parametrize(
+    ("values", "low", "high"),
+    [
+        ([-0.0012, -0.0012], -0.0012, -0.0012),
+        ([1.0, 1.0000001], 1.0, 1.0),  # neighbours in single precision: between them there is no room for bins
+        ([math.nan, 2.0, -1.0, math.inf], -1.0, 2.0),
+        ([math.nan], None, None),
+    ],
+)
+def test_the_range_of_a_histogram_is_that_of_its_values_however_close_they_are(
+    values: list[float], low: float | None, high: float | None
+) -> None:
+    drawn = _histogram(torch.tensor(values))
+    assert (drawn["low"], drawn["high"]) == (low, high)
+    assert sum(drawn["counts"]) == sum(map(math.isfinite, values))
+    assert drawn["std"] == (None if low is None else pytest.approx(1.5 if high == 2.0 else 0.0, abs=1e-6))

@@ -104,6 +104,8 @@ def probe(
         of_data = data_findings(healthy)
         faulty = any(finding.fault for finding in heard)
         found = [*of_data, *heard] if not faulty else _unknown(of_data, heard, evidence, own, experiments)
+        if not any(finding.fault for finding in found):
+            log.info("no cause was found: usual settings come no further, but for chance")
         return faults_first(found)
 
     def named(suspect: Suspect) -> bool:

@@ -205,3 +205,12 @@ def test_targets_of_the_next_row_are_recognized(tmp_path: Path) -> None:
     first = first_finding(tmp_path, *rows(tmp_path, x, np.roll(y, 1)))
     assert first["name"] == "targets_shifted"
     assert "next row" in first["explanation"]
+
+
+def test_experiments_that_find_no_cause_end_with_a_word(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["train", "data=diabetes", "loss=gaussian_nll", "optimizer=lbfgs", "trainer.batch_size=full"]
+    assert main([*words, f"output_dir={tmp_path}"]) == 0
+    shown = capsys.readouterr().out
+    assert "looking for the cause" in shown
+    assert "no cause was found: usual settings come no further, but for chance" in shown
+    assert "diagnosis:" not in shown

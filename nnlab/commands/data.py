@@ -15,8 +15,10 @@ from nnlab.cli.arguments import Given, Grammar, Key, print_json
 from nnlab.config.build import build_loss, build_source, data_root, data_seed, loss_tasks
 from nnlab.console import counted
 from nnlab.data.once import read_once
+from nnlab.data.raw import Raw
 from nnlab.data.summary import ColumnSummary, Summary, summarize
-from nnlab.diagnosis.facts.data import data_facts
+from nnlab.diagnosis import Finding
+from nnlab.diagnosis.facts.data import DataFacts, data_facts
 from nnlab.diagnosis.rules.data import data_findings
 from nnlab.errors import UserError
 from nnlab.report import labels_page
@@ -164,9 +166,17 @@ def describe(config: Mapping[str, Any]) -> tuple[Summary, tuple[str, ...], list[
     source, seed = build_source(config), data_seed(config)
     raw, mark = read_once(source, loss_tasks(config), seed, data_root(config))
     dataset = source.prepare(raw, seed, mark)
-    findings = list(data_findings(data_facts(dataset, build_loss(config, dataset))))
+    facts = data_facts(dataset, build_loss(config, dataset))
+    findings = [each for each in data_findings(facts) if each.fault or not _noted(each, facts, raw)]
     warnings = [Warning(each.title, each.explanation, each.fault, each.override) for each in findings]
     return summarize(raw, dataset), raw.notes, warnings
+
+
+def _noted(finding: Finding, facts: DataFacts, raw: Raw) -> bool:
+    """Whether the notes on reading the file name the placeholders of a finding already, with what to type."""
+    if finding.name != "placeholders" or facts.placeholder is None or facts.target_placeholder is not None:
+        return False
+    return {*facts.placeholder.columns} <= {f"`{name}`" for name, kind in raw.kinds.items() if kind.code}
 
 
 def _print(summary: Summary, warnings: Sequence[Warning]) -> None:

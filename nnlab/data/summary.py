@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from nnlab.streaming import MOST, READ, SAMPLED, Sized, at_once, pieces
 from nnlab.types import Dataset, Task
 
 BINS = 12
+FEW_DIGITS = 8  # of a number, signs and points counted, that is shown as it is
 EXAMPLES = 1000  # images of many that are looked at, fewer where they are large
 Array = npt.NDArray[Any]
 MOST_SHOWN = 200  # columns that are described one by one
@@ -205,8 +207,15 @@ def summarize_column(column: Column, finding: Finding, encoding: Encoding | None
 
 
 def _short(value: float) -> str:
-    """A number with few digits."""
-    return number_name(value) if value == int(value) and abs(value) < 1e6 else f"{value:.4g}"
+    """A number with few digits: all that it has, where they are few; no power of ten below a million.
+
+    >>> _short(9999.9), _short(0.123456789), _short(12345.678), _short(1e7)
+    ('9999.9', '0.1235', '12346', '1e+07')
+    """
+    if abs(value) >= 1e6 or math.isinf(value):
+        return f"{value:.4g}"
+    own = number_name(value)
+    return own if len(own) <= FEW_DIGITS else f"{value:.0f}" if abs(value) >= 1e3 else f"{value:.4g}"
 
 
 def _of_levels(levels: Sequence[str], counts: Sequence[int]) -> Histogram:

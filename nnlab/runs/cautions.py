@@ -58,11 +58,10 @@ def of_splits(trainer: Trainer) -> Iterator[str]:
     """Validation and test splits of a handful of examples, unless all that there are, such as the four of XOR."""
     dataset = trainer.members[0].dataset
     splits = {name: getattr(dataset, name) for name in ("validation", "test")}
-    few = {
-        name: len(split)
-        for name, split in splits.items()
-        if 0 < len(split) < HANDFUL and not torch.equal(split.inputs, dataset.train.inputs)
-    }
+    few = {name: len(split) for name, split in splits.items() if 0 < len(split) < HANDFUL}
+    for name in [name for name, count in few.items() if count == len(dataset.train)]:
+        if torch.equal(splits[name].inputs, dataset.train.inputs):
+            del few[name]
     if few:
         are = "is" if next(iter(few.values())) == 1 else "are"
         there = " and ".join(counted(count, f"{name} example") for name, count in few.items())

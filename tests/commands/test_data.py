@@ -86,3 +86,16 @@ def test_mistakes_are_sentences(file, capsys):
     ]:
         assert main(["data", *words]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_a_number_that_stands_for_none_is_named_once_with_all_of_its_digits(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    draws = np.random.default_rng(0).normal(1000, 100, 120)
+    rows = [f"{9999.9 if i % 10 == 0 else draw:.1f},{'ab'[i % 2]}" for i, draw in enumerate(draws)]
+    (tmp_path / "gauge.csv").write_text("\n".join(["press,y", *rows]))
+    assert main(["data", "gauge.csv", "target=y"]) == 0
+    out, err = capsys.readouterr()
+    assert "data.missing={press: 9999.9}" in err + out
+    assert "... 9999.9 " in out
+    assert "10000" not in out
+    assert "placeholders" not in out

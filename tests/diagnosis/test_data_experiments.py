@@ -137,9 +137,17 @@ def test_ordinary_columns_have_no_placeholder(column: Tensor) -> None:
 
 @pytest.mark.parametrize(
     ("preprocessing", "value"),
-    [("robust data.preprocessing.clip=10", 999), ("standardize", 999), ("robust", 1e7), ("pca", 999)],
+    [
+        ("robust data.preprocessing.clip=10", 999),
+        ("standardize", 999),
+        ("standardize", 9999.9),
+        ("robust", 1e7),
+        ("pca", 999),
+    ],
 )
-def test_a_placeholder_of_a_table_is_its_own_value_and_no_limit(tmp_path: Path, preprocessing: str, value: int) -> None:
+def test_a_placeholder_of_a_table_is_its_own_value_and_no_limit(
+    tmp_path: Path, preprocessing: str, value: float
+) -> None:
     ages = (45 + 12 * drawn(3, N)).tolist()
     rows = [f"{value if i % 8 == 3 else age:.2f},{age / 7:.3f}" for i, age in enumerate(ages)]
     (tmp_path / "ages.csv").write_text("\n".join(["age,y", *rows]))
@@ -155,15 +163,17 @@ def test_a_placeholder_of_a_table_is_its_own_value_and_no_limit(tmp_path: Path, 
         assert (found.value == value) != found.processed
         [finding] = placeholders(dataclasses.replace(data_facts(data, SquaredError()), placeholder=found))
         assert ("after preprocessing" in finding.observed) == found.processed
+        assert (f"are exactly {value:g}, far" in finding.observed) != found.processed
 
 
 def test_a_placeholder_among_targets_is_found() -> None:
     y = drawn(1, N, 1)
     assert target_placeholder(regression(drawn(0, N, D), y)) is None
-    y[::30] = 9999
-    found = target_placeholder(regression(drawn(0, N, D), y))
-    assert found is not None
-    assert found.value == 9999
+    for value in (9999, -999.9):
+        y[::30] = value
+        found = target_placeholder(regression(drawn(0, N, D), y))
+        assert found is not None
+        assert found.value == value
 
 
 def test_rows_whose_inputs_were_lost_are_found_and_coarse_rows_are_not() -> None:

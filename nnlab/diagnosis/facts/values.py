@@ -26,6 +26,7 @@ GAP = 0.5  # share of that distance in which there is no other value
 COARSE = 0.2  # share of the others that one of their values may have
 SQUEEZED = 0.2  # standard deviation of the other values of a standardized column that a placeholder has ruined
 NEAREST = 1e-3  # relative error that single precision may leave in a value before preprocessing
+SINGLE, ULPS = 1e-7, 4.0  # relative error of single precision, and its units that preprocessing may add up
 LOST = 0.1  # share of rows with the same inputs
 NEAR, CHANCE = 0.2, 0.02  # share of columns in which a row differs little from it, and of rows that do by chance
 
@@ -78,7 +79,7 @@ def target_placeholder(dataset: Dataset) -> Placeholder | None:
                 row = torch.zeros(dataset.target_size, device=targets.device)
                 row[column] = value
                 value = float(dataset.units.restored(row)[column])
-            return Placeholder((f"`{dataset.target_names[column]}`",), _round(value), share, int(width < SQUEEZED))
+            return Placeholder((f"`{dataset.target_names[column]}`",), _written(value), share, int(width < SQUEEZED))
     return None
 
 
@@ -112,7 +113,7 @@ def _suspicious(values: Tensor) -> tuple[float, float, float]:
 def original(dataset: Dataset, column: int, value: float) -> float | None:
     """A value before preprocessing; None where it cannot be told, infinite at a limit that preprocessing sets."""
     if dataset.pipeline is None:
-        return _round(value)
+        return _written(value)
     rows = torch.zeros(2, dataset.input_size, dtype=torch.float64)
     rows[0, column], rows[1, column] = value, value * (1 - torch.finfo(torch.float32).eps)
     before = _reversed(dataset, rows.reshape(2, *dataset.input_shape))
@@ -120,7 +121,7 @@ def original(dataset: Dataset, column: int, value: float) -> float | None:
         return None
     own, beside = before.flatten(1)[:, column].tolist()
     precise = math.isfinite(own) and abs(own - beside) <= NEAREST * max(abs(own), 1)
-    return _round(own) if precise else math.copysign(math.inf, value)
+    return _written(own, ULPS * abs(own - beside)) if precise else math.copysign(math.inf, value)
 
 
 def before_preprocessing(dataset: Dataset, inputs: Tensor) -> Tensor:
@@ -139,10 +140,15 @@ def _cut(own: float | None) -> bool:
     return own is not None and math.isinf(own)
 
 
-def _round(value: float) -> float:
-    """Without what standardizing in single precision has left of it."""
-    near = round(value)
-    return float(near) if abs(value - near) < NEAREST * max(abs(value), 1) else value
+def _written(value: float, error: float = 0.0) -> float:
+    """The number of the fewest digits that single precision, or an error in it, leaves no different from a value.
+
+    >>> _written(9999.8994), _written(9999.9999, 0.001), _written(-998.99997), _written(99.9000015)
+    (9999.9, 10000.0, -999.0, 99.9)
+    """
+    error = max(error, SINGLE * abs(value))
+    near = (float(f"{value:.{digits}g}") for digits in range(1, 16))
+    return next((each for each in near if abs(each - value) <= error), value)
 
 
 @dataclass(frozen=True)

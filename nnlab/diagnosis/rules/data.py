@@ -99,10 +99,10 @@ def placeholders(data: DataFacts) -> Iterator[Finding]:
             else ""
         )
         after = " after preprocessing" if found.processed else ""
+        value = shown(found.value, 4) if found.processed else f"{found.value:.15g}"  # which is to be typed
         yield Finding(
             "placeholders",
-            f"{found.share:.1%} of the values of {several} are exactly {shown(found.value, 4)}{after}, far from all "
-            f"others{squeezed}",
+            f"{found.share:.1%} of the values of {several} are exactly {value}{after}, far from all others{squeezed}",
             {"value": found.value, "share": found.share, "columns": len(found.columns), "squeezed": found.squeezed},
             level="fault" if ruined else "note",
             variant="" if ruined else "harmless",

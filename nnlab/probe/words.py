@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from nnlab.diagnosis import Finding
 from nnlab.diagnosis.catalogue import Severity
+from nnlab.metric_names import title
 from nnlab.probe.cause import Evidence, Tried
 from nnlab.probe.experiments import Experiments, Outcome
 from nnlab.probe.suspects import Suspect
@@ -31,8 +32,8 @@ def cause_found(
     now = " ".join(suspect.before for suspect in causes if suspect.before)
     instead = f" instead of `{now}`" if now else ""
     gave = (
-        f"`{' '.join(words)}`{instead} takes the validation {experiments.metric} from {evidence.before.shown} to "
-        f"{outcome.shown}"
+        f"`{' '.join(words)}`{instead} takes the validation {title(experiments.metric)} from "
+        f"{evidence.before.shown} to {outcome.shown}"
     )
     others = _others(evidence, {suspect.label for suspect in causes}, experiments)
     if rule is not None:
@@ -69,7 +70,7 @@ def cause_unknown(
         why = "What gives more may be a part of the cause; by chance alone, such networks differ nearly as much."
     return Finding(
         "cause_not_found",
-        f"The validation {experiments.metric} of such networks is {evidence.before.shown}, and {usual}",
+        f"The validation {title(experiments.metric)} of such networks is {evidence.before.shown}, and {usual}",
         {"skill before": evidence.before.skill, "all taken back": evidence.healthy.skill},
         why=why,
         tried=_others(evidence, set(), experiments),
@@ -80,8 +81,8 @@ def better_still(best: Tried, outcome: Outcome, experiments: Experiments) -> Fin
     """The note that further changes restore more than the cause alone."""
     return Finding(
         "better_still",
-        f"Further changes take the validation {experiments.metric} from {outcome.shown} to {best.outcome.shown}: "
-        f"`{best.suspect.label}`",
+        f"Further changes take the validation {title(experiments.metric)} from {outcome.shown} to "
+        f"{best.outcome.shown}: `{best.suspect.label}`",
         {"skill": best.outcome.skill, "of the first remedy": outcome.skill},
         best.suspect.words,
     )
@@ -111,8 +112,8 @@ def answered(finding: Finding, evidence: Evidence, experiments: Experiments) -> 
         return finding
     gained = own.outcome.skill - evidence.start > evidence.noise
     sentence = (
-        f"Tried: `{own.suspect.label}` takes the validation {experiments.metric} from {evidence.before.shown} to "
-        f"{own.outcome.shown}."
+        f"Tried: `{own.suspect.label}` takes the validation {title(experiments.metric)} from "
+        f"{evidence.before.shown} to {own.outcome.shown}."
     )
     harmless = not gained and finding.conclusive and not finding.kind.stays
     level: Severity | None = "note" if harmless else finding.level

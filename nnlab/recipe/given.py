@@ -12,6 +12,7 @@ from typing import Any
 from nnlab.console import with_error
 from nnlab.diagnosis.facts.simple import advantage, comparable
 from nnlab.diagnosis.finding import shown
+from nnlab.metric_names import title
 from nnlab.recipe.candidate import mean
 from nnlab.recipe.changes import Changes
 from nnlab.recipe.report import Table
@@ -152,7 +153,7 @@ def standing(metric: str, contest: Contest) -> str:
         return f"the best network is the configuration as {contest.names[0]}: {of_rival}"
     gain, error = contest.gain
     given, found = (averages(runs, "validation")[metric] for runs in (contest.given, contest.found))
-    numbers = f"{metric} {shown(given, 4)}, of the one found {shown(found, 4)}"
+    numbers = f"{title(metric)} {shown(given, 4)}, of the one found {shown(found, 4)}"
     if contest.given_wins:
         return (
             f"the best network is the configuration as given (validation {numbers}: better by "

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from nnlab import metric_names
 from nnlab.recipe.candidate import Candidate, gain, mean
 from nnlab.recipe.changes import Changes
 from nnlab.recipe.rates import rate_key
@@ -109,7 +110,7 @@ def table(title: str, trials: Trials, results: Sequence[Candidate]) -> Table:
         "weight decay": [r.changes[DECAY_KEY] for r in ranked],
         "validation loss": [r.score for r in ranked],
         "spread": [r.spread for r in ranked],
-        trials.metric: [mean(r.metrics) for r in ranked],
+        metric_names.title(trials.metric): [mean(r.metrics) for r in ranked],
         "training loss": [mean(r.fits) for r in ranked],
         "best epoch": [mean(r.epochs) for r in ranked],
         "besides": [besides(trials, r.changes) for r in ranked],

@@ -20,6 +20,7 @@ from dataclasses import replace
 from typing import Any
 
 from nnlab.console import counted, with_error
+from nnlab.metric_names import title
 from nnlab.recipe.candidate import Candidate, best_first, gain, mean
 from nnlab.recipe.changes import Changes
 from nnlab.recipe.numbers import ImproveNumbers
@@ -228,7 +229,7 @@ def _outcome(difference: float, error: float, finalist: bool) -> str:
 
 def _fill(report: StepReport[ImproveNumbers], end: Candidate, history: list[list[Any]], stop: str, metric: str) -> None:
     adopted = [row for row in history if row[-1] == ADOPTED]
-    titles = ["round", "change", "why", "validation loss", "gain", "standard error", metric, "seeds", "outcome"]
+    titles = ["round", "change", "why", "validation loss", "gain", "standard error", title(metric), "seeds", "outcome"]
     report.tables.append(Table("Changes tried", titles, history))
     names = [row[1] for row in adopted]
     report.numbers = ImproveNumbers(end, names, len(history), stop)

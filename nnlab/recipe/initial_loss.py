@@ -31,6 +31,7 @@ from nnlab.diagnosis.rules.mechanics import (
 )
 from nnlab.diagnosis.rules.slopes import check_directions, check_slope
 from nnlab.loss.base import Loss
+from nnlab.metric_names import title
 from nnlab.randomness import generator
 from nnlab.recipe.changes import UNREGULARIZED
 from nnlab.recipe.numbers import InitialLossNumbers
@@ -216,9 +217,12 @@ def _baselines(report: StepReport[InitialLossNumbers], trials: Trials, levels: L
     report.numbers.linear = found.metrics
     report.numbers.linear_decay = found.decay
     report.numbers.linear_train = linear_metrics(found.model, trials.dataset, trials.loss, trials.dataset.train)
-    names = list(found.metrics)
     report.tables.append(
-        Table("Linear baseline (validation)", ["weight decay", *names], [[found.decay, *found.metrics.values()]])
+        Table(
+            "Linear baseline (validation)",
+            ["weight decay", *map(title, found.metrics)],
+            [[found.decay, *found.metrics.values()]],
+        )
     )
     if trials.dataset.task is not Task.REGRESSION:
         targets = trials.dataset.validation.targets

@@ -18,7 +18,7 @@ import numpy as np
 
 from nnlab.diagnosis.facts.simple import SimpleModel, comparable
 from nnlab.diagnosis.finding import Finding, shown
-from nnlab.metric_names import HIGHER_IS_BETTER
+from nnlab.metric_names import HIGHER_IS_BETTER, title
 from nnlab.recipe.candidate import deviation
 from nnlab.recipe.given import FinalRun
 from nnlab.recipe.nothing_found import CLEAR
@@ -107,7 +107,7 @@ def apart(trials: Trials, runs: Sequence[FinalRun], constant: SimpleModel) -> li
             by_rate, cause = _cause(one, rest)
             beside = [f"the others {shown(median(others), 4)}"] if others else []
             beside += [f"the constant {shown(level, 4)}"] if failed else []
-            own = f"{metric} {shown(one.value, 4)}" if math.isfinite(one.value) else f"no {metric}"
+            own = f"{title(metric)} {shown(one.value, 4)}" if math.isfinite(one.value) else f"no {title(metric)}"
             words = f"{one.name} has {own} on validation ({', '.join(beside)}): {cause}"
             found.append(Apart(one.seed, failed, by_rate, words))
     return found

@@ -15,6 +15,7 @@ from nnlab.console import counted, with_error
 from nnlab.diagnosis.catalogue import Severity
 from nnlab.diagnosis.facts.simple import SimpleModel, advantage, comparable
 from nnlab.diagnosis.finding import Finding, shown
+from nnlab.metric_names import title
 from nnlab.recipe.candidate import deviation, mean
 from nnlab.recipe.changes import Changes
 from nnlab.recipe.given import EQUAL, Contest, FinalRun, averages, compare, paired_advantage, standing
@@ -71,7 +72,10 @@ def conclude(
     others, judged = _opponents(trials, metric, contest, simple)
     rows = _rows_of_networks(good, test, spreads)
     rows += [[WORDS[each.name], *(each.metrics["test"].get(key, math.nan) for key in test)] for each in others]
-    report.tables += [Table("Test split, at the best validation weights", ["", *test], rows), compare(trials, chosen)]
+    report.tables += [
+        Table("Test split, at the best validation weights", ["", *map(title, test)], rows),
+        compare(trials, chosen),
+    ]
     report.numbers = FinalNumbers(
         metric,
         test,
@@ -145,10 +149,10 @@ def _reached(metric: str, runs: Sequence[FinalRun], value: float, spread: float)
     """What the networks reach on the test split, in words."""
     if not runs[0].members:
         spread = spread if len(runs) > 1 else math.nan
-        return f"test {metric} {with_error(value, spread)} over {counted(len(runs), 'run')}"
+        return f"test {title(metric)} {with_error(value, spread)} over {counted(len(runs), 'run')}"
     alone = [metrics[metric] for metrics in runs[0].members["test"] if metrics.get(metric) is not None]
     return (
-        f"test {metric} {shown(value, 4)} as an ensemble of {len(runs[0].members['test'])} "
+        f"test {title(metric)} {shown(value, 4)} as an ensemble of {len(runs[0].members['test'])} "
         f"(each alone {with_error(mean(alone), spread)})"
     )
 
@@ -193,7 +197,7 @@ def _better_models(
         if gain < -error and each.name != "found":
             verb = "have" if each.name == "trees" else "has"
             observed = (
-                f"{WORDS[each.name]} {verb} test {metric} {shown(each.metrics['test'][metric], 4)}, the network "
+                f"{WORDS[each.name]} {verb} test {title(metric)} {shown(each.metrics['test'][metric], 4)}, the network "
                 f"{shown(averages[metric], 4)}: {_standing(gain, error)} by {with_error(-gain, error)}"
             )
             level: Severity | None = "fault" if each.name == "constant" and gain < -CLEAR * error else None

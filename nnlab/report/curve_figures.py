@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from nnlab import metric_names
 from nnlab.report.style import (
     BLUE,
     GREEN,
@@ -102,8 +103,8 @@ def train_validation(
     axes[0].set_title(title)
     if len(axes) > 1 and metric is not None:
         axes[1].plot(*metric, color=VERMILLION, marker="o", ms=5, label="validation")
-        axes[1].set(ylabel=metric_name + _metric_unit(metric_name))
-        axes[1].set_title(f"Validation {metric_name}")
+        axes[1].set(ylabel=metric_names.title(metric_name) + _metric_unit(metric_name))
+        axes[1].set_title(f"Validation {metric_names.title(metric_name)}")
     for axis in axes:
         if best_step:
             axis.axvline(best_step, color=GREEN, linestyle=":", label="best weights")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nnlab.metric_names import title
 from nnlab.report.recipe_axes import beside, dots, log_if_positive, plain_numbers, rate_axis
 from nnlab.report.style import BLUE, GREEN, ORANGE, QUIET, VERMILLION, line_style, panels, styled
 
@@ -282,7 +283,7 @@ def _test(step: Step) -> tuple[Figure, str] | None:
             )
     axis.set_yticks([])
     axis.set_ylim(-1.75, 0.6)
-    axis.set(title=f"Test {metric}", xlabel=metric)
+    axis.set(title=f"Test {title(metric)}", xlabel=title(metric))
     axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return (
         figure,

@@ -24,7 +24,7 @@ from nnlab.diagnosis.finding import shown
 from nnlab.diagnosis.rules.data import HANDFUL
 from nnlab.diagnosis.rules.fit import TELLING
 from nnlab.loss.base import Loss
-from nnlab.metric_names import HIGHER_IS_BETTER
+from nnlab.metric_names import HIGHER_IS_BETTER, title
 from nnlab.runs.networks import load_networks
 from nnlab.runs.prediction import combined, predictions
 from nnlab.runs.result import Result
@@ -135,8 +135,8 @@ def _better(
     verb = "reach" if model.name == "trees" else "reaches"
     return Finding(
         "simple_model_better",
-        f"{WORDS[model.name]} {verb} {metric} {shown(reached, 4)} on the test split, the network {shown(own, 4)}, "
-        f"which is {shown(-gain, 2)} worse (standard error {shown(error, 2)})",
+        f"{WORDS[model.name]} {verb} {title(metric)} {shown(reached, 4)} on the test split, the network "
+        f"{shown(own, 4)}, which is {shown(-gain, 2)} worse (standard error {shown(error, 2)})",
         {"reference": model.name, "metric": metric, "of the reference": reached, "of the network": own, "error": error},
         level="fault",
     )
@@ -172,7 +172,7 @@ def _nothing(
     beats = "beat" if rest and rest[-1].name == "trees" else "beats"
     train, known = result.metrics["train"][metric], constant.metrics["train"][metric]
     by_heart = (
-        f", though the network has learned the {len(dataset.train)} training examples by heart ({metric} "
+        f", though the network has learned the {len(dataset.train)} training examples by heart ({title(metric)} "
         f"{shown(train, 4)})"
         if _errors(metric, train) < LEARNED * _errors(metric, known)
         else ""

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from nnlab.config.overrides import run_name
+from nnlab.metric_names import title
 from nnlab.storage.files import make_folder
 from nnlab.storage.folder import HISTORY, MEAN, event_files, remove_events
 from nnlab.storage.history import read_curves
@@ -105,5 +106,6 @@ def _title(tag: str) -> str:
     >>> _title("loss/train"), _title("accuracy/validation")
     ('training loss over seeds', 'accuracy on validation over seeds')
     """
-    name, _, split = tag.partition("/")
+    metric, _, split = tag.partition("/")
+    name = title(metric)
     return (f"training {name}" if split == "train" else f"{name} on {split}") + " over seeds"

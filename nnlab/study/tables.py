@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 
 from nnlab.console import counted, with_error
+from nnlab.metric_names import title
 from nnlab.report.markdown import table
 from nnlab.storage.spreadsheet import safe
 from nnlab.study.axes import Axis
@@ -43,11 +44,11 @@ def csv_text(study: Study) -> str:
 def in_words(tag: str) -> str:
     """A metric's tag in words.
 
-    >>> in_words("accuracy/validation")
-    'validation accuracy'
+    >>> in_words("accuracy/validation"), in_words("f1/test")
+    ('validation accuracy', 'test macro f1')
     """
     name, _, split = tag.partition("/")
-    return f"{split} {name}"
+    return f"{split} {title(name)}"
 
 
 def spread(configuration: Configuration, tag: str) -> str:

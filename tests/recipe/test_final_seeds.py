@@ -9,9 +9,14 @@ import numpy as np
 import pytest
 
 from nnlab.diagnosis.facts.simple import SimpleModel
+from nnlab.recipe import check_initial_loss
+from nnlab.recipe.candidate import Candidate
 from nnlab.recipe.given import Contest, FinalRun, standing
+from nnlab.recipe.grid import table as grid_table
 from nnlab.recipe.margin import with_margin
+from nnlab.recipe.rates import rate_key
 from nnlab.recipe.seeds import apart, findings
+from nnlab.recipe.space import DECAY_KEY
 from nnlab.recipe.trials import Trials
 
 STEPS = 400
@@ -151,3 +156,19 @@ def test_a_rate_beyond_the_stable_one_is_halved_unless_twice_as_much_trains(
     assert kept["optimizer.learning_rate"] == rate / 2 ** len(lowered)
     assert all("twice as much" in each.words for each in given_up)
     assert with_margin(trials, chosen, None, range(2)) == (chosen, [])
+
+
+def test_a_mean_over_classes_is_called_so_in_the_recipes_tables_and_sentences(
+    make_trials: Callable[..., Trials],
+) -> None:
+    trials = make_trials("data=blobs", "trainer.metric=f1", "data.examples=60")
+    (linear,) = [table for table in check_initial_loss(trials).tables if table.title.startswith("Linear baseline")]
+    tried = Candidate({rate_key(trials): 0.1, DECAY_KEY: 0.0}, [0.5], [0.9], [0.4], [3.0])
+    for columns in (linear.columns, grid_table("Grid", trials, [tried]).columns):
+        assert "macro f1" in columns
+        assert "f1" not in columns
+    runs = [
+        [FinalRun(name, 0, "completed", "", {split: {"f1": value} for split in ("validation", "test")})]
+        for name, value in (("found", 0.9), ("given", 0.8))
+    ]
+    assert standing("f1", Contest(*runs, gain=(-0.1, 0.01))).endswith("(macro f1 0.8, of the one found 0.9)")

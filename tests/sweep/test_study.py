@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -329,6 +330,18 @@ def test_a_difference_larger_than_the_spread_that_two_seeds_cannot_show_is_not_c
     assert near.verdict.startswith("within spread (p = ")  # 0.915 of 0.931, spreads 0.05 and 0.04
     page = markdown(study, study_axes(study), propose(study, study_axes(study)))
     assert "Of the next 2, none is told apart from the best; 2 seeds cannot do so with 1, though it differs by" in page
+
+
+def test_a_mean_over_classes_is_called_so_in_every_table_and_figure_of_the_page(tmp_path: Path) -> None:
+    for rate, value in (("0.1", 0.9), ("0.01", 0.8)):
+        metrics = {split: {"loss": 1.0, "f1": value} for split in ("train", "validation", "test")}
+        add_run(tmp_path / "s", f"lr={rate} seed=0", 0.5, metrics=metrics)
+    assert main(["study", str(tmp_path / "s"), "metric=f1"]) == 0
+    for name in ("study.html", "study.md"):
+        page = (tmp_path / "s" / name).read_text()
+        assert "validation macro f1" in page
+        assert "test macro f1" in page
+        assert not re.search(r"(train|validation|test) f1", page)
 
 
 def test_few_values_with_a_common_divisor_do_not_hide_the_number_of_examples(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ class Playground:
         self.kept: int | None = None
         self.notes: list[str] = []
         self.file: Path | None = None
-        self._fit_loss()
+        self._fit_loss(told="loss" in (overrides or {}))
         self._build()
 
     @property
@@ -163,7 +163,7 @@ class Playground:
         """
         with self._undone_by_mistakes():
             self.overrides, self.versus, self.file, self.kept = {**START, **settings}, versus, None, None
-            self._fit_loss()
+            self._fit_loss(told="loss" in settings)
             self._build()
 
     def reset(self) -> None:
@@ -251,15 +251,16 @@ class Playground:
     def _config(self, *more: str) -> dict[str, Any]:
         return self._compose(*self.lines(), "callbacks=[]", *more)
 
-    def _fit_loss(self) -> None:
-        """Choose a loss for the data where the present one does not fit."""
+    def _fit_loss(self, *, told: bool = True) -> None:
+        """Choose a loss for the data where the present one does not fit, and note it where that was chosen."""
         config = self._config()
         dataset = load_dataset(config)
         try:
             build_loss(config, dataset)
         except UserError:
             chosen = fitting_loss(dataset.task)
-            self.notes.append(f"`loss={self.overrides['loss']}` does not fit these data: `loss={chosen}` is taken")
+            if told:
+                self.notes.append(f"`loss={self.overrides['loss']}` does not fit these data: `loss={chosen}` is taken")
             self._set("loss", chosen)
 
 

@@ -204,6 +204,9 @@ def test_a_file_of_ones_own_begins_a_playground_with_a_loss_that_fits(tmp_path: 
     assert overrides == {"data": "table", "data.path": str(table), "data.target": "price", "seed": "3"}
     own = Playground(compose, overrides)
     assert own.overrides["loss"] == "squared_error"
+    assert own.notes == []  # nobody asked for another loss
+    chosen = Playground(compose, {**overrides, "loss": "hinge"}).notes
+    assert chosen == ["`loss=hinge` does not fit these data: `loss=squared_error` is taken"]
     json.dumps(scene(own))
     with pytest.raises(UserError, match="is neither a run's folder, nor a file of data, nor KEY=VALUE"):
         play._overrides(["moons"])

@@ -111,13 +111,14 @@ def counts(target: np.ndarray) -> Dataset:
         (SPENT - BOUGHT, "difference", (61, 60), 120 / 145),
         (BOUGHT + SPENT + CHILDREN, "sum", (60, 61, 62), 120 / 205),
         (BOUGHT - SPENT + CHILDREN, "difference", (60, 62, 61), 120 / 205),
+        (SPENT / CHILDREN, "quotient", (61, 62), 0.7),
     ],
-    ids=["sum", "difference", "three", "three with one taken away"],
+    ids=["sum", "difference", "three", "three with one taken away", "quotient"],
 )
-def test_a_target_that_a_few_columns_add_up_to_in_every_row_is_given_away_however_much_one_says(
+def test_a_target_that_a_few_columns_make_up_in_every_row_is_given_away_however_much_one_says(
     target: np.ndarray, how: str, places: tuple[int, ...], alone: float, noise: float
 ) -> None:
-    """As riders are casual and registered ones, and a profit what is earned without what is spent."""
+    """Riders are casual and registered ones, a profit is earned less spent, a speed is miles an hour."""
     noisy = (target * (1 + noise * DRAW.normal(size=ROWS))).astype(np.float32)
     found = find_combination(counts(noisy))
     if noise:

@@ -1,4 +1,4 @@
-"""Input columns that give the target away together, as a sum, a difference or a product, though none does alone."""
+"""Input columns that give the target away together, as sum, difference, product or quotient, though none does alone."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Combination:
     Attributes:
         names: of the columns.
         sources: the columns of the table that they come from; empty where the data are no table.
-        how: `sum` or `difference` (of multiples of them, if they are two), or `product`.
+        how: `sum` or `difference` (of multiples of them, if they are two), `product`, or `quotient`.
         explained, alone: share of the target's variance that they explain together, and the best one alone.
     """
 
@@ -53,7 +53,7 @@ def find_combination(dataset: Dataset) -> Combination | None:
     part = sample(dataset.train, ROWS)
     raw = before_preprocessing(dataset, part.inputs.double())
     goals = _standardized(_codes(part.targets, dataset.target_size))
-    return _two(dataset, _standardized(raw), goals) or _several(dataset, raw, goals)
+    return _two(dataset, raw, goals) or _several(dataset, raw, goals)
 
 
 def _found(
@@ -67,9 +67,9 @@ def _found(
     return Combination(names, sources, how, min(explained, 1.0), alone)
 
 
-def _two(dataset: Dataset, x: Tensor, goals: Tensor) -> Combination | None:
-    """Two of the standardized columns (N, D), whose sum or product is the target (N, C), or nearly so."""
-    columns = list(range(x.shape[1]))
+def _two(dataset: Dataset, raw: Tensor, goals: Tensor) -> Combination | None:
+    """Two of the columns (N, D), whose sum or product is the target (N, C), or nearly so, or whose quotient it is."""
+    x, columns = _standardized(raw), list(range(raw.shape[1]))
     if len(columns) > PAIRED:
         columns = [column for column in columns if len(torch.unique(x[:, column])) > 2]
     if len(columns) > PAIRED:
@@ -98,6 +98,12 @@ def _two(dataset: Dataset, x: Tensor, goals: Tensor) -> Combination | None:
         explained, weights = (float(share[best]), solved[best]) if fit is None else (1.0, fit)
         signs = weights[:2, int(with_goal[a[best]].abs().argmax())].sign()
         return _found(dataset, [int(a[best]), int(b[best])], how, explained, float(alone[best]), signs)
+    for above, below in ((a, b), (b, a)):
+        quotient = _standardized(torch.nan_to_num(raw[:, above] / raw[:, below], 0.0, 0.0, 0.0))
+        best = int((quotient.T @ goals).square().amax(1).argmax())
+        if alone[best] < DETERMINED and _exact(quotient[:, best : best + 1], goals) is not None:
+            both = [int(above[best]), int(below[best])]
+            return _found(dataset, both, "quotient", 1.0, float(alone[best]), torch.ones(2))
     return None
 
 

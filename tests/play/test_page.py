@@ -183,6 +183,35 @@ def test_a_dropped_table_trains_and_a_bad_one_gets_a_sentence(page: Any, tmp_pat
     assert str(tmp_path) not in page.inner_text("#notice")
 
 
+def test_what_is_not_drawn_is_not_explained_and_says_so(page: Any, tmp_path: Path) -> None:
+    pictures = "A unit's picture is what it responds to."
+    page.wait_for_selector("#graph image")
+    assert pictures in page.inner_text("#graph-legend")
+    table = tmp_path / "three.csv"
+    table.write_text("a,b,c,answer\n" + "\n".join(f"{i % 7},{i % 5},{i % 3},{i % 7 > 3}" for i in range(80)))
+    page.set_input_files("#file", table)
+    page.click("#own button")
+    page.wait_for_function("document.querySelector('#command').textContent.includes('three.csv')")
+    page.wait_for_function("document.querySelectorAll('#graph image').length === 0")
+    assert "A line is a weight" in page.inner_text("#graph-legend")
+    assert pictures not in page.inner_text("#graph-legend")
+    assert {float(rect.get_attribute("rx")) for rect in page.locator("#graph rect").all()} == {16}  # circles
+    page.click("#compare button >> nth=0")
+    for place in ("#graph-legend", "#statistics"):
+        page.wait_for_function(f"document.querySelector('{place}').textContent === 'One network alone is drawn.'")
+    assert page.locator("#graph > *").count() == 0
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SHOTS / "play_compared.png", full_page=True)
+    page.click("#compare-off")
+    page.wait_for_selector("#statistics svg")
+    assert "One network" not in page.inner_text("#statistics")
+
+
+@pytest.mark.parametrize(("last", "marks"), [(1, [0, 1]), (3, [0, 1, 2, 3]), (10, [0, 3, 5, 8, 10])])
+def test_no_step_stands_twice_on_the_axis(page: Any, last: int, marks: list[int]) -> None:
+    assert page.evaluate(f"import('/page/draw.js').then(draw => draw.marks({last}))") == marks
+
+
 def test_two_pages_train_apart(browser: Any, server: Server, page: Any) -> None:
     other = open_page(browser, server.address)
     other.click("#step")

@@ -70,6 +70,9 @@ export function fit(canvas) {
   return [context, width, height];
 }
 
+// Up to five whole numbers from 0 to `last`, each once.
+export const marks = last => [...new Set([0, 1, 2, 3, 4].map(i => Math.round(last * i / 4)))];
+
 // Training losses as a scatter with their moving average, validation losses as a line with dots.
 export function drawLoss(canvas, train, validation) {
   const [context, width, height] = fit(canvas), pad = { left: 46, right: 8, top: 8, bottom: 24 };
@@ -90,7 +93,7 @@ export function drawLoss(canvas, train, validation) {
     context.fillText(String(+v.toPrecision(2)), pad.left - 5, py);
   }
   context.textAlign = "center"; context.textBaseline = "top";
-  for (let i = 0; i <= 4; i++) context.fillText(String(Math.round(last * i / 4)), Math.min(x(last * i / 4), width - 22), height - pad.bottom + 7);
+  for (const step of marks(last)) context.fillText(String(step), Math.min(x(step), width - 22), height - pad.bottom + 7);
   const networks = (train[0] || validation[0]).length - 1;
   context.save(); context.beginPath(); context.rect(pad.left, pad.top, width, height - pad.top - pad.bottom); context.clip();
   for (let k = 1; k <= networks; k++) {
@@ -124,7 +127,7 @@ export function svg(name, attributes, parent) {
   return node;
 }
 
-// The network: columns of units; each shows what it responds to, over the plane or in its weights.
+// The network: columns of units; each shows what it responds to, over the plane or in its weights, or is a circle.
 const unitCanvas = document.createElement("canvas");
 // `pass`, of one example: by layer the units' values and error signals, and by layer the weights' error signals.
 export function drawNetwork(root, network, pass = null) {
@@ -151,7 +154,7 @@ export function drawNetwork(root, network, pass = null) {
     for (let unit = 0; unit < layer.shown; unit++) {
       const [x, y] = at(position, unit), picture = unitPicture(layer, unit);
       if (picture) svg("image", { href: picture, x, y, width: size, height: size, style: "image-rendering:auto" }, root);
-      svg("rect", { x, y, width: size, height: size, rx: 3, fill: picture ? "none" : "#fff", stroke: "#777" }, root);
+      svg("rect", { x, y, width: size, height: size, rx: picture ? 3 : size / 2, fill: picture ? "none" : "#fff", stroke: "#777" }, root);
       for (const [kind, color, up] of [["values", "#00507e", 13], ["errors", "#a84600", 26]]) {
         const value = pass?.[kind][position]?.[unit];
         if (value !== undefined) svg("text", { x: x + size / 2, y: y + up, class: `value ${kind}`, fill: color }, root).textContent = brief(value);

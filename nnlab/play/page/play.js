@@ -80,10 +80,21 @@ function show(frame) {
   $("n-metric").textContent = short(first(frame.validation[$("n-metric-name").textContent]));
   showCommand(frame.command, frame.kept);
   showData(frame);
-  if (frame.network) { draw.drawNetwork($("graph"), frame.network, pass()); showStatistics(frame.statistics); }
+  if (frame.network) {
+    draw.drawNetwork($("graph"), frame.network, pass()); showStatistics(frame.statistics);
+    $("graph-legend").textContent = graphLegend(frame.network);
+  } else if (scene.compared) {
+    $("graph").replaceChildren(); $("graph").setAttribute("height", 0);
+    $("graph-legend").textContent = $("statistics").textContent = "One network alone is drawn.";
+  }
   askDrawing();
   draw.drawLoss($("loss"), train, validation);
   checkGoal(frame);
+}
+
+function graphLegend(network) {
+  const pictures = network.layers.some(layer => layer.maps || layer.images);
+  return `A line is a weight: its width the size, blue positive, orange negative.${pictures ? " A unit's picture is what it responds to." : ""}`;
 }
 
 // Data and prediction.
@@ -150,7 +161,7 @@ function showData(frame) {
 
 function showStatistics(statistics) {
   const place = $("statistics");
-  if (place.childElementCount !== statistics.length) {
+  if (!statistics.length || place.childElementCount !== statistics.length) {
     place.replaceChildren(...statistics.map(() => {
       const box = document.createElement("div");
       box.append(document.createElement("div"), document.createElementNS("http://www.w3.org/2000/svg", "svg"), document.createElement("div"));

@@ -135,7 +135,8 @@ def _fill(
     best, count = judged[0], len(found.results)
     report.trials = found.records
     again = sum(len(each.scores) > 1 for each in judged)
-    title = f"{epochs:g} epochs, the best {again} of {count} with a second seed"
+    length = f"{epochs:g} epoch{'s' * (epochs != 1)}"
+    title = f"{length}, {f'the best {again}' if again else 'none'} of {count} with a second seed"
     report.tables.append(table(title, trials, judged[:ROWS]))
     report.numbers.best, report.numbers.candidates = best, judged[:KEPT]
     known = [each.changes for each in judged[:KEPT]]

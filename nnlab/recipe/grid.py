@@ -109,14 +109,15 @@ def table(title: str, trials: Trials, results: Sequence[Candidate]) -> Table:
         "learning rate": [r.changes[rate_key(trials)] for r in ranked],
         "weight decay": [r.changes[DECAY_KEY] for r in ranked],
         "validation loss": [r.score for r in ranked],
-        "spread": [r.spread for r in ranked],
+        "spread": [r.spread if len(r.scores) > 1 else math.nan for r in ranked],
         metric_names.title(trials.metric): [mean(r.metrics) for r in ranked],
         "training loss": [mean(r.fits) for r in ranked],
         "best epoch": [mean(r.epochs) for r in ranked],
         "besides": [besides(trials, r.changes) for r in ranked],
     }
-    if not any(math.isfinite(loss) for loss in columns["training loss"]):
-        del columns["training loss"]
+    for name in ("spread", "training loss"):
+        if not any(map(math.isfinite, columns[name])):
+            del columns[name]
     return Table(title, list(columns), [list(row) for row in zip(*columns.values(), strict=True)])
 
 
@@ -127,9 +128,10 @@ def differences(results: Sequence[Candidate]) -> str:
     behind = [other for other in others if _clearly(best, other)]
     if not others:
         return ""
+    if len(others) == 1:
+        how = "is worse by more than twice the standard error" if behind else "cannot be told from it"
+        return f"the other {how}{'' if behind else ' (twice the standard error)'}"
     if not behind:
-        if len(others) == 1:
-            return "the other cannot be told from it (twice the standard error)"
         return f"none of the {len(others)} others can be told from it (twice the standard error)"
     rest = ", the rest cannot be told from it" if len(behind) < len(others) else ""
     return f"{len(behind)} of {len(others)} others are worse by more than twice the standard error{rest}"

@@ -236,4 +236,5 @@ def _fill(report: StepReport[ImproveNumbers], end: Candidate, history: list[list
     words = "; then ".join(f"{row[1]} (gain {with_error(row[4], row[5])})" for row in adopted)
     rounds = max((row[0] for row in history), default=0)
     tried = f"{counted(len(history), 'change')} tried in {counted(rounds, 'round')}"
-    report.conclusion = f"{tried}, adopted: {words or 'none'}; {stop}"
+    report.judged = bool(history) or stop != NO_TIME
+    report.conclusion = f"{tried}, adopted: {words or 'none'}; {stop}" if report.judged else f"no change tried: {stop}"

@@ -9,12 +9,14 @@ as good as the best's but for the spread. A single steepest point of one curve d
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from nnlab.console import counted
 from nnlab.diagnosis.facts.chance import CHANCE, mixed_pair, told_apart
 from nnlab.diagnosis.facts.levels import Levels
 from nnlab.diagnosis.facts.linear import linear_held_out
@@ -74,23 +76,26 @@ def find_learning_rate(trials: Trials, seeds: Sequence[int] = (0, 1, 2), steps: 
     steps = max(len(trial.losses) for trial in done) if cut else steps
     configured = configured_rate(trials)
     report.numbers = RateNumbers(steps, len(seeds), configured, [[r.rate, r.loss, r.spread, r.diverged] for r in found])
-    report.tables.append(
-        Table(
-            f"Mean of the last {AVERAGED} of {steps} minibatch losses, {len(seeds)} seeds",
-            ["learning rate", "loss", "spread", "diverged"],
-            [[r.rate, r.loss, r.spread, r.diverged] for r in found],
-        )
-    )
+    report.tables.append(_table(trials, done, found, steps))
     report.trials = [
         trials.record(t, f"learning_rate={t.changes[rate_key(trials)]:g} seed={t.changes['seed']}") for t in done
     ]
     limits = find_range(found, levels.constant)
-    if limits is None or not (_significant(found, levels) or _small_but_real(trials, found, levels)):
+    # The first loss is that of the initial weights; beside an unknown spread, that of one seed, a small drop is chance.
+    unknown = cut and len(seeds) == 1
+    drops = limits is not None and (
+        _significant(found, levels) or (not unknown and _small_but_real(trials, found, levels))
+    )
+    if limits is None or steps == 1 or not drops:
         best = min(found, key=lambda each: each.loss)
         if math.isfinite(best.loss):
             report.numbers.stable = report.numbers.best = best.rate  # for a recipe that is to keep going
             if cut:
-                report.conclusion = f"in {steps} steps, for which there was time, no rate drops the loss clearly yet"
+                report.judged = False
+                report.conclusion = (
+                    f"in {counted(steps, 'step')}, for which there was time, no rate drops the loss clearly yet: "
+                    "nothing is said about the rates"
+                )
                 return report
         report.findings = [_nothing_drops(found, levels, steps)]
         report.conclusion = f"{report.findings[0].name}: {report.findings[0].observed}"
@@ -172,6 +177,19 @@ def _results(trials: Trials, done: Sequence[Trial]) -> list[Rate]:
         variance = sum((loss - mean) ** 2 for loss in losses) / max(len(losses) - 1, 1) if mean < math.inf else 0.0
         found.append(Rate(rate, mean, math.sqrt(variance), diverged))
     return found
+
+
+def _table(trials: Trials, done: Sequence[Trial], found: Sequence[Rate], steps: int) -> Table:
+    """Every rate's result; the spread is not known of a single seed, or where one diverged."""
+    of_rate = Counter(trial.changes[rate_key(trials)] for trial in done)
+    averaged = (
+        f"the last {AVERAGED} of {steps} minibatch losses" if steps > AVERAGED else counted(steps, "minibatch loss")
+    )
+    return Table(
+        f"Mean of {averaged}, {counted(max(of_rate.values()), 'seed')}",
+        ["learning rate", "loss", "spread", "diverged"],
+        [[r.rate, r.loss, r.spread if of_rate[r.rate] > 1 and not r.diverged else math.nan, r.diverged] for r in found],
+    )
 
 
 def find_range(found: Sequence[Rate], constant: float) -> Range | None:

@@ -9,7 +9,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from nnlab.console import with_error
+from nnlab.console import counted, with_error
 from nnlab.recipe.candidate import Candidate, best_first
 from nnlab.recipe.changes import Changes
 from nnlab.recipe.grid import described, differences, run_grid, table, with_more
@@ -69,11 +69,13 @@ def refine_grid(
         each.thin()
     report = StepReport(5, TITLE, numbers, trials=records)
     had = max(len(each.scores) for each in results)
-    title = f"{epochs:g} epochs, the better {len(results)} of {len(tried)} with {had} seeds, best first"
+    length = f"{epochs:g} epoch{'s' * (epochs != 1)}"
+    title = f"{length}, the better {len(results)} of {len(tried)} with {counted(had, 'seed')}, best first"
     report.tables.append(table(title, trials, results))
+    among = f"of the better {len(results)}, " if 1 < len(results) < len(tried) else ""
     report.conclusion = (
         f"best of {len(tried)}: {described(trials, best.changes)}, validation loss "
-        f"{with_error(best.score, best.spread if len(best.scores) > 1 else math.nan)}; {numbers.differences}"
+        f"{with_error(best.score, best.spread if len(best.scores) > 1 else math.nan)}; {among}{numbers.differences}"
     )
     return report
 

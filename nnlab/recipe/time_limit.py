@@ -37,6 +37,7 @@ class TimeLimit:
 
     Attributes:
         around: seconds of step 1, but for the linear model; None before it.
+        first: seconds of step 1.
         last_per_epoch: as `per_epoch`, of the last step alone.
     """
 
@@ -44,6 +45,7 @@ class TimeLimit:
         self.trials, self.settings = trials, settings
         self.started = trials.clock() - spent
         self.around: float | None = None
+        self.first = 0.0
         self.last_per_epoch = 0.0
         self._seconds = self._work = 0.0  # of the steps that trained many
 
@@ -60,6 +62,7 @@ class TimeLimit:
     def learn(self, report: Report) -> None:
         """Take the cost of an epoch from the report of a step that trained many, of which the last count most."""
         if report.number == 1:
+            self.first = report.seconds
             self.around = report.seconds - self.trials.linear_seconds
         if report.work and report.number >= 3:
             self.last_per_epoch = report.seconds / report.work
@@ -116,6 +119,6 @@ class TimeLimit:
 
     def remarks(self) -> list[str]:
         """What made the recipe late although nothing could be stopped, in words."""
-        if not self.limited or (self.around or 0.0) < LONG_STEP * self.seconds():
+        if not self.limited or self.first < LONG_STEP * self.seconds():
             return []
-        return [f"step 1, of which nothing is left out, took {self.around:.1f} of the {self.seconds():g} seconds"]
+        return [f"step 1, of which nothing is left out, took {self.first:.1f} of the {self.seconds():g} seconds"]

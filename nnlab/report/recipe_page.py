@@ -78,7 +78,8 @@ def headline(content: Content) -> str:
         )
     if steps and steps[-1]["number"] == 8:
         unjudged = [str(step["number"]) for step in steps if step["verdict"] == "not judged"]
-        which = f"step{'s' * (len(unjudged) > 1)} {' and '.join(unjudged)}"
+        listed = " and ".join([*filter(None, [", ".join(unjudged[:-1])]), *unjudged[-1:]])
+        which = f"step{'s' * (len(unjudged) > 1)} {listed}"
         verdict = f"No step failed, but {which} could not be judged" if unjudged else "All steps passed"
         return f"{verdict}: {steps[-1]['conclusion']}."
     return f"{counted(len(steps), 'step')} done; nothing is wrong so far."

@@ -361,6 +361,10 @@ def test_refining_keeps_the_schedule_constant_and_reports_the_spread(make_trials
     assert len(report.trials) == 3 + 2  # all with the first seed, the better half with the second, too
     assert all("scheduler=constant" in trial.command for trial in report.trials)
     assert all(row[3] > 0 for row in report.tables[0].rows)
+    assert "; of the better 2, the other " in report.conclusion
+    alone = refine_grid(Space(trials, 3.0), [best], epochs=3, seeds=(0,)).tables[0]
+    assert alone.title == "3 epochs, the better 2 of 3 with 1 seed, best first"
+    assert "spread" not in alone.columns
 
 
 def test_improving_stops_without_time_and_compares_on_fresh_seeds(make_trials: Make) -> None:
@@ -369,12 +373,15 @@ def test_improving_stops_without_time_and_compares_on_fresh_seeds(make_trials: M
     space = Space(trials, 2.0)
     stopped = improve(space, [best], [], lambda number, epochs, winners: False)
     assert stopped.numbers.stop == "what time is left is kept for the final training"
+    assert stopped.verdict == "not judged"
+    assert stopped.conclusion == "no change tried: what time is left is kept for the final training"
     own = {key: value for key, value in best.changes.items() if key != "scheduler"}
     assert stopped.numbers.best.changes == own  # the user's schedule, which steps 3 to 5 did without
     constant = Space(make_trials("data=moons", SMALL, "scheduler=constant"), 2.0)
     unchanged = improve(constant, [best], [], lambda number, epochs, winners: False)
     assert unchanged.numbers.best.changes == dict(best.changes)
     report = improve(space, [best], [], one_round)
+    assert report.verdict == "passed"
     assert any(trial.name.startswith("round 1 as before") and "seed=5" in trial.command for trial in report.trials)
 
 

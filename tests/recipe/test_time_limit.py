@@ -172,10 +172,22 @@ def test_steps_without_time_say_so_and_find_no_fault(make_trials: Make) -> None:
     assert sample.names() == []
     assert sample.verdict == "not judged"
     assert "there was no time to memorize" in sample.conclusion
-    rate = find_learning_rate(trials)
+    rate = find_learning_rate(trials, seeds=[0])
     assert rate.passed
     assert rate.numbers.usable
-    assert "for which there was time" in rate.conclusion
+    assert rate.verdict == "not judged"
+    assert re.match(r"in 1 step, for which there was time, no rate drops the loss clearly yet", rate.conclusion)
+    [table] = rate.tables
+    assert table.title == "Mean of 1 minibatch loss, 1 seed"
+    assert all(math.isnan(row[2]) for row in table.rows)
+
+
+def test_a_long_first_step_is_told_with_all_of_its_time(make_trials: Make) -> None:
+    trials = make_trials(*SMALL)
+    trials.linear_seconds = 4.0
+    budget = budget_of(trials, Clock(), limit=8.0, around=7.4)
+    assert budget.time.around == pytest.approx(3.4)
+    assert budget.time.remarks() == ["step 1, of which nothing is left out, took 7.4 of the 8 seconds"]
 
 
 def final_training(folder: Path, *overrides: str) -> tuple[FinalTraining, Trials]:

@@ -56,6 +56,9 @@ def test_a_step_that_there_was_no_time_to_judge_has_not_passed() -> None:
     without_time = StepReport(2, "Overfit", SampleNumbers(64), "there was no time", judged=False)
     said = content(last) | {"steps": [without_time.to_dict(), last.to_dict()]}
     assert headline(said) == "No step failed, but step 2 could not be judged: test rmse 2.5."
+    three = [{**without_time.to_dict(), "number": number} for number in (2, 3, 7)]
+    several = headline(said | {"steps": [*three, last.to_dict()]})
+    assert several == "No step failed, but steps 2, 3 and 7 could not be judged: test rmse 2.5."
     assert "## 2 Overfit: not judged" in markdown(said)
     page = html(said, {2: [], 8: []})
     assert page.count(">not judged<") == page.count(">passed<") == 2  # the list of steps, the step

@@ -200,11 +200,26 @@ def test_what_is_not_drawn_is_not_explained_and_says_so(page: Any, tmp_path: Pat
     for place in ("#graph-legend", "#statistics"):
         page.wait_for_function(f"document.querySelector('{place}').textContent === 'One network alone is drawn.'")
     assert page.locator("#graph > *").count() == 0
+    assert page.inner_text("#n-whose") == "learning_rate 0.001"
     SHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SHOTS / "play_compared.png", full_page=True)
     page.click("#compare-off")
     page.wait_for_selector("#statistics svg")
     assert "One network" not in page.inner_text("#statistics")
+    assert page.locator("#whose").is_hidden()
+
+
+def test_wide_matrices_of_the_backward_pass_stay_within_the_page(page: Any) -> None:
+    page.fill("[id='knob-architecture.widths']", "12, 12")
+    page.keyboard.press("Tab")
+    page.wait_for_function("document.querySelector('#command').textContent.includes('[12')")
+    page.click("#backward")
+    page.wait_for_selector("#backward-steps table")
+    right = (
+        "Math.max(...[...document.querySelectorAll('#backward-steps table')].map(t => t.getBoundingClientRect().right))"
+    )
+    assert page.evaluate(f"{right} <= document.documentElement.clientWidth")
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
 @pytest.mark.parametrize(("last", "marks"), [(1, [0, 1]), (3, [0, 1, 2, 3]), (10, [0, 3, 5, 8, 10])])

@@ -72,6 +72,8 @@ const short = value => value === null || value === undefined ? "-" : Math.abs(va
 function show(frame) {
   const first = row => row?.find(v => v !== null);
   const last = train[train.length - 1];
+  $("whose").hidden = !scene.compared || !frame.active.length;
+  $("n-whose").textContent = $("whose").hidden ? "" : `${scene.compared.key.split(".").pop()} ${scene.compared.values[frame.active[0]]}`;
   $("n-step").textContent = frame.step; $("n-epoch").textContent = frame.epoch;
   $("n-rate").textContent = short(frame.rates[0]);
   $("n-train").textContent = short(last ? first(last.slice(1)) : null);

@@ -49,8 +49,9 @@ class Session:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.names: dict[str, Any] = {}
         self.patch = patch
-        patch.setattr(nnlab, "train", functools.partial(quickly, nnlab.train))
-        patch.setattr(nnlab, "sweep", functools.partial(quickly, nnlab.sweep, "-m"))
+        # In the dictionary: given as an attribute, the package `sweep` would take what it replaces for its function.
+        patch.setitem(vars(nnlab), "train", functools.partial(quickly, nnlab.train))
+        patch.setitem(vars(nnlab), "sweep", functools.partial(quickly, nnlab.sweep, "-m"))
         patch.setattr(Drawing, "start", lambda self: None)  # a process for figures, which has tests of its own
 
     def run(self, block: Block) -> None:

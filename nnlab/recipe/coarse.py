@@ -121,11 +121,11 @@ def _beyond(space: Space, results: Sequence[Candidate]) -> list[tuple[list[float
     rate, decay = best.changes[key], best.changes[DECAY_KEY]
     more = []
     if rate == rates[-1] and rung(rate, 1) <= space.highest_rate:
-        more.append(([rung(rate, 1)], [decay], f"the largest rate, {rate:g}, won: {rung(rate, 1):g} tried"))
+        more.append(([rung(rate, 1)], [decay], f"the largest rate, {rate:g}, was ahead: {rung(rate, 1):g} tried"))
     elif rate == rates[0]:
-        more.append(([rung(rate, -1)], [decay], f"the smallest rate, {rate:g}, won: {rung(rate, -1):g} tried"))
+        more.append(([rung(rate, -1)], [decay], f"the smallest rate, {rate:g}, was ahead: {rung(rate, -1):g} tried"))
     if decay == decays[-1] and decay > 0:
-        more.append(([rate], [10 * decay], f"the largest weight decay, {decay:g}, won: {10 * decay:g} tried"))
+        more.append(([rate], [10 * decay], f"the largest weight decay, {decay:g}, was ahead: {10 * decay:g} tried"))
     return more
 
 

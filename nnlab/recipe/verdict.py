@@ -171,7 +171,7 @@ def verdict(metric: str, simple: Sequence[SimpleModel], judged: Judged) -> str:
         found[_standing(*judged[each.name])].append(f"{WORDS[each.name]} ({shown(each.metrics['test'][metric], 4)})")
     parts = [f"{', '.join(models)} {word}" for word, models in found.items() if models]
     doubtful = any(models for word, models in found.items() if word.startswith("perhaps"))
-    how = f"; perhaps: by less than {CLEAR:g} standard errors" if doubtful else ""
+    how = f"; what is perhaps so differs by less than {CLEAR:g} standard errors" if doubtful else ""
     return f"compared with it on these test examples: {'; '.join(parts)}{how}"
 
 

@@ -270,8 +270,8 @@ def test_the_last_word_names_what_is_better_than_the_network() -> None:
     sentence = verdict("rmse", models, judged)
     assert sentence == (
         "compared with it on these test examples: a linear model (302) better; the configuration as given (428) "
-        "perhaps better; boosted trees (310) as good, within a standard error; the constant (450) worse; perhaps: by "
-        "less than 2 standard errors"
+        "perhaps better; boosted trees (310) as good, within a standard error; the constant (450) worse; what is "
+        "perhaps so differs by less than 2 standard errors"
     )
     assert winner({"linear": (-0.1, 0.2), "constant": (0.1, 0.2)}) == "network"
     assert "perhaps" not in verdict("rmse", models[:3], judged)

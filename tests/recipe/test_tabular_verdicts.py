@@ -76,8 +76,8 @@ def test_all_that_a_sentence_of_the_recipe_calls_better_is_read() -> None:
     said = (
         "test rmse 60; the best network is the configuration as given (better by 2.1 ± 1); compared with it on these "
         "test examples: the constant (3) better; a linear model (57.9), the configuration found (58.8) perhaps better; "
-        "boosted trees (60.4) as good, within a standard error; the configuration as given (7) worse; perhaps: by less "
-        "than 2 standard errors"
+        "boosted trees (60.4) as good, within a standard error; the configuration as given (7) worse; what is perhaps "
+        "so differs by less than 2 standard errors"
     )
     assert tabular_verdicts.called_better(said) == ["the constant", "a linear model", "the configuration found"]
     assert tabular_verdicts.called_better(AS_GOOD) == []

@@ -111,7 +111,7 @@ def test_every_result_shows_itself_in_a_notebook_and_escapes_what_it_shows(tmp_p
     assert "<svg" in study
     assert "nnlab train -m name=s" in study
     steps = nnlab.recipe("recipe.steps=[1]", "initialization=constant", f"output_dir={tmp_path}")
-    assert "<td>failed</td>" in steps._repr_html_()
+    assert "<td>not passed</td>" in steps._repr_html_()
     assert "initialization=he" in steps.reports[1].faults[0]._repr_html_()
     graph = read("y = w * x", "w = 3", "x = 2")
     graph.backward()

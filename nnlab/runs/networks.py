@@ -20,11 +20,11 @@ from nnlab.device import resolve_device, resolve_dtype
 from nnlab.errors import UserError
 from nnlab.loss.base import Loss
 from nnlab.runs import calibrated
-from nnlab.runs.continuation import check_unedited, is_finished
+from nnlab.runs.continuation import check_unedited
 from nnlab.runs.fitted import Fitted, read
 from nnlab.storage.checkpoint import load_best, load_newest
 from nnlab.storage.directories import run_at
-from nnlab.storage.folder import CHECKPOINTS, read_config
+from nnlab.storage.folder import CHECKPOINTS, RESULT, read_config
 from nnlab.training.stack import Stack
 from nnlab.training.stacks import make_stack
 
@@ -72,7 +72,7 @@ def load_networks(directory: str | Path, device: str | None = None) -> Networks:
     """
     directory = run_at(directory)
     config = kept_config(directory)
-    if not is_finished(directory):
+    if not (directory / RESULT).exists():
         log.warning(
             f"`{directory}` has not finished: these are its best weights so far; `nnlab train resume={directory}` "
             "continues it"

@@ -91,7 +91,7 @@ def test_a_column_of_numbers_and_a_word_is_filled_in_and_so_are_new_rows(write):
     assert found.unseen == {"size": 1}
     assert encoded[1] == [2.5, 0.0]
     told = summarize(raw(write(lines), target="y"), data).columns[0]
-    assert (told.kind, told.missing, told.low, told.high) == ("number", 10, "0.125", "11.12")
+    assert (told.kind, told.missing, told.low, told.high) == ("number", 10, "0.125", "11.125")
 
 
 def test_a_day_and_month_that_could_be_the_other_way_round_is_said():

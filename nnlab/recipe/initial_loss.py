@@ -238,6 +238,6 @@ def _conclusion(report: StepReport[InitialLossNumbers], levels: Levels) -> str:
         return f"{report.faults[0].name}: {report.faults[0].observed}"
     loss, spread = report.numbers.initial_loss or math.nan, report.numbers.output_std or 0.0
     return (
-        f"initial loss {loss:.3f}, in theory {levels.initial:.3f} for outputs of zero; these have standard deviation "
-        f"{shown(spread)}"
+        f"initial loss {loss:.3f}, in theory {levels.initial:.3f} for outputs of zero; the outputs here have standard "
+        f"deviation {shown(spread)}"
     )

@@ -19,7 +19,7 @@ import torch
 from nnlab import interpreter
 from nnlab.device import cores
 from nnlab.errors import UserError
-from nnlab.runs.meeting import Place, meet
+from nnlab.runs.meeting import Place, answer_time, meet
 from nnlab.training.group import Command, Group, GroupBroken, device_of
 
 log = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ class LaunchedGroup(Group):
 
     def start(self) -> None:
         """Come together."""
-        self.computing = meet(self.place)
+        self.computing, self.answer = meet(self.place), answer_time()
 
     def revive(self, error: GroupBroken) -> None:
         """Whoever started the processes starts them again.
@@ -145,7 +145,7 @@ class StartedGroup(Group):
         try:
             for rank in range(1, self.size):
                 self._followers.append(_follower(place, rank))
-            self.computing = meet(place, store, self._check)
+            self.computing, self.answer = meet(place, store, self._check), answer_time()
         except BaseException:
             self._end(0.0)
             raise

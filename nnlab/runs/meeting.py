@@ -97,7 +97,7 @@ def meet(place: Place, store: Any = None, check: Callable[[], None] = lambda: No
         new_group,
     )
 
-    seconds, answer = _seconds(SECONDS, "120"), _seconds(ANSWER, "1800")
+    seconds = _seconds(SECONDS, "120")
     address = f"{place.host}:{place.port}"
     if store is None:
         store = _store(place, address, seconds)
@@ -118,7 +118,12 @@ def meet(place: Place, store: Any = None, check: Callable[[], None] = lambda: No
     init_process_group("gloo", store=store, rank=place.rank, world_size=place.size, timeout=PATIENCE)
     # NCCL, unlike gloo, does not notice that another process has died; nor do both that its machine has.
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and is_nccl_available() else "gloo"
-    return new_group(backend=backend, timeout=datetime.timedelta(seconds=answer))
+    return new_group(backend=backend, timeout=answer_time())
+
+
+def answer_time() -> datetime.timedelta:
+    """How long a process may take for its part of a step, or until it hears a command, before it counts as lost."""
+    return datetime.timedelta(seconds=_seconds(ANSWER, "1800"))
 
 
 def _seconds(variable: str, default: str) -> float:

@@ -60,6 +60,7 @@ class Group:
         whole: whether no collective operation has failed; after one has, nobody knows what the others wait for.
         computing: the connection for numbers that all processes have at about the same time: on it, one that does not
             answer breaks the group sooner than among commands, for which a follower waits as long as the leader likes.
+        answer: how long the leader waits until all have heard a command.
     """
 
     def __init__(self, rank: int, size: int, local_rank: int, local_size: int) -> None:
@@ -67,6 +68,7 @@ class Group:
         self.local_rank, self.local_size = local_rank, local_size
         self.whole = True
         self.computing: Any = None
+        self.answer = PATIENCE
 
     @property
     def leads(self) -> bool:
@@ -106,7 +108,8 @@ class Group:
     def say(self, command: Command, *numbers: int) -> None:
         """Tell the followers what to do, with up to two numbers."""
         with self.together() as distributed:
-            distributed.broadcast(torch.tensor([command, *numbers, 0, 0][:3]), 0)
+            said = torch.tensor([command, *numbers, 0, 0][:3])
+            distributed.broadcast(said, 0, async_op=True).wait(self.answer)
 
     def hear(self) -> tuple[Command, int, int]:
         """Wait for what the leader says next."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from forked import Program
+from forked import SERVER, Program
 
 from nnlab import UserError
 from nnlab.cli import compose, main
@@ -146,6 +147,35 @@ def test_a_follower_that_does_not_answer_is_lost_after_the_time_that_a_variable_
     assert "the group starts again from the last checkpoint" in errors
     assert json.loads((run / "result.json").read_text())["status"] == "completed"
     assert_gone([pid])
+
+
+def say_to_one_that_does_not_hear(folder: Path, rank: int) -> None:
+    """Two processes meet; what the leader comes to, which speaks to the other, stands in a file."""
+    import torch.distributed
+
+    from nnlab.training.group import Command, Group, GroupBroken
+
+    store = f"file://{folder / 'store'}"
+    torch.distributed.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
+    torch.distributed.barrier()
+    if rank == 0:
+        group = Group(0, 2, 0, 2)
+        group.answer = datetime.timedelta(seconds=0.5)
+        try:
+            group.say(Command.ADVANCE)
+        except GroupBroken:
+            (folder / "lost").touch()
+        os._exit(0)
+    time.sleep(WAIT)
+
+
+def test_a_follower_that_does_not_hear_the_next_command_is_lost(tmp_path: Path) -> None:
+    processes = [SERVER.Process(target=say_to_one_that_does_not_hear, args=(tmp_path, rank)) for rank in (0, 1)]
+    for process in processes:
+        process.start()
+    processes[0].join(WAIT)
+    processes[1].kill()
+    assert (tmp_path / "lost").exists()
 
 
 @pytest.mark.slow
